@@ -1,0 +1,125 @@
+"""The way in that all commands share: help, translation, checks, Hydra, and how errors are shown."""
+
+from __future__ import annotations
+
+import functools
+import logging
+import os
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from abx_amr.cli.arguments import translate
+from abx_amr.errors import InputError
+
+if TYPE_CHECKING:
+    from omegaconf import DictConfig
+
+    from abx_amr.configuration import Composition
+
+FULL_ERROR = "HYDRA_FULL_ERROR"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Command:
+    """One command: its name, its primary configuration, its help and what it does."""
+
+    name: str
+    config_name: str
+    help: str
+    task: Callable[[DictConfig], Any]
+    #: Further overrides that follow from the composition (a default run_name, ...).
+    complete: Callable[[Composition, Sequence[str]], list[str]] = lambda composition, overrides: []
+
+
+def fail(command: str, message: str) -> NoReturn:
+    """Say what is wrong, in one line, and end with status 2."""
+    print(f"{command}: error: {message}", file=sys.stderr)
+    raise SystemExit(2)
+
+
+def guarded(command: str, task: Callable[..., Any]) -> Callable[..., Any]:
+    """Return `task` with a user's mistake shown as one line and exit status 2."""
+
+    @functools.wraps(task)
+    def guard(*arguments: Any, **keywords: Any) -> Any:
+        try:
+            return task(*arguments, **keywords)
+        except InputError as error:
+            if _wants_traceback():
+                raise
+            fail(command, str(error))
+
+    return guard
+
+
+_user_wants_traceback: bool | None = None
+
+
+def _wants_traceback() -> bool:
+    if _user_wants_traceback is None:
+        return os.environ.get(FULL_ERROR) == "1"
+    return _user_wants_traceback
+
+
+def enter(command: Command, arguments: Sequence[str] | None = None) -> None:
+    """Run a command with the arguments of the command line (default: sys.argv)."""
+    global _user_wants_traceback
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    if any(a in ("--help", "-h") for a in given):
+        print(command.help.strip())
+        return
+    logging.captureWarnings(True)
+    _user_wants_traceback = os.environ.get(FULL_ERROR) == "1"
+    # Hydra then hands exceptions through instead of printing its own shortened traceback.
+    os.environ[FULL_ERROR] = "1"
+    try:
+        _enter_hydra(command, translate(given))
+    except InputError as error:
+        if _user_wants_traceback:
+            raise
+        fail(command.name, str(error))
+    except KeyboardInterrupt:
+        print(f"{command.name}: interrupted", file=sys.stderr)
+        raise SystemExit(130) from None
+    finally:
+        if not _user_wants_traceback:
+            os.environ.pop(FULL_ERROR, None)
+
+
+def _enter_hydra(command: Command, arguments: list[str]) -> None:
+    import hydra
+    from hydra._internal.utils import get_args_parser
+    from hydra.core.global_hydra import GlobalHydra
+
+    from abx_amr.configuration import compose, conf_dir, is_search_override, version_base
+
+    parsed = get_args_parser().parse_args(arguments)
+    for override in parsed.overrides:
+        if "=" not in override and not override.startswith("~"):
+            raise InputError(f"'{override}' is no setting: write key=value")
+    shows_only = parsed.cfg or parsed.info or parsed.shell_completion or parsed.hydra_help
+    extra: list[str] = []
+    if not parsed.shell_completion and not parsed.hydra_help:
+        fixed = [o for o in parsed.overrides if not is_search_override(o)]
+        if len(fixed) < len(parsed.overrides) and not (parsed.multirun or shows_only):
+            sweeping = next(o for o in parsed.overrides if o not in fixed)
+            raise InputError(f"'{sweeping}' sweeps over values: add -m (--multirun)")
+        folders = [parsed.config_dir] if parsed.config_dir else []
+        if parsed.config_dir and not os.path.isdir(parsed.config_dir):
+            raise InputError(f"--config-dir: there is no folder '{parsed.config_dir}'")
+        composition = compose(
+            parsed.config_name or command.config_name, fixed, search_path=folders
+        )
+        if not shows_only:
+            extra = command.complete(composition, parsed.overrides)
+    GlobalHydra.instance().clear()
+    saved = sys.argv
+    sys.argv = [command.name, *arguments, *extra]
+    try:
+        hydra.main(
+            config_path=str(conf_dir()), config_name=command.config_name, **version_base()
+        )(command.task)()
+    finally:
+        sys.argv = saved

@@ -1,0 +1,605 @@
+"""Compose a configuration and turn it into plain objects; configuration stops here.
+
+With api.py and cli/ the only place that sees Hydra. Everything raised for a user's mistake is an
+InputError of one line.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import inspect
+import os
+import re
+import sys
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+import hydra
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.errors import HydraException
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from abx_amr.errors import InputError
+from abx_amr.naming import nearest, unknown
+
+if TYPE_CHECKING:
+    from abx_amr.algorithms.rules import Rule
+    from abx_amr.learning import AgentSpec, TrainingSettings
+    from abx_amr.simulator.clinic import ClinicModel
+    from abx_amr.studies.storages import StudyStorage
+
+Plain = dict[str, Any]
+
+#: Sections that describe the clinic: what is learned from, not what learns.
+CLINIC_SECTIONS = (
+    "antibiotics",
+    "amr_dynamics",
+    "environment",
+    "patient_generator",
+    "reward_calculator",
+)
+_TUNING_SEEDS = range(1000, 10_000)
+
+
+def conf_dir() -> Path:
+    """Return the folder of the packaged configuration groups (conf/ in a checkout)."""
+    package = Path(__file__).resolve().parent
+    for candidate in (package / "conf", package.parent / "conf"):
+        if (candidate / "umbrella.yaml").is_file():
+            return candidate
+    raise InputError(f"the configuration folder conf/ is missing beside {package}: reinstall abx-amr")
+
+
+def version_base() -> dict[str, Any]:
+    """Return the version_base argument: 1.3 must have it, 1.4 warns about it."""
+    if tuple(int(n) for n in hydra.__version__.split(".")[:2]) >= (1, 4):
+        return {}
+    return {"version_base": "1.3"}
+
+
+# --- composing -----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, kw_only=True)
+class Composition:
+    """A composed configuration with the choices made in each group."""
+
+    config: DictConfig
+    choices: Mapping[str, str]
+
+    @property
+    def plain(self) -> Plain:
+        """The resolved configuration as plain data."""
+        return resolved(self.config)
+
+
+def resolved(config: DictConfig) -> Plain:
+    """Return `config` resolved, as plain data.
+
+    Raises:
+        InputError: an interpolation or a mandatory value is missing.
+    """
+    try:
+        plain = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
+    except OmegaConfBaseException as error:
+        raise InputError(_first_line(error)) from error
+    return cast(Plain, plain)
+
+
+def is_search_override(override: str) -> bool:
+    """Return whether the override sweeps over several values (Hydra's grammar)."""
+    try:
+        parsed = OverridesParser.create().parse_override(override)
+    except HydraException:
+        return False
+    return bool(parsed.is_sweep_override())
+
+
+def compose(
+    config_name: str, overrides: Sequence[str] = (), *, search_path: Sequence[str] = ()
+) -> Composition:
+    """Return the composition of `config_name` (train, tune, evaluate) with command-line overrides.
+
+    Args:
+        config_name: a primary configuration in conf/.
+        overrides: command-line overrides, in Hydra's grammar, without sweeps.
+        search_path: further configuration folders.
+
+    Raises:
+        InputError: an override names what does not exist, or cannot be parsed.
+    """
+    arguments = list(overrides)
+    if search_path:
+        folders = ",".join(f"file://{Path(p).resolve()}" for p in search_path)
+        arguments.append(f"hydra.searchpath=[{folders}]")
+    with _fresh_hydra():
+        try:
+            config = hydra.compose(config_name, arguments, return_hydra_config=True)
+        except (HydraException, OmegaConfBaseException) as error:
+            raise InputError(explain(error, config_name, arguments)) from error
+        choices = {k: str(v) for k, v in config.hydra.runtime.choices.items()}
+        return Composition(config=_without_hydra(config), choices=choices)
+
+
+def _without_hydra(config: DictConfig) -> DictConfig:
+    return cast(DictConfig, OmegaConf.masked_copy(config, [str(k) for k in config if k != "hydra"]))
+
+
+@contextlib.contextmanager
+def _fresh_hydra() -> Iterator[None]:
+    """Give Hydra's compose its own global state, also inside a running Hydra application."""
+    saved = GlobalHydra.instance().hydra
+    GlobalHydra.instance().clear()
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", category=UserWarning, module="hydra.*")
+            with hydra.initialize_config_dir(str(conf_dir()), **version_base()):
+                yield
+    finally:
+        GlobalHydra.instance().hydra = saved
+
+
+def available(group: str) -> list[str]:
+    """Return the choices of a configuration group."""
+    with _fresh_hydra():
+        loader = GlobalHydra.instance().config_loader()
+        return sorted(loader.get_group_options(group))
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
+
+
+def explain(error: Exception, config_name: str, overrides: Sequence[str]) -> str:
+    """Return Hydra's complaint as one line with the nearest valid name."""
+    text = str(error)
+    cause = str(error.__cause__ or "")
+    if found := re.search(r"Could not find '([^']+)/([^'/]+)'", text):
+        group, name = found.groups()
+        options = available(group)
+        return unknown(group, name, options) if options else f"there is no group '{group}'"
+    if found := re.search(r"Could not override '([^']+)'\.\s*No match in the defaults list", text):
+        group = found.group(1)
+        option = next((o.partition("=")[2] for o in overrides if o.startswith(f"{group}=")), "")
+        if available(group):
+            return f"{group} is not chosen yet: write +{group}={option}"
+        return _unknown_path(group, config_name, overrides)
+    if found := re.search(r"Could not append to config\. An item is already at '([^']+)'", text):
+        key = found.group(1)
+        return f"{key} exists already: write {key}=... without the +"
+    if found := re.search(r"([\w/]+) appears more than once in the final defaults list", text):
+        return f"{found.group(1)} is chosen already: write {found.group(1)}=NAME without the +"
+    if found := re.search(r"Could not delete from config\. '?([\w./@-]+?)'? does not exist", text):
+        return _unknown_path(found.group(1), config_name, overrides)
+    if found := re.search(r"Could not (?:override|append to config) '([\w./@-]+)'", text):
+        return _unknown_path(found.group(1), config_name, overrides, detail=cause)
+    for override in overrides:
+        with contextlib.suppress(HydraException):
+            OverridesParser.create().parse_override(override)
+            continue
+        return f"'{override}' cannot be read as key=value: quote it for the shell and for Hydra"
+    return f"{config_name}: {' '.join(text.split())}"
+
+
+def _unknown_path(
+    path: str, config_name: str, overrides: Sequence[str], *, detail: str = ""
+) -> str:
+    """Return the line about a key that does not exist, with its nearest sibling."""
+    others = [o for o in overrides if not o.lstrip("+~").startswith(path)]
+    try:
+        node: Any = None if path.startswith("hydra.") else compose(config_name, others).config
+    except InputError:
+        node = None
+    parts = path.split(".")
+    for depth, part in enumerate(parts):
+        if not isinstance(node, DictConfig):
+            break
+        if part not in node:
+            where = ".".join([*parts[:depth], part])
+            names = [str(k) for k in node]
+            if depth == 0:
+                names += _groups()
+            guess = nearest(part, names)
+            hint = f"; did you mean '{guess}'?" if guess else ""
+            return f"{where} does not exist{hint} (available: {', '.join(sorted(set(names)))})"
+        try:
+            node = node[part]
+        except OmegaConfBaseException:
+            break
+    reason = detail.splitlines()[0] if detail else "it does not exist or takes no such value"
+    return f"{path}: {reason}"
+
+
+def _groups() -> list[str]:
+    return [p.name for p in conf_dir().iterdir() if p.is_dir() and not p.name.startswith("_")]
+
+
+# --- from plain data to objects ------------------------------------------------------------------
+
+
+def locate(path: str, *, key: str) -> Any:
+    """Return the class or function that a dotted path names; user modules beside the shell count.
+
+    Raises:
+        InputError: it cannot be imported.
+    """
+    here = os.getcwd()
+    if here not in sys.path:
+        sys.path.append(here)
+    try:
+        return hydra.utils.get_object(path)
+    except (ValueError, ImportError, AttributeError) as error:
+        raise InputError(
+            f"{key}: '{path}' cannot be imported ({_first_line(error)}); "
+            "give the dotted path of a class in an installed or local module"
+        ) from error
+
+
+def instantiate(section: Mapping[str, Any], *, key: str, **more: Any) -> Any:
+    """Return the object that a section's `_target_` and parameters describe.
+
+    The one place where configuration becomes an object. Nested `_target_` sections come first.
+
+    Args:
+        section: parameters with `_target_`.
+        key: where the section stands, for messages.
+        more: further constructor arguments.
+
+    Raises:
+        InputError: no such class, an unknown parameter, or a value it rejects.
+    """
+    arguments = {
+        name: _instantiate_nested(value, key=f"{key}.{name}")
+        for name, value in section.items()
+        if name != "_target_"
+    }
+    target = section.get("_target_")
+    if not isinstance(target, str):
+        raise InputError(f"{key}._target_ must name a class, got {target!r}")
+    made = locate(target, key=f"{key}._target_")
+    arguments.update(more)
+    check_arguments(made, arguments, key=key)
+    try:
+        return made(**arguments)
+    except InputError as error:
+        line = str(error)
+        raise InputError(line if line.startswith(key) else f"{key}: {line}") from error
+    except (TypeError, ValueError) as error:
+        raise InputError(f"{key}: {made.__name__} says: {_first_line(error)}") from error
+
+
+def _instantiate_nested(value: Any, *, key: str) -> Any:
+    if isinstance(value, Mapping):
+        if "_target_" in value:
+            return instantiate(value, key=key)
+        return {k: _instantiate_nested(v, key=f"{key}.{k}") for k, v in value.items()}
+    if isinstance(value, list):
+        return [_instantiate_nested(v, key=f"{key}[{i}]") for i, v in enumerate(value)]
+    return value
+
+
+def parameters_of(made: Callable[..., Any]) -> tuple[set[str], bool]:
+    """Return the parameter names of a class or function, and whether it takes any name."""
+    signature = inspect.signature(made)
+    kinds = {p.kind for p in signature.parameters.values()}
+    names = {
+        n
+        for n, p in signature.parameters.items()
+        if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)
+    }
+    return names, inspect.Parameter.VAR_KEYWORD in kinds
+
+
+def check_arguments(made: Callable[..., Any], given: Iterable[str], *, key: str) -> None:
+    """Refuse an argument that `made` does not take.
+
+    Raises:
+        InputError: naming the nearest parameter.
+    """
+    names, takes_any = parameters_of(made)
+    if takes_any:
+        return
+    for name in given:
+        if name not in names:
+            guess = nearest(name, names)
+            hint = f"; did you mean '{guess}'?" if guess else ""
+            raise InputError(
+                f"{key}.{name} is unknown to {getattr(made, '__name__', made)}{hint} "
+                f"(it takes: {', '.join(sorted(names))})"
+            )
+
+
+def _section(config: Mapping[str, Any], name: str) -> Plain:
+    section = config.get(name)
+    if not isinstance(section, Mapping):
+        raise InputError(f"{name} must be a section of the configuration, got {section!r}")
+    return dict(section)
+
+
+def check_top_level(config: Mapping[str, Any], known: Iterable[str]) -> None:
+    """Refuse a section or key at the top that nothing reads."""
+    names = set(known)
+    for name in config:
+        if name not in names:
+            raise InputError(unknown("key", name, names))
+
+
+def build_clinic(config: Mapping[str, Any]) -> ClinicModel:
+    """Return the clinic of a resolved configuration.
+
+    Per antibiotic, `adverse_effect_*` belong to the rewards and everything else to the resistance
+    model, which is handed each parameter as a mapping antibiotic -> value.
+
+    Raises:
+        InputError: a parameter is missing, unknown or out of range.
+    """
+    from abx_amr.simulator.clinic import ClinicModel, VisibleAmr
+    from abx_amr.simulator.observation import ObservationSettings
+
+    formulary = _section(config, "antibiotics")
+    drugs = formulary.pop("drugs", None)
+    cross_resistance = formulary.pop("cross_resistance", None) or {}
+    if formulary:
+        raise InputError(unknown("antibiotics key", next(iter(formulary)), ["drugs", "cross_resistance"]))
+    if not isinstance(drugs, Mapping) or not drugs:
+        raise InputError(f"antibiotics.drugs must name at least one antibiotic, got {drugs!r}")
+    names = tuple(str(n) for n in drugs)
+    dynamics_parameters: dict[str, dict[str, Any]] = {}
+    adverse: dict[str, dict[str, Any]] = {
+        "adverse_effect_penalty": {},
+        "adverse_effect_probability": {},
+    }
+    for drug, parameters in drugs.items():
+        if not isinstance(parameters, Mapping):
+            raise InputError(f"antibiotics.drugs.{drug} must be a section, got {parameters!r}")
+        for name, value in parameters.items():
+            group = adverse if name in adverse else dynamics_parameters
+            group.setdefault(str(name), {})[str(drug)] = value
+    _check_drug_parameters(config, dynamics_parameters, names)
+
+    dynamics = instantiate(
+        _section(config, "amr_dynamics"),
+        key="amr_dynamics",
+        antibiotics=names,
+        **dynamics_parameters,
+    )
+    reward = instantiate(
+        _section(config, "reward_calculator"), key="reward_calculator", antibiotics=names, **adverse
+    )
+    environment = _section(config, "environment")
+    try:
+        visible = VisibleAmr(**_only(environment, "visible_amr", VisibleAmr, key="environment"))
+        observation = ObservationSettings(
+            **{
+                f: environment.pop(f)
+                for f in ("include_steps_since_amr_update", "include_previous_action", "temporal_windows")
+                if f in environment
+            }
+        )
+        check_arguments(ClinicModel, environment, key="environment")
+        return ClinicModel(
+            antibiotics=names,
+            dynamics=dynamics,
+            cross_resistance=cross_resistance,
+            population=build_population(_section(config, "patient_generator")),
+            reward=reward,
+            visible_amr=visible,
+            observation=observation,
+            **environment,
+        )
+    except InputError:
+        raise
+    except TypeError as error:
+        raise InputError(f"environment: {_first_line(error)}") from error
+
+
+def _check_drug_parameters(
+    config: Mapping[str, Any], parameters: Mapping[str, Any], names: Sequence[str]
+) -> None:
+    target = _section(config, "amr_dynamics").get("_target_")
+    if not isinstance(target, str):
+        return
+    taken, takes_any = parameters_of(locate(target, key="amr_dynamics._target_"))
+    taken |= {"adverse_effect_penalty", "adverse_effect_probability"}
+    taken.discard("antibiotics")
+    for parameter, values in parameters.items():
+        if not takes_any and parameter not in taken:
+            drug = next(iter(values))
+            raise InputError(unknown(f"antibiotics.drugs.{drug} parameter", parameter, taken))
+
+
+def _only(parent: Plain, name: str, made: Callable[..., Any], *, key: str) -> Plain:
+    section = parent.pop(name, None)
+    if not isinstance(section, Mapping):
+        raise InputError(f"{key}.{name} must be a section, got {section!r}")
+    check_arguments(made, section, key=f"{key}.{name}")
+    return dict(section)
+
+
+def build_population(section: Plain) -> Any:
+    """Return a population, or a mixture with each member built from its own section."""
+    members = section.get("populations")
+    if members is None:
+        return instantiate(section, key="patient_generator")
+    if not isinstance(members, Mapping) or not members:
+        raise InputError("patient_generator.populations must name at least one population")
+    built = {}
+    for name, member in members.items():
+        key = f"patient_generator.populations.{name}"
+        if not isinstance(member, Mapping) or "proportion" not in member:
+            raise InputError(f"{key} must be a section with its proportion")
+        parameters = dict(member)
+        proportion = parameters.pop("proportion")
+        parameters.setdefault("_target_", "abx_amr.simulator.patients.PatientPopulation")
+        built[str(name)] = (proportion, instantiate(parameters, key=key))
+    rest = {k: v for k, v in section.items() if k != "populations"}
+    return instantiate(rest, key="patient_generator", populations=built)
+
+
+# --- the agent -----------------------------------------------------------------------------------
+
+_SET_BY_US = ("env", "seed", "verbose", "tensorboard_log", "_init_setup_model")
+
+# What SB3 itself accepts in silence: name -> (claim, test).
+_RANGES: dict[str, tuple[str, Callable[[Any], bool]]] = {
+    "gamma": ("in (0, 1]", lambda v: 0 < v <= 1),
+    "gae_lambda": ("in [0, 1]", lambda v: 0 <= v <= 1),
+    "learning_rate": ("above 0", lambda v: v > 0),
+    "clip_range": ("above 0", lambda v: v > 0),
+    "n_steps": ("a whole number above 0", lambda v: isinstance(v, int) and v > 0),
+    "batch_size": ("a whole number above 1", lambda v: isinstance(v, int) and v > 1),
+    "n_epochs": ("a whole number above 0", lambda v: isinstance(v, int) and v > 0),
+    "ent_coef": ("at least 0", lambda v: v >= 0),
+    "vf_coef": ("at least 0", lambda v: v >= 0),
+    "max_grad_norm": ("above 0", lambda v: v > 0),
+    "target_kl": ("above 0 or null", lambda v: v > 0),
+}
+
+
+def is_rule(config: Mapping[str, Any]) -> bool:
+    """Return whether agent_algorithm is a fixed rule, which does not learn."""
+    from abx_amr.algorithms.rules import Rule
+
+    target = _section(config, "agent_algorithm").get("_target_")
+    if not isinstance(target, str):
+        raise InputError(f"agent_algorithm._target_ must name a class, got {target!r}")
+    if target.startswith(("stable_baselines3.", "sb3_contrib.")):
+        return False
+    made = locate(target, key="agent_algorithm._target_")
+    return isinstance(made, type) and issubclass(made, Rule)
+
+
+def build_rule(config: Mapping[str, Any], model: ClinicModel) -> Rule:
+    """Return the fixed rule of a configuration, for a clinic."""
+    section = _section(config, "agent_algorithm")
+    return cast("Rule", instantiate(section, key="agent_algorithm", model=model))
+
+
+def build_agent_spec(config: Mapping[str, Any]) -> AgentSpec:
+    """Return the learning algorithm of a configuration with its checked arguments.
+
+    Raises:
+        InputError: not an on-policy algorithm, an unknown hyper-parameter, a value out of range.
+    """
+    from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
+
+    from abx_amr.learning import AgentSpec
+
+    section = _section(config, "agent_algorithm")
+    target = section.pop("_target_", None)
+    if not isinstance(target, str):
+        raise InputError(f"agent_algorithm._target_ must name a class, got {target!r}")
+    algorithm = locate(target, key="agent_algorithm._target_")
+    if not (isinstance(algorithm, type) and issubclass(algorithm, OnPolicyAlgorithm)):
+        raise InputError(
+            f"agent_algorithm._target_ must be an on-policy algorithm of stable-baselines3 or "
+            f"sb3-contrib (prescriptions are MultiDiscrete), got {target}"
+        )
+    arguments = {
+        name: _instantiate_nested(value, key=f"agent_algorithm.{name}")
+        for name, value in section.items()
+    }
+    for name in _SET_BY_US:
+        if name in arguments:
+            raise InputError(
+                f"agent_algorithm.{name} is set by the run itself: remove it (see training.*)"
+            )
+    check_arguments(algorithm, arguments, key="agent_algorithm")
+    for name, value in arguments.items():
+        claim, holds = _RANGES.get(name, ("", lambda v: True))
+        if value is None or callable(value):
+            continue
+        if claim and (isinstance(value, bool | str) or not _holds(holds, value)):
+            raise InputError(f"agent_algorithm.{name} must be {claim}, got {value!r}")
+    policy_arguments = dict(arguments.get("policy_kwargs") or {})
+    for name, value in policy_arguments.items():
+        if isinstance(value, str) and name.endswith(("_fn", "_class")):
+            policy_arguments[name] = locate(value, key=f"agent_algorithm.policy_kwargs.{name}")
+    if policy_arguments:
+        arguments["policy_kwargs"] = policy_arguments
+    return AgentSpec(algorithm=algorithm, arguments=arguments)
+
+
+def _holds(test: Callable[[Any], bool], value: Any) -> bool:
+    try:
+        return bool(test(value))
+    except TypeError:
+        return False
+
+
+def _dataclass_arguments(made: type, section: Any, *, key: str) -> Plain:
+    if not isinstance(section, Mapping):
+        raise InputError(f"{key} must be a section, got {section!r}")
+    check_arguments(made, section, key=key)
+    missing = {f.name for f in fields(made)} - set(section)
+    required = {n for n, p in inspect.signature(made).parameters.items() if p.default is p.empty}
+    if absent := sorted(missing & required):
+        raise InputError(f"{key}.{absent[0]} is missing")
+    return dict(section)
+
+
+def build_training(config: Mapping[str, Any]) -> TrainingSettings:
+    """Return the training plan of a configuration."""
+    from abx_amr.learning import EarlyStopping, TrainingSettings, VecNormalizeSettings
+
+    arguments = _dataclass_arguments(TrainingSettings, config.get("training"), key="training")
+    for name, made in (("early_stopping", EarlyStopping), ("vec_normalize", VecNormalizeSettings)):
+        if name in arguments:
+            key = f"training.{name}"
+            try:
+                arguments[name] = made(**_dataclass_arguments(made, arguments[name], key=key))
+            except TypeError as error:
+                raise InputError(f"{key}: {_first_line(error)}") from error
+    return TrainingSettings(**arguments)
+
+
+def check_training_seed(seed: int) -> None:
+    """Refuse a training seed that belongs to tuning.
+
+    Raises:
+        InputError: the seed is 0 or in 1000-9999.
+    """
+    if seed < 1 or seed in _TUNING_SEEDS:
+        raise InputError(
+            f"training.seed must be 1-999 (training) or 10000 and up (final tests), got {seed}: "
+            "1000-9999 belong to tuning"
+        )
+
+
+def build_storage(config: Mapping[str, Any]) -> StudyStorage:
+    """Return the study storage of a configuration."""
+    return cast("StudyStorage", instantiate(_section(config, "storage"), key="storage"))
+
+
+def with_values(config: Mapping[str, Any], values: Mapping[str, Any]) -> Plain:
+    """Return a copy of a plain configuration with values set at dotted paths.
+
+    >>> with_values({"a": {"b": 1}}, {"a.b": 2})
+    {'a': {'b': 2}}
+    """
+    copy: Plain = {k: _copy(v) for k, v in config.items()}
+    for path, value in values.items():
+        *parents, leaf = path.split(".")
+        node = copy
+        for part in parents:
+            child = node.get(part)
+            if not isinstance(child, dict):
+                raise InputError(f"{path} does not exist in the configuration")
+            node = child
+        if leaf not in node:
+            raise InputError(unknown(f"key in {'.'.join(parents) or 'the configuration'}", leaf, node))
+        node[leaf] = value
+    return copy
+
+
+def _copy(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {k: _copy(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [_copy(v) for v in value]
+    return value

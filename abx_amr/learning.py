@@ -1,0 +1,382 @@
+"""Build an agent for a clinic, let it learn exactly as long as asked, and score it.
+
+Shapes: E environments, P patients. A transition is one environment's step.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import time
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from stable_baselines3.common.logger import Logger
+from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
+from stable_baselines3.common.vec_env import VecEnv, VecNormalize
+
+from abx_amr.envs.vec_env import ClinicVecEnv
+from abx_amr.errors import InputError
+from abx_amr.evaluation import Evaluation, evaluate
+from abx_amr.receipts import effective_values
+
+if TYPE_CHECKING:
+    from abx_amr.simulator.clinic import ClinicModel
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class EarlyStopping:
+    """Stop when `patience` evaluations in a row improve the mean return by no more than `min_delta`."""
+
+    enabled: bool = False
+    patience: int = 5
+    min_delta: float = 0.0
+
+    def __post_init__(self) -> None:
+        if self.patience < 1:
+            raise InputError(
+                f"training.early_stopping.patience must be at least 1, got {self.patience}"
+            )
+        if self.min_delta < 0:
+            raise InputError(
+                f"training.early_stopping.min_delta must not be negative, got {self.min_delta}"
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class VecNormalizeSettings:
+    """SB3's VecNormalize: running normalisation of observations and rewards."""
+
+    enabled: bool = False
+    norm_obs: bool = True
+    norm_reward: bool = True
+    clip_obs: float = 10.0
+    clip_reward: float = 10.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingSettings:
+    """How an agent is trained and evaluated; the keys of conf/training/default.yaml."""
+
+    seed: int
+    total_num_training_episodes: int
+    eval_freq_every_n_episodes: int
+    save_freq_every_n_episodes: int
+    num_eval_episodes: int
+    evaluation_seed: int
+    n_envs: int
+    torch_threads: int
+    additional_episodes: int | None = None
+    early_stopping: EarlyStopping = field(default_factory=EarlyStopping)
+    vec_normalize: VecNormalizeSettings = field(default_factory=VecNormalizeSettings)
+
+    def __post_init__(self) -> None:
+        for name in (
+            "total_num_training_episodes",
+            "eval_freq_every_n_episodes",
+            "save_freq_every_n_episodes",
+            "num_eval_episodes",
+            "n_envs",
+            "torch_threads",
+        ):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+                raise InputError(f"training.{name} must be a whole number of at least 1, got {value}")
+        for name in ("seed", "evaluation_seed"):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+                raise InputError(f"training.{name} must be a whole number of at least 0, got {value}")
+        more = self.additional_episodes
+        if more is not None and more < 1:
+            raise InputError(f"training.additional_episodes must be at least 1, got {more}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class AgentSpec:
+    """An SB3 or sb3-contrib on-policy algorithm and its constructor's arguments.
+
+    `n_steps` counts the transitions of one update over all environments.
+    """
+
+    algorithm: type[OnPolicyAlgorithm]
+    arguments: Mapping[str, Any]
+
+
+# --- building ------------------------------------------------------------------------------------
+
+
+def steps_per_environment(n_steps: int, n_envs: int) -> int:
+    """Return how many steps each environment makes for one update of `n_steps` transitions.
+
+    >>> steps_per_environment(2048, 8)
+    256
+    """
+    if n_steps < n_envs or n_steps % n_envs:
+        below = max(n_envs, n_steps // n_envs * n_envs)
+        above = (n_steps // n_envs + 1) * n_envs
+        near = below if n_steps - below <= above - n_steps else above
+        raise InputError(
+            f"agent_algorithm.n_steps must be a multiple of training.n_envs = {n_envs}, "
+            f"got {n_steps}; the nearest is {near}"
+        )
+    return n_steps // n_envs
+
+
+@contextmanager
+def _library_errors(what: str) -> Iterator[None]:
+    """Turn what a library's constructor says of its arguments into one line."""
+    try:
+        yield
+    except InputError:
+        raise
+    except (TypeError, ValueError, AssertionError, KeyError, AttributeError) as error:
+        first_line = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise InputError(f"agent_algorithm: {what} rejects its arguments: {first_line}") from error
+
+
+def build_env(model: ClinicModel, settings: TrainingSettings, *, gamma: float) -> VecEnv:
+    """Return the training environment of `settings.seed`, normalised when asked for."""
+    env: VecEnv = ClinicVecEnv(model, settings.n_envs, seed=settings.seed)
+    normalise = settings.vec_normalize
+    if normalise.enabled:
+        env = VecNormalize(
+            env,
+            norm_obs=normalise.norm_obs,
+            norm_reward=normalise.norm_reward,
+            clip_obs=normalise.clip_obs,
+            clip_reward=normalise.clip_reward,
+            gamma=gamma,
+        )
+    return env
+
+
+def build_agent(
+    spec: AgentSpec, model: ClinicModel, settings: TrainingSettings
+) -> OnPolicyAlgorithm:
+    """Return an untrained agent in its training environment.
+
+    A batch larger than the rollout is clipped to it, with a warning.
+
+    Raises:
+        InputError: the algorithm rejects an argument.
+    """
+    arguments = dict(spec.arguments)
+    name = spec.algorithm.__name__
+    if "n_steps" in arguments:
+        n_steps = arguments["n_steps"]
+        arguments["n_steps"] = steps_per_environment(n_steps, settings.n_envs)
+        batch_size = arguments.get("batch_size")
+        if batch_size is not None and batch_size > n_steps:
+            log.warning(
+                "agent_algorithm.batch_size %s is larger than the rollout of %s transitions: "
+                "clipped to it",
+                batch_size,
+                n_steps,
+            )
+            arguments["batch_size"] = n_steps
+    env = build_env(model, settings, gamma=float(arguments.get("gamma", 0.99)))
+    with _library_errors(name), warnings.catch_warnings():
+        # A last minibatch that is smaller than the others is learned from like the others.
+        warnings.filterwarnings("ignore", message="You have specified a mini-batch size")
+        return spec.algorithm(env=env, seed=settings.seed, verbose=0, **arguments)
+
+
+def clinic_env(agent: OnPolicyAlgorithm) -> ClinicVecEnv:
+    """Return the clinic the agent trains in, below any wrapper."""
+    env = agent.get_env()
+    while isinstance(env, VecNormalize):
+        env = env.venv
+    assert isinstance(env, ClinicVecEnv)
+    return env
+
+
+def observation_normaliser(agent: OnPolicyAlgorithm) -> VecNormalize | None:
+    """Return the agent's VecNormalize, or None when it sees raw observations."""
+    return agent.get_vec_normalize_env()
+
+
+# --- learning ------------------------------------------------------------------------------------
+
+
+def transitions_of(episodes: int, model: ClinicModel, n_envs: int) -> int:
+    """Return the transitions of `episodes`, rounded up to whole steps of all environments."""
+    return math.ceil(episodes * model.max_time_steps / n_envs) * n_envs
+
+
+def rollouts(
+    agent: OnPolicyAlgorithm, transitions: int, *, planned: int | None = None
+) -> Iterator[int]:
+    """Learn until the agent has seen `transitions`; yield the count after each update.
+
+    SB3's own `learn`, except that the last rollout is shortened so that learning ends exactly at
+    `transitions` and that every rollout is learned from. `planned` is the count at which schedules
+    end (default: `transitions`).
+
+    Raises:
+        InputError: nothing is left to learn.
+    """
+    n_envs = agent.n_envs
+    remaining = transitions - agent.num_timesteps
+    if remaining < 1:
+        raise InputError(
+            f"nothing to learn: the agent has seen {agent.num_timesteps} transitions "
+            f"and training ends at {transitions}"
+        )
+    fresh = agent.num_timesteps == 0
+    full_length, full_buffer = agent.n_steps, agent.rollout_buffer
+    _, callback = agent._setup_learn(remaining, None, reset_num_timesteps=fresh)
+    iteration = 0
+    try:
+        while agent.num_timesteps < transitions:
+            length = min(full_length, (transitions - agent.num_timesteps) // n_envs)
+            if length < agent.n_steps:
+                agent.n_steps = length
+                agent.rollout_buffer = _shorter(full_buffer, length)
+            env = agent.env
+            assert env is not None
+            agent.collect_rollouts(env, callback, agent.rollout_buffer, n_rollout_steps=length)
+            agent._update_current_progress_remaining(agent.num_timesteps, planned or transitions)
+            iteration += 1
+            agent.dump_logs(iteration)
+            agent.train()
+            yield agent.num_timesteps
+    finally:
+        agent.n_steps, agent.rollout_buffer = full_length, full_buffer
+
+
+def _shorter(buffer: Any, length: int) -> Any:
+    """Return an empty rollout buffer like `buffer` with room for `length` steps."""
+    small = object.__new__(type(buffer))
+    small.__dict__.update(buffer.__dict__)
+    small.buffer_size = length
+    if hasattr(buffer, "hidden_state_shape"):
+        small.hidden_state_shape = (length, *buffer.hidden_state_shape[1:])
+    small.reset()
+    return small
+
+
+def silent_logger() -> Logger:
+    return Logger(folder=None, output_formats=[])
+
+
+# --- randomness that a checkpoint carries --------------------------------------------------------
+
+
+def random_state() -> dict[str, np.ndarray]:
+    """Return the state of the global generators that SB3 draws from."""
+    name, keys, position, has_gauss, cached = np.random.get_state(legacy=True)  # noqa: NPY002
+    assert name == "MT19937"
+    return {
+        "torch": torch.get_rng_state().numpy().copy(),
+        "numpy_keys": np.asarray(keys),
+        "numpy_rest": np.array([position, has_gauss, cached], dtype=np.float64),
+    }
+
+
+def set_random_state(state: Mapping[str, np.ndarray]) -> None:
+    torch.set_rng_state(torch.from_numpy(state["torch"].copy()))
+    position, has_gauss, cached = state["numpy_rest"]
+    np.random.set_state(  # noqa: NPY002
+        ("MT19937", state["numpy_keys"], int(position), int(has_gauss), float(cached))
+    )
+
+
+@contextmanager
+def _own_draws(seed: int) -> Iterator[None]:
+    """Keep what an evaluation draws apart from what training draws."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        yield
+
+
+# --- evaluating ----------------------------------------------------------------------------------
+
+
+def evaluate_agent(
+    agent: OnPolicyAlgorithm,
+    model: ClinicModel,
+    settings: TrainingSettings,
+    *,
+    per_step: bool = False,
+    trajectories: bool = False,
+) -> Evaluation:
+    """Return the agent's evaluation on the paired episodes of `settings.evaluation_seed`."""
+    with _own_draws(settings.evaluation_seed):
+        return evaluate(
+            agent,
+            model,
+            episodes=settings.num_eval_episodes,
+            seed=settings.evaluation_seed,
+            normalise=_normalise_with(observation_normaliser(agent)),
+            per_step=per_step,
+            trajectories=trajectories,
+        )
+
+
+def _normalise_with(
+    statistics: VecNormalize | None,
+) -> Callable[[np.ndarray], np.ndarray] | None:
+    if statistics is None or not statistics.norm_obs:
+        return None
+
+    def normalise(observation: np.ndarray) -> np.ndarray:
+        normalised = statistics.normalize_obs(observation)
+        assert isinstance(normalised, np.ndarray)
+        return normalised
+
+    return normalise
+
+
+# --- a trial's seed ------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, kw_only=True)
+class SeedScore:
+    """What one seed of a trial gives back."""
+
+    episode_return: float
+    returns: tuple[float, ...]
+    effective_values: Mapping[str, Any]
+    transitions: int
+    seconds: float
+
+
+def train_and_score(
+    spec: AgentSpec,
+    model: ClinicModel,
+    settings: TrainingSettings,
+    *,
+    searched: Mapping[str, str],
+    on_progress: Callable[[int, int], None] | None = None,
+) -> SeedScore:
+    """Return the score of one agent: learn, evaluate the last weights once, nothing else.
+
+    Args:
+        spec: the algorithm.
+        model: the clinic.
+        settings: the training plan; its seed is the agent's.
+        searched: configuration path -> attribute of the built agent (see receipts.py).
+        on_progress: called with (transitions seen, transitions planned) after every update.
+    """
+    started = time.perf_counter()
+    agent = build_agent(spec, model, settings)
+    agent.set_logger(silent_logger())
+    total = transitions_of(settings.total_num_training_episodes, model, settings.n_envs)
+    for seen in rollouts(agent, total):
+        if on_progress is not None:
+            on_progress(seen, total)
+    result = evaluate_agent(agent, model, settings)
+    return SeedScore(
+        episode_return=result.mean_return,
+        returns=tuple(float(r) for r in result.episodes["episode_return"]),
+        effective_values=effective_values(agent, searched),
+        transitions=agent.num_timesteps,
+        seconds=time.perf_counter() - started,
+    )

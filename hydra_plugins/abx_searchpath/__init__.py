@@ -1,0 +1,1 @@
+"""Adds the working folder's own configuration files to Hydra's search path."""
