@@ -1,0 +1,684 @@
+"""The laws of the clinic, compiled: each is written once and used by components and fused step.
+
+Shapes: E environments, P patients, K antibiotics, G groups of patients, W windows; `row` is the
+SFC64 state of one environment's stream, shape (4,). All compiled code stands in this one file,
+because a compiled function's disk cache is renewed when its own file changes, not when a file it
+calls into does.
+
+The batch lives in few float64 arrays, because every array argument of a compiled call costs time:
+
+    state (E, 5K + K*W + K*longest)   pressure | level | level before the step | visible | change
+                                      | per antibiotic and window the steps with a prescription
+                                      | per antibiotic a ring of the last steps, 1 = prescribed
+    patients (E, P, 8 + K+4)          six attributes | group | action | K+4 uniforms: infection,
+                                      K sensitivities, outcome, adverse event, recovery
+    drugs (K, 5 + K)                  leak, flatness, residual | adverse probability, value
+                                      | share of a dose that reaches each antibiotic
+    groups (G, 7, 9)                  per attribute mean, sigma, low, high, bias, noise, observed
+                                      low and high, 1 = shown; row 6: cumulative proportion
+    numbers (8,)                      benefit, failure, their probabilities, lambda, epsilon,
+                                      noise and bias of the visible AMR
+"""
+
+import math
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import numba
+import numpy as np
+
+_Function = TypeVar("_Function", bound=Callable[..., Any])
+
+
+def compiled(function: _Function) -> _Function:
+    """Return `function` compiled on its first call, kept on disk, free of the interpreter lock."""
+    return numba.njit(cache=True, nogil=True, error_model="numpy")(function)  # type: ignore[no-any-return]
+
+
+# columns of the tables above
+LEAK, FLATNESS, RESIDUAL, ADVERSE_PROBABILITY, ADVERSE_VALUE, CROSS = 0, 1, 2, 3, 4, 5
+MEAN, SIGMA, LOW, HIGH, BIAS, NOISE, OBSERVED_LOW, OBSERVED_HIGH, SHOWN = 0, 1, 2, 3, 4, 5, 6, 7, 8
+PROPORTION_ROW = 6
+NUM_ATTRIBUTES = 6
+GROUP, ACTION, UNIFORMS = 6, 7, 8
+BENEFIT_VALUE, FAILURE_VALUE, BENEFIT_PROBABILITY, FAILURE_PROBABILITY = 0, 1, 2, 3
+LAMBDA, EPSILON, VISIBLE_NOISE, VISIBLE_BIAS = 4, 5, 6, 7
+PADDING = -1.0
+
+# ------------------------------------------------------------------------------------------ draws
+
+_3 = np.uint64(3)
+_11 = np.uint64(11)
+_12 = np.uint64(12)
+_24 = np.uint64(24)
+_40 = np.uint64(40)
+_1 = np.uint64(1)
+_UNIT_53 = 2.0**-53
+_UNIT_52 = 2.0**-52
+
+
+@compiled
+def fill_uniform(row, out):  # type: ignore[no-untyped-def]
+    """Fill `out` (n,) with uniforms in [0, 1): the bits of numpy's `Generator(SFC64).random`."""
+    a, b, c, counter = row[0], row[1], row[2], row[3]
+    for i in range(out.shape[0]):
+        bits = a + b + counter
+        counter += _1
+        a = b ^ (b >> _11)
+        b = c + (c << _3)
+        c = ((c << _24) | (c >> _40)) + bits
+        out[i] = np.int64(bits >> _11) * _UNIT_53
+    row[0], row[1], row[2], row[3] = a, b, c, counter
+
+
+@compiled
+def fill_normal(row, out):  # type: ignore[no-untyped-def]
+    """Fill `out` (n,) with standard normals, one word of the stream each, by the inverse CDF."""
+    n = out.shape[0]
+    probability = np.empty(n)
+    a, b, c, counter = row[0], row[1], row[2], row[3]
+    for i in range(n):
+        bits = a + b + counter
+        counter += _1
+        a = b ^ (b >> _11)
+        b = c + (c << _3)
+        c = ((c << _24) | (c >> _40)) + bits
+        probability[i] = (np.int64(bits >> _12) + 0.5) * _UNIT_52  # never 0 and never 1
+    row[0], row[1], row[2], row[3] = a, b, c, counter
+    normal_quantiles(probability, out)
+
+
+@compiled
+def normal_quantiles(probability, out):  # type: ignore[no-untyped-def]
+    """Write the standard normal quantile of each probability in (0, 1) to `out` (n,).
+
+    AS 241 (Wichura 1988), algorithm PPND16, relative error about 1e-16. The tails wait for a
+    second pass, so that the first, which has no branch, runs on the processor's vector units.
+    """
+    for i in range(out.shape[0]):
+        q = probability[i] - 0.5
+        r = 0.180625 - q * q
+        over = 2509.0809287301226727 * r + 33430.575583588128105
+        over = over * r + 67265.770927008700853
+        over = over * r + 45921.953931549871457
+        over = over * r + 13731.693765509461125
+        over = over * r + 1971.5909503065514427
+        over = over * r + 133.14166789178437745
+        over = over * r + 3.387132872796366608
+        under = 5226.495278852854561 * r + 28729.085735721942674
+        under = under * r + 39307.89580009271061
+        under = under * r + 21213.794301586595867
+        under = under * r + 5394.1960214247511077
+        under = under * r + 687.1870074920579083
+        under = under * r + 42.313330701600911252
+        under = under * r + 1.0
+        out[i] = q * over / under
+    for i in range(out.shape[0]):
+        if abs(probability[i] - 0.5) > 0.425:
+            out[i] = _tail_quantile(probability[i])
+
+
+@compiled
+def _tail_quantile(probability):  # type: ignore[no-untyped-def]
+    """Return the standard normal quantile of a probability below 0.075 or above 0.925."""
+    r = math.sqrt(-math.log(min(probability, 1.0 - probability)))
+    if r <= 5.0:
+        r -= 1.6
+        over = 7.7454501427834140764e-4 * r + 0.0227238449892691845833
+        over = over * r + 0.24178072517745061177
+        over = over * r + 1.27045825245236838258
+        over = over * r + 3.64784832476320460504
+        over = over * r + 5.7694972214606914055
+        over = over * r + 4.6303378461565452959
+        over = over * r + 1.42343711074968357734
+        under = 1.05075007164441684324e-9 * r + 5.475938084995344946e-4
+        under = under * r + 0.0151986665636164571966
+        under = under * r + 0.14810397642748007459
+        under = under * r + 0.68976733498510000455
+        under = under * r + 1.6763848301838038494
+        under = under * r + 2.05319162663775882187
+        under = under * r + 1.0
+    else:
+        r -= 5.0
+        over = 2.01033439929228813265e-7 * r + 2.71155556874348757815e-5
+        over = over * r + 0.0012426609473880784386
+        over = over * r + 0.026532189526576123093
+        over = over * r + 0.29656057182850489123
+        over = over * r + 1.7848265399172913358
+        over = over * r + 5.4637849111641143699
+        over = over * r + 6.6579046435011037772
+        under = 2.04426310338993978564e-15 * r + 1.4215117583164458887e-7
+        under = under * r + 1.8463183175100546818e-5
+        under = under * r + 7.868691311456132591e-4
+        under = under * r + 0.0148753612908506148525
+        under = under * r + 0.13692988092273580531
+        under = under * r + 0.59983220655588793769
+        under = under * r + 1.0
+    return math.copysign(over / under, probability - 0.5)
+
+
+@compiled
+def fill_uniform_rows(rows, out):  # type: ignore[no-untyped-def]
+    """Fill `out` (E, n) with uniforms in [0, 1), row e from the stream of environment e."""
+    for e in range(rows.shape[0]):
+        fill_uniform(rows[e], out[e])
+
+
+@compiled
+def fill_normal_rows(rows, out):  # type: ignore[no-untyped-def]
+    """Fill `out` (E, n) with standard normals, row e from the stream of environment e."""
+    for e in range(rows.shape[0]):
+        fill_normal(rows[e], out[e])
+
+
+# ---------------------------------------------------------------------------------- leaky balloon
+
+
+@compiled
+def balloon_level(pressure, flatness, residual):  # type: ignore[no-untyped-def]
+    """Return the AMR level in [residual, 1] of a balloon under `pressure` >= 0."""
+    return residual + (1.0 - residual) * math.tanh(pressure / (2.0 * flatness))
+
+
+@compiled
+def balloon_pressure(level, flatness, residual):  # type: ignore[no-untyped-def]
+    """Return the pressure >= 0 that gives `level`; 0 for a level at or below the residual."""
+    share = (level - residual) / (1.0 - residual) / 2.0 + 0.5
+    share = min(max(share, 1e-10), 1.0 - 1e-10)
+    return max(0.0, -flatness * math.log((1.0 - share) / share))
+
+
+@compiled
+def balloon_step(pressure, dose, leak):  # type: ignore[no-untyped-def]
+    """Return the pressure after one step: the leak is subtracted, once."""
+    return max(0.0, pressure + dose - leak)
+
+
+@compiled
+def balloon_delta(visible_level, dose, leak, flatness, residual):  # type: ignore[no-untyped-def]
+    """Return the marginal effect of the last dose on a balloon set to the visible level."""
+    pressure = balloon_pressure(visible_level, flatness, residual)
+    after = balloon_level(balloon_step(pressure, dose, leak), flatness, residual)
+    without = balloon_level(balloon_step(pressure, dose - 1.0, leak), flatness, residual)
+    return after - without
+
+
+@compiled
+def balloon_levels(pressure, balloons, out):  # type: ignore[no-untyped-def]
+    """Write the levels of pressures (N, K) to `out`; balloons (K, 3) leak, flatness, residual."""
+    for n in range(pressure.shape[0]):
+        for j in range(pressure.shape[1]):
+            out[n, j] = balloon_level(pressure[n, j], balloons[j, FLATNESS], balloons[j, RESIDUAL])
+
+
+@compiled
+def balloon_pressures(level, balloons, out):  # type: ignore[no-untyped-def]
+    """Write the pressures of levels (N, K) to `out`; balloons (K, 3)."""
+    for n in range(level.shape[0]):
+        for j in range(level.shape[1]):
+            out[n, j] = balloon_pressure(level[n, j], balloons[j, FLATNESS], balloons[j, RESIDUAL])
+
+
+@compiled
+def balloon_steps(pressure, doses, balloons, out):  # type: ignore[no-untyped-def]
+    """Write the pressures (N, K) after one step under doses (N, K) to `out`; balloons (K, 3)."""
+    for n in range(pressure.shape[0]):
+        for j in range(pressure.shape[1]):
+            out[n, j] = balloon_step(pressure[n, j], doses[n, j], balloons[j, LEAK])
+
+
+@compiled
+def balloon_deltas(visible, doses, balloons, out):  # type: ignore[no-untyped-def]
+    """Write the marginal effects of the last dose (N, K) to `out`; balloons (K, 3)."""
+    for n in range(visible.shape[0]):
+        for j in range(visible.shape[1]):
+            out[n, j] = balloon_delta(
+                visible[n, j],
+                doses[n, j],
+                balloons[j, LEAK],
+                balloons[j, FLATNESS],
+                balloons[j, RESIDUAL],
+            )
+
+
+# --------------------------------------------------------------------------------------- patients
+
+
+@compiled
+def sample_patients(row, groups, patients, observed):  # type: ignore[no-untyped-def]
+    """Draw the group and attributes of patients (P, >= 7) and what is observed (P, 6).
+
+    Draws: one uniform per patient when there are several groups; then, patient by patient and
+    attribute by attribute, one normal if it varies and one if it is shown with noise.
+    """
+    num_patients, num_groups = patients.shape[0], groups.shape[0]
+    chosen = np.zeros(num_patients)
+    if num_groups > 1:
+        fill_uniform(row, chosen)
+    needed = 0
+    for p in range(num_patients):
+        group = 0
+        while group < num_groups - 1 and chosen[p] >= groups[group, PROPORTION_ROW, 0]:
+            group += 1
+        patients[p, GROUP] = group
+        for a in range(NUM_ATTRIBUTES):
+            law = groups[group, a]
+            needed += (law[SIGMA] > 0.0) + (law[SHOWN] > 0.0 and law[NOISE] > 0.0)
+    normals = np.empty(needed)
+    if needed > 0:
+        fill_normal(row, normals)
+    n = 0
+    for p in range(num_patients):
+        group = int(patients[p, GROUP])
+        for a in range(NUM_ATTRIBUTES):
+            law = groups[group, a]
+            value = law[MEAN]
+            if law[SIGMA] > 0.0:
+                value += law[SIGMA] * normals[n]
+                n += 1
+            value = min(max(value, law[LOW]), law[HIGH])
+            patients[p, a] = value
+            seen = PADDING
+            if law[SHOWN] > 0.0:
+                seen = value * law[BIAS]
+                if law[NOISE] > 0.0:
+                    seen += law[NOISE] * normals[n]
+                    n += 1
+                seen = min(max(seen, law[OBSERVED_LOW]), law[OBSERVED_HIGH])
+            observed[p, a] = seen
+
+
+@compiled
+def sample_patient_rows(rows, groups, patients, observed):  # type: ignore[no-untyped-def]
+    """Draw the cohorts of all environments: patients (E, P, >= 7), observed (E, P, 6)."""
+    for e in range(rows.shape[0]):
+        sample_patients(rows[e], groups, patients[e], observed[e])
+
+
+@compiled
+def draw_luck(row, patients):  # type: ignore[no-untyped-def]
+    """Draw the K+4 uniforms of each patient (P, 8 + K+4), whatever will be prescribed."""
+    count = patients.shape[1] - UNIFORMS
+    luck = np.empty(patients.shape[0] * count)
+    fill_uniform(row, luck)
+    for p in range(patients.shape[0]):
+        for i in range(count):
+            patients[p, UNIFORMS + i] = luck[p * count + i]
+
+
+@compiled
+def draw_luck_rows(rows, patients):  # type: ignore[no-untyped-def]
+    """Draw the uniforms of all cohorts, patients (E, P, 8 + K+4)."""
+    for e in range(rows.shape[0]):
+        draw_luck(rows[e], patients[e])
+
+
+# ---------------------------------------------------------------------------------------- rewards
+
+BENEFIT, FAILURE, ADVERSE = 1, 2, 4
+
+
+@compiled
+def patient_outcome(  # type: ignore[no-untyped-def]
+    infected, treated, sensitive, attributes, outcome, adverse, recovery, numbers, harm_chance, harm
+):
+    """Return (value without the epsilon term, events) of one patient; events sum BENEFIT, ...
+
+    `attributes` (6,) are the true ones, `outcome`, `adverse`, `recovery` the patient's uniforms,
+    `harm_chance` and `harm` the adverse effect of the antibiotic given.
+    """
+    value, events = 0.0, 0
+    gets_benefit = gets_failure = False
+    if infected:
+        if treated and sensitive:
+            gets_benefit = outcome < numbers[BENEFIT_PROBABILITY] * attributes[3]
+        elif not treated and recovery < attributes[5]:
+            gets_benefit = True
+        else:
+            gets_failure = outcome < numbers[FAILURE_PROBABILITY] * attributes[4]
+    if gets_benefit:
+        value += numbers[BENEFIT_VALUE] * attributes[1]
+        events += BENEFIT
+    if gets_failure:
+        value += numbers[FAILURE_VALUE] * attributes[2]
+        events += FAILURE
+    if treated and adverse < harm_chance:
+        value += harm
+        events += ADVERSE
+    return value, events
+
+
+@compiled
+def cohort_rewards(  # type: ignore[no-untyped-def]
+    actions,
+    attributes,
+    infected,
+    sensitive,
+    luck,
+    visible,
+    delta,
+    numbers,
+    harms,
+    individual,
+    community,
+    reward,
+    events,
+):
+    """Write the rewards (E,) and the events (E, P) of treated cohorts.
+
+    Actions (E, P), attributes (E, P, 6), infected (E, P), sensitive (E, P, K), luck (E, P, 3):
+    outcome, adverse event, recovery; visible and delta (E, K); harms (K, 2) chance and value.
+    """
+    num_antibiotics = harms.shape[0]
+    for e in range(actions.shape[0]):
+        total = 0.0
+        for p in range(actions.shape[1]):
+            j = actions[e, p]
+            treated = j < num_antibiotics
+            drug = j if treated else 0
+            value, happened = patient_outcome(
+                infected[e, p],
+                treated,
+                sensitive[e, p, drug],
+                attributes[e, p],
+                luck[e, p, 0],
+                luck[e, p, 1],
+                luck[e, p, 2],
+                numbers,
+                harms[drug, 0],
+                harms[drug, 1],
+            )
+            if treated and numbers[EPSILON] > 0.0:
+                value -= numbers[EPSILON] * delta[e, drug]
+            total += value
+            events[e, p] = happened
+        individual[e] = total / actions.shape[1]
+        community[e] = community_reward(visible[e])
+        reward[e] = whole_reward(individual[e], community[e], numbers[LAMBDA])
+
+
+@compiled
+def community_reward(visible):  # type: ignore[no-untyped-def]
+    """Return minus the mean of the visible levels (K,)."""
+    total = 0.0
+    for j in range(visible.shape[0]):
+        total += visible[j]
+    return -total / visible.shape[0]
+
+
+@compiled
+def whole_reward(individual, community, weight):  # type: ignore[no-untyped-def]
+    """Return lambda_weight * community + (1 - lambda_weight) * individual."""
+    return weight * community + (1.0 - weight) * individual
+
+
+# ----------------------------------------------------------------------------- clinic, observation
+
+
+@compiled
+def effective_doses(actions, cross, doses):  # type: ignore[no-untyped-def]
+    """Write d_j = sum_i count_i * C[i, j] to doses (K,) for actions (P,) and cross (K, K)."""
+    num_antibiotics = doses.shape[0]
+    doses[:] = 0.0
+    for i in range(num_antibiotics):
+        count = 0
+        for p in range(actions.shape[0]):
+            count += actions[p] == i
+        for j in range(num_antibiotics):
+            doses[j] += count * cross[i, j]
+
+
+@compiled
+def effective_dose_rows(actions, cross, doses):  # type: ignore[no-untyped-def]
+    """Write the effective doses (E, K) of actions (E, P)."""
+    for e in range(actions.shape[0]):
+        effective_doses(actions[e], cross, doses[e])
+
+
+@compiled
+def refresh_visible(row, level, numbers, visible):  # type: ignore[no-untyped-def]
+    """Write clip(level + noise + bias, 0, 1) to visible (K,); no draw when there is no noise."""
+    if numbers[VISIBLE_NOISE] > 0.0:
+        fill_normal(row, visible)
+        for j in range(visible.shape[0]):
+            seen = level[j] + numbers[VISIBLE_NOISE] * visible[j] + numbers[VISIBLE_BIAS]
+            visible[j] = min(max(seen, 0.0), 1.0)
+    else:
+        for j in range(visible.shape[0]):
+            visible[j] = min(max(level[j] + numbers[VISIBLE_BIAS], 0.0), 1.0)
+
+
+@compiled
+def see_levels(row, state, num_antibiotics, refresh, numbers):  # type: ignore[no-untyped-def]
+    """Refresh the visible levels of one environment when due and note their change."""
+    k = num_antibiotics
+    level, visible, change = state[k : 2 * k], state[3 * k : 4 * k], state[4 * k : 5 * k]
+    if refresh:
+        change[:] = visible
+        refresh_visible(row, level, numbers, visible)
+        for j in range(k):
+            change[j] = visible[j] - change[j]
+    else:
+        change[:] = 0.0
+
+
+@compiled
+def see_level_rows(rows, state, num_antibiotics, refresh, numbers):  # type: ignore[no-untyped-def]
+    """Refresh the visible levels of all environments when due and note their change."""
+    for e in range(rows.shape[0]):
+        see_levels(rows[e], state[e], num_antibiotics, refresh, numbers)
+
+
+@compiled
+def remember_prescriptions(state, actions, num_antibiotics, windows, time):  # type: ignore[no-untyped-def]
+    """Count step `time` (1 for the first) into the windows (W,) of one environment."""
+    k, num_windows = num_antibiotics, windows.shape[0]
+    longest = windows.max()
+    for j in range(k):
+        now = 0.0
+        for p in range(actions.shape[0]):
+            if actions[p] == j:
+                now = 1.0
+        counts = 5 * k + j * num_windows
+        ring = 5 * k + k * num_windows + j * longest
+        for w in range(num_windows):
+            gone = state[ring + (time - 1 - windows[w]) % longest] if time > windows[w] else 0.0
+            state[counts + w] += now - gone
+        state[ring + (time - 1) % longest] = now
+
+
+@compiled
+def remember_prescription_rows(state, actions, num_antibiotics, windows, time):  # type: ignore[no-untyped-def]
+    """Count step `time` into the windows of all environments."""
+    for e in range(actions.shape[0]):
+        remember_prescriptions(state[e], actions[e], num_antibiotics, windows, time)
+
+
+@compiled
+def write_observation(  # type: ignore[no-untyped-def]
+    state, observed, actions, num_antibiotics, shown, windows, since, previous, time, out
+):
+    """Write one environment's observation (D,).
+
+    `shown` (V,) are the visible attributes; `since` is the count of steps since the last refresh,
+    negative when it is not observed; `previous` says whether the previous action is observed.
+    """
+    k = num_antibiotics
+    i = 0
+    for p in range(observed.shape[0]):
+        for v in range(shown.shape[0]):
+            out[i] = observed[p, shown[v]]
+            i += 1
+    for j in range(k):
+        out[i] = state[3 * k + j]
+        i += 1
+    if windows.shape[0] > 0:
+        for j in range(k):
+            for w in range(windows.shape[0]):
+                out[i] = state[5 * k + j * windows.shape[0] + w] / windows[w]
+                i += 1
+        for j in range(k):
+            out[i] = state[4 * k + j]
+            i += 1
+    if since >= 0:
+        out[i] = since
+        i += 1
+    if previous:
+        out[i:] = 0.0
+        if time > 0:
+            for p in range(actions.shape[0]):
+                out[i + p * (k + 1) + actions[p]] = 1.0
+
+
+@compiled
+def write_observation_rows(  # type: ignore[no-untyped-def]
+    state, observed, actions, num_antibiotics, shown, windows, since, previous, time, out
+):
+    """Write the observations of all environments, out (E, D)."""
+    for e in range(state.shape[0]):
+        write_observation(
+            state[e],
+            observed[e],
+            actions[e],
+            num_antibiotics,
+            shown,
+            windows,
+            since,
+            previous,
+            time,
+            out[e],
+        )
+
+
+@compiled
+def first_invalid_action(actions, num_antibiotics):  # type: ignore[no-untyped-def]
+    """Return the flat position of the first action outside 0..K of actions (E, P), or -1."""
+    for e in range(actions.shape[0]):
+        for p in range(actions.shape[1]):
+            if actions[e, p] < 0 or actions[e, p] > num_antibiotics:
+                return e * actions.shape[1] + p
+    return -1
+
+
+@compiled
+def reset_clinic(  # type: ignore[no-untyped-def]
+    rows, state, waiting, initial, groups, numbers, shown, windows, since, previous, observation
+):
+    """Start an episode in every environment from the pressures and levels `initial` (2, K)."""
+    num_antibiotics = initial.shape[1]
+    observed = np.empty((waiting.shape[1], NUM_ATTRIBUTES))
+    nothing = np.empty(0, np.int64)
+    state[:] = 0.0
+    for e in range(rows.shape[0]):
+        for j in range(num_antibiotics):
+            state[e, j] = initial[0, j]
+            state[e, num_antibiotics + j] = initial[1, j]
+        see_levels(rows[e], state[e], num_antibiotics, True, numbers)
+        state[e, 4 * num_antibiotics : 5 * num_antibiotics] = 0.0
+        sample_patients(rows[e], groups, waiting[e], observed)
+        draw_luck(rows[e], waiting[e])
+        write_observation(
+            state[e],
+            observed,
+            nothing,
+            num_antibiotics,
+            shown,
+            windows,
+            since,
+            previous,
+            0,
+            observation[e],
+        )
+
+
+@compiled
+def step_clinic(  # type: ignore[no-untyped-def]
+    rows,
+    state,
+    treated,
+    waiting,
+    actions,
+    drugs,
+    groups,
+    numbers,
+    shown,
+    windows,
+    time,
+    refresh,
+    since,
+    previous,
+    observation,
+    reward,
+):
+    """Make one step in every environment; return -1, or the position of an invalid action.
+
+    `treated` is the cohort that the actions (E, P) are for, `waiting` is overwritten with the
+    next one; `time` is 1 at the first step. Nothing changes when an action is invalid.
+    """
+    num_envs, num_patients = actions.shape
+    num_antibiotics = drugs.shape[0]
+    invalid = first_invalid_action(actions, num_antibiotics)
+    if invalid >= 0:
+        return invalid
+    observed = np.empty((num_patients, NUM_ATTRIBUTES))
+    doses = np.empty(num_antibiotics)
+    delta = np.zeros(num_antibiotics)
+    chance = UNIFORMS + 1 + num_antibiotics
+    for e in range(num_envs):
+        now, patients = state[e], treated[e]
+        effective_doses(actions[e], drugs[:, CROSS:], doses)
+        for j in range(num_antibiotics):
+            now[2 * num_antibiotics + j] = now[num_antibiotics + j]
+            now[j] = balloon_step(now[j], doses[j], drugs[j, LEAK])
+            now[num_antibiotics + j] = balloon_level(now[j], drugs[j, FLATNESS], drugs[j, RESIDUAL])
+        see_levels(rows[e], now, num_antibiotics, refresh, numbers)
+        if numbers[EPSILON] > 0.0:
+            for j in range(num_antibiotics):
+                delta[j] = balloon_delta(
+                    now[3 * num_antibiotics + j],
+                    doses[j],
+                    drugs[j, LEAK],
+                    drugs[j, FLATNESS],
+                    drugs[j, RESIDUAL],
+                )
+        total = 0.0
+        for p in range(num_patients):
+            j = actions[e, p]
+            patient = patients[p]
+            patient[ACTION] = j
+            is_treated = j < num_antibiotics
+            drug = j if is_treated else 0
+            value, _ = patient_outcome(
+                patient[UNIFORMS] < patient[0],
+                is_treated,
+                patient[UNIFORMS + 1 + drug] < 1.0 - now[2 * num_antibiotics + drug],
+                patient[:NUM_ATTRIBUTES],
+                patient[chance],
+                patient[chance + 1],
+                patient[chance + 2],
+                numbers,
+                drugs[drug, ADVERSE_PROBABILITY],
+                drugs[drug, ADVERSE_VALUE],
+            )
+            if is_treated and numbers[EPSILON] > 0.0:
+                value -= numbers[EPSILON] * delta[drug]
+            total += value
+        community = community_reward(now[3 * num_antibiotics : 4 * num_antibiotics])
+        reward[e] = whole_reward(total / num_patients, community, numbers[LAMBDA])
+        if windows.shape[0] > 0:
+            remember_prescriptions(now, actions[e], num_antibiotics, windows, time)
+        sample_patients(rows[e], groups, waiting[e], observed)
+        draw_luck(rows[e], waiting[e])
+        write_observation(
+            now,
+            observed,
+            actions[e],
+            num_antibiotics,
+            shown,
+            windows,
+            since,
+            previous,
+            time,
+            observation[e],
+        )
+    return -1
