@@ -1,0 +1,1 @@
+"""What Stable-Baselines3 lacks: fixed rules and schedules."""

@@ -1,0 +1,1 @@
+"""Optuna studies: spaces, samplers, storages, workers, budgets; no simulator, no torch, no Hydra."""

@@ -1,0 +1,101 @@
+"""Which settings a study was made with: what counts, its digest, how two of them differ."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from abx_amr.durable import jsonable
+from abx_amr.studies.space import describe, flatten
+
+if TYPE_CHECKING:
+    from optuna.distributions import BaseDistribution
+
+ABSENT = "(absent)"
+
+FREE_SECTIONS = (
+    *("run_name", "study_name", "results_dir", "optimization_dir", "storage", "hydra"),
+    *(
+        "overwrite_existing_study",
+        "skip_if_exists",
+        "overwrite",
+        "best_params_from",
+        "trajectories",
+    ),
+    *("training.seed", "training.total_num_training_episodes", "training.early_stopping"),
+    *("tuning.n_trials", "tuning.n_workers", "tuning.n_trials_per_worker", "tuning.timeout"),
+    *("tuning.wait", "tuning.parallel", "tuning.max_retry", "tuning.max_failures"),
+    *("tuning.heartbeat_interval", "tuning.worker"),
+)
+FREE_FREQUENCIES = re.compile(r"training\.(save|eval)_(freq|every)\w*")
+
+
+@dataclass(frozen=True)
+class Fingerprint:
+    """The settings that make trials comparable: path -> value."""
+
+    values: Mapping[str, Any]
+
+    @property
+    def digest(self) -> str:
+        """The same for the same settings, in whatever order they were written."""
+        text = json.dumps(self.values, sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    def difference(self, other: Fingerprint) -> list[tuple[str, Any, Any]]:
+        """Return (path, value here, value there) for every path on which the two differ."""
+        paths = sorted(set(self.values) | set(other.values))
+        pairs = [(p, self.values.get(p, ABSENT), other.values.get(p, ABSENT)) for p in paths]
+        return [(path, mine, theirs) for path, mine, theirs in pairs if not _same(mine, theirs)]
+
+
+def fingerprint(
+    configuration: Mapping[str, Any], *, space: Mapping[str, BaseDistribution]
+) -> Fingerprint:
+    """Return what counts of a plain resolved configuration; the space in its one spelling.
+
+    Not counted: names and places, the storage, budgets and workers, how often a run saves and
+    evaluates, and training.seed, training length and early stopping, which trials do not use.
+    """
+    leaves = {
+        path: jsonable(value)
+        for path, value in flatten(configuration).items()
+        if not is_free(path) and not _lies_in(path, "tuning.search_space")
+    }
+    for path, fields in describe(space).items():
+        leaves[f"tuning.search_space.{path}"] = fields
+    return Fingerprint(leaves)
+
+
+def is_free(path: str) -> bool:
+    """Say whether a setting may change between the runs of one study.
+
+    >>> is_free("tuning.n_trials"), is_free("training.n_envs"), is_free("training.save_freq_every_n_episodes")
+    (True, False, True)
+    """
+    if FREE_FREQUENCIES.fullmatch(path):
+        return True
+    return any(_lies_in(path, section) for section in FREE_SECTIONS)
+
+
+def show_difference(difference: list[tuple[str, Any, Any]]) -> str:
+    """Return 'path old -> new' for each path, separated by commas."""
+    return ", ".join(f"{path} {_show(old)} -> {_show(new)}" for path, old, new in difference)
+
+
+def _lies_in(path: str, section: str) -> bool:
+    return path == section or path.startswith(f"{section}.")
+
+
+def _same(first: Any, second: Any) -> bool:
+    if isinstance(first, bool) or isinstance(second, bool):
+        return first is second
+    return bool(first == second)
+
+
+def _show(value: Any) -> str:
+    return value if value == ABSENT else json.dumps(value)

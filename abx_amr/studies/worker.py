@@ -1,0 +1,519 @@
+"""One worker: claim a trial, run it, tell its value, until the study's budget is spent.
+
+All workers of a study run this same loop, wherever they are. What must not happen twice is decided
+inside the storage's critical section: reap trials whose worker is gone; count; stop when enough are
+finished; else claim a trial that waits, or draw a new point when finished + running leaves room for
+one, or wait.
+
+A point keeps its lineage number through all retries; a retry is a new trial with the same
+parameters.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import statistics
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING, Any, Literal
+
+from abx_amr.durable import jsonable
+from abx_amr.studies.objective import SeedOutcome, TrialScore, score_outcomes
+from abx_amr.studies.owner import has_died, this_owner
+from abx_amr.studies.samplers import make_sampler
+from abx_amr.studies.space import ParameterValue
+from abx_amr.studies.storages import StudyStorage
+from abx_amr.studies.study import (
+    FAILURES_FROM_ATTRIBUTE,
+    TRIALS_FOLDER,
+    StudyPlan,
+    finish_study,
+    is_finished,
+    open_study,
+    quiet_optuna,
+)
+
+if TYPE_CHECKING:
+    from optuna.trial import FrozenTrial
+
+log = logging.getLogger(__name__)
+
+RunTrial = Callable[[Mapping[str, ParameterValue], Sequence[int], Path], Sequence[SeedOutcome]]
+
+HEARTBEAT_ATTRIBUTE = "abx:heartbeat"
+GRACE_INTERVALS = 3
+INTERRUPTED = "interrupted"
+SHORTEST_WAIT_SECONDS, LONGEST_WAIT_SECONDS = 0.1, 5.0
+WRITE_ATTEMPTS = 6
+
+EventKind = Literal[
+    "trial_started", "trial_finished", "trial_failed", "trial_reaped", "waiting", "stopped"
+]
+StopReason = Literal["budget", "quota", "timeout", "time limit", "failures", "interrupted"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Event:
+    """Something that a progress display may want to show."""
+
+    kind: EventKind
+    finished: int
+    budget: int
+    number: int | None = None
+    params: Mapping[str, ParameterValue] = field(default_factory=dict)
+    value: float | None = None
+    failed_seeds: Mapping[int, str] = field(default_factory=dict)
+    message: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class WorkerReport:
+    """Why a worker stopped and what it had done by then."""
+
+    reason: StopReason
+    trials_run: int
+    message: str
+
+    @property
+    def was_interrupted(self) -> bool:
+        """Whether the user or the cluster asked the worker to stop."""
+        return self.reason == "interrupted"
+
+
+def run_worker(
+    plan: StudyPlan,
+    storage: StudyStorage,
+    run_trial: RunTrial,
+    on_event: Callable[[Event], None] | None = None,
+) -> WorkerReport:
+    """Work on the study until its budget is spent or this worker has to stop; return why.
+
+    `run_trial(params, seeds, folder)` trains the seeds and returns one outcome for each; a seed's own error is
+    an outcome, an exception from here fails the trial, which is tried again. Signals are taken over
+    while this runs in the main thread: the first SIGINT or SIGTERM gives the trial back and ends
+    the worker, the second ends the process at once.
+    """
+    return _Worker(plan, storage, run_trial, on_event or (lambda event: None)).run()
+
+
+class _StopError(Exception):
+    """The loop is to end."""
+
+    def __init__(self, reason: StopReason, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+        self.message = message
+
+
+class _InterruptError(BaseException):
+    """A signal arrived while a trial was running; not an Exception, so that no trial catches it."""
+
+
+class _Worker:
+    def __init__(
+        self,
+        plan: StudyPlan,
+        storage: StudyStorage,
+        run_trial: RunTrial,
+        on_event: Callable[[Event], None],
+    ) -> None:
+        quiet_optuna()
+        self.plan = plan
+        self.storage = storage
+        self.run_trial = run_trial
+        self.on_event = on_event
+        self.backend, self.study_id = open_study(plan, storage)
+        self.owner = {**this_owner(), "interval": plan.heartbeat_interval, "worker": plan.worker}
+        self.trials_run = 0
+        self.finished = 0
+        self.began = time.monotonic()
+        self.signal_number: int | None = None
+        self.trial_is_running = False
+        self.current: int | None = None
+        self.heartbeats_seen: dict[int, tuple[Any, float]] = {}
+
+    def run(self) -> WorkerReport:
+        with self._signals():
+            pause = SHORTEST_WAIT_SECONDS
+            try:
+                while True:
+                    self._stop_if_told()
+                    trial = self._claim()
+                    if trial is None:
+                        self._event("waiting")
+                        self._sleep(pause)
+                        pause = min(pause * 1.5, LONGEST_WAIT_SECONDS, self.plan.heartbeat_interval)
+                        continue
+                    pause = SHORTEST_WAIT_SECONDS
+                    self._work_on(trial)
+            except _StopError as stop:
+                report = WorkerReport(
+                    reason=stop.reason, trials_run=self.trials_run, message=stop.message
+                )
+            finish_study(self.plan, self.storage)
+        self._event("stopped", message=report.message)
+        return report
+
+    def _stop_if_told(self) -> None:
+        plan = self.plan
+        if self.signal_number is not None:
+            name = signal.Signals(self.signal_number).name
+            raise _StopError(
+                "interrupted",
+                f"stopped by {name}: {self.finished} of {plan.budget} trials are finished; "
+                "run the same command again to go on",
+            )
+        if plan.n_trials_per_worker is not None and self.trials_run >= plan.n_trials_per_worker:
+            raise _StopError(
+                "quota",
+                f"this worker has run its {self.trials_run} trials (tuning.n_trials_per_worker)",
+            )
+        if plan.timeout is not None and time.monotonic() - self.began >= plan.timeout:
+            raise _StopError(
+                "timeout", f"this worker has run for {plan.timeout:g} s (tuning.timeout)"
+            )
+
+    # -- inside the critical section ------------------------------------------------------------
+
+    def _claim(self) -> FrozenTrial | None:
+        """Return a trial that is now this worker's, None where there is nothing to do but wait."""
+        with self.storage.critical_section():
+            trials = self._trials()
+            if self._reap(trials):
+                trials = self._trials()
+            budget = self.plan.budget
+            self.finished = sum(is_finished(trial) for trial in trials)
+            if self.finished >= budget:
+                raise _StopError("budget", f"{self.finished} of {budget} trials are finished")
+            self._stop_if_all_fails(trials)
+            self._stop_before_time_limit(trials)
+            running = sum(trial.state.name == "RUNNING" for trial in trials)
+            if self.finished + running >= budget:
+                return None
+            waiting = [trial for trial in trials if trial.state.name == "WAITING"]
+            return self._claim_waiting(waiting[0], trials) if waiting else self._ask(trials)
+
+    def _trials(self) -> list[FrozenTrial]:
+        return self.backend.get_all_trials(self.study_id, deepcopy=False)
+
+    def _claim_waiting(self, trial: FrozenTrial, trials: Sequence[FrozenTrial]) -> FrozenTrial:
+        """Take over a trial whose parameters are fixed; only one that lacks some is asked for."""
+        from optuna.trial import TrialState
+
+        if not set(self.plan.space) <= set(trial.params):
+            return self._ask(trials)
+        self.backend.set_trial_state_values(trial._trial_id, state=TrialState.RUNNING)
+        return self._own(trial._trial_id, trial.user_attrs.get("lineage"), trials)
+
+    def _ask(self, trials: Sequence[FrozenTrial]) -> FrozenTrial:
+        """Draw the next point (or fill in the waiting trial that the study's user has queued)."""
+        import optuna
+
+        index = _count_lineages(trials)
+        sampler = make_sampler(
+            self.plan.sampler, space=self.plan.space, n_trials=self.plan.n_trials, index=index
+        )
+        study = optuna.load_study(
+            study_name=self.plan.study_name,
+            storage=self.backend,
+            sampler=sampler,
+            pruner=optuna.pruners.NopPruner(),
+        )
+        asked = study.ask(fixed_distributions=self.plan.space)
+        return self._own(asked._trial_id, None, trials)
+
+    def _own(
+        self, trial_id: int, lineage: int | None, trials: Sequence[FrozenTrial]
+    ) -> FrozenTrial:
+        """Write down whose trial this is; a running trial without an owner was lost while being drawn."""
+        if lineage is None:
+            self.backend.set_trial_user_attr(trial_id, "lineage", _count_lineages(trials))
+        self.backend.set_trial_user_attr(trial_id, "owner", self.owner)
+        return self.backend.get_trial(trial_id)
+
+    def _reap(self, trials: Sequence[FrozenTrial]) -> bool:
+        """Fail the trials whose worker is gone and queue their parameters again."""
+        has_reaped = False
+        for trial in trials:
+            if trial.state.name != "RUNNING" or trial._trial_id == self.current:
+                continue
+            reason = self._reason_to_reap(trial)
+            if reason is not None:
+                self._fail(trial, reason, trials)
+                self._event(
+                    "trial_reaped", number=trial.number, params=trial.params, message=reason
+                )
+                has_reaped = True
+        return has_reaped
+
+    def _reason_to_reap(self, trial: FrozenTrial) -> str | None:
+        owner = trial.user_attrs.get("owner")
+        if owner is None:
+            return "its worker died while drawing it"
+        if has_died(owner):
+            return f"its worker (process {owner['pid']} on {owner['host']}) is gone"
+        beat = trial.system_attrs.get(HEARTBEAT_ATTRIBUTE)
+        now = time.monotonic()
+        last, since = self.heartbeats_seen.get(trial._trial_id, (object(), now))
+        if beat != last:
+            self.heartbeats_seen[trial._trial_id] = (beat, now)
+            return None
+        grace = GRACE_INTERVALS * float(owner.get("interval") or self.plan.heartbeat_interval)
+        if now - since <= grace:
+            return None
+        return f"its worker (process {owner['pid']} on {owner['host']}) has been silent for {now - since:.0f} s"
+
+    def _fail(self, trial: FrozenTrial, reason: str, trials: Sequence[FrozenTrial]) -> None:
+        """Queue the parameters again while retries are left, then mark the trial failed.
+
+        In this order a death in between leaves a trial that is reaped once more, not a point that
+        is lost.
+        """
+        from optuna.exceptions import UpdateFinishedTrialError
+        from optuna.trial import TrialState, create_trial
+
+        retries = int(trial.user_attrs.get("retries", 0)) + (reason != INTERRUPTED)
+        is_queued = any(other.user_attrs.get("retry_of") == trial.number for other in trials)
+        is_whole = "lineage" in trial.user_attrs and set(self.plan.space) <= set(trial.params)
+        if is_whole and not is_queued and retries <= self.plan.max_retry:
+            again = create_trial(
+                state=TrialState.WAITING,
+                params=trial.params,
+                distributions=trial.distributions,
+                user_attrs={
+                    "lineage": trial.user_attrs["lineage"],
+                    "retries": retries,
+                    "retry_of": trial.number,
+                },
+                system_attrs={
+                    key: value
+                    for key, value in trial.system_attrs.items()
+                    if key != HEARTBEAT_ATTRIBUTE
+                },
+            )
+            self.backend.create_new_trial(self.study_id, template_trial=again)
+        try:
+            self.backend.set_trial_user_attr(trial._trial_id, "failure", reason)
+            self.backend.set_trial_state_values(trial._trial_id, state=TrialState.FAIL)
+        except UpdateFinishedTrialError:
+            log.debug("trial %d was finished meanwhile", trial.number)
+
+    def _stop_if_all_fails(self, trials: Sequence[FrozenTrial]) -> None:
+        """Stop when the last max_failures trials since this run began failed, none of them by interrupt."""
+        start = int(
+            self.backend.get_study_user_attrs(self.study_id).get(FAILURES_FROM_ATTRIBUTE, 0)
+        )
+        last = max((trial.number for trial in trials if is_finished(trial)), default=-1)
+        failures = [
+            trial
+            for trial in trials
+            if trial.state.name == "FAIL"
+            and trial.number >= start
+            and trial.number > last
+            and trial.user_attrs.get("failure") != INTERRUPTED
+        ]
+        if len(failures) >= self.plan.max_failures:
+            raise _StopError(
+                "failures",
+                f"{len(failures)} trials in a row have failed (tuning.max_failures); the last error: "
+                f"{failures[-1].user_attrs.get('failure')}",
+            )
+
+    def _stop_before_time_limit(self, trials: Sequence[FrozenTrial]) -> None:
+        """Stop when the job's SLURM time limit is nearer than a typical trial is long."""
+        end = os.environ.get("SLURM_JOB_END_TIME", "")
+        lengths = [t.user_attrs.get("wall_time_seconds") for t in trials if is_finished(t)]
+        known = [length for length in lengths if length is not None]
+        if end.isdigit() and known and int(end) - time.time() < statistics.median(known):
+            raise _StopError(
+                "time limit", "the job's time limit is nearer than a typical trial is long"
+            )
+
+    # -- outside of it --------------------------------------------------------------------------
+
+    def _work_on(self, trial: FrozenTrial) -> None:
+        plan = self.plan
+        folder = plan.folder / TRIALS_FOLDER / str(trial.number)
+        seeds = plan.seeds(int(trial.user_attrs["lineage"]))
+        params = {path: trial.params[path] for path in plan.space}
+        self.current = trial._trial_id
+        self._event("trial_started", number=trial.number, params=params)
+        began = time.monotonic()
+        try:
+            with _heartbeat(self.backend, trial._trial_id, plan.heartbeat_interval):
+                self.trial_is_running = True
+                try:
+                    if self.signal_number is not None:
+                        raise _InterruptError
+                    outcomes = self.run_trial(params, seeds, folder)
+                finally:
+                    self.trial_is_running = False
+                score = score_outcomes(
+                    outcomes,
+                    penalty_weight=plan.penalty_weight,
+                    direction=plan.direction,
+                    min_successful_seeds=plan.min_successful_seeds,
+                )
+                self._tell(trial, outcomes, score, time.monotonic() - began)
+        except (_InterruptError, KeyboardInterrupt) as interrupt:
+            self._give_back(trial, INTERRUPTED)
+            if isinstance(
+                interrupt, KeyboardInterrupt
+            ):  # from run_trial or a thread that is not the main one
+                self.signal_number = self.signal_number or signal.SIGINT
+        except Exception as error:
+            reason = f"{type(error).__name__}: {error}"
+            log.warning("trial %d failed: %s", trial.number, reason, exc_info=True)
+            self._give_back(trial, reason)
+        finally:
+            self.current = None
+            self.trials_run += 1
+
+    def _tell(
+        self,
+        trial: FrozenTrial,
+        outcomes: Sequence[SeedOutcome],
+        score: TrialScore,
+        seconds: float,
+    ) -> None:
+        """Write what the trial gave, then its value; a trial that was reaped meanwhile stays failed."""
+        from optuna.exceptions import UpdateFinishedTrialError
+        from optuna.trial import TrialState
+
+        for seed, reason in score.failed_seeds.items():
+            log.warning("trial %d: seed %d failed: %s", trial.number, seed, reason)
+        if score.has_failed:
+            log.warning("trial %d counts as failed on all seeds", trial.number)
+        attributes = {
+            "mean_reward": score.mean_reward,
+            "std_reward": score.std_reward,
+            "stability_penalty": score.stability_penalty,
+            "seeds": [
+                {
+                    "seed": outcome.seed,
+                    "episode_return": outcome.episode_return,
+                    "failure": outcome.failure_reason,
+                    "seconds": outcome.seconds,
+                }
+                for outcome in outcomes
+            ],
+            "failed_seeds": score.failed_seeds,
+            "effective_values": next(
+                (o.effective_values for o in outcomes if o.effective_values), {}
+            ),
+            "wall_time_seconds": seconds,
+        }
+        try:
+            for name, value in attributes.items():
+                _patiently(self.backend.set_trial_user_attr, trial._trial_id, name, jsonable(value))
+            _patiently(
+                self.backend.set_trial_state_values,
+                trial._trial_id,
+                TrialState.COMPLETE,
+                [score.value],
+            )
+        except UpdateFinishedTrialError:
+            log.warning(
+                "trial %d was given up by another worker meanwhile, its result is not used",
+                trial.number,
+            )
+            self._event("trial_failed", number=trial.number, message="given up by another worker")
+            return
+        self.finished += 1
+        self._event(
+            "trial_finished",
+            number=trial.number,
+            params=trial.params,
+            value=score.value,
+            failed_seeds=score.failed_seeds,
+        )
+
+    def _give_back(self, trial: FrozenTrial, reason: str) -> None:
+        with self.storage.critical_section():
+            if not self.backend.get_trial(trial._trial_id).state.is_finished():
+                self._fail(trial, reason, self._trials())
+        self._event("trial_failed", number=trial.number, params=trial.params, message=reason)
+
+    def _event(self, kind: EventKind, **what: Any) -> None:
+        self.on_event(Event(kind=kind, finished=self.finished, budget=self.plan.budget, **what))
+
+    def _sleep(self, seconds: float) -> None:
+        end = time.monotonic() + seconds
+        while self.signal_number is None and time.monotonic() < end:
+            time.sleep(min(0.1, seconds))
+
+    @contextmanager
+    def _signals(self) -> Iterator[None]:
+        """Take over SIGINT and SIGTERM while in the main thread."""
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        numbers = (signal.SIGINT, signal.SIGTERM)
+        before = {number: signal.signal(number, self._on_signal) for number in numbers}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    def _on_signal(self, number: int, frame: FrameType | None) -> None:
+        if self.signal_number is not None:
+            os._exit(128 + number)
+        self.signal_number = number
+        if self.trial_is_running:
+            raise _InterruptError
+
+
+@contextmanager
+def _heartbeat(backend: Any, trial_id: int, interval: float) -> Iterator[None]:
+    """Count upwards in the trial's attributes while the block runs, whatever the database says.
+
+    Others watch the number change by their own clock, so no two clocks are compared and any storage
+    will do.
+    """
+    is_over = threading.Event()
+
+    def beat() -> None:
+        count = 0
+        while not is_over.wait(interval):
+            count += 1
+            try:
+                backend.set_trial_system_attr(trial_id, HEARTBEAT_ATTRIBUTE, count)
+            except Exception as error:  # any database's; the next beat may get through
+                log.debug("heartbeat %d of trial id %d failed: %s", count, trial_id, error)
+
+    thread = threading.Thread(target=beat, name="heartbeat", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        is_over.set()
+        thread.join(timeout=interval)
+
+
+def _patiently(write: Callable[..., object], *arguments: object) -> None:
+    """Write, and wait out a database that is restarting or overloaded."""
+    from optuna.exceptions import StorageInternalError
+
+    for attempt in range(WRITE_ATTEMPTS):
+        try:
+            write(*arguments)
+        except StorageInternalError as error:
+            if attempt == WRITE_ATTEMPTS - 1:
+                raise
+            log.warning("the study's storage does not answer, trying again: %s", error)
+            time.sleep(0.5 * 2**attempt)
+        else:
+            return
+
+
+def _count_lineages(trials: Sequence[FrozenTrial]) -> int:
+    """Return the number of points drawn so far; a retry is the same point."""
+    return len({t.user_attrs["lineage"] for t in trials if "lineage" in t.user_attrs})
