@@ -248,6 +248,12 @@ class RunFolder:
         """Return whether the checkpoint was written."""
         return self.checkpoint_file(name).is_file()
 
+    def adopt_checkpoint(self, source: RunFolder, name: CheckpointName) -> None:
+        """Take over another run's checkpoint as it is."""
+        file = self.checkpoint_file(name)
+        file.parent.mkdir(exist_ok=True)
+        durable.write_bytes(file, source.checkpoint_file(name).read_bytes())
+
     def read_checkpoint(self, name: CheckpointName) -> Checkpoint:
         """Return the checkpoint `last` or `best`.
 
