@@ -597,6 +597,25 @@ def with_values(config: Mapping[str, Any], values: Mapping[str, Any]) -> Plain:
     return copy
 
 
+_REQUIRED: Any = object()
+
+
+def value_at(config: Mapping[str, Any], path: str, *, missing: Any = _REQUIRED) -> Any:
+    """Return the value at a dotted path, or `missing`.
+
+    >>> value_at({"a": {"b": 1}}, "a.b"), value_at({}, "a.b", missing=None)
+    (1, None)
+    """
+    node: Any = config
+    for part in path.split("."):
+        if not isinstance(node, Mapping) or part not in node:
+            if missing is _REQUIRED:
+                raise InputError(f"{path} does not exist in the configuration")
+            return missing
+        node = node[part]
+    return node
+
+
 def _copy(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {k: _copy(v) for k, v in value.items()}

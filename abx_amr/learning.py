@@ -12,7 +12,7 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import torch
@@ -197,11 +197,6 @@ def clinic_env(agent: OnPolicyAlgorithm) -> ClinicVecEnv:
     return env
 
 
-def observation_normaliser(agent: OnPolicyAlgorithm) -> VecNormalize | None:
-    """Return the agent's VecNormalize, or None when it sees raw observations."""
-    return agent.get_vec_normalize_env()
-
-
 # --- learning ------------------------------------------------------------------------------------
 
 
@@ -232,23 +227,22 @@ def rollouts(
     fresh = agent.num_timesteps == 0
     full_length, full_buffer = agent.n_steps, agent.rollout_buffer
     _, callback = agent._setup_learn(remaining, None, reset_num_timesteps=fresh)
+    env = agent.env
+    assert env is not None
     iteration = 0
-    try:
-        while agent.num_timesteps < transitions:
-            length = min(full_length, (transitions - agent.num_timesteps) // n_envs)
-            if length < agent.n_steps:
-                agent.n_steps = length
-                agent.rollout_buffer = _shorter(full_buffer, length)
-            env = agent.env
-            assert env is not None
+    while agent.num_timesteps < transitions:
+        length = min(full_length, (transitions - agent.num_timesteps) // n_envs)
+        if length < full_length:
+            agent.n_steps, agent.rollout_buffer = length, _shorter(full_buffer, length)
+        try:
             agent.collect_rollouts(env, callback, agent.rollout_buffer, n_rollout_steps=length)
             agent._update_current_progress_remaining(agent.num_timesteps, planned or transitions)
             iteration += 1
             agent.dump_logs(iteration)
             agent.train()
-            yield agent.num_timesteps
-    finally:
-        agent.n_steps, agent.rollout_buffer = full_length, full_buffer
+        finally:
+            agent.n_steps, agent.rollout_buffer = full_length, full_buffer
+        yield agent.num_timesteps
 
 
 def _shorter(buffer: Any, length: int) -> Any:
@@ -299,39 +293,47 @@ def _own_draws(seed: int) -> Iterator[None]:
 # --- evaluating ----------------------------------------------------------------------------------
 
 
+@dataclass(frozen=True)
+class TrainedPolicy:
+    """An agent that sees raw observations: normalised, where it was trained on normalised ones."""
+
+    agent: OnPolicyAlgorithm
+    statistics: VecNormalize | None = None
+
+    def predict(
+        self,
+        observation: np.ndarray,
+        state: Any = None,
+        episode_start: np.ndarray | None = None,
+        deterministic: bool = False,
+    ) -> tuple[np.ndarray, Any]:
+        """Return the prescriptions, shape (E, P), and the recurrent state."""
+        if self.statistics is not None and self.statistics.norm_obs:
+            observation = cast(np.ndarray, self.statistics.normalize_obs(observation))
+        return self.agent.predict(observation, state, episode_start, deterministic)
+
+
+def policy_of(agent: OnPolicyAlgorithm) -> TrainedPolicy:
+    """Return the agent as a policy over raw observations."""
+    return TrainedPolicy(agent, agent.get_vec_normalize_env())
+
+
 def evaluate_agent(
     agent: OnPolicyAlgorithm,
     model: ClinicModel,
     settings: TrainingSettings,
     *,
-    per_step: bool = False,
     trajectories: bool = False,
 ) -> Evaluation:
     """Return the agent's evaluation on the paired episodes of `settings.evaluation_seed`."""
     with _own_draws(settings.evaluation_seed):
         return evaluate(
-            agent,
+            policy_of(agent),
             model,
             episodes=settings.num_eval_episodes,
             seed=settings.evaluation_seed,
-            normalise=_normalise_with(observation_normaliser(agent)),
-            per_step=per_step,
             trajectories=trajectories,
         )
-
-
-def _normalise_with(
-    statistics: VecNormalize | None,
-) -> Callable[[np.ndarray], np.ndarray] | None:
-    if statistics is None or not statistics.norm_obs:
-        return None
-
-    def normalise(observation: np.ndarray) -> np.ndarray:
-        normalised = statistics.normalize_obs(observation)
-        assert isinstance(normalised, np.ndarray)
-        return normalised
-
-    return normalise
 
 
 # --- a trial's seed ------------------------------------------------------------------------------

@@ -160,6 +160,17 @@ def find_receipts(build: Build, probes: Mapping[str, Sequence[Any]]) -> dict[str
     }
 
 
+def read_back(agent: OnPolicyAlgorithm, paths: Iterable[str]) -> dict[str, Any]:
+    """Return path -> the built agent's attribute of the same name, None where it has none."""
+    built = snapshot(agent)
+    found = {}
+    for path in paths:
+        leaf = path.rsplit(".", 1)[-1]
+        names = [n for n in built if n.rsplit(".", 1)[-1] == leaf]
+        found[path] = built[min(names, key=len)] if names else None
+    return found
+
+
 def effective_values(agent: OnPolicyAlgorithm, receipts: Mapping[str, str]) -> dict[str, Any]:
     """Return searched path -> the value the built agent has."""
     if not receipts:

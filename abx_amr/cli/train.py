@@ -1,0 +1,282 @@
+"""abx-train: train one agent (or play one fixed rule) in one clinic."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from abx_amr.cli.door import Command, enter, guarded
+from abx_amr.errors import InputError
+
+if TYPE_CHECKING:
+    from omegaconf import DictConfig
+
+log = logging.getLogger(__name__)
+
+HELP = """
+abx-train: train an antibiotic prescriber in a simulated clinic, evaluate it, and keep everything.
+
+  abx-train                                             the default clinic, PPO, 25 episodes
+  abx-train experiment=paper_two agent_algorithm=recurrent_ppo training.seed=7
+  abx-train best_params_from=ppo_default                with the best parameters of a study
+  abx-train resume_from=results/base_ppo_20261123_120000 training.additional_episodes=50
+  abx-train -m experiment=paper_single,paper_two 'training.seed=range(1,6)'   many runs
+
+Parts, each a folder in conf/ (GROUP=NAME chooses, KEY=VALUE sets, +KEY=VALUE adds):
+  experiment         the umbrella: base, paper_single, paper_two, paper_two_cross_resistant, ...
+  antibiotics        formulary: two_cross_resistant, two, single, ...
+  patient_generator  population: default, high_risk, low_risk, mixed_risk, heterogeneous, ...
+  environment, reward_calculator, amr_dynamics
+  agent_algorithm    ppo, a2c, recurrent_ppo, ppo_linear; rules: never, greedy, amr_threshold, ...
+  training           seed, episodes, evaluations, early stopping, n_envs
+
+Other keys: run_name, results_dir, skip_if_exists, trajectories, best_params_from, resume_from.
+The tutorial's -s GROUP-subconfig=FILE and -p KEY=VALUE work too.
+  abx-train --cfg job                                   show the composed configuration
+Results: results/<run_name>_<timestamp>/ (configuration, checkpoints, evaluations, figures, summary).
+"""
+
+#: What a resumed run may change; the rest is the run's own.
+_FREE_ON_RESUME = (
+    "training.additional_episodes",
+    "training.total_num_training_episodes",
+    "training.eval_freq_every_n_episodes",
+    "training.save_freq_every_n_episodes",
+    "training.num_eval_episodes",
+    "training.early_stopping",
+    "training.torch_threads",
+    "resume_from",
+    "run_name",
+    "results_dir",
+    "skip_if_exists",
+    "trajectories",
+    "hydra",
+)
+
+
+def task(config: DictConfig) -> float:
+    """Run one training as composed; return the final mean episode return."""
+    from hydra.core.hydra_config import HydraConfig
+
+    from abx_amr.configuration import resolved
+
+    chosen = HydraConfig.get()
+    return train(
+        resolved(config),
+        choices={k: str(v) for k, v in chosen.runtime.choices.items()},
+        overrides=[str(o) for o in chosen.overrides.task],
+    )
+
+
+def train(
+    config: dict[str, Any], *, choices: Mapping[str, str], overrides: Sequence[str]
+) -> float:
+    """Train with a resolved configuration; return the final mean episode return.
+
+    Raises:
+        InputError: the user's mistake, before anything is written.
+    """
+    from abx_amr.results import completed_run, find_run
+
+    for first, second in (("resume_from", "best_params_from"),):
+        if config.get(first) and config.get(second):
+            raise InputError(f"{first} and {second} exclude each other: give one")
+    source = None
+    tuned: Mapping[str, Any] = {}
+    origin: dict[str, Any] = {}
+    run_name = config.get("run_name")
+    if config.get("resume_from"):
+        source = find_run(str(config["resume_from"]), results_dir=config["results_dir"])
+        config = _resumed(config, source.read_config(), overrides)
+        run_name = run_name or source.run_name
+        origin["resumed_from"] = str(source.path)
+    elif config.get("best_params_from"):
+        config, tuned = _with_best(config, overrides)
+        run_name = run_name or f"{config['best_params_from']}_optimized"
+        origin["best_params_from"] = str(config["best_params_from"])
+    else:
+        run_name = run_name or f"{choices['experiment']}_{choices['agent_algorithm']}"
+    config["run_name"] = run_name
+    if config["study_name"] is None:
+        config["study_name"] = run_name
+    if config["skip_if_exists"]:
+        done = completed_run(config["results_dir"], run_name)
+        if done is not None:
+            print(f"{run_name} is complete already, skipped: {done.path}")
+            return float(done.read_summary()["mean_return"])
+    return _carry_out(config, source=source, tuned=tuned, origin=origin, overrides=overrides)
+
+
+def _carry_out(
+    config: dict[str, Any],
+    *,
+    source: Any,
+    tuned: Mapping[str, Any],
+    origin: Mapping[str, Any],
+    overrides: Sequence[str],
+) -> float:
+    from dataclasses import replace
+
+    from abx_amr.cli.progress import progress_bar
+    from abx_amr.configuration import (
+        build_agent_spec,
+        build_clinic,
+        build_rule,
+        build_training,
+        check_training_seed,
+        is_rule,
+    )
+
+    settings = build_training(config)
+    check_training_seed(settings.seed)
+    model = build_clinic(config)
+    from abx_amr import experiment
+
+    prescriber = build_rule(config, model) if is_rule(config) else build_agent_spec(config)
+    if source is not None and settings.additional_episodes is not None:
+        total = experiment.learned_episodes(source, model) + settings.additional_episodes
+        settings = replace(settings, total_num_training_episodes=total, additional_episodes=None)
+        config["training"] |= {"total_num_training_episodes": total, "additional_episodes": None}
+    elif source is None and settings.additional_episodes is not None:
+        raise InputError(
+            "training.additional_episodes goes with resume_from=<run folder>; "
+            "a new run takes training.total_num_training_episodes"
+        )
+    plan = experiment.Run(
+        run_name=config["run_name"],
+        results_dir=config["results_dir"],
+        model=model,
+        prescriber=prescriber,
+        settings=settings,
+        config=config,
+        overrides=overrides,
+        trajectories=bool(config["trajectories"]),
+        tuned=tuned,
+        origin=origin,
+    )
+    with progress_bar(config["run_name"], "transitions") as move:
+        if source is None:
+            folder = experiment.run(plan, on_progress=move)
+        else:
+            folder = experiment.resume(plan, source, on_progress=move)
+    _report(folder)
+    return float(folder.read_summary()["mean_return"])
+
+
+def _resumed(
+    composed: Mapping[str, Any], own: Mapping[str, Any], overrides: Sequence[str]
+) -> dict[str, Any]:
+    """Return the run's own configuration with what may change taken from the command line."""
+    from abx_amr.configuration import value_at, with_values
+
+    changed: dict[str, Any] = {}
+    for override in overrides:
+        key = override.lstrip("+~").partition("=")[0]
+        if not any(key == free or key.startswith(f"{free}.") for free in _FREE_ON_RESUME):
+            raise InputError(
+                f"resume_from goes on with the run's own configuration: '{override}' cannot change "
+                f"(what can: {', '.join(k for k in _FREE_ON_RESUME if k != 'hydra')})"
+            )
+        if not key.startswith("hydra"):
+            changed[key] = value_at(composed, key)
+    return with_values(own, changed)
+
+
+def _with_best(
+    config: dict[str, Any], overrides: Sequence[str]
+) -> tuple[dict[str, Any], Mapping[str, Any]]:
+    """Return the composition with a study's best values, explicit command-line values kept."""
+    from abx_amr.configuration import value_at, with_values
+    from abx_amr.studies.best import read_best
+
+    best = read_best(config["optimization_dir"], str(config["best_params_from"]))
+    studied = best.configuration
+    ours = config["agent_algorithm"].get("_target_")
+    theirs = studied["agent_algorithm"].get("_target_")
+    if ours != theirs:
+        raise InputError(
+            f"best_params_from: the study tuned {theirs}, this run trains {ours}: "
+            "choose the same agent_algorithm"
+        )
+    explicit = {o.lstrip("+").partition("=")[0] for o in overrides}
+    kept = [p for p in best.values if any(p == e or p.startswith(f"{e}.") for e in explicit)]
+    tuned = {p: v for p, v in best.values.items() if p not in kept}
+    if kept:
+        log.warning("given on the command line, not taken from the study: %s", ", ".join(kept))
+    different = [
+        path
+        for path in _leaves(studied)
+        if path not in best.values
+        and path.split(".")[0] in _COMPARED
+        and not path.startswith(_NOT_COMPARED)
+        and value_at(config, path, missing=None) != value_at(studied, path)
+    ]
+    if different:
+        log.warning(
+            "the configuration differs from the one that was tuned in: %s",
+            ", ".join(
+                f"{p} {value_at(studied, p)} -> {value_at(config, p, missing=None)}"
+                for p in different
+            ),
+        )
+    return with_values(config, tuned), tuned
+
+
+_COMPARED = (
+    "antibiotics",
+    "amr_dynamics",
+    "environment",
+    "patient_generator",
+    "reward_calculator",
+    "agent_algorithm",
+    "training",
+)
+_NOT_COMPARED = (
+    "training.seed",
+    "training.total_num_training_episodes",
+    "training.additional_episodes",
+    "training.eval_freq",
+    "training.save_freq",
+    "training.early_stopping",
+    "training.torch_threads",
+)
+
+
+def _leaves(config: Mapping[str, Any], above: str = "") -> list[str]:
+    found: list[str] = []
+    for key, value in config.items():
+        path = f"{above}{key}"
+        if isinstance(value, Mapping) and value:
+            found += _leaves(value, f"{path}.")
+        else:
+            found.append(path)
+    return found
+
+
+def _report(folder: Any) -> None:
+    summary = folder.read_summary()
+    low, high = summary["mean_return_interval_95"]
+    print(
+        f"mean return {summary['mean_return']:.2f} (95 % interval {low:.2f} to {high:.2f}, "
+        f"{summary['evaluation_episodes']} episodes), IQM {summary['iqm_return']:.2f}, "
+        f"std {summary['std_return']:.2f}"
+    )
+    for path, value in summary["tuned_values"].items():
+        print(f"  {path} = {value} (the agent has {summary['effective_values'].get(path)})")
+    print(f"results: {Path(folder.path)}")
+    print(f"again:   abx-evaluate run={Path(folder.path)}")
+
+
+def main() -> None:
+    """Enter through the command line."""
+    enter(
+        Command(
+            name="abx-train", config_name="train", help=HELP, task=guarded("abx-train", task)
+        )
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,366 @@
+"""abx-tune: search for hyper-parameters that learn reliably over seeds."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from abx_amr.cli.door import Command, enter, guarded
+from abx_amr.errors import InputError
+
+if TYPE_CHECKING:
+    from omegaconf import DictConfig
+
+    from abx_amr.configuration import Composition
+    from abx_amr.learning import AgentSpec, TrainingSettings
+    from abx_amr.simulator.clinic import ClinicModel
+    from abx_amr.studies.objective import SeedOutcome
+    from abx_amr.studies.storages import StudyStorage
+    from abx_amr.studies.study import StudyPlan, StudySummary
+
+log = logging.getLogger(__name__)
+
+HELP = """
+abx-tune: search with Optuna for hyper-parameters that learn reliably. Every trial trains several
+seeds; its value is mean - lambda * std of their final evaluation returns.
+
+  abx-tune -m +tuning=ppo_default run_name=first_study
+  abx-tune -m +tuning=ppo_default experiment=paper_two tuning.n_trials=30 tuning.n_workers=2
+  abx-tune -m +tuning=ppo_default 'agent_algorithm.learning_rate=tag(log, interval(1e-5, 1e-2))'
+  abx-tune +tuning=ppo_default                    score the composed configuration once, no search
+  abx-train best_params_from=first_study          then train with what was found
+
+The same command again goes on with an interrupted study, or prints a finished one.
+
+Parts, each a folder in conf/ (GROUP=NAME chooses, KEY=VALUE sets):
+  +tuning            ppo_default, a2c_default, recurrent_ppo_default: budget, seeds, search space
+  experiment         the umbrella: base, paper_single, paper_two, paper_two_cross_resistant, ...
+  storage            sqlite (default)
+  antibiotics, patient_generator, environment, reward_calculator, amr_dynamics, agent_algorithm, training
+
+Often set: run_name, study_name, optimization_dir, overwrite_existing_study=true, skip_if_exists=true,
+  tuning.n_trials, tuning.n_seeds_per_trial, tuning.truncated_episodes, tuning.sampler
+  (tpe|random|cmaes|gp|qmc|grid), tuning.stability_penalty_weight, tuning.direction
+The tutorial's -s GROUP-subconfig=FILE and -p KEY=VALUE work too.
+  abx-tune --cfg job +tuning=ppo_default          show the composed configuration
+Results: optimization/<run_name>/ (best_params.json, study_summary.json, the study, a folder per trial).
+"""
+
+
+class _Study:
+    """A composed tuning configuration as objects, built once."""
+
+    def __init__(self, config: dict[str, Any]) -> None:
+        from abx_amr.studies.study import StudyPlan
+
+        self.config = config
+        self.plan: StudyPlan = StudyPlan.from_configuration(config)
+
+    @cached_property
+    def storage(self) -> StudyStorage:
+        from abx_amr.configuration import build_storage
+
+        return build_storage(self.config)
+
+    @cached_property
+    def model(self) -> ClinicModel:
+        from abx_amr.configuration import build_clinic
+
+        return build_clinic(self.config)
+
+    def agent(
+        self, parameters: Mapping[str, Any], seed: int
+    ) -> tuple[AgentSpec, TrainingSettings]:
+        """Return the algorithm and training plan of a trial's seed."""
+        from abx_amr.configuration import build_agent_spec, build_training, with_values
+
+        config = with_values(self.config, parameters)
+        settings = replace(
+            build_training(config),
+            seed=seed,
+            total_num_training_episodes=self.config["tuning"]["truncated_episodes"],
+        )
+        return build_agent_spec(config), settings
+
+    @cached_property
+    def receipts(self) -> dict[str, str]:
+        """Searched path -> where it is read back in the built agent; an InputError where nowhere."""
+        from abx_amr.configuration import is_rule
+        from abx_amr.learning import build_agent
+        from abx_amr.receipts import find_receipts
+        from abx_amr.studies.space import probe_points
+
+        if is_rule(self.config):
+            raise InputError("agent_algorithm is a fixed rule: there is nothing to tune")
+
+        def build(values: Mapping[str, Any]) -> Any:
+            spec, settings = self.agent(values, self.plan.first_seed)
+            return build_agent(spec, self.model, settings)
+
+        quiet = logging.getLogger("abx_amr.learning")
+        level = quiet.level
+        quiet.setLevel(logging.ERROR)
+        try:
+            return find_receipts(build, probe_points(self.plan.space))
+        finally:
+            quiet.setLevel(level)
+
+    def run_trial(
+        self,
+        parameters: Mapping[str, Any],
+        seeds: Sequence[int],
+        folder: Path,
+        on_progress: Callable[[int, int], None] | None = None,
+    ) -> list[SeedOutcome]:
+        """Train and score every seed; a seed's own error becomes its outcome."""
+        from abx_amr.durable import write_json
+        from abx_amr.learning import train_and_score
+        from abx_amr.studies.objective import SeedOutcome
+
+        outcomes: list[SeedOutcome] = []
+        for index, seed in enumerate(seeds):
+
+            def move(seen: int, total: int, done: int = index) -> None:
+                if on_progress is not None:
+                    on_progress(done * total + seen, len(seeds) * total)
+
+            try:
+                spec, settings = self.agent(parameters, seed)
+                score = train_and_score(
+                    spec, self.model, settings, searched=self.receipts, on_progress=move
+                )
+                outcome = SeedOutcome(
+                    seed=seed,
+                    episode_return=score.episode_return,
+                    effective_values=score.effective_values,
+                    seconds=score.seconds,
+                )
+                returns: tuple[float, ...] = score.returns
+            except Exception as error:
+                log.debug("seed %s failed", seed, exc_info=True)
+                reason = f"{type(error).__name__}: {error}"
+                outcome, returns = SeedOutcome(seed=seed, episode_return=None, failure=reason), ()
+            outcomes.append(outcome)
+            seed_folder = folder / f"seed_{seed}"
+            seed_folder.mkdir(parents=True, exist_ok=True)
+            write_json(
+                seed_folder / "result.json",
+                {
+                    "seed": seed,
+                    "episode_return": outcome.episode_return,
+                    "evaluation_returns": list(returns),
+                    "failure": outcome.failure,
+                    "effective_values": dict(outcome.effective_values),
+                    "seconds": outcome.seconds,
+                },
+            )
+        return outcomes
+
+
+class TuneTask:
+    """What Hydra calls: a worker of a study, or one configuration scored.
+
+    The sweeper calls `prepare` before it launches workers and `finish` after them.
+    """
+
+    __name__ = "tune"
+
+    def __init__(self) -> None:
+        self._last: tuple[dict[str, Any], _Study] | None = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"_last": None}  # workers elsewhere compose their own
+
+    def _study(self, config: DictConfig) -> _Study:
+        """Return the configuration as objects; a worker in the sweeper's process reuses its own."""
+        import torch
+
+        from abx_amr.configuration import resolved
+
+        plain = resolved(config)
+        if not isinstance(plain.get("tuning"), Mapping):
+            raise InputError(_no_tuning())
+        torch.set_num_threads(int(plain["training"]["torch_threads"]))
+        worker = plain["tuning"].get("worker")
+        key = {**plain, "tuning": {**plain["tuning"], "worker": None}}
+        if self._last is None or self._last[0] != key or worker is not None:
+            study = _Study(plain)
+            if self._last is not None and self._last[0] == key:
+                study.__dict__["receipts"] = self._last[1].receipts
+                study.__dict__["model"] = self._last[1].model
+            self._last = (key, study)
+        return self._last[1]
+
+    def prepare(self, config: DictConfig) -> bool:
+        """Check everything, then create or join the study; return whether work is left.
+
+        Raises:
+            SystemExit: status 2 with one line for a user's mistake; nothing was created then.
+        """
+        return bool(guarded("abx-tune", self._prepare)(config))
+
+    def _prepare(self, config: DictConfig) -> bool:
+        from abx_amr.studies.study import Preparation, finish_study, is_registered, prepare_study
+
+        study = self._study(config)
+        plan = study.plan
+        if plan.skip_if_exists and is_registered(plan):
+            print(f"{plan.run_name} is complete already, skipped: {plan.folder}")
+            return False
+        _ = study.receipts
+        found = prepare_study(plan, study.storage)
+        if found is Preparation.SKIPPED:
+            print(f"{plan.run_name} is complete already, skipped: {plan.folder}")
+            return False
+        if found is Preparation.FINISHED:
+            _report(finish_study(plan, study.storage), plan)
+            return False
+        seeds = plan.seeds(0)
+        print(
+            f"study {plan.study_name} ({found.value}): {plan.budget} trials x "
+            f"{plan.n_seeds_per_trial} seeds ({seeds[0]}..{seeds[-1]}; training.seed is not used), "
+            f"{plan.sampler.name}, in {plan.folder}"
+        )
+        return True
+
+    def finish(self, config: DictConfig) -> float | None:
+        """Write the results and the figures, show the best; return the best value."""
+        return guarded("abx-tune", self._finish)(config)  # type: ignore[no-any-return]
+
+    def _finish(self, config: DictConfig) -> float | None:
+        from abx_amr.plots import draw_study
+        from abx_amr.studies.study import finish_study
+
+        study = self._study(config)
+        summary = finish_study(study.plan, study.storage)
+        if summary.n_finished:
+            draw_study(study.plan.folder, study.storage.open(), study.plan.study_name)
+        _report(summary, study.plan)
+        return summary.best_value
+
+    def __call__(self, config: DictConfig) -> float:
+        """Work on the study, or score the composed configuration; return the (best) value."""
+        return float(guarded("abx-tune", self._call)(config))
+
+    def _call(self, config: DictConfig) -> float:
+        study = self._study(config)
+        if study.plan.worker is None:
+            return _score_once(study)
+        return _work(study)
+
+
+def _work(study: _Study) -> float:
+    from abx_amr.cli.progress import progress_bar
+    from abx_amr.studies.worker import Event, run_worker
+
+    plan = study.plan
+
+    def show(event: Event) -> None:
+        where = f"[{event.finished}/{event.budget}]"
+        if event.kind == "trial_finished":
+            value = "failed on all seeds" if event.value is None else f"{event.value:.3f}"
+            print(f"{where} trial {event.number}: {value}  {_short(event.params)}", flush=True)
+        elif event.kind in ("trial_failed", "trial_reaped"):
+            print(f"{where} trial {event.number}: {event.message}", flush=True)
+        elif event.kind == "stopped" and event.message:
+            log.info("%s", event.message)
+
+    with progress_bar("trial", "transitions") as move:
+
+        def run_trial(
+            parameters: Mapping[str, Any], seeds: Sequence[int], folder: Path
+        ) -> list[SeedOutcome]:
+            return study.run_trial(parameters, seeds, folder, on_progress=move)
+
+        report = run_worker(plan, study.storage, run_trial, show)
+    if report.was_interrupted:
+        print(report.message, file=sys.stderr)
+        raise SystemExit(130)
+    if report.reason == "failures":
+        raise InputError(report.message)
+    return 0.0
+
+
+def _score_once(study: _Study) -> float:
+    """Score the composed configuration the way a trial is scored; write nothing but its folder."""
+    from abx_amr.cli.progress import progress_bar
+    from abx_amr.studies.objective import score_outcomes
+
+    plan = study.plan
+    folder = plan.folder / "scored"
+    with progress_bar(plan.run_name, "transitions") as move:
+        outcomes = study.run_trial({}, plan.seeds(0), folder, on_progress=move)
+    score = score_outcomes(
+        outcomes,
+        penalty_weight=plan.penalty_weight,
+        direction=plan.direction,
+        min_successful_seeds=plan.min_successful_seeds,
+    )
+    for outcome in outcomes:
+        said = outcome.failure_reason or f"{outcome.episode_return:.3f}"
+        print(f"seed {outcome.seed}: {said}")
+    print(f"value {score.value:.3f} (mean {score.mean_reward}, std {score.std_reward}), in {folder}")
+    return score.value
+
+
+def _short(parameters: Mapping[str, Any]) -> str:
+    return " ".join(
+        f"{path.rsplit('.', 1)[-1]}={f'{value:.4g}' if isinstance(value, float) else value}"
+        for path, value in parameters.items()
+    )
+
+
+def _report(summary: StudySummary, plan: StudyPlan) -> None:
+    content = summary.content
+    best = content["best_trial"]
+    print(f"{summary.n_finished} of {summary.budget} trials finished, in {plan.folder}")
+    if best is None:
+        print("no trial has a finite value yet")
+        return
+    print(
+        f"best value {best['value']:.3f} (trial {best['number']}): mean {best['mean_reward']:.3f}, "
+        f"std over seeds {best['std_reward']:.3f}, lambda {plan.penalty_weight}"
+    )
+    effective = best.get("effective_values") or {}
+    print(f"  {'parameter':<36} {'value':<24} read back from the agent")
+    for path, value in best["params"].items():
+        print(f"  {path:<36} {value!s:<24} {effective.get(path)}")
+    if summary.is_complete:
+        print(f"train with them:  abx-train best_params_from={plan.run_name}")
+    else:
+        print("unfinished: run the same command again to go on")
+
+
+def _no_tuning() -> str:
+    from abx_amr.configuration import available
+
+    choices = [c for c in available("tuning") if c != "base"]
+    return f"no tuning configuration is chosen: add +tuning=NAME (available: {', '.join(choices)})"
+
+
+def _complete(composition: Composition, overrides: Sequence[str]) -> list[str]:
+    """Return the default run_name: the tuning choice."""
+    choice = composition.choices.get("tuning")
+    if choice is None:
+        raise InputError(_no_tuning())
+    if composition.config.run_name is not None:
+        return []
+    print(f"run_name={choice}")
+    return [f"run_name={choice}"]
+
+
+task = TuneTask()
+
+
+def main() -> None:
+    """Enter through the command line."""
+    enter(Command(name="abx-tune", config_name="tune", help=HELP, task=task, complete=_complete))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,339 @@
+"""What a run is: build -> learn -> evaluate -> save; and how it goes on after an interruption."""
+
+from __future__ import annotations
+
+import io
+import logging
+import math
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from stable_baselines3.common.logger import configure
+from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
+from stable_baselines3.common.vec_env import VecNormalize
+
+from abx_amr import results
+from abx_amr.errors import InputError
+from abx_amr.evaluation import Evaluation, Policy, evaluate
+from abx_amr.learning import (
+    AgentSpec,
+    TrainedPolicy,
+    TrainingSettings,
+    build_agent,
+    build_env,
+    clinic_env,
+    evaluate_agent,
+    random_state,
+    rollouts,
+    set_random_state,
+    transitions_of,
+)
+from abx_amr.receipts import read_back
+from abx_amr.results import CheckpointName, RunFolder
+from abx_amr.statistics import summarise
+
+if TYPE_CHECKING:
+    from abx_amr.simulator.clinic import ClinicModel
+
+log = logging.getLogger(__name__)
+
+Progress = Callable[[int, int], None]
+
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """One run: what is trained or played, in which clinic, and where it is written.
+
+    Args:
+        run_name: names the folder.
+        results_dir: where run folders stand.
+        model: the clinic.
+        prescriber: an algorithm to train, or a fixed rule to play.
+        settings: the training plan.
+        config: the resolved configuration, written as it is.
+        overrides: what was said on the command line.
+        trajectories: write every step of the final evaluation.
+        tuned: searched path -> value that came from a study.
+        origin: what provenance.json says beside the usual (resumed_from, best_params_from).
+    """
+
+    run_name: str
+    results_dir: str
+    model: ClinicModel
+    prescriber: AgentSpec | Policy
+    settings: TrainingSettings
+    config: Mapping[str, Any]
+    overrides: Sequence[str] = ()
+    trajectories: bool = False
+    tuned: Mapping[str, Any] = field(default_factory=dict)
+    origin: Mapping[str, Any] = field(default_factory=dict)
+
+
+# --- running -------------------------------------------------------------------------------------
+
+
+def run(plan: Run, *, on_progress: Progress | None = None) -> RunFolder:
+    """Train (or, for a rule, only play) and evaluate; return the finished run folder.
+
+    Raises:
+        InputError: the agent rejects its arguments; nothing is written then.
+    """
+    torch.set_num_threads(plan.settings.torch_threads)
+    if isinstance(plan.prescriber, AgentSpec):
+        agent = build_agent(plan.prescriber, plan.model, plan.settings)
+        folder = _open_folder(plan)
+        return _train(plan, agent, folder, _Counters(), on_progress=on_progress)
+    folder = _open_folder(plan)
+    started = time.perf_counter()
+    final = evaluate(
+        plan.prescriber,
+        plan.model,
+        episodes=plan.settings.num_eval_episodes,
+        seed=plan.settings.evaluation_seed,
+        trajectories=True,
+    )
+    folder.append_evaluation(0, final.episodes)
+    return _finish(plan, folder, final, evaluation_seconds=time.perf_counter() - started)
+
+
+def resume(plan: Run, source: RunFolder, *, on_progress: Progress | None = None) -> RunFolder:
+    """Go on from the last checkpoint of `source` in a new folder; return it when finished.
+
+    Weights, optimiser, environment and random generators go on where they stood: an interrupted and
+    resumed run equals an uninterrupted one to the bit.
+
+    Raises:
+        InputError: there is no checkpoint, or nothing is left to learn.
+    """
+    spec = plan.prescriber
+    if not isinstance(spec, AgentSpec):
+        raise InputError("resume_from: a fixed rule does not learn, there is nothing to resume")
+    torch.set_num_threads(plan.settings.torch_threads)
+    checkpoint = source.read_checkpoint("last")
+    gamma = float(spec.arguments.get("gamma", 0.99))
+    env = build_env(plan.model, plan.settings, gamma=gamma)
+    if isinstance(checkpoint.vec_normalize, VecNormalize):
+        assert isinstance(env, VecNormalize)
+        checkpoint.vec_normalize.set_venv(env.venv)
+        env = checkpoint.vec_normalize
+    agent = spec.algorithm.load(checkpoint.agent, env=env, device="cpu", force_reset=False)
+    total = transitions_of(plan.settings.total_num_training_episodes, plan.model, agent.n_envs)
+    if total <= agent.num_timesteps:
+        episodes = agent.num_timesteps // plan.model.max_time_steps
+        raise InputError(
+            f"resume_from: {source.path} has learned from {episodes} episodes already: "
+            "say how many more with training.additional_episodes=N"
+        )
+    folder = _open_folder(plan)
+    table = source.read_evaluations() if source.evaluations_file.is_file() else None
+    if table is not None:
+        for seen in sorted(t for t in table["transitions"].unique() if t <= agent.num_timesteps):
+            rows = table[table["transitions"] == seen].drop(columns="transitions")
+            folder.append_evaluation(int(seen), {str(c): rows[c].to_numpy() for c in rows})
+    if source.has_checkpoint("best"):
+        folder.adopt_checkpoint(source, "best")
+    clinic_env(agent).clinic.restore(_part(checkpoint.state, "clinic"))
+    set_random_state(_part(checkpoint.state, "random"))
+    counters = _Counters.from_array(checkpoint.state["counters"])
+    return _train(plan, agent, folder, counters, on_progress=on_progress)
+
+
+def _part(state: Mapping[str, np.ndarray], name: str) -> dict[str, np.ndarray]:
+    return {k.removeprefix(f"{name}."): v for k, v in state.items() if k.startswith(f"{name}.")}
+
+
+def _open_folder(plan: Run) -> RunFolder:
+    folder = RunFolder.create(plan.results_dir, plan.run_name)
+    folder.write_config(plan.config)
+    folder.write_overrides(plan.overrides)
+    seeds = {"training": plan.settings.seed, "evaluation": plan.settings.evaluation_seed}
+    folder.write_provenance({**results.provenance(seeds=seeds), **plan.origin})
+    return folder
+
+
+@dataclass
+class _Counters:
+    """Where a training stands beside its weights: multiples passed, best return, patience."""
+
+    evaluations: int = 0  # multiples of eval_freq_every_n_episodes passed
+    saves: int = 0  # multiples of save_freq_every_n_episodes passed
+    best_return: float = -math.inf
+    without_improvement: int = 0
+    evaluated_at: int = 0  # transitions
+
+    def to_array(self) -> np.ndarray:
+        return np.array(
+            [
+                self.evaluations,
+                self.saves,
+                self.best_return,
+                self.without_improvement,
+                self.evaluated_at,
+            ],
+            dtype=np.float64,
+        )
+
+    @classmethod
+    def from_array(cls, values: np.ndarray) -> _Counters:
+        evaluations, saves, best, without, at = values.tolist()
+        return cls(int(evaluations), int(saves), best, int(without), int(at))
+
+
+@dataclass
+class _Clock:
+    """Seconds spent by part."""
+
+    evaluation: float = 0.0
+    started: float = field(default_factory=time.perf_counter)
+
+    @property
+    def total(self) -> float:
+        return time.perf_counter() - self.started
+
+
+def _train(
+    plan: Run,
+    agent: OnPolicyAlgorithm,
+    folder: RunFolder,
+    counters: _Counters,
+    *,
+    on_progress: Progress | None,
+) -> RunFolder:
+    settings, model = plan.settings, plan.model
+    total = transitions_of(settings.total_num_training_episodes, model, agent.n_envs)
+    agent.set_logger(configure(str(folder.tensorboard), ["tensorboard"]))
+    log.info("%s: %s transitions in %s", plan.run_name, total, folder.path)
+    clock = _Clock()
+    stopped_early = False
+    final: Evaluation | None = None
+    for seen in rollouts(agent, total):
+        episodes = seen // model.max_time_steps
+        final = None
+        if episodes // settings.eval_freq_every_n_episodes > counters.evaluations or seen >= total:
+            counters.evaluations = episodes // settings.eval_freq_every_n_episodes
+            final = _evaluate_and_keep(plan, agent, folder, counters, clock)
+            early = settings.early_stopping
+            stopped_early = early.enabled and counters.without_improvement >= early.patience
+        if episodes // settings.save_freq_every_n_episodes > counters.saves:
+            counters.saves = episodes // settings.save_freq_every_n_episodes
+            _save(agent, folder, "last", counters)
+        if on_progress is not None:
+            on_progress(seen, total)
+        if stopped_early:
+            break
+    assert final is not None
+    _save(agent, folder, "last", counters)
+    agent.logger.close()
+    return _finish(
+        plan,
+        folder,
+        final,
+        agent=agent,
+        best_return=counters.best_return,
+        stopped_early=stopped_early,
+        training_seconds=clock.total - clock.evaluation,
+        evaluation_seconds=clock.evaluation,
+    )
+
+
+def _evaluate_and_keep(
+    plan: Run, agent: OnPolicyAlgorithm, folder: RunFolder, counters: _Counters, clock: _Clock
+) -> Evaluation:
+    """Evaluate, append to the table, keep the best agent, count evaluations without improvement."""
+    began = time.perf_counter()
+    # Every step of the last evaluation is kept: it may be the one that is drawn.
+    evaluation = evaluate_agent(agent, plan.model, plan.settings, trajectories=True)
+    clock.evaluation += time.perf_counter() - began
+    folder.append_evaluation(agent.num_timesteps, evaluation.episodes)
+    counters.evaluated_at = agent.num_timesteps
+    mean = evaluation.mean_return
+    agent.logger.record("eval/mean_return", mean)
+    agent.logger.dump(agent.num_timesteps)
+    if mean > counters.best_return + plan.settings.early_stopping.min_delta:
+        counters.without_improvement = 0
+    else:
+        counters.without_improvement += 1
+    if mean > counters.best_return:
+        counters.best_return = mean
+        _save(agent, folder, "best", counters)
+    return evaluation
+
+
+def _save(
+    agent: OnPolicyAlgorithm, folder: RunFolder, name: CheckpointName, counters: _Counters
+) -> None:
+    weights = io.BytesIO()
+    agent.save(weights)
+    state = {f"clinic.{k}": v for k, v in clinic_env(agent).clinic.state().items()}
+    state.update((f"random.{k}", v) for k, v in random_state().items())
+    state["counters"] = counters.to_array()
+    state["transitions"] = np.array(agent.num_timesteps)
+    folder.write_checkpoint(
+        name,
+        agent=weights.getvalue(),
+        state=state,
+        vec_normalize=agent.get_vec_normalize_env(),
+    )
+
+
+def _finish(
+    plan: Run,
+    folder: RunFolder,
+    final: Evaluation,
+    *,
+    agent: OnPolicyAlgorithm | None = None,
+    **facts: Any,
+) -> RunFolder:
+    """Write tables, figures and, last, the summary."""
+    from abx_amr.plots import draw_run
+
+    if plan.trajectories:
+        folder.write_trajectories(final.trajectories_frame(), final.patients_frame())
+    draw_run(folder, final)
+    scores = summarise(final.episodes["episode_return"])
+    target = plan.config.get("agent_algorithm", {}).get("_target_")
+    folder.write_summary(
+        {
+            "run_name": plan.run_name,
+            "algorithm": target,
+            "seed": plan.settings.seed,
+            "evaluation_seed": plan.settings.evaluation_seed,
+            "evaluation_episodes": scores.n,
+            "mean_return": scores.mean,
+            "std_return": scores.std,
+            "iqm_return": scores.iqm,
+            "mean_return_interval_95": list(scores.mean_interval),
+            "transitions": agent.num_timesteps if agent is not None else 0,
+            "updates": agent._n_updates if agent is not None else 0,
+            "tuned_values": dict(plan.tuned),
+            "effective_values": read_back(agent, plan.tuned) if agent is not None else {},
+            **facts,
+        }
+    )
+    results.register_completion(folder, mean_return=scores.mean)
+    return folder
+
+
+def learned_episodes(source: RunFolder, model: ClinicModel) -> int:
+    """Return how many whole episodes the run's last checkpoint has learned from."""
+    return int(source.read_checkpoint("last").state["transitions"]) // model.max_time_steps
+
+
+# --- reading a run back --------------------------------------------------------------------------
+
+
+def trained_policy(
+    folder: RunFolder, algorithm: type[OnPolicyAlgorithm], *, checkpoint: CheckpointName = "best"
+) -> TrainedPolicy:
+    """Return the policy of a run's checkpoint.
+
+    Raises:
+        InputError: the folder holds no such checkpoint.
+    """
+    saved = folder.read_checkpoint(checkpoint)
+    return TrainedPolicy(algorithm.load(saved.agent, device="cpu"), saved.vec_normalize)

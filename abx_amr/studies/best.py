@@ -1,0 +1,68 @@
+"""What a finished study hands on: its best parameters and the configuration it searched in."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from abx_amr.errors import InputError
+from abx_amr.naming import nearest
+from abx_amr.studies.study import BEST_PARAMS_FILE, CONFIGURATION_FILE, SUMMARY_FILE
+
+
+@dataclass(frozen=True)
+class BestParameters:
+    """The best point of a study: configuration path -> value, and the configuration around it."""
+
+    folder: Path
+    values: Mapping[str, Any]
+    configuration: Mapping[str, Any]
+
+
+def read_best(optimization_dir: Path | str, run_name: str) -> BestParameters:
+    """Return the best parameters of the study in `optimization_dir/run_name`.
+
+    Raises:
+        InputError: there is no such study, or it has no best parameters yet.
+    """
+    parent = Path(optimization_dir)
+    folder = parent / run_name
+    if not (folder / CONFIGURATION_FILE).is_file():
+        raise InputError(_no_run(parent, run_name))
+    file = folder / BEST_PARAMS_FILE
+    if not file.is_file():
+        raise InputError(f"best_params_from: {file} does not exist: {_how_far(folder)}")
+    return BestParameters(
+        folder=folder,
+        values=json.loads(file.read_text(encoding="utf-8")),
+        configuration=yaml.safe_load((folder / CONFIGURATION_FILE).read_text(encoding="utf-8")),
+    )
+
+
+def _no_run(parent: Path, run_name: str) -> str:
+    known = sorted(p.parent.name for p in parent.glob(f"*/{CONFIGURATION_FILE}"))
+    start = f"best_params_from: no optimisation run '{run_name}' in {parent}"
+    if not known:
+        return f"{start}: it holds none (is optimization_dir the one that abx-tune used?)"
+    guess = nearest(run_name, known)
+    hint = f"; did you mean '{guess}'?" if guess else ""
+    return f"{start}{hint} (available: {', '.join(known)})"
+
+
+def _how_far(folder: Path) -> str:
+    file = folder / SUMMARY_FILE
+    if not file.is_file():
+        return "the study is unfinished, run its abx-tune command again to go on"
+    summary = json.loads(file.read_text(encoding="utf-8"))
+    finished, budget = summary["n_finished"], summary["budget"]
+    if finished < budget:
+        return (
+            f"the study is unfinished, {finished} of {budget} trials are done: "
+            "run its abx-tune command again to go on"
+        )
+    return f"all {finished} trials of the study failed, see {file}"
