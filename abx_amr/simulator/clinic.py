@@ -33,6 +33,7 @@ from abx_amr.simulator.rewards import ClinicalReward, RewardModel, Score, Treate
 Floats = NDArray[np.float64]
 Floats32 = NDArray[np.float32]
 Streams = NDArray[np.uint64]
+_INT64 = np.dtype(np.int64)  # one object: `is` is the quick comparison
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -211,7 +212,7 @@ class Clinic:
         self._drugs[:, kernel.CROSS :] = self._cross
         self._numbers: Floats = np.zeros(8)
         self._initial: Floats = np.zeros((2, k))
-        self._groups: Floats = np.zeros((0, 7, 9))
+        self._groups: Floats = np.zeros((0, *kernel.GROUP_SHAPE))
         allowed = True
         if type(model.dynamics) is LeakyBalloon:
             self._drugs[:, :3] = model.dynamics.balloons
@@ -287,7 +288,7 @@ class Clinic:
         """
         if (
             type(actions) is not np.ndarray
-            or actions.dtype != np.int64
+            or actions.dtype is not _INT64
             or actions.shape != self._action_shape
             or not actions.flags.c_contiguous
         ):

@@ -14,8 +14,9 @@ The batch lives in few float64 arrays, because every array argument of a compile
                                       K sensitivities, outcome, adverse event, recovery
     drugs (K, 5 + K)                  leak, flatness, residual | adverse probability, value
                                       | share of a dose that reaches each antibiotic
-    groups (G, 7, 9)                  per attribute mean, sigma, low, high, bias, noise, observed
-                                      low and high, 1 = shown; row 6: cumulative proportion
+    groups (G, 7, 13)                 per attribute mean, sigma, low, high, bias, noise, observed
+                                      low and high, 1 = shown; four that `complete_groups` fills;
+                                      row 6: cumulative proportion, normals needed per patient
     numbers (8,)                      benefit, failure, their probabilities, lambda, epsilon,
                                       noise and bias of the visible AMR
 """
@@ -38,7 +39,9 @@ def compiled(function: _Function) -> _Function:
 # columns of the tables above
 LEAK, FLATNESS, RESIDUAL, ADVERSE_PROBABILITY, ADVERSE_VALUE, CROSS = 0, 1, 2, 3, 4, 5
 MEAN, SIGMA, LOW, HIGH, BIAS, NOISE, OBSERVED_LOW, OBSERVED_HIGH, SHOWN = 0, 1, 2, 3, 4, 5, 6, 7, 8
-PROPORTION_ROW = 6
+CONSTANT, CONSTANT_SEEN, VARIES, NOISY = 9, 10, 11, 12
+PROPORTION_ROW = DRAWS_ROW = 6
+GROUP_SHAPE = (7, 13)
 NUM_ATTRIBUTES = 6
 GROUP, ACTION, UNIFORMS = 6, 7, 8
 BENEFIT_VALUE, FAILURE_VALUE, BENEFIT_PROBABILITY, FAILURE_PROBABILITY = 0, 1, 2, 3
@@ -72,28 +75,30 @@ def fill_uniform(row, out):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def fill_normal(row, out):  # type: ignore[no-untyped-def]
-    """Fill `out` (n,) with standard normals, one word of the stream each, by the inverse CDF."""
-    n = out.shape[0]
-    probability = np.empty(n)
+def fill_normal(row, out, spare):  # type: ignore[no-untyped-def]
+    """Fill `out` (n,) with standard normals, one word of the stream each, by the inverse CDF.
+
+    `spare` (at least 2n) is overwritten.
+    """
     a, b, c, counter = row[0], row[1], row[2], row[3]
-    for i in range(n):
+    for i in range(out.shape[0]):
         bits = a + b + counter
         counter += _1
         a = b ^ (b >> _11)
         b = c + (c << _3)
         c = ((c << _24) | (c >> _40)) + bits
-        probability[i] = (np.int64(bits >> _12) + 0.5) * _UNIT_52  # never 0 and never 1
+        spare[i] = (np.int64(bits >> _12) + 0.5) * _UNIT_52  # never 0 and never 1
     row[0], row[1], row[2], row[3] = a, b, c, counter
-    normal_quantiles(probability, out)
+    normal_quantiles(spare, out, spare[out.shape[0] :])
 
 
 @compiled
-def normal_quantiles(probability, out):  # type: ignore[no-untyped-def]
+def normal_quantiles(probability, out, tails):  # type: ignore[no-untyped-def]
     """Write the standard normal quantile of each probability in (0, 1) to `out` (n,).
 
     AS 241 (Wichura 1988), algorithm PPND16, relative error about 1e-16. The tails wait for a
-    second pass, so that the first, which has no branch, runs on the processor's vector units.
+    second pass, so that the first, which has no branch, runs on the processor's vector units;
+    their positions are noted in `tails` (at least n), which is overwritten.
     """
     for i in range(out.shape[0]):
         q = probability[i] - 0.5
@@ -113,9 +118,13 @@ def normal_quantiles(probability, out):  # type: ignore[no-untyped-def]
         under = under * r + 42.313330701600911252
         under = under * r + 1.0
         out[i] = q * over / under
+    count = 0
     for i in range(out.shape[0]):
-        if abs(probability[i] - 0.5) > 0.425:
-            out[i] = _tail_quantile(probability[i])
+        tails[count] = i
+        count += abs(probability[i] - 0.5) > 0.425
+    for i in range(count):
+        t = int(tails[i])
+        out[t] = _tail_quantile(probability[t])
 
 
 @compiled
@@ -167,8 +176,9 @@ def fill_uniform_rows(rows, out):  # type: ignore[no-untyped-def]
 @compiled
 def fill_normal_rows(rows, out):  # type: ignore[no-untyped-def]
     """Fill `out` (E, n) with standard normals, row e from the stream of environment e."""
+    spare = np.empty(2 * out.shape[1])
     for e in range(rows.shape[0]):
-        fill_normal(rows[e], out[e])
+        fill_normal(rows[e], out[e], spare)
 
 
 # ---------------------------------------------------------------------------------- leaky balloon
@@ -245,65 +255,90 @@ def balloon_deltas(visible, doses, balloons, out):  # type: ignore[no-untyped-de
 
 
 @compiled
-def sample_patients(row, groups, patients, observed):  # type: ignore[no-untyped-def]
+def complete_groups(groups):  # type: ignore[no-untyped-def]
+    """Fill in what follows from the laws: constant values, constant observations, draws needed."""
+    for g in range(groups.shape[0]):
+        groups[g, DRAWS_ROW, 1] = 0.0
+        for a in range(NUM_ATTRIBUTES):
+            law = groups[g, a]
+            law[VARIES] = law[SIGMA] > 0.0
+            law[NOISY] = law[SHOWN] > 0.0 and law[NOISE] > 0.0
+            value = min(max(law[MEAN], law[LOW]), law[HIGH])
+            law[CONSTANT] = value
+            law[CONSTANT_SEEN] = PADDING
+            if law[SHOWN] > 0.0:
+                law[CONSTANT_SEEN] = min(
+                    max(value * law[BIAS], law[OBSERVED_LOW]), law[OBSERVED_HIGH]
+                )
+            groups[g, DRAWS_ROW, 1] += law[VARIES] + law[NOISY]
+
+
+@compiled
+def sample_patients(row, groups, patients, observed, spare):  # type: ignore[no-untyped-def]
     """Draw the group and attributes of patients (P, >= 7) and what is observed (P, 6).
 
     Draws: one uniform per patient when there are several groups; then, patient by patient and
-    attribute by attribute, one normal if it varies and one if it is shown with noise.
+    attribute by attribute, one normal if it varies and one if it is shown with noise. `spare`
+    (at least 36 P) is overwritten.
     """
     num_patients, num_groups = patients.shape[0], groups.shape[0]
-    chosen = np.zeros(num_patients)
     if num_groups > 1:
-        fill_uniform(row, chosen)
+        fill_uniform(row, spare[:num_patients])
     needed = 0
     for p in range(num_patients):
         group = 0
-        while group < num_groups - 1 and chosen[p] >= groups[group, PROPORTION_ROW, 0]:
-            group += 1
+        if num_groups > 1:
+            for g in range(num_groups - 1):
+                group += spare[p] >= groups[g, PROPORTION_ROW, 0]
         patients[p, GROUP] = group
+        needed += int(groups[group, DRAWS_ROW, 1])
         for a in range(NUM_ATTRIBUTES):
-            law = groups[group, a]
-            needed += (law[SIGMA] > 0.0) + (law[SHOWN] > 0.0 and law[NOISE] > 0.0)
-    normals = np.empty(needed)
-    if needed > 0:
-        fill_normal(row, normals)
+            patients[p, a] = groups[group, a, CONSTANT]
+            observed[p, a] = groups[group, a, CONSTANT_SEEN]
+    if needed == 0:
+        return
+    normals = spare[:needed]
+    fill_normal(row, normals, spare[needed:])
     n = 0
     for p in range(num_patients):
         group = int(patients[p, GROUP])
         for a in range(NUM_ATTRIBUTES):
             law = groups[group, a]
-            value = law[MEAN]
-            if law[SIGMA] > 0.0:
-                value += law[SIGMA] * normals[n]
+            value = law[CONSTANT]
+            if law[VARIES] > 0.0:
+                value = min(max(law[MEAN] + law[SIGMA] * normals[n], law[LOW]), law[HIGH])
+                patients[p, a] = value
                 n += 1
-            value = min(max(value, law[LOW]), law[HIGH])
-            patients[p, a] = value
-            seen = PADDING
-            if law[SHOWN] > 0.0:
+            if law[NOISY] > 0.0:
+                seen = value * law[BIAS] + law[NOISE] * normals[n]
+                observed[p, a] = min(max(seen, law[OBSERVED_LOW]), law[OBSERVED_HIGH])
+                n += 1
+            elif law[VARIES] > 0.0 and law[SHOWN] > 0.0:
                 seen = value * law[BIAS]
-                if law[NOISE] > 0.0:
-                    seen += law[NOISE] * normals[n]
-                    n += 1
-                seen = min(max(seen, law[OBSERVED_LOW]), law[OBSERVED_HIGH])
-            observed[p, a] = seen
+                observed[p, a] = min(max(seen, law[OBSERVED_LOW]), law[OBSERVED_HIGH])
 
 
 @compiled
 def sample_patient_rows(rows, groups, patients, observed):  # type: ignore[no-untyped-def]
     """Draw the cohorts of all environments: patients (E, P, >= 7), observed (E, P, 6)."""
+    spare = np.empty(36 * patients.shape[1])
     for e in range(rows.shape[0]):
-        sample_patients(rows[e], groups, patients[e], observed[e])
+        sample_patients(rows[e], groups, patients[e], observed[e], spare)
 
 
 @compiled
 def draw_luck(row, patients):  # type: ignore[no-untyped-def]
     """Draw the K+4 uniforms of each patient (P, 8 + K+4), whatever will be prescribed."""
-    count = patients.shape[1] - UNIFORMS
-    luck = np.empty(patients.shape[0] * count)
-    fill_uniform(row, luck)
+    a, b, c, counter = row[0], row[1], row[2], row[3]
     for p in range(patients.shape[0]):
-        for i in range(count):
-            patients[p, UNIFORMS + i] = luck[p * count + i]
+        for i in range(UNIFORMS, patients.shape[1]):
+            bits = a + b + counter
+            counter += _1
+            a = b ^ (b >> _11)
+            b = c + (c << _3)
+            c = ((c << _24) | (c >> _40)) + bits
+            patients[p, i] = np.int64(bits >> _11) * _UNIT_53
+    row[0], row[1], row[2], row[3] = a, b, c, counter
 
 
 @compiled
@@ -327,25 +362,17 @@ def patient_outcome(  # type: ignore[no-untyped-def]
     `attributes` (6,) are the true ones, `outcome`, `adverse`, `recovery` the patient's uniforms,
     `harm_chance` and `harm` the adverse effect of the antibiotic given.
     """
-    value, events = 0.0, 0
-    gets_benefit = gets_failure = False
-    if infected:
-        if treated and sensitive:
-            gets_benefit = outcome < numbers[BENEFIT_PROBABILITY] * attributes[3]
-        elif not treated and recovery < attributes[5]:
-            gets_benefit = True
-        else:
-            gets_failure = outcome < numbers[FAILURE_PROBABILITY] * attributes[4]
-    if gets_benefit:
-        value += numbers[BENEFIT_VALUE] * attributes[1]
-        events += BENEFIT
-    if gets_failure:
-        value += numbers[FAILURE_VALUE] * attributes[2]
-        events += FAILURE
-    if treated and adverse < harm_chance:
-        value += harm
-        events += ADVERSE
-    return value, events
+    # every branch would be a coin toss for the processor, so there is none
+    helped = (treated & sensitive) | ((not treated) & (recovery < attributes[5]))
+    works = (not treated) | (outcome < numbers[BENEFIT_PROBABILITY] * attributes[3])
+    fails = outcome < numbers[FAILURE_PROBABILITY] * attributes[4]
+    benefit = infected & helped & works
+    failure = infected & (not helped) & fails
+    harmed = treated & (adverse < harm_chance)
+    value = benefit * (numbers[BENEFIT_VALUE] * attributes[1])
+    value += failure * (numbers[FAILURE_VALUE] * attributes[2])
+    value += harmed * harm
+    return value, benefit * BENEFIT + failure * FAILURE + harmed * ADVERSE
 
 
 @compiled
@@ -436,10 +463,13 @@ def effective_dose_rows(actions, cross, doses):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def refresh_visible(row, level, numbers, visible):  # type: ignore[no-untyped-def]
-    """Write clip(level + noise + bias, 0, 1) to visible (K,); no draw when there is no noise."""
+def refresh_visible(row, level, numbers, visible, spare):  # type: ignore[no-untyped-def]
+    """Write clip(level + noise + bias, 0, 1) to visible (K,); no draw when there is no noise.
+
+    `spare` (at least 2K) is overwritten.
+    """
     if numbers[VISIBLE_NOISE] > 0.0:
-        fill_normal(row, visible)
+        fill_normal(row, visible, spare)
         for j in range(visible.shape[0]):
             seen = level[j] + numbers[VISIBLE_NOISE] * visible[j] + numbers[VISIBLE_BIAS]
             visible[j] = min(max(seen, 0.0), 1.0)
@@ -449,13 +479,13 @@ def refresh_visible(row, level, numbers, visible):  # type: ignore[no-untyped-de
 
 
 @compiled
-def see_levels(row, state, num_antibiotics, refresh, numbers):  # type: ignore[no-untyped-def]
+def see_levels(row, state, num_antibiotics, refresh, numbers, spare):  # type: ignore[no-untyped-def]
     """Refresh the visible levels of one environment when due and note their change."""
     k = num_antibiotics
     level, visible, change = state[k : 2 * k], state[3 * k : 4 * k], state[4 * k : 5 * k]
     if refresh:
         change[:] = visible
-        refresh_visible(row, level, numbers, visible)
+        refresh_visible(row, level, numbers, visible, spare)
         for j in range(k):
             change[j] = visible[j] - change[j]
     else:
@@ -465,8 +495,9 @@ def see_levels(row, state, num_antibiotics, refresh, numbers):  # type: ignore[n
 @compiled
 def see_level_rows(rows, state, num_antibiotics, refresh, numbers):  # type: ignore[no-untyped-def]
     """Refresh the visible levels of all environments when due and note their change."""
+    spare = np.empty(2 * num_antibiotics)
     for e in range(rows.shape[0]):
-        see_levels(rows[e], state[e], num_antibiotics, refresh, numbers)
+        see_levels(rows[e], state[e], num_antibiotics, refresh, numbers, spare)
 
 
 @compiled
@@ -567,15 +598,16 @@ def reset_clinic(  # type: ignore[no-untyped-def]
     """Start an episode in every environment from the pressures and levels `initial` (2, K)."""
     num_antibiotics = initial.shape[1]
     observed = np.empty((waiting.shape[1], NUM_ATTRIBUTES))
+    spare = np.empty(max(36 * waiting.shape[1], 2 * num_antibiotics))
     nothing = np.empty(0, np.int64)
     state[:] = 0.0
     for e in range(rows.shape[0]):
         for j in range(num_antibiotics):
             state[e, j] = initial[0, j]
             state[e, num_antibiotics + j] = initial[1, j]
-        see_levels(rows[e], state[e], num_antibiotics, True, numbers)
+        see_levels(rows[e], state[e], num_antibiotics, True, numbers, spare)
         state[e, 4 * num_antibiotics : 5 * num_antibiotics] = 0.0
-        sample_patients(rows[e], groups, waiting[e], observed)
+        sample_patients(rows[e], groups, waiting[e], observed, spare)
         draw_luck(rows[e], waiting[e])
         write_observation(
             state[e],
@@ -621,6 +653,7 @@ def step_clinic(  # type: ignore[no-untyped-def]
     if invalid >= 0:
         return invalid
     observed = np.empty((num_patients, NUM_ATTRIBUTES))
+    spare = np.empty(max(36 * num_patients, 2 * num_antibiotics))
     doses = np.empty(num_antibiotics)
     delta = np.zeros(num_antibiotics)
     chance = UNIFORMS + 1 + num_antibiotics
@@ -631,7 +664,7 @@ def step_clinic(  # type: ignore[no-untyped-def]
             now[2 * num_antibiotics + j] = now[num_antibiotics + j]
             now[j] = balloon_step(now[j], doses[j], drugs[j, LEAK])
             now[num_antibiotics + j] = balloon_level(now[j], drugs[j, FLATNESS], drugs[j, RESIDUAL])
-        see_levels(rows[e], now, num_antibiotics, refresh, numbers)
+        see_levels(rows[e], now, num_antibiotics, refresh, numbers, spare)
         if numbers[EPSILON] > 0.0:
             for j in range(num_antibiotics):
                 delta[j] = balloon_delta(
@@ -667,7 +700,7 @@ def step_clinic(  # type: ignore[no-untyped-def]
         reward[e] = whole_reward(total / num_patients, community, numbers[LAMBDA])
         if windows.shape[0] > 0:
             remember_prescriptions(now, actions[e], num_antibiotics, windows, time)
-        sample_patients(rows[e], groups, waiting[e], observed)
+        sample_patients(rows[e], groups, waiting[e], observed, spare)
         draw_luck(rows[e], waiting[e])
         write_observation(
             now,

@@ -65,7 +65,7 @@ class Population(Protocol):
 
 
 def _attribute_law(name: str, value: Any) -> list[float]:
-    """Return the eight numbers of an attribute's law, in the columns of `kernel.groups`."""
+    """Return the eight numbers of an attribute's law, in the first columns of the compiled table."""
     entry = known_keys(name, value, ("distribution", "observation"))
     path = f"{name}.distribution"
     kind = entry["distribution"]
@@ -137,11 +137,12 @@ class PatientPopulation:
             failure_probability_multiplier,
             recovery_without_treatment_prob,
         )
-        self.groups: Floats = np.zeros((1, 7, 9))
+        self.groups: Floats = np.zeros((1, *kernel.GROUP_SHAPE))
         for a, (name, law) in enumerate(zip(ATTRIBUTES, laws, strict=True)):
             self.groups[0, a, : kernel.SHOWN] = _attribute_law(name, law)
             self.groups[0, a, kernel.SHOWN] = name in self.visible_patient_attributes
         self.groups[0, kernel.PROPORTION_ROW, 0] = 1.0
+        kernel.complete_groups(self.groups)
         self.groups.flags.writeable = False
 
     @property
@@ -193,7 +194,7 @@ class PatientMixture:
         self.groups = self._table()
 
     def _table(self) -> Floats | None:
-        """Return the groups of the compiled clinic, (G, 7, 9), or None if a member is not plain."""
+        """Return the groups of the compiled clinic, (G, 7, 13), or None if a member is not plain."""
         plain = [member for member in self.members if type(member) is PatientPopulation]
         if len(plain) != len(self.members):
             return None
