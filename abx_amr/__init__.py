@@ -1,0 +1,33 @@
+"""Train and tune reinforcement-learning antibiotic prescribers in a simulated clinic."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from abx_amr.api import (
+        compose,
+        expected_reward,
+        load_policy,
+        make_env,
+        make_model,
+        make_vec_env,
+    )
+
+__all__ = [
+    "compose",
+    "expected_reward",
+    "load_policy",
+    "make_env",
+    "make_model",
+    "make_vec_env",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Import the interface when it is first used: the commands start faster without it."""
+    if name in __all__:
+        from abx_amr import api
+
+        return getattr(api, name)
+    raise AttributeError(f"module 'abx_amr' has no attribute '{name}'")

@@ -7,7 +7,7 @@ import logging
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -27,6 +27,7 @@ from abx_amr.learning import (
     build_env,
     clinic_env,
     evaluate_agent,
+    own_draws,
     random_state,
     rollouts,
     set_random_state,
@@ -34,7 +35,7 @@ from abx_amr.learning import (
 )
 from abx_amr.receipts import read_back
 from abx_amr.results import CheckpointName, RunFolder
-from abx_amr.statistics import summarise
+from abx_amr.statistics import paired_difference, summarise
 
 if TYPE_CHECKING:
     from abx_amr.simulator.clinic import ClinicModel
@@ -58,6 +59,7 @@ class Run:
         config: the resolved configuration, written as it is.
         overrides: what was said on the command line.
         trajectories: write every step of the final evaluation.
+        deterministic: the policy's most probable actions, not sampled ones (only what is played).
         tuned: searched path -> value that came from a study.
         origin: what provenance.json says beside the usual (resumed_from, best_params_from).
     """
@@ -70,6 +72,7 @@ class Run:
     config: Mapping[str, Any]
     overrides: Sequence[str] = ()
     trajectories: bool = False
+    deterministic: bool = True
     tuned: Mapping[str, Any] = field(default_factory=dict)
     origin: Mapping[str, Any] = field(default_factory=dict)
 
@@ -77,8 +80,18 @@ class Run:
 # --- running -------------------------------------------------------------------------------------
 
 
-def run(plan: Run, *, on_progress: Progress | None = None) -> RunFolder:
-    """Train (or, for a rule, only play) and evaluate; return the finished run folder.
+def run(
+    plan: Run,
+    *,
+    against: tuple[str, Policy] | None = None,
+    on_progress: Progress | None = None,
+) -> RunFolder:
+    """Train (or, for a rule or a trained policy, only play); return the finished run folder.
+
+    Args:
+        plan: what to run.
+        against: name and policy to compare with on the same episodes; only for what is played.
+        on_progress: called with (transitions seen, transitions planned) after every update.
 
     Raises:
         InputError: the agent rejects its arguments; nothing is written then.
@@ -90,15 +103,37 @@ def run(plan: Run, *, on_progress: Progress | None = None) -> RunFolder:
         return _train(plan, agent, folder, _Counters(), on_progress=on_progress)
     folder = _open_folder(plan)
     started = time.perf_counter()
-    final = evaluate(
-        plan.prescriber,
-        plan.model,
-        episodes=plan.settings.num_eval_episodes,
-        seed=plan.settings.evaluation_seed,
-        trajectories=True,
-    )
+    final = _play(plan, plan.prescriber)
     folder.append_evaluation(0, final.episodes)
-    return _finish(plan, folder, final, evaluation_seconds=time.perf_counter() - started)
+    facts: dict[str, Any] = {}
+    if against is not None:
+        facts["against"] = _compare(folder, final, against[0], _play(plan, against[1]))
+    return _finish(
+        plan, folder, final, evaluation_seconds=time.perf_counter() - started, **facts
+    )
+
+
+def _play(plan: Run, policy: Policy) -> Evaluation:
+    with own_draws(plan.settings.evaluation_seed):
+        return evaluate(
+            policy,
+            plan.model,
+            episodes=plan.settings.num_eval_episodes,
+            seed=plan.settings.evaluation_seed,
+            deterministic=plan.deterministic,
+            trajectories=True,
+        )
+
+
+def _compare(
+    folder: RunFolder, ours: Evaluation, name: str, theirs: Evaluation
+) -> dict[str, Any]:
+    """Return the paired difference of two evaluations and draw it."""
+    from abx_amr.plots import draw_paired_difference
+
+    first, second = ours.episodes["episode_return"], theirs.episodes["episode_return"]
+    draw_paired_difference(folder, first, second, name)
+    return {"name": name, **asdict(paired_difference(first, second))}
 
 
 def resume(plan: Run, source: RunFolder, *, on_progress: Progress | None = None) -> RunFolder:
@@ -337,3 +372,23 @@ def trained_policy(
     """
     saved = folder.read_checkpoint(checkpoint)
     return TrainedPolicy(algorithm.load(saved.agent, device="cpu"), saved.vec_normalize)
+
+
+def check_fits(policy: Policy, model: ClinicModel, *, name: str) -> None:
+    """Refuse an agent whose spaces are not the clinic's.
+
+    Raises:
+        InputError: naming both sizes.
+    """
+    if not isinstance(policy, TrainedPolicy):
+        return
+    expects, gives = policy.agent.observation_space.shape, (model.layout.size,)
+    if expects != gives:
+        raise InputError(
+            f"the agent of {name} expects observations of shape {expects}, this clinic gives {gives}: "
+            "patients, visible attributes, antibiotics and features must be those it was trained with"
+        )
+    acts = tuple(getattr(policy.agent.action_space, "nvec", ()))
+    takes = (model.num_treatments,) * model.num_patients_per_time_step
+    if acts != takes:
+        raise InputError(f"the agent of {name} acts in {acts}, this clinic takes {takes}")

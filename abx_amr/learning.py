@@ -283,7 +283,7 @@ def set_random_state(state: Mapping[str, np.ndarray]) -> None:
 
 
 @contextmanager
-def _own_draws(seed: int) -> Iterator[None]:
+def own_draws(seed: int) -> Iterator[None]:
     """Keep what an evaluation draws apart from what training draws."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
@@ -326,7 +326,7 @@ def evaluate_agent(
     trajectories: bool = False,
 ) -> Evaluation:
     """Return the agent's evaluation on the paired episodes of `settings.evaluation_seed`."""
-    with _own_draws(settings.evaluation_seed):
+    with own_draws(settings.evaluation_seed):
         return evaluate(
             policy_of(agent),
             model,

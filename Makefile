@@ -1,0 +1,51 @@
+# make tune   installs everything and runs a small real study; ends with its best parameters
+# make test   installs everything and runs the tests      make test-all  the slow ones too
+# make check  format, lint, types, import contracts        make bench     the benchmarks
+SHELL := /bin/bash
+PYTHON ?= $(shell for p in python3.11 python3 python3.12 python3.13; do \
+	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
+VENV ?= .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+RUN_NAME ?= make_tune
+
+.PHONY: install tune test test-all check bench hydra14 clean
+install: $(READY)
+
+$(READY): pyproject.toml constraints.txt
+	@test -n "$(PYTHON)" || { echo "make: Python 3.11 or newer is needed: install it, or set PYTHON=" >&2; exit 2; }
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@touch $@
+
+tune: $(READY)
+	$(BIN)/abx-tune -m +tuning=ppo_default run_name=$(RUN_NAME) \
+		tuning.n_trials=8 tuning.truncated_episodes=10
+
+test: $(READY)
+	$(BIN)/python -m pytest -m "not slow"
+
+test-all: $(READY)
+	$(BIN)/python -m pytest
+
+check: $(READY)
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: $(READY)
+	$(BIN)/python -m benchmarks
+
+# A second environment: Hydra 1.4 with the upstream sweeper beside ours.
+hydra14: VENV14 = .venv-hydra14
+hydra14:
+	test -x $(VENV14)/bin/python || $(PYTHON) -m venv $(VENV14)
+	grep -vE '^(hydra-core|omegaconf|antlr4)' constraints.txt > $(VENV14)/constraints.txt
+	$(VENV14)/bin/python -m pip install --quiet --disable-pip-version-check \
+		-c $(VENV14)/constraints.txt -e '.[dev,optuna-sweeper]' 'hydra-core==1.4.0rc3' \
+		'hydra-optuna-sweeper==1.4.0rc3'
+	$(VENV14)/bin/python -m pytest -m "not slow" tests/sweeper tests/cli tests/test_configuration.py
+
+clean:
+	rm -rf $(VENV) .venv-hydra14

@@ -1,0 +1,191 @@
+"""abx-evaluate: play a trained agent or a fixed rule through paired episodes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from abx_amr.cli.door import Command, enter, guarded
+from abx_amr.errors import InputError
+
+if TYPE_CHECKING:
+    from omegaconf import DictConfig
+
+    from abx_amr.evaluation import Policy
+    from abx_amr.simulator.clinic import ClinicModel
+
+HELP = """
+abx-evaluate: play a trained agent or a fixed rule through paired episodes: the same evaluation seed
+means the same patients and the same luck, whoever prescribes.
+
+  abx-evaluate run=results/base_ppo_20261123_120000
+  abx-evaluate run=base_ppo experiment=paper_degraded evaluation.episodes=500
+  abx-evaluate agent_algorithm=greedy experiment=paper_two against=never
+  abx-evaluate agent_algorithm=amr_threshold agent_algorithm.threshold=0.1 experiment=paper_two
+
+  run                a run folder, or the run_name of the newest one; its own clinic unless told
+  agent_algorithm    without run: a rule (never, random, always_best, greedy, myopic, amr_threshold,
+                     risk_stratified, cycling)
+  against            another run or rule: the paired difference of the two, with its figure
+  checkpoint         best (default) or last
+  evaluation.episodes, evaluation.seed, evaluation.deterministic
+  experiment, antibiotics, patient_generator, environment, reward_calculator: another clinic
+  trajectories=true  every step as Parquet
+Gives mean, std, IQM and a 95 % bootstrap interval, and a run folder with tables and figures.
+"""
+
+
+def task(config: DictConfig) -> float:
+    """Evaluate as composed; return the mean episode return."""
+    from hydra.core.hydra_config import HydraConfig
+
+    from abx_amr.configuration import resolved
+
+    chosen = HydraConfig.get()
+    return evaluate_composed(
+        resolved(config),
+        choices={k: str(v) for k, v in chosen.runtime.choices.items()},
+        overrides=[str(o) for o in chosen.overrides.task],
+    )
+
+
+def evaluate_composed(
+    config: dict[str, Any], *, choices: Mapping[str, str], overrides: Sequence[str]
+) -> float:
+    """Evaluate with a resolved configuration; return the mean episode return."""
+    from abx_amr.configuration import CLINIC_SECTIONS, build_clinic, build_training
+    from abx_amr.experiment import Run, run
+    from abx_amr.results import find_run
+
+    asked = config["evaluation"]
+    for key in asked:
+        if key not in ("episodes", "seed", "deterministic"):
+            raise InputError(f"evaluation.{key} does not exist (episodes, seed, deterministic)")
+    if config["run"] is not None:
+        source = find_run(str(config["run"]), results_dir=config["results_dir"])
+        own = source.read_config()
+        clinic = _clinic_of(own, source.read_overrides(), config, overrides)
+        model = build_clinic(clinic)
+        policy = _policy(own, source.path, model, checkpoint=config["checkpoint"])
+        config = {
+            **config,
+            **{name: clinic[name] for name in CLINIC_SECTIONS},
+            "agent_algorithm": own["agent_algorithm"],
+        }
+        name = source.run_name
+    else:
+        model = build_clinic(config)
+        policy = _policy(config, None, model, checkpoint=config["checkpoint"])
+        name = f"{choices['experiment']}_{choices['agent_algorithm']}"
+    settings = replace(
+        build_training(config),
+        num_eval_episodes=asked["episodes"],
+        evaluation_seed=asked["seed"],
+    )
+    plan = Run(
+        run_name=config["run_name"] or f"{name}_evaluated",
+        results_dir=config["results_dir"],
+        model=model,
+        prescriber=policy,
+        settings=settings,
+        config=config,
+        overrides=overrides,
+        trajectories=bool(config["trajectories"]),
+        deterministic=bool(asked["deterministic"]),
+        origin={"evaluated_run": str(config["run"])} if config["run"] else {},
+    )
+    other = None
+    if config["against"] is not None:
+        other = _other(str(config["against"]), config, model)
+    folder = run(plan, against=other)
+    summary = folder.read_summary()
+    low, high = summary["mean_return_interval_95"]
+    print(
+        f"{plan.run_name}: mean return {summary['mean_return']:.3f}, std {summary['std_return']:.3f}, "
+        f"IQM {summary['iqm_return']:.3f}, 95 % interval {low:.3f} to {high:.3f} "
+        f"({summary['evaluation_episodes']} episodes, seed {settings.evaluation_seed})"
+    )
+    if other is not None:
+        paired = summary["against"]
+        print(
+            f"against {paired['name']}: difference {paired['mean']:.3f}, "
+            f"standard error {paired['standard_error']:.3f} paired "
+            f"({paired['unpaired_standard_error']:.3f} unpaired)"
+        )
+    print(f"results: {folder.path}")
+    return float(summary["mean_return"])
+
+
+def _clinic_of(
+    own: Mapping[str, Any],
+    own_overrides: Sequence[str],
+    composed: Mapping[str, Any],
+    overrides: Sequence[str],
+) -> dict[str, Any]:
+    """Return the run's clinic, with the sections that the command line touches composed anew."""
+    from abx_amr.configuration import CLINIC_SECTIONS, compose
+
+    def root(override: str) -> str:
+        return override.lstrip("+~").partition("=")[0].split(".")[0]
+
+    about = [o for o in overrides if root(o) in (*CLINIC_SECTIONS, "experiment")]
+    touched = {root(o) for o in about}
+    clinic = {name: own[name] for name in CLINIC_SECTIONS}
+    if "experiment" in touched:
+        return {name: composed[name] for name in CLINIC_SECTIONS}
+    if touched:
+        kept = [o for o in own_overrides if root(o) in (*CLINIC_SECTIONS, "experiment")]
+        anew = compose("evaluate", [*kept, *about]).plain
+        clinic |= {name: anew[name] for name in touched}
+    return clinic
+
+
+def _policy(
+    config: Mapping[str, Any], folder: Path | None, model: ClinicModel, *, checkpoint: str
+) -> Policy:
+    from abx_amr.api import load_policy
+    from abx_amr.configuration import build_rule, is_rule
+    from abx_amr.experiment import check_fits
+
+    if is_rule(config):
+        return build_rule(config, model)
+    if folder is None:
+        raise InputError(
+            "nothing to evaluate: give run=<run folder>, or a rule such as agent_algorithm=greedy"
+        )
+    policy = load_policy(folder, checkpoint=checkpoint)
+    check_fits(policy, model, name=str(folder))
+    return policy
+
+
+def _other(name: str, config: Mapping[str, Any], model: ClinicModel) -> tuple[str, Policy]:
+    """Return the rule or run to compare with."""
+    from abx_amr.configuration import available, build_rule, compose, is_rule
+    from abx_amr.results import find_run
+
+    if name in available("agent_algorithm") and not Path(name).is_dir():
+        chosen = compose("evaluate", [f"agent_algorithm={name}"]).plain
+        if not is_rule(chosen):
+            raise InputError(f"against={name}: an untrained agent; give a run folder or a rule")
+        return name, build_rule(chosen, model)
+    source = find_run(name, results_dir=config["results_dir"])
+    own = source.read_config()
+    return name, _policy(own, source.path, model, checkpoint=str(config["checkpoint"]))
+
+
+def main() -> None:
+    """Enter through the command line."""
+    enter(
+        Command(
+            name="abx-evaluate",
+            config_name="evaluate",
+            help=HELP,
+            task=guarded("abx-evaluate", task),
+        )
+    )
+
+
+if __name__ == "__main__":
+    main()
