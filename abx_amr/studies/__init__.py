@@ -1,1 +1,1 @@
-"""Optuna studies: spaces, samplers, storages, workers, budgets; no simulator, no torch, no Hydra."""
+"""Optuna studies: spaces, samplers, storages, workers; no simulator, no torch, no Hydra."""

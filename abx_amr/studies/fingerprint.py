@@ -74,8 +74,10 @@ def fingerprint(
 def is_free(path: str) -> bool:
     """Say whether a setting may change between the runs of one study.
 
-    >>> is_free("tuning.n_trials"), is_free("training.n_envs"), is_free("training.save_freq_every_n_episodes")
-    (True, False, True)
+    >>> is_free("tuning.n_trials"), is_free("training.n_envs")
+    (True, False)
+    >>> is_free("training.save_freq_every_n_episodes")
+    True
     """
     if FREE_FREQUENCIES.fullmatch(path):
         return True

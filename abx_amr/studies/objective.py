@@ -10,7 +10,7 @@ Direction = Literal["maximize", "minimize"]
 
 @dataclass(frozen=True)
 class SeedOutcome:
-    """What one training seed of a trial gave: an episode return, or the reason why there is none."""
+    """What one training seed of a trial gave: an episode return, or why there is none."""
 
     seed: int
     episode_return: float | None
@@ -63,7 +63,7 @@ def robust_score(
 
 
 def worst_value(direction: Direction) -> float:
-    """Return the infinite value that no trial can fall behind: -inf to maximise, +inf to minimise."""
+    """Return the worst value there is: -inf to maximise, +inf to minimise."""
     return -math.inf if direction == "maximize" else math.inf
 
 

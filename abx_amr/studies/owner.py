@@ -1,4 +1,4 @@
-"""Who runs a trial: host, boot, process and its start, so that a process that is gone is known to be."""
+"""Who runs a trial: host, boot, process and its start, by which a dead one is known."""
 
 import os
 import socket
@@ -14,7 +14,7 @@ def this_owner() -> dict[str, Any]:
 
 
 def has_died(owner: Mapping[str, Any]) -> bool:
-    """Say whether the owner is a process of this machine that is gone; of other machines nothing is known."""
+    """Say whether the owner is a process of this machine that is gone, False for other machines."""
     if any(owner.get(key) != value for key, value in _machine().items()):
         return False
     return not _is_running(int(owner["pid"]), owner.get("started"))
@@ -28,7 +28,7 @@ def live_owner(owner: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
 
 
 def _machine() -> dict[str, Any]:
-    """Identify the machine and, within it, the container: process numbers mean nothing across either."""
+    """Identify machine and container: process numbers mean nothing outside either."""
     return {"host": socket.gethostname(), "boot": _boot(), "container": _container()}
 
 

@@ -8,7 +8,6 @@ it reads from the study, so a resumed study goes on as if it had not stopped.
 from __future__ import annotations
 
 import copy
-import difflib
 import inspect
 import logging
 import math
@@ -20,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from abx_amr.errors import InputError
+from abx_amr.naming import unknown
 from abx_amr.studies.space import did_you_mean, finite_values
 
 if TYPE_CHECKING:
@@ -83,11 +83,7 @@ def sampler_name(name: object) -> str:
     plain = str(name).lower().replace("-", "").replace("_", "").removesuffix("sampler")
     if plain in SAMPLERS:
         return plain
-    near = difflib.get_close_matches(plain, SAMPLERS, n=1)
-    hint = f"; did you mean {near[0]!r}?" if near else ""
-    raise InputError(
-        f"tuning.sampler {str(name)!r} does not exist{hint} (known: {', '.join(SAMPLERS)})"
-    )
+    raise InputError(unknown("tuning.sampler", str(name), SAMPLERS))
 
 
 def known_options(name: str) -> tuple[str, ...]:
@@ -121,7 +117,7 @@ def grid_values(space: Mapping[str, BaseDistribution]) -> dict[str, list[Any]]:
 def effective_budget(
     choice: SamplerChoice, *, n_trials: int, space: Mapping[str, BaseDistribution]
 ) -> int:
-    """Return the number of trials after which the study is complete: for grid at most its points."""
+    """Return how many trials complete the study: for grid at most its points."""
     if choice.name != "grid":
         return n_trials
     return min(n_trials, math.prod(len(values) for values in grid_values(space).values()))
@@ -242,7 +238,7 @@ def _indexed_qmc() -> Callable[..., Any]:
 
 
 def _numbered_by_index() -> Callable[[BaseSampler, int], BaseSampler]:
-    """Return a wrapper that shows the index to a sampler which seeds itself with the trial's number."""
+    """Return a wrapper for a sampler that seeds itself with a number: it sees the index."""
     from optuna.samplers import BaseSampler as Base
 
     class NumberedByIndex(Base):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import json
 import logging
 import math
@@ -12,6 +11,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from abx_amr.errors import InputError
+from abx_amr.naming import nearest
 
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
@@ -66,7 +66,8 @@ def parse_search_space(entries: Mapping[str, Any]) -> SearchSpace:
     """
     space: SearchSpace = {}
     written: dict[str, str] = {}
-    for key, entry in _entries(entries, ()):
+    for keys, entry in _entries(entries, ()):
+        key = ".".join(keys)
         path = full_path(key)
         if path in space:
             raise InputError(f"search_space names {path} twice: as {written[path]!r} and {key!r}")
@@ -80,8 +81,17 @@ def parse_search_space(entries: Mapping[str, Any]) -> SearchSpace:
     return space
 
 
+def written_keys(entries: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
+    """Return path -> the sections and the key under which an entry is written.
+
+    >>> written_keys({"gamma": {"type": "float"}, "hrl": {"option_gamma": {"type": "float"}}})
+    {'agent_algorithm.gamma': ('gamma',), 'hrl.option_gamma': ('hrl', 'option_gamma')}
+    """
+    return {full_path(".".join(keys)): keys for keys, _ in _entries(entries, ())}
+
+
 def check_paths(space: Mapping[str, BaseDistribution], configuration: Mapping[str, Any]) -> None:
-    """Raise an InputError for a path that `configuration` (plain, resolved) does not hold as a value."""
+    """Raise an InputError for a path that is no value of the plain, resolved `configuration`."""
     leaves = flatten(configuration)
     for path in space:
         if path in leaves:
@@ -119,7 +129,7 @@ def probe_values(distribution: BaseDistribution) -> tuple[ParameterValue, Parame
 def probe_points(
     space: Mapping[str, BaseDistribution],
 ) -> dict[str, tuple[ParameterValue, ParameterValue]]:
-    """Return path -> the two values at which every searched key is to be tried before the first trial."""
+    """Return path -> the two values at which the key is to be tried before the first trial."""
     return {path: probe_values(distribution) for path, distribution in space.items()}
 
 
@@ -159,18 +169,14 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     "; did you mean 'agent_algorithm.learning_rate'?"
     """
     known = list(known)
-    near = difflib.get_close_matches(name, known, n=1)
-    if not near:
-        last = {path.rsplit(".", 1)[-1]: path for path in known}
-        near = [
-            last[match] for match in difflib.get_close_matches(name.rsplit(".", 1)[-1], last, n=1)
-        ]
-    return f"; did you mean {near[0]!r}?" if near else ""
+    last = {path.rsplit(".", 1)[-1]: path for path in known}
+    guess = nearest(name, known) or last.get(nearest(name.rsplit(".", 1)[-1], last) or "")
+    return f"; did you mean {guess!r}?" if guess else ""
 
 
 def _entries(
     node: Mapping[str, Any], above: tuple[str, ...]
-) -> Iterator[tuple[str, Mapping[str, Any]]]:
+) -> Iterator[tuple[tuple[str, ...], Mapping[str, Any]]]:
     """Walk nested sections; a node is an entry when it says its type."""
     for name, value in node.items():
         path = (*above, str(name))
@@ -179,10 +185,11 @@ def _entries(
             continue
         if not isinstance(value, Mapping):
             raise InputError(
-                f"search_space.{key} must be a mapping with a type (float, int, categorical), not {value!r}"
+                f"search_space.{key} must be a mapping with a type (float, int, categorical), "
+                f"not {value!r}"
             )
         if isinstance(value.get("type"), str):
-            yield key, value
+            yield path, value
         elif not value or not all(v is None or isinstance(v, Mapping) for v in value.values()):
             raise InputError(
                 f"search_space.{key} has no type: it must be float, int or categorical"
@@ -220,7 +227,8 @@ def _categorical(key: str, fields: Mapping[str, Any]) -> BaseDistribution:
     for choice in choices:
         if not isinstance(choice, bool | int | float | str | None):
             raise InputError(
-                f"search_space.{key}.choices must be numbers, text, true, false or null, not {choice!r}"
+                f"search_space.{key}.choices must be numbers, text, true, false or null, "
+                f"not {choice!r}"
             )
     repeated = [c for i, c in enumerate(choices) if any(_same(c, d) for d in choices[:i])]
     if repeated:

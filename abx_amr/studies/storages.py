@@ -50,7 +50,7 @@ NETWORK_FILE_SYSTEMS = (
 
 
 class StudyStorage(Protocol):
-    """What every storage offers. Each process opens its own; nothing open is carried through a fork."""
+    """What every storage offers; each process opens its own, nothing open goes through a fork."""
 
     @property
     def label(self) -> str:
@@ -101,8 +101,9 @@ class SqliteStorage:
         kind = network_file_system(self.path)
         if kind is not None:
             raise InputError(
-                f"storage=sqlite cannot be used in {self.path.parent}: its file system ({kind}) does not lock "
-                "reliably; use storage=journal or storage=postgres, or a local optimization_dir"
+                f"storage=sqlite cannot be used in {self.path.parent}: its file system ({kind}) "
+                "does not lock reliably; use storage=journal or storage=postgres, or a local "
+                "optimization_dir"
             )
 
     def exists(self, study_name: str) -> bool:
@@ -116,7 +117,7 @@ class SqliteStorage:
         return True
 
     def open(self) -> BaseStorage:
-        """Return Optuna's storage for this process; the file and its tables are made when missing."""
+        """Return Optuna's storage for this process; file and tables are made when missing."""
         if self._opened is None or self._opened[0] != os.getpid():
             self.check()
             self.path.parent.mkdir(parents=True, exist_ok=True)

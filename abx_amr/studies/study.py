@@ -101,7 +101,7 @@ class StudyPlan:
         return effective_budget(self.sampler, n_trials=self.n_trials, space=self.space)
 
     def seeds(self, lineage: int) -> list[int]:
-        """Return the training seeds of a point: the same for all, or fresh ones within 1000..9999."""
+        """Return the seeds of a point: the same for all, or fresh ones within 1000..9999."""
         if not self.per_trial_seeds:
             return [self.first_seed + i for i in range(self.n_seeds_per_trial)]
         room = LAST_TUNING_SEED - FIRST_TUNING_SEED + 1
@@ -110,7 +110,7 @@ class StudyPlan:
 
     @classmethod
     def from_configuration(cls, configuration: Mapping[str, Any]) -> StudyPlan:
-        """Return the plan that a plain, resolved configuration describes; an InputError names what is wrong."""
+        """Return the plan in a plain, resolved configuration; an InputError names what is wrong."""
         if not isinstance(configuration.get("tuning"), Mapping):
             raise InputError("no tuning configuration is chosen: add +tuning=ppo_default")
         tuning = {key: value for key, value in configuration["tuning"].items()}
@@ -229,8 +229,8 @@ def prepare_study(
     storage.check()
     if plan.overwrite_existing_study and not storage.can_overwrite:
         raise InputError(
-            f"overwrite_existing_study=true is refused with {storage.label}, where other workers may be running: "
-            f"use `abx-study delete {plan.study_name}` first"
+            f"overwrite_existing_study=true is refused with {storage.label}, where other workers "
+            f"may be running: use `abx-study delete {plan.study_name}` first"
         )
     quiet_optuna()
     if not storage.exists(plan.study_name):
@@ -267,7 +267,7 @@ def finish_study(plan: StudyPlan, storage: StudyStorage) -> StudySummary:
 
 
 def is_registered(plan: StudyPlan) -> bool:
-    """Say whether the run is in the registry of completed ones; rows whose folder is gone are pruned."""
+    """Say whether the run is in the registry; rows whose folder is gone are pruned."""
     registry = registry_of(plan.optimization_dir)
     registry.prune(lambda row: (plan.optimization_dir / row["run_name"]).is_dir())
     return any(row["run_name"] == plan.run_name for row in registry.rows())
@@ -308,7 +308,8 @@ def _create(plan: StudyPlan, storage: StudyStorage, files: Mapping[str, str]) ->
     others = [study.study_name for study in backend.get_all_studies()]
     if others:
         log.warning(
-            "study %r is new, but %s already holds %s: workers that share a study need the same study_name",
+            "study %r is new, but %s already holds %s: workers that share a study need the same "
+            "study_name",
             plan.study_name,
             storage.label,
             ", ".join(repr(name) for name in others),
@@ -343,7 +344,8 @@ def _join(plan: StudyPlan, storage: StudyStorage) -> Preparation:
     stored = backend.get_study_user_attrs(study_id).get(FINGERPRINT_ATTRIBUTE)
     if stored is None and trials:
         raise InputError(
-            f"study {plan.study_name!r} in {storage.label} holds {len(trials)} trials made by something else: "
+            f"study {plan.study_name!r} in {storage.label} holds {len(trials)} trials made by "
+            "something else: "
             "use another study_name"
         )
     if stored is None:  # created by hand or by a process that died right after: ours to define
@@ -362,8 +364,9 @@ def _join(plan: StudyPlan, storage: StudyStorage) -> Preparation:
     difference = Fingerprint(stored["values"]).difference(plan.fingerprint)
     if difference:
         raise InputError(
-            f"Configuration Mismatch Detected: study {plan.study_name!r} holds {n_finished} finished trials with "
-            f"other settings: {show_difference(difference)}. {_ways_out(storage, plan)}"
+            f"Configuration Mismatch Detected: study {plan.study_name!r} holds {n_finished} "
+            f"finished trials with other settings: {show_difference(difference)}. "
+            f"{_ways_out(storage, plan)}"
         )
     if stored["optuna"] != optuna_version:
         log.warning(
@@ -390,8 +393,8 @@ def _refuse_while_at_work(plan: StudyPlan, storage: StudyStorage) -> None:
         owner = live_owner(trial.user_attrs.get("owner")) if trial.state.name == "RUNNING" else None
         if owner is not None:
             raise InputError(
-                f"study {plan.study_name!r} is being worked on by process {owner['pid']} on this machine: "
-                "stop it before overwrite_existing_study=true"
+                f"study {plan.study_name!r} is being worked on by process {owner['pid']} on this "
+                "machine: stop it before overwrite_existing_study=true"
             )
 
 

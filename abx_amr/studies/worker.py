@@ -95,10 +95,10 @@ def run_worker(
 ) -> WorkerReport:
     """Work on the study until its budget is spent or this worker has to stop; return why.
 
-    `run_trial(params, seeds, folder)` trains the seeds and returns one outcome for each; a seed's own error is
-    an outcome, an exception from here fails the trial, which is tried again. Signals are taken over
-    while this runs in the main thread: the first SIGINT or SIGTERM gives the trial back and ends
-    the worker, the second ends the process at once.
+    `run_trial(params, seeds, folder)` trains the seeds and returns one outcome for each; a seed's
+    own error is an outcome, an exception from here fails the trial, which is tried again. Signals
+    are taken over while this runs in the main thread: the first SIGINT or SIGTERM gives the trial
+    back and ends the worker, the second ends the process at once.
     """
     return _Worker(plan, storage, run_trial, on_event or (lambda event: None)).run()
 
@@ -232,7 +232,7 @@ class _Worker:
     def _own(
         self, trial_id: int, lineage: int | None, trials: Sequence[FrozenTrial]
     ) -> FrozenTrial:
-        """Write down whose trial this is; a running trial without an owner was lost while being drawn."""
+        """Write down whose trial this is; one without an owner was lost while being drawn."""
         if lineage is None:
             self.backend.set_trial_user_attr(trial_id, "lineage", _count_lineages(trials))
         self.backend.set_trial_user_attr(trial_id, "owner", self.owner)
@@ -268,7 +268,8 @@ class _Worker:
         grace = GRACE_INTERVALS * float(owner.get("interval") or self.plan.heartbeat_interval)
         if now - since <= grace:
             return None
-        return f"its worker (process {owner['pid']} on {owner['host']}) has been silent for {now - since:.0f} s"
+        silence = f"has been silent for {now - since:.0f} s"
+        return f"its worker (process {owner['pid']} on {owner['host']}) {silence}"
 
     def _fail(self, trial: FrozenTrial, reason: str, trials: Sequence[FrozenTrial]) -> None:
         """Queue the parameters again while retries are left, then mark the trial failed.
@@ -306,7 +307,7 @@ class _Worker:
             log.debug("trial %d was finished meanwhile", trial.number)
 
     def _stop_if_all_fails(self, trials: Sequence[FrozenTrial]) -> None:
-        """Stop when the last max_failures trials since this run began failed, none of them by interrupt."""
+        """Stop when the last max_failures trials of this run failed, none by interrupt."""
         start = int(
             self.backend.get_study_user_attrs(self.study_id).get(FAILURES_FROM_ATTRIBUTE, 0)
         )
@@ -322,8 +323,8 @@ class _Worker:
         if len(failures) >= self.plan.max_failures:
             raise _StopError(
                 "failures",
-                f"{len(failures)} trials in a row have failed (tuning.max_failures); the last error: "
-                f"{failures[-1].user_attrs.get('failure')}",
+                f"{len(failures)} trials in a row have failed (tuning.max_failures); "
+                f"the last error: {failures[-1].user_attrs.get('failure')}",
             )
 
     def _stop_before_time_limit(self, trials: Sequence[FrozenTrial]) -> None:
@@ -383,7 +384,7 @@ class _Worker:
         score: TrialScore,
         seconds: float,
     ) -> None:
-        """Write what the trial gave, then its value; a trial that was reaped meanwhile stays failed."""
+        """Write what the trial gave, then its value; one that was reaped meanwhile stays failed."""
         from optuna.exceptions import UpdateFinishedTrialError
         from optuna.trial import TrialState
 

@@ -1,0 +1,65 @@
+"""A command like abx-tune whose trials are a parabola; what should go wrong comes by environment."""
+
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+
+import hydra
+from omegaconf import DictConfig, OmegaConf
+
+from abx_amr.errors import InputError
+from abx_amr.studies.objective import SeedOutcome
+from abx_amr.studies.storages import SqliteStorage
+from abx_amr.studies.study import Preparation, StudyPlan, finish_study, prepare_study
+from abx_amr.studies.worker import run_worker
+
+
+def plan_of(config: DictConfig) -> tuple[StudyPlan, SqliteStorage]:
+    plan = StudyPlan.from_configuration(OmegaConf.to_container(config, resolve=True))
+    return plan, SqliteStorage(path=plan.folder / "optuna_study.db")
+
+
+def run_trial(params, seeds, folder):
+    number = int(folder.name)
+    time.sleep(float(os.environ.get("TRIAL_SECONDS", "0")))
+    victim = os.environ.get("KILL_AT_TRIAL")
+    if victim is not None and number == int(victim):
+        os.kill(os.getpid(), signal.SIGKILL)
+    if os.environ.get("CRASH"):
+        raise OSError("the disk is full")
+    x = params["agent_algorithm.x"]
+    return [SeedOutcome(seed, -((x - 0.3) ** 2) + 0.001 * (seed % 7)) for seed in seeds]
+
+
+def tune(config: DictConfig):
+    plan, storage = plan_of(config)
+    report = run_worker(plan, storage, run_trial)
+    print("report:", report.reason, report.trials_run, report.message, flush=True)
+
+
+def prepare(config: DictConfig) -> bool:
+    found = prepare_study(*plan_of(config))
+    print("prepared:", found.value, flush=True)
+    return found is not Preparation.SKIPPED
+
+
+def finish(config: DictConfig) -> None:
+    summary = finish_study(*plan_of(config))
+    print("finished:", summary.n_finished, "of", summary.budget, flush=True)
+
+
+tune.prepare = prepare
+tune.finish = finish
+
+if __name__ == "__main__":
+    is_1_3 = hydra.__version__.startswith("1.3")
+    version = {"version_base": "1.3"} if is_1_3 else {}
+    os.environ["HYDRA_FULL_ERROR"] = "1"
+    sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+    try:
+        hydra.main(config_path="conf", config_name="config", **version)(tune)()
+    except InputError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)
