@@ -40,7 +40,7 @@ def stream(seed: int, *path: str | int) -> np.random.Generator:
 
 
 def stream_states(seed: int, *path: str | int, count: int) -> NDArray[np.uint64]:
-    """Return the SFC64 states of `count` streams, shape (count, 4); row i is `stream(seed, *path, i)`.
+    """Return SFC64 states, shape (count, 4); row i is that of `stream(seed, *path, i)`.
 
     The compiled clinic draws from such rows, one row per environment.
     """

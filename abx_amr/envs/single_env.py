@@ -3,7 +3,7 @@
 Shapes: P patients, K antibiotics, D observation entries.
 """
 
-from typing import Any, ClassVar
+from typing import Any
 
 import gymnasium
 import numpy as np
@@ -17,7 +17,7 @@ from abx_amr.simulator import Clinic, ClinicModel
 class ClinicEnv(gymnasium.Env[NDArray[np.float32], NDArray[np.int64]]):
     """One clinic; `info` has the keys of `Clinic.last_step`, without the axis of environments."""
 
-    metadata: ClassVar[dict[str, Any]] = {"render_modes": []}
+    metadata: dict[str, Any] = {"render_modes": []}  # noqa: RUF012
 
     def __init__(self, model: ClinicModel, *, seed: int | None = None) -> None:
         """Prepare the clinic.
@@ -27,7 +27,7 @@ class ClinicEnv(gymnasium.Env[NDArray[np.float32], NDArray[np.int64]]):
             seed: Names the stream, as for environment 0 of the batched one; None: fresh entropy.
         """
         self.model = model
-        self.observation_space = observation_space(model)
+        self.observation_space = observation_space(model)  # type: ignore[assignment]
         self.action_space = action_space(model)
         if seed is None:
             seed = int(np.random.SeedSequence().generate_state(1, np.uint64)[0])

@@ -67,7 +67,7 @@ class ClinicVecEnv(VecEnv):
 
     @property
     def last_step(self) -> Mapping[str, Any]:
-        """Arrays about the step just made, see `Clinic.last_step`; the ended episode's at its end."""
+        """Arrays about the step just made, see `Clinic.last_step`, also when it ended the episode."""
         return self.clinic.last_step if self._ended_step is None else self._ended_step
 
     def seed(self, seed: int | None = None) -> list[int | None]:
@@ -76,7 +76,7 @@ class ClinicVecEnv(VecEnv):
             self._seed, self._renamed = int(seed), True
         return [self._seed] * self.num_envs
 
-    def reset(self) -> NDArray[np.float32]:  # type: ignore[override]
+    def reset(self) -> NDArray[np.float32]:
         """Start an episode everywhere and return the observation, shape (E, D)."""
         streams = None
         if self._renamed:
@@ -91,13 +91,13 @@ class ClinicVecEnv(VecEnv):
         """Keep the actions (E, P) for `step_wait`."""
         self._actions = actions
 
-    def step_wait(  # type: ignore[override]
+    def step_wait(
         self,
     ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.bool_], list[dict[str, Any]]]:
         """Make the step; at the time limit start the next episode."""
         return self.step(self._actions)
 
-    def step(  # type: ignore[override]
+    def step(
         self, actions: NDArray[Any]
     ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.bool_], list[dict[str, Any]]]:
         """Return observation (E, D), reward (E,) float32, done (E,) and infos after one step."""

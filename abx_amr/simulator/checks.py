@@ -1,11 +1,11 @@
-"""Checks of what the user gave: each raises InputError with one line, naming key, value and cure."""
+"""Checks of what the user gave: InputError with one line that names key, value and cure."""
 
-import difflib
 import math
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from abx_amr.errors import InputError
+from abx_amr.naming import nearest
 
 
 def nearest_name(name: object, valid: Iterable[str]) -> str:
@@ -14,8 +14,8 @@ def nearest_name(name: object, valid: Iterable[str]) -> str:
     >>> nearest_name("prob_infectd", ["prob_infected", "leak"])
     "; did you mean 'prob_infected'?"
     """
-    near = difflib.get_close_matches(str(name), list(valid), n=1)
-    return f"; did you mean {near[0]!r}?" if near else ""
+    near = nearest(str(name), valid)
+    return f"; did you mean {near!r}?" if near else ""
 
 
 def number(

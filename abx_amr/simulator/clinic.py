@@ -277,7 +277,7 @@ class Clinic:
         self._observation = observation
         return observation
 
-    def step(self, actions: NDArray[np.integer[Any]]) -> tuple[Floats32, Floats, bool]:
+    def step(self, actions: NDArray[np.int64]) -> tuple[Floats32, Floats, bool]:
         """Treat the waiting cohort; return the observation (E, D), reward (E,) and truncated.
 
         Args:

@@ -23,17 +23,24 @@ The batch lives in few float64 arrays, because every array argument of a compile
 
 import math
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import numba
 import numpy as np
+from numpy.typing import NDArray
 
+Floats = NDArray[np.float64]
+Floats32 = NDArray[np.float32]
+Ints = NDArray[np.int64]
+Bools = NDArray[np.bool_]
+Rows = NDArray[np.uint64]
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
 
 def compiled(function: _Function) -> _Function:
     """Return `function` compiled on its first call, kept on disk, free of the interpreter lock."""
-    return numba.njit(cache=True, nogil=True, error_model="numpy")(function)  # type: ignore[no-any-return]
+    dispatcher = numba.njit(cache=True, nogil=True, error_model="numpy")(function)
+    return cast(_Function, dispatcher)
 
 
 # columns of the tables above
@@ -58,10 +65,11 @@ _40 = np.uint64(40)
 _1 = np.uint64(1)
 _UNIT_53 = 2.0**-53
 _UNIT_52 = 2.0**-52
+EXTREME = math.exp(-25.0)
 
 
 @compiled
-def fill_uniform(row, out):  # type: ignore[no-untyped-def]
+def fill_uniform(row: Rows, out: Floats) -> None:
     """Fill `out` (n,) with uniforms in [0, 1): the bits of numpy's `Generator(SFC64).random`."""
     a, b, c, counter = row[0], row[1], row[2], row[3]
     for i in range(out.shape[0]):
@@ -75,10 +83,10 @@ def fill_uniform(row, out):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def fill_normal(row, out, spare):  # type: ignore[no-untyped-def]
+def fill_normal(row: Rows, out: Floats, spare: Floats) -> None:
     """Fill `out` (n,) with standard normals, one word of the stream each, by the inverse CDF.
 
-    `spare` (at least 2n) is overwritten.
+    `spare` (at least 3n) is overwritten.
     """
     a, b, c, counter = row[0], row[1], row[2], row[3]
     for i in range(out.shape[0]):
@@ -93,12 +101,12 @@ def fill_normal(row, out, spare):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def normal_quantiles(probability, out, tails):  # type: ignore[no-untyped-def]
+def normal_quantiles(probability: Floats, out: Floats, tails: Floats) -> None:
     """Write the standard normal quantile of each probability in (0, 1) to `out` (n,).
 
-    AS 241 (Wichura 1988), algorithm PPND16, relative error about 1e-16. The tails wait for a
-    second pass, so that the first, which has no branch, runs on the processor's vector units;
-    their positions are noted in `tails` (at least n), which is overwritten.
+    AS 241 (Wichura 1988), algorithm PPND16, relative error about 1e-16. Its three ranges are
+    three passes without branches, so that they run on the processor's vector units; the first n
+    of `tails` (at least 2n) hold the positions of the outer ranges, the rest their values.
     """
     for i in range(out.shape[0]):
         q = probability[i] - 0.5
@@ -118,20 +126,17 @@ def normal_quantiles(probability, out, tails):  # type: ignore[no-untyped-def]
         under = under * r + 42.313330701600911252
         under = under * r + 1.0
         out[i] = q * over / under
-    count = 0
+    count, extreme = 0, 0
     for i in range(out.shape[0]):
         tails[count] = i
         count += abs(probability[i] - 0.5) > 0.425
-    for i in range(count):
-        t = int(tails[i])
-        out[t] = _tail_quantile(probability[t])
-
-
-@compiled
-def _tail_quantile(probability):  # type: ignore[no-untyped-def]
-    """Return the standard normal quantile of a probability below 0.075 or above 0.925."""
-    r = math.sqrt(-math.log(min(probability, 1.0 - probability)))
-    if r <= 5.0:
+    roots = tails[out.shape[0] :]
+    for t in range(count):
+        p = probability[int(tails[t])]
+        roots[t] = -math.log(min(p, 1.0 - p))
+    for t in range(count):
+        r = math.sqrt(roots[t])
+        extreme += roots[t] > 25.0
         r -= 1.6
         over = 7.7454501427834140764e-4 * r + 0.0227238449892691845833
         over = over * r + 0.24178072517745061177
@@ -147,36 +152,51 @@ def _tail_quantile(probability):  # type: ignore[no-untyped-def]
         under = under * r + 1.6763848301838038494
         under = under * r + 2.05319162663775882187
         under = under * r + 1.0
-    else:
-        r -= 5.0
-        over = 2.01033439929228813265e-7 * r + 2.71155556874348757815e-5
-        over = over * r + 0.0012426609473880784386
-        over = over * r + 0.026532189526576123093
-        over = over * r + 0.29656057182850489123
-        over = over * r + 1.7848265399172913358
-        over = over * r + 5.4637849111641143699
-        over = over * r + 6.6579046435011037772
-        under = 2.04426310338993978564e-15 * r + 1.4215117583164458887e-7
-        under = under * r + 1.8463183175100546818e-5
-        under = under * r + 7.868691311456132591e-4
-        under = under * r + 0.0148753612908506148525
-        under = under * r + 0.13692988092273580531
-        under = under * r + 0.59983220655588793769
-        under = under * r + 1.0
+        roots[t] = over / under
+    for t in range(count):
+        i = int(tails[t])
+        out[i] = math.copysign(roots[t], probability[i] - 0.5)
+    if extreme > 0:
+        for t in range(count):
+            i = int(tails[t])
+            p = probability[i]
+            if min(p, 1.0 - p) < EXTREME:
+                out[i] = _extreme_quantile(p)
+
+
+@compiled
+def _extreme_quantile(probability: float) -> float:
+    """Return the standard normal quantile of a probability within e^-25 of 0 or 1."""
+    r = math.sqrt(-math.log(min(probability, 1.0 - probability)))
+    r -= 5.0
+    over = 2.01033439929228813265e-7 * r + 2.71155556874348757815e-5
+    over = over * r + 0.0012426609473880784386
+    over = over * r + 0.026532189526576123093
+    over = over * r + 0.29656057182850489123
+    over = over * r + 1.7848265399172913358
+    over = over * r + 5.4637849111641143699
+    over = over * r + 6.6579046435011037772
+    under = 2.04426310338993978564e-15 * r + 1.4215117583164458887e-7
+    under = under * r + 1.8463183175100546818e-5
+    under = under * r + 7.868691311456132591e-4
+    under = under * r + 0.0148753612908506148525
+    under = under * r + 0.13692988092273580531
+    under = under * r + 0.59983220655588793769
+    under = under * r + 1.0
     return math.copysign(over / under, probability - 0.5)
 
 
 @compiled
-def fill_uniform_rows(rows, out):  # type: ignore[no-untyped-def]
+def fill_uniform_rows(rows: Rows, out: Floats) -> None:
     """Fill `out` (E, n) with uniforms in [0, 1), row e from the stream of environment e."""
     for e in range(rows.shape[0]):
         fill_uniform(rows[e], out[e])
 
 
 @compiled
-def fill_normal_rows(rows, out):  # type: ignore[no-untyped-def]
+def fill_normal_rows(rows: Rows, out: Floats) -> None:
     """Fill `out` (E, n) with standard normals, row e from the stream of environment e."""
-    spare = np.empty(2 * out.shape[1])
+    spare = np.empty(3 * out.shape[1])
     for e in range(rows.shape[0]):
         fill_normal(rows[e], out[e], spare)
 
@@ -185,13 +205,13 @@ def fill_normal_rows(rows, out):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def balloon_level(pressure, flatness, residual):  # type: ignore[no-untyped-def]
+def balloon_level(pressure: float, flatness: float, residual: float) -> float:
     """Return the AMR level in [residual, 1] of a balloon under `pressure` >= 0."""
     return residual + (1.0 - residual) * math.tanh(pressure / (2.0 * flatness))
 
 
 @compiled
-def balloon_pressure(level, flatness, residual):  # type: ignore[no-untyped-def]
+def balloon_pressure(level: float, flatness: float, residual: float) -> float:
     """Return the pressure >= 0 that gives `level`; 0 for a level at or below the residual."""
     share = (level - residual) / (1.0 - residual) / 2.0 + 0.5
     share = min(max(share, 1e-10), 1.0 - 1e-10)
@@ -199,13 +219,19 @@ def balloon_pressure(level, flatness, residual):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def balloon_step(pressure, dose, leak):  # type: ignore[no-untyped-def]
+def balloon_step(pressure: float, dose: float, leak: float) -> float:
     """Return the pressure after one step: the leak is subtracted, once."""
     return max(0.0, pressure + dose - leak)
 
 
 @compiled
-def balloon_delta(visible_level, dose, leak, flatness, residual):  # type: ignore[no-untyped-def]
+def balloon_delta(
+    visible_level: float,
+    dose: float,
+    leak: float,
+    flatness: float,
+    residual: float,
+) -> float:
     """Return the marginal effect of the last dose on a balloon set to the visible level."""
     pressure = balloon_pressure(visible_level, flatness, residual)
     after = balloon_level(balloon_step(pressure, dose, leak), flatness, residual)
@@ -214,7 +240,7 @@ def balloon_delta(visible_level, dose, leak, flatness, residual):  # type: ignor
 
 
 @compiled
-def balloon_levels(pressure, balloons, out):  # type: ignore[no-untyped-def]
+def balloon_levels(pressure: Floats, balloons: Floats, out: Floats) -> None:
     """Write the levels of pressures (N, K) to `out`; balloons (K, 3) leak, flatness, residual."""
     for n in range(pressure.shape[0]):
         for j in range(pressure.shape[1]):
@@ -222,7 +248,7 @@ def balloon_levels(pressure, balloons, out):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def balloon_pressures(level, balloons, out):  # type: ignore[no-untyped-def]
+def balloon_pressures(level: Floats, balloons: Floats, out: Floats) -> None:
     """Write the pressures of levels (N, K) to `out`; balloons (K, 3)."""
     for n in range(level.shape[0]):
         for j in range(level.shape[1]):
@@ -230,7 +256,7 @@ def balloon_pressures(level, balloons, out):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def balloon_steps(pressure, doses, balloons, out):  # type: ignore[no-untyped-def]
+def balloon_steps(pressure: Floats, doses: Floats, balloons: Floats, out: Floats) -> None:
     """Write the pressures (N, K) after one step under doses (N, K) to `out`; balloons (K, 3)."""
     for n in range(pressure.shape[0]):
         for j in range(pressure.shape[1]):
@@ -238,7 +264,7 @@ def balloon_steps(pressure, doses, balloons, out):  # type: ignore[no-untyped-de
 
 
 @compiled
-def balloon_deltas(visible, doses, balloons, out):  # type: ignore[no-untyped-def]
+def balloon_deltas(visible: Floats, doses: Floats, balloons: Floats, out: Floats) -> None:
     """Write the marginal effects of the last dose (N, K) to `out`; balloons (K, 3)."""
     for n in range(visible.shape[0]):
         for j in range(visible.shape[1]):
@@ -255,7 +281,7 @@ def balloon_deltas(visible, doses, balloons, out):  # type: ignore[no-untyped-de
 
 
 @compiled
-def complete_groups(groups):  # type: ignore[no-untyped-def]
+def complete_groups(groups: Floats) -> None:
     """Fill in what follows from the laws: constant values, constant observations, draws needed."""
     for g in range(groups.shape[0]):
         groups[g, DRAWS_ROW, 1] = 0.0
@@ -274,12 +300,18 @@ def complete_groups(groups):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def sample_patients(row, groups, patients, observed, spare):  # type: ignore[no-untyped-def]
+def sample_patients(
+    row: Rows,
+    groups: Floats,
+    patients: Floats,
+    observed: Floats,
+    spare: Floats,
+) -> None:
     """Draw the group and attributes of patients (P, >= 7) and what is observed (P, 6).
 
-    Draws: one uniform per patient when there are several groups; then, patient by patient and
-    attribute by attribute, one normal if it varies and one if it is shown with noise. `spare`
-    (at least 36 P) is overwritten.
+    Draws: one uniform per patient when there are several groups; then, attribute by attribute,
+    a normal for each patient for whom it varies and one for each who shows it with noise. `spare`
+    (at least 48 P) is overwritten.
     """
     num_patients, num_groups = patients.shape[0], groups.shape[0]
     if num_groups > 1:
@@ -300,34 +332,77 @@ def sample_patients(row, groups, patients, observed, spare):  # type: ignore[no-
     normals = spare[:needed]
     fill_normal(row, normals, spare[needed:])
     n = 0
-    for p in range(num_patients):
-        group = int(patients[p, GROUP])
-        for a in range(NUM_ATTRIBUTES):
-            law = groups[group, a]
-            value = law[CONSTANT]
+    for a in range(NUM_ATTRIBUTES):
+        for g in range(num_groups):
+            law = groups[g, a]
             if law[VARIES] > 0.0:
-                value = min(max(law[MEAN] + law[SIGMA] * normals[n], law[LOW]), law[HIGH])
-                patients[p, a] = value
-                n += 1
+                n = _sample_attribute(patients, observed, a, g, num_groups == 1, law, normals, n)
+        for g in range(num_groups):
+            law = groups[g, a]
             if law[NOISY] > 0.0:
-                seen = value * law[BIAS] + law[NOISE] * normals[n]
-                observed[p, a] = min(max(seen, law[OBSERVED_LOW]), law[OBSERVED_HIGH])
-                n += 1
-            elif law[VARIES] > 0.0 and law[SHOWN] > 0.0:
-                seen = value * law[BIAS]
-                observed[p, a] = min(max(seen, law[OBSERVED_LOW]), law[OBSERVED_HIGH])
+                n = _observe_attribute(patients, observed, a, g, num_groups == 1, law, normals, n)
 
 
 @compiled
-def sample_patient_rows(rows, groups, patients, observed):  # type: ignore[no-untyped-def]
+def _sample_attribute(
+    patients: Floats,
+    observed: Floats,
+    a: int,
+    g: int,
+    alone: bool,
+    law: Floats,
+    normals: Floats,
+    n: int,
+) -> int:
+    """Draw attribute `a` of the patients of group `g`; return how many normals are used up."""
+    mean, sigma, low, high = law[MEAN], law[SIGMA], law[LOW], law[HIGH]
+    shown, bias, seen_low, seen_high = (
+        law[SHOWN] > 0.0,
+        law[BIAS],
+        law[OBSERVED_LOW],
+        law[OBSERVED_HIGH],
+    )
+    for p in range(patients.shape[0]):
+        if alone or patients[p, GROUP] == g:
+            value = min(max(mean + sigma * normals[n], low), high)
+            patients[p, a] = value
+            if shown:
+                observed[p, a] = min(max(value * bias, seen_low), seen_high)
+            n += 1
+    return n
+
+
+@compiled
+def _observe_attribute(
+    patients: Floats,
+    observed: Floats,
+    a: int,
+    g: int,
+    alone: bool,
+    law: Floats,
+    normals: Floats,
+    n: int,
+) -> int:
+    """Add noise to the observed attribute `a` of group `g`; return how many normals are used up."""
+    bias, noise, low, high = law[BIAS], law[NOISE], law[OBSERVED_LOW], law[OBSERVED_HIGH]
+    for p in range(patients.shape[0]):
+        if alone or patients[p, GROUP] == g:
+            seen = patients[p, a] * bias + noise * normals[n]
+            observed[p, a] = min(max(seen, low), high)
+            n += 1
+    return n
+
+
+@compiled
+def sample_patient_rows(rows: Rows, groups: Floats, patients: Floats, observed: Floats) -> None:
     """Draw the cohorts of all environments: patients (E, P, >= 7), observed (E, P, 6)."""
-    spare = np.empty(36 * patients.shape[1])
+    spare = np.empty(48 * patients.shape[1])
     for e in range(rows.shape[0]):
         sample_patients(rows[e], groups, patients[e], observed[e], spare)
 
 
 @compiled
-def draw_luck(row, patients):  # type: ignore[no-untyped-def]
+def draw_luck(row: Rows, patients: Floats) -> None:
     """Draw the K+4 uniforms of each patient (P, 8 + K+4), whatever will be prescribed."""
     a, b, c, counter = row[0], row[1], row[2], row[3]
     for p in range(patients.shape[0]):
@@ -342,7 +417,7 @@ def draw_luck(row, patients):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def draw_luck_rows(rows, patients):  # type: ignore[no-untyped-def]
+def draw_luck_rows(rows: Rows, patients: Floats) -> None:
     """Draw the uniforms of all cohorts, patients (E, P, 8 + K+4)."""
     for e in range(rows.shape[0]):
         draw_luck(rows[e], patients[e])
@@ -354,9 +429,18 @@ BENEFIT, FAILURE, ADVERSE = 1, 2, 4
 
 
 @compiled
-def patient_outcome(  # type: ignore[no-untyped-def]
-    infected, treated, sensitive, attributes, outcome, adverse, recovery, numbers, harm_chance, harm
-):
+def patient_outcome(
+    infected: bool,
+    treated: bool,
+    sensitive: bool,
+    attributes: Floats,
+    outcome: float,
+    adverse: float,
+    recovery: float,
+    numbers: Floats,
+    harm_chance: float,
+    harm: float,
+) -> tuple[float, int]:
     """Return (value without the epsilon term, events) of one patient; events sum BENEFIT, ...
 
     `attributes` (6,) are the true ones, `outcome`, `adverse`, `recovery` the patient's uniforms,
@@ -376,21 +460,21 @@ def patient_outcome(  # type: ignore[no-untyped-def]
 
 
 @compiled
-def cohort_rewards(  # type: ignore[no-untyped-def]
-    actions,
-    attributes,
-    infected,
-    sensitive,
-    luck,
-    visible,
-    delta,
-    numbers,
-    harms,
-    individual,
-    community,
-    reward,
-    events,
-):
+def cohort_rewards(
+    actions: Ints,
+    attributes: Floats,
+    infected: Bools,
+    sensitive: Bools,
+    luck: Floats,
+    visible: Floats,
+    delta: Floats,
+    numbers: Floats,
+    harms: Floats,
+    individual: Floats,
+    community: Floats,
+    reward: Floats,
+    events: Ints,
+) -> None:
     """Write the rewards (E,) and the events (E, P) of treated cohorts.
 
     Actions (E, P), attributes (E, P, 6), infected (E, P), sensitive (E, P, K), luck (E, P, 3):
@@ -425,16 +509,16 @@ def cohort_rewards(  # type: ignore[no-untyped-def]
 
 
 @compiled
-def community_reward(visible):  # type: ignore[no-untyped-def]
+def community_reward(visible: Floats) -> float:
     """Return minus the mean of the visible levels (K,)."""
     total = 0.0
     for j in range(visible.shape[0]):
         total += visible[j]
-    return -total / visible.shape[0]
+    return float(-total / visible.shape[0])
 
 
 @compiled
-def whole_reward(individual, community, weight):  # type: ignore[no-untyped-def]
+def whole_reward(individual: float, community: float, weight: float) -> float:
     """Return lambda_weight * community + (1 - lambda_weight) * individual."""
     return weight * community + (1.0 - weight) * individual
 
@@ -443,7 +527,7 @@ def whole_reward(individual, community, weight):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def effective_doses(actions, cross, doses):  # type: ignore[no-untyped-def]
+def effective_doses(actions: Ints, cross: Floats, doses: Floats) -> None:
     """Write d_j = sum_i count_i * C[i, j] to doses (K,) for actions (P,) and cross (K, K)."""
     num_antibiotics = doses.shape[0]
     doses[:] = 0.0
@@ -456,17 +540,23 @@ def effective_doses(actions, cross, doses):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def effective_dose_rows(actions, cross, doses):  # type: ignore[no-untyped-def]
+def effective_dose_rows(actions: Ints, cross: Floats, doses: Floats) -> None:
     """Write the effective doses (E, K) of actions (E, P)."""
     for e in range(actions.shape[0]):
         effective_doses(actions[e], cross, doses[e])
 
 
 @compiled
-def refresh_visible(row, level, numbers, visible, spare):  # type: ignore[no-untyped-def]
+def refresh_visible(
+    row: Rows,
+    level: Floats,
+    numbers: Floats,
+    visible: Floats,
+    spare: Floats,
+) -> None:
     """Write clip(level + noise + bias, 0, 1) to visible (K,); no draw when there is no noise.
 
-    `spare` (at least 2K) is overwritten.
+    `spare` (at least 3K) is overwritten.
     """
     if numbers[VISIBLE_NOISE] > 0.0:
         fill_normal(row, visible, spare)
@@ -479,7 +569,14 @@ def refresh_visible(row, level, numbers, visible, spare):  # type: ignore[no-unt
 
 
 @compiled
-def see_levels(row, state, num_antibiotics, refresh, numbers, spare):  # type: ignore[no-untyped-def]
+def see_levels(
+    row: Rows,
+    state: Floats,
+    num_antibiotics: int,
+    refresh: bool,
+    numbers: Floats,
+    spare: Floats,
+) -> None:
     """Refresh the visible levels of one environment when due and note their change."""
     k = num_antibiotics
     level, visible, change = state[k : 2 * k], state[3 * k : 4 * k], state[4 * k : 5 * k]
@@ -493,15 +590,27 @@ def see_levels(row, state, num_antibiotics, refresh, numbers, spare):  # type: i
 
 
 @compiled
-def see_level_rows(rows, state, num_antibiotics, refresh, numbers):  # type: ignore[no-untyped-def]
+def see_level_rows(
+    rows: Rows,
+    state: Floats,
+    num_antibiotics: int,
+    refresh: bool,
+    numbers: Floats,
+) -> None:
     """Refresh the visible levels of all environments when due and note their change."""
-    spare = np.empty(2 * num_antibiotics)
+    spare = np.empty(3 * num_antibiotics)
     for e in range(rows.shape[0]):
         see_levels(rows[e], state[e], num_antibiotics, refresh, numbers, spare)
 
 
 @compiled
-def remember_prescriptions(state, actions, num_antibiotics, windows, time):  # type: ignore[no-untyped-def]
+def remember_prescriptions(
+    state: Floats,
+    actions: Ints,
+    num_antibiotics: int,
+    windows: Ints,
+    time: int,
+) -> None:
     """Count step `time` (1 for the first) into the windows (W,) of one environment."""
     k, num_windows = num_antibiotics, windows.shape[0]
     longest = windows.max()
@@ -519,16 +628,31 @@ def remember_prescriptions(state, actions, num_antibiotics, windows, time):  # t
 
 
 @compiled
-def remember_prescription_rows(state, actions, num_antibiotics, windows, time):  # type: ignore[no-untyped-def]
+def remember_prescription_rows(
+    state: Floats,
+    actions: Ints,
+    num_antibiotics: int,
+    windows: Ints,
+    time: int,
+) -> None:
     """Count step `time` into the windows of all environments."""
     for e in range(actions.shape[0]):
         remember_prescriptions(state[e], actions[e], num_antibiotics, windows, time)
 
 
 @compiled
-def write_observation(  # type: ignore[no-untyped-def]
-    state, observed, actions, num_antibiotics, shown, windows, since, previous, time, out
-):
+def write_observation(
+    state: Floats,
+    observed: Floats,
+    actions: Ints,
+    num_antibiotics: int,
+    shown: Ints,
+    windows: Ints,
+    since: int,
+    previous: bool,
+    time: int,
+    out: Floats32,
+) -> None:
     """Write one environment's observation (D,).
 
     `shown` (V,) are the visible attributes; `since` is the count of steps since the last refresh,
@@ -562,9 +686,18 @@ def write_observation(  # type: ignore[no-untyped-def]
 
 
 @compiled
-def write_observation_rows(  # type: ignore[no-untyped-def]
-    state, observed, actions, num_antibiotics, shown, windows, since, previous, time, out
-):
+def write_observation_rows(
+    state: Floats,
+    observed: Floats,
+    actions: Ints,
+    num_antibiotics: int,
+    shown: Ints,
+    windows: Ints,
+    since: int,
+    previous: bool,
+    time: int,
+    out: Floats32,
+) -> None:
     """Write the observations of all environments, out (E, D)."""
     for e in range(state.shape[0]):
         write_observation(
@@ -582,23 +715,33 @@ def write_observation_rows(  # type: ignore[no-untyped-def]
 
 
 @compiled
-def first_invalid_action(actions, num_antibiotics):  # type: ignore[no-untyped-def]
+def first_invalid_action(actions: Ints, num_antibiotics: int) -> int:
     """Return the flat position of the first action outside 0..K of actions (E, P), or -1."""
     for e in range(actions.shape[0]):
         for p in range(actions.shape[1]):
             if actions[e, p] < 0 or actions[e, p] > num_antibiotics:
-                return e * actions.shape[1] + p
+                return int(e * actions.shape[1] + p)
     return -1
 
 
 @compiled
-def reset_clinic(  # type: ignore[no-untyped-def]
-    rows, state, waiting, initial, groups, numbers, shown, windows, since, previous, observation
-):
+def reset_clinic(
+    rows: Rows,
+    state: Floats,
+    waiting: Floats,
+    initial: Floats,
+    groups: Floats,
+    numbers: Floats,
+    shown: Ints,
+    windows: Ints,
+    since: int,
+    previous: bool,
+    observation: Floats32,
+) -> None:
     """Start an episode in every environment from the pressures and levels `initial` (2, K)."""
     num_antibiotics = initial.shape[1]
     observed = np.empty((waiting.shape[1], NUM_ATTRIBUTES))
-    spare = np.empty(max(36 * waiting.shape[1], 2 * num_antibiotics))
+    spare = np.empty(max(48 * waiting.shape[1], 3 * num_antibiotics))
     nothing = np.empty(0, np.int64)
     state[:] = 0.0
     for e in range(rows.shape[0]):
@@ -624,24 +767,24 @@ def reset_clinic(  # type: ignore[no-untyped-def]
 
 
 @compiled
-def step_clinic(  # type: ignore[no-untyped-def]
-    rows,
-    state,
-    treated,
-    waiting,
-    actions,
-    drugs,
-    groups,
-    numbers,
-    shown,
-    windows,
-    time,
-    refresh,
-    since,
-    previous,
-    observation,
-    reward,
-):
+def step_clinic(
+    rows: Rows,
+    state: Floats,
+    treated: Floats,
+    waiting: Floats,
+    actions: Ints,
+    drugs: Floats,
+    groups: Floats,
+    numbers: Floats,
+    shown: Ints,
+    windows: Ints,
+    time: int,
+    refresh: bool,
+    since: int,
+    previous: bool,
+    observation: Floats32,
+    reward: Floats,
+) -> int:
     """Make one step in every environment; return -1, or the position of an invalid action.
 
     `treated` is the cohort that the actions (E, P) are for, `waiting` is overwritten with the
@@ -653,7 +796,7 @@ def step_clinic(  # type: ignore[no-untyped-def]
     if invalid >= 0:
         return invalid
     observed = np.empty((num_patients, NUM_ATTRIBUTES))
-    spare = np.empty(max(36 * num_patients, 2 * num_antibiotics))
+    spare = np.empty(max(48 * num_patients, 3 * num_antibiotics))
     doses = np.empty(num_antibiotics)
     delta = np.zeros(num_antibiotics)
     chance = UNIFORMS + 1 + num_antibiotics

@@ -65,7 +65,7 @@ class Population(Protocol):
 
 
 def _attribute_law(name: str, value: Any) -> list[float]:
-    """Return the eight numbers of an attribute's law, in the first columns of the compiled table."""
+    """Return the eight numbers of an attribute's law, as the compiled table begins."""
     entry = known_keys(name, value, ("distribution", "observation"))
     path = f"{name}.distribution"
     kind = entry["distribution"]
@@ -194,7 +194,7 @@ class PatientMixture:
         self.groups = self._table()
 
     def _table(self) -> Floats | None:
-        """Return the groups of the compiled clinic, (G, 7, 13), or None if a member is not plain."""
+        """Return the table of the groups, (G, 7, 13), or None if a member has none."""
         plain = [member for member in self.members if type(member) is PatientPopulation]
         if len(plain) != len(self.members):
             return None
