@@ -1,0 +1,105 @@
+"""A study of a parabola, and processes that may die."""
+
+import copy
+import os
+import traceback
+
+import pytest
+
+from abx_amr.studies.objective import SeedOutcome
+from abx_amr.studies.storages import SqliteStorage
+from abx_amr.studies.study import StudyPlan, prepare_study
+
+CONFIGURATION = {
+    "run_name": "parabola",
+    "study_name": None,
+    "overwrite_existing_study": False,
+    "skip_if_exists": False,
+    "agent_algorithm": {"x": 0.0, "n_steps": 3, "mode": "flat"},
+    "hrl": {"option_gamma": 0.9},
+    "training": {"seed": 1, "n_envs": 8},
+    "reward_calculator": {"lambda_weight": 0.0},
+    "tuning": {
+        "n_trials": 6,
+        "sampler": "random",
+        "heartbeat_interval": 30,
+        "search_space": {
+            "x": {"type": "float", "low": -1.0, "high": 1.0},
+            "n_steps": {"type": "int", "low": 1, "high": 9, "step": 2},
+        },
+    },
+}
+
+
+def parabola(params, seeds, folder):
+    """One outcome per seed: best at x = 0.3."""
+    x = params["agent_algorithm.x"]
+    n = params.get("agent_algorithm.n_steps", 0)
+    return [SeedOutcome(s, -((x - 0.3) ** 2) - 0.01 * n + 0.001 * (s % 7)) for s in seeds]
+
+
+@pytest.fixture
+def configuration(tmp_path):
+    """Return a maker of configurations: tuning values by name, others as a mapping."""
+
+    def make(changes=None, **tuning):
+        made = copy.deepcopy(CONFIGURATION)
+        made["optimization_dir"] = str(tmp_path / "optimization")
+        made["tuning"] |= tuning
+        for path, value in (changes or {}).items():
+            node = made
+            *sections, last = path.split(".")
+            for section in sections:
+                node = node[section]
+            node[last] = value
+        return made
+
+    return make
+
+
+@pytest.fixture
+def study(configuration):
+    """Return a maker of prepared studies: (plan, storage)."""
+
+    def make(changes=None, **tuning):
+        plan = StudyPlan.from_configuration(configuration(changes, **tuning))
+        storage = SqliteStorage(path=plan.folder / "optuna_study.db")
+        prepare_study(plan, storage)
+        return plan, storage
+
+    return make
+
+
+@pytest.fixture
+def trials_of():
+    """Return a reader of all trials of a study, in order."""
+
+    def read(plan, storage):
+        backend = storage.open()
+        return backend.get_all_trials(backend.get_study_id_from_name(plan.study_name))
+
+    return read
+
+
+@pytest.fixture
+def in_processes():
+    """Return a runner: work(i) in processes of their own, at once; the exit codes come back.
+
+    A negative code is the signal that ended the process.
+    """
+
+    def run(count, work):
+        children = []
+        for index in range(count):
+            child = os.fork()
+            if child == 0:
+                try:
+                    work(index)
+                    os._exit(0)
+                except BaseException:
+                    traceback.print_exc()
+                    os._exit(1)
+            children.append(child)
+        return [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children]
+
+    return run

@@ -1,0 +1,163 @@
+"""The search space refuses what cannot be meant."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+
+from abx_amr.errors import InputError
+from abx_amr.studies.space import (
+    check_paths,
+    describe,
+    finite_values,
+    parse_search_space,
+    probe_points,
+)
+
+FLOAT = {"type": "float", "low": 1.0e-5, "high": 1.0e-3, "log": True}
+
+
+def test_entries_become_optuna_distributions_under_their_full_path():
+    space = parse_search_space(
+        {
+            "learning_rate": FLOAT,
+            "n_steps": {"type": "int", "low": 128, "high": 2048, "step": 128, "log": None},
+            "ent_coef": {"type": "categorical", "choices": [0.0, 0.01], "low": None},
+            "option_gamma": {"type": "float", "low": 0.95, "high": 0.999},
+            "training.n_envs": {"type": "int", "low": 1, "high": 8},
+        }
+    )
+    assert space == {
+        "agent_algorithm.learning_rate": FloatDistribution(1e-5, 1e-3, log=True),
+        "agent_algorithm.n_steps": IntDistribution(128, 2048, step=128),
+        "agent_algorithm.ent_coef": CategoricalDistribution([0.0, 0.01]),
+        "hrl.option_gamma": FloatDistribution(0.95, 0.999),
+        "training.n_envs": IntDistribution(1, 8),
+    }
+
+
+def test_sections_may_be_nested():
+    nested = parse_search_space({"agent_algorithm": {"policy_kwargs": {"lr": FLOAT}}})
+    assert list(nested) == ["agent_algorithm.policy_kwargs.lr"]
+
+
+def test_an_entry_of_null_is_no_entry():
+    assert list(parse_search_space({"gamma": None, "lr": FLOAT})) == ["agent_algorithm.lr"]
+
+
+@pytest.mark.parametrize(
+    ("entry", "message"),
+    [
+        ({"type": "float", "low": 2.0, "high": 1.0}, "low 2.0 is above high 1.0"),
+        ({"type": "float", "low": 0.0, "high": 1.0, "log": True}, "log needs low above 0"),
+        (
+            {"type": "float", "low": 0.1, "high": 1.0, "log": True, "step": 0.1},
+            "log and step exclude each other",
+        ),
+        ({"type": "int", "low": 1, "high": 8, "log": True, "step": 2}, "log and step exclude"),
+        ({"type": "categorical", "choices": []}, "choices must be a list of at least one"),
+        ({"type": "categorical", "choices": "abc"}, "choices must be a list"),
+        ({"type": "categorical"}, "choices must be a list"),
+        ({"type": "categorical", "choices": [[1], [2]]}, "must be numbers, text"),
+        ({"type": "categorical", "choices": [1, 2, 1]}, "holds 1 more than once"),
+        ({"type": "flaot", "low": 0, "high": 1}, "did you mean 'float'"),
+        ({"type": "float", "lwo": 0, "high": 1}, "no field 'lwo'; did you mean 'low'"),
+        ({"type": "float", "high": 1}, "needs low"),
+        ({"type": "float", "low": "1e-5", "high": 1}, "written like 1.0e-5"),
+        ({"type": "float", "low": True, "high": 1}, "low must be a number"),
+        ({"type": "float", "low": 0, "high": float("inf")}, "high must be a number"),
+        ({"type": "int", "low": 1.5, "high": 3}, "must be a whole number"),
+        ({"type": "int", "low": 1, "high": 3, "step": 0}, "step must be above 0"),
+        ({"type": "float", "low": 0.1, "high": 1, "log": "yes"}, "log must be true or false"),
+        ({"low": 0.0, "high": 1.0}, "has no type"),
+        (0.5, "must be a mapping with a type"),
+    ],
+)
+def test_an_impossible_entry_is_refused_by_name(entry, message):
+    with pytest.raises(InputError, match=message) as error:
+        parse_search_space({"gamma": entry})
+    assert "search_space.gamma" in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_the_same_path_twice_is_refused():
+    with pytest.raises(InputError, match="names agent_algorithm.lr twice"):
+        parse_search_space({"lr": FLOAT, "agent_algorithm": {"lr": FLOAT}})
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        "experiment.x",
+        "environment.max_time_steps",
+        "antibiotics.drugs.A.leak",
+        "amr_dynamics.x",
+        "patient_generator.prob_infected.value",
+        "reward_calculator.lambda_weight",
+        "experiment",
+    ],
+)
+def test_what_would_change_the_problem_is_refused(key):
+    with pytest.raises(InputError, match="change the problem"):
+        parse_search_space({key: FLOAT})
+
+
+@pytest.mark.parametrize("key", ["tuning.n_trials", "training.seed", "run_name", "storage.path"])
+def test_what_says_how_the_study_is_run_is_refused(key):
+    with pytest.raises(InputError, match="must not hold"):
+        parse_search_space({key: FLOAT})
+
+
+def test_a_path_that_does_not_exist_is_refused_with_the_nearest_one():
+    configuration = {"agent_algorithm": {"learning_rate": 1.0, "net": {"a": 1}}}
+    with pytest.raises(InputError, match="did you mean 'agent_algorithm.learning_rate'"):
+        check_paths(parse_search_space({"learning_rat": FLOAT}), configuration)
+    with pytest.raises(InputError, match="is a section"):
+        check_paths(parse_search_space({"net": FLOAT}), configuration)
+
+
+def test_a_step_that_does_not_divide_is_said_in_one_line(caplog):
+    space = parse_search_space({"n": {"type": "int", "low": 1, "high": 10, "step": 4}})
+    assert space["agent_algorithm.n"] == IntDistribution(1, 9, step=4)
+    assert [record.getMessage() for record in caplog.records] == [
+        "search_space.n: step 4 does not divide 1..10, the highest value is 9"
+    ]
+
+
+def test_every_key_is_probed_at_two_values():
+    space = parse_search_space(
+        {"lr": FLOAT, "m": {"type": "categorical", "choices": ["a", "b", "c"]}}
+    )
+    assert probe_points(space) == {
+        "agent_algorithm.lr": (1e-5, 1e-3),
+        "agent_algorithm.m": ("a", "c"),
+    }
+
+
+def test_two_spellings_of_a_space_are_described_alike():
+    one = parse_search_space({"lr": FLOAT, "n": {"type": "int", "low": 1, "high": 2}})
+    other = parse_search_space(
+        {
+            "n": {"type": "int", "low": 1, "high": 2, "step": 1, "log": False, "choices": None},
+            "agent_algorithm": {"lr": FLOAT},
+        }
+    )
+    assert describe(one) == describe(other)
+
+
+@given(low=st.integers(-50, 50), span=st.integers(0, 100), step=st.integers(1, 20))
+def test_finite_values_are_the_ones_the_distribution_holds(low, span, step):
+    entry = {"type": "int", "low": low, "high": low + span, "step": step}
+    [distribution] = parse_search_space({"n": entry}).values()
+    assert finite_values(distribution) == list(range(low, low + span + 1, step))
+
+
+def test_a_stepped_float_ends_exactly_at_its_high():
+    [distribution] = parse_search_space(
+        {"x": {"type": "float", "low": 0.1, "high": 1.0, "step": 0.3}}
+    ).values()
+    assert finite_values(distribution) == [0.1, 0.4, 0.7, 1.0]
+
+
+def test_a_continuous_float_has_no_end_of_values():
+    assert finite_values(FloatDistribution(0.0, 1.0)) is None
