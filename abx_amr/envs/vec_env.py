@@ -67,7 +67,7 @@ class ClinicVecEnv(VecEnv):
 
     @property
     def last_step(self) -> Mapping[str, Any]:
-        """Arrays about the step just made, see `Clinic.last_step`, also when it ended the episode."""
+        """Arrays about the step just made, see `Clinic.last_step`, even if it ended the episode."""
         return self.clinic.last_step if self._ended_step is None else self._ended_step
 
     def seed(self, seed: int | None = None) -> list[int | None]:
