@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import hydra
+import yaml
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
@@ -123,7 +124,23 @@ def compose(
         except (HydraException, OmegaConfBaseException) as error:
             raise InputError(explain(error, config_name, arguments)) from error
         choices = {k: str(v) for k, v in config.hydra.runtime.choices.items()}
-        return Composition(config=_without_hydra(config), choices=choices)
+        composed = _without_hydra(config)
+    _check_top_level(composed, config_name)
+    return Composition(config=composed, choices=choices)
+
+
+def _check_top_level(config: DictConfig, config_name: str) -> None:
+    """Refuse a key at the top that nothing reads."""
+    known = set(_groups())
+    for name in ("umbrella", config_name):
+        file = conf_dir() / f"{name}.yaml"
+        if not file.is_file():
+            return  # a primary configuration of the user's own
+        known |= set(yaml.safe_load(file.read_text(encoding="utf-8")))
+    known -= {"defaults", "hydra"}
+    for key in config:
+        if key not in known:
+            raise InputError(unknown("key", str(key), known))
 
 
 def _without_hydra(config: DictConfig) -> DictConfig:
@@ -319,14 +336,6 @@ def _section(config: Mapping[str, Any], name: str) -> Plain:
     if not isinstance(section, Mapping):
         raise InputError(f"{name} must be a section of the configuration, got {section!r}")
     return dict(section)
-
-
-def check_top_level(config: Mapping[str, Any], known: Iterable[str]) -> None:
-    """Refuse a section or key at the top that nothing reads."""
-    names = set(known)
-    for name in config:
-        if name not in names:
-            raise InputError(unknown("key", name, names))
 
 
 def build_clinic(config: Mapping[str, Any]) -> ClinicModel:

@@ -121,7 +121,8 @@ def _play(plan: Run, policy: Policy) -> Evaluation:
             episodes=plan.settings.num_eval_episodes,
             seed=plan.settings.evaluation_seed,
             deterministic=plan.deterministic,
-            trajectories=True,
+            per_step=True,
+            trajectories=plan.trajectories,
         )
 
 
@@ -281,8 +282,10 @@ def _evaluate_and_keep(
 ) -> Evaluation:
     """Evaluate, append to the table, keep the best agent, count evaluations without improvement."""
     began = time.perf_counter()
-    # Every step of the last evaluation is kept: it may be the one that is drawn.
-    evaluation = evaluate_agent(agent, plan.model, plan.settings, trajectories=True)
+    # The steps are kept: early stopping may make this evaluation the one that is drawn.
+    evaluation = evaluate_agent(
+        agent, plan.model, plan.settings, per_step=True, trajectories=plan.trajectories
+    )
     clock.evaluation += time.perf_counter() - began
     folder.append_evaluation(agent.num_timesteps, evaluation.episodes)
     counters.evaluated_at = agent.num_timesteps

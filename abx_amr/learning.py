@@ -323,6 +323,7 @@ def evaluate_agent(
     model: ClinicModel,
     settings: TrainingSettings,
     *,
+    per_step: bool = False,
     trajectories: bool = False,
 ) -> Evaluation:
     """Return the agent's evaluation on the paired episodes of `settings.evaluation_seed`."""
@@ -332,6 +333,7 @@ def evaluate_agent(
             model,
             episodes=settings.num_eval_episodes,
             seed=settings.evaluation_seed,
+            per_step=per_step,
             trajectories=trajectories,
         )
 

@@ -8,7 +8,7 @@ told (`policy_kwargs`) is left out: an echo proves nothing.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -94,13 +94,22 @@ def snapshot(agent: OnPolicyAlgorithm) -> dict[str, Any]:
     return found
 
 
-def responding(build: Build, path: str, values: Sequence[Any]) -> list[str]:
+def volatile(build: Build) -> set[str]:
+    """Return the names that differ between two builds of the same configuration (times, ids)."""
+    first, second = snapshot(build({})), snapshot(build({}))
+    return {n for n in first.keys() | second.keys() if first.get(n) != second.get(n)}
+
+
+def responding(
+    build: Build, path: str, values: Sequence[Any], *, ignoring: Collection[str] = ()
+) -> list[str]:
     """Return the names in the agent's snapshot that follow the value at `path`.
 
     Args:
         build: configuration path -> value, to a built agent.
         path: a searched configuration path.
         values: values to try, at least two; those that the algorithm rejects are passed over.
+        ignoring: names that are no evidence, see `volatile`.
 
     Raises:
         InputError: every value is rejected, or the value changes nothing in the built agent.
@@ -118,7 +127,11 @@ def responding(build: Build, path: str, values: Sequence[Any]) -> list[str]:
         if first is None:
             first = current
             continue
-        names = sorted(n for n in first.keys() | current.keys() if first.get(n) != current.get(n))
+        names = sorted(
+            n
+            for n in first.keys() | current.keys()
+            if n not in ignoring and first.get(n) != current.get(n)
+        )
         if names:
             return names
     if accepted == 0:
@@ -155,8 +168,10 @@ def find_receipts(build: Build, probes: Mapping[str, Sequence[Any]]) -> dict[str
     Raises:
         InputError: a path changes nothing, or all its values are rejected.
     """
+    noise = volatile(build)
     return {
-        path: receipt_name(path, responding(build, path, values)) for path, values in probes.items()
+        path: receipt_name(path, responding(build, path, values, ignoring=noise))
+        for path, values in probes.items()
     }
 
 

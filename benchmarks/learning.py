@@ -1,0 +1,76 @@
+"""Does it learn? Shipped PPO defaults on the published clinics, beside the rules.
+
+    python -m benchmarks learning            (about half an hour on one core)
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+
+from abx_amr import configuration
+from abx_amr.evaluation import evaluate
+from abx_amr.learning import build_agent, policy_of, rollouts, silent_logger, transitions_of
+from abx_amr.statistics import t_interval
+
+EXPERIMENTS = ("paper_single", "paper_two")
+RULES = ("never", "random", "always_best", "greedy", "amr_threshold")
+EPISODES, SEEDS, EVALUATED = 300, (1, 2, 3, 4, 5), 100
+
+
+def learn(experiment: str, seeds: tuple[int, ...], episodes: int) -> dict[str, list[float]]:
+    """Return the mean evaluation return of every rule (one value) and of PPO (one per seed)."""
+    found: dict[str, list[float]] = {}
+    config = configuration.compose("train", [f"experiment={experiment}"]).plain
+    model = configuration.build_clinic(config)
+    for rule in RULES:
+        chosen = configuration.compose("train", [f"experiment={experiment}", f"agent_algorithm={rule}"])
+        policy = configuration.build_rule(chosen.plain, model)
+        played = evaluate(policy, model, episodes=EVALUATED, seed=0)
+        found[rule] = [played.mean_return]
+    spec = configuration.build_agent_spec(config)
+    found["ppo"] = []
+    for seed in seeds:
+        settings = replace(configuration.build_training(config), seed=seed)
+        agent = build_agent(spec, model, settings)
+        agent.set_logger(silent_logger())
+        for _ in rollouts(agent, transitions_of(episodes, model, settings.n_envs)):
+            pass
+        played = evaluate(policy_of(agent), model, episodes=EVALUATED, seed=0)
+        found["ppo"].append(played.mean_return)
+        print(f"{experiment} seed {seed}: {played.mean_return:.2f}", flush=True)
+    return found
+
+
+def main(arguments: list[str]) -> str:
+    """Return the table."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--only", choices=EXPERIMENTS)
+    parser.add_argument("--json", type=Path)
+    asked = parser.parse_args(arguments)
+    torch.set_num_threads(1)
+    rows = ["| clinic | policy | mean return | 95 % interval over seeds |", "|---|---|---|---|"]
+    everything = {}
+    for experiment in [asked.only] if asked.only else EXPERIMENTS:
+        found = learn(experiment, SEEDS, EPISODES)
+        everything[experiment] = found
+        for name, values in found.items():
+            mean = sum(values) / len(values)
+            interval = ""
+            if len(values) > 1:
+                low, high = t_interval(values)
+                interval = f"{low:.1f} to {high:.1f} ({', '.join(f'{v:.1f}' for v in values)})"
+            rows.append(f"| {experiment} | {name} | {mean:.1f} | {interval} |")
+    if asked.json:
+        asked.json.write_text(json.dumps(everything))
+    return "\n".join(rows)
+
+
+if __name__ == "__main__":
+    import sys
+
+    print(main(sys.argv[1:]))

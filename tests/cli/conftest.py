@@ -1,0 +1,64 @@
+"""Commands called as their entry points call them, in this process, in an empty folder."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import torch
+
+#: A clinic and an agent small enough for a test.
+SMALL = (
+    "environment.max_time_steps=16",
+    "training.n_envs=2",
+    "training.num_eval_episodes=3",
+    "agent_algorithm.n_steps=16",
+    "agent_algorithm.batch_size=8",
+    "agent_algorithm.n_epochs=1",
+    "agent_algorithm.policy_kwargs.net_arch=[4]",
+)
+#: A study over two values of that agent.
+SMALL_STUDY = (
+    "-m",
+    "+tuning=ppo_default",
+    *SMALL,
+    "tuning.n_seeds_per_trial=2",
+    "tuning.truncated_episodes=2",
+    "~tuning.search_space.n_steps",
+    "~tuning.search_space.batch_size",
+    "~tuning.search_space.n_epochs",
+)
+
+
+@dataclass
+class Ended:
+    """How a command ended."""
+
+    status: int
+    out: str
+    err: str
+
+
+Call = Callable[..., Ended]
+
+
+@pytest.fixture
+def call(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> Call:
+    """Call a command's main with arguments; its status, output and errors come back."""
+    monkeypatch.chdir(tmp_path)
+    torch.set_num_threads(1)
+
+    def run(main: Callable[[], None], *arguments: str) -> Ended:
+        monkeypatch.setattr("sys.argv", ["abx", *arguments])
+        capfd.readouterr()
+        try:
+            main()
+            status = 0
+        except SystemExit as stop:
+            status = stop.code if isinstance(stop.code, int) else 1
+        out, err = capfd.readouterr()
+        return Ended(status, out, err)
+
+    return run

@@ -1,0 +1,109 @@
+"""What a user sees who types something wrong: one line, status 2, nothing left behind."""
+
+from pathlib import Path
+
+import pytest
+
+from abx_amr.cli import evaluate, train, tune
+from tests.cli.conftest import Call
+
+MISTAKES = {
+    "patient_generator=hihg_risk": "did you mean 'high_risk'",
+    "reward_calculator.lamda_weight=0.5": "did you mean 'lambda_weight'",
+    "environmnt=default": "did you mean 'environment'",
+    "+environment=default": "without the +",
+    "tuning=ppo_default": "write +tuning=ppo_default",
+    "a=[1,": "cannot be read",
+    "nonsense": "write key=value",
+    "environment.max_time_steps=1,2": "add -m",
+    "~environment.foo": "environment.foo does not exist",
+    "+environment.foo=3": "environment.foo is unknown",
+    "environment.visible_amr=3": "environment.visible_amr must be a section",
+    "environment.visible_amr.update_every_n_time_steps=0": "update_every_n_time_steps",
+    "environment.num_patients_per_time_step=two": "num_patients_per_time_step",
+    "training.seed=abc": "training.seed must be a whole number",
+    "training.seed=1000": "belong to tuning",
+    "training.n_envs=0": "training.n_envs must be a whole number of at least 1",
+    "training.early_stopping.patience=0": "patience must be at least 1",
+    "+training.sed=3": "did you mean 'seed'",
+    "antibiotics.drugs.A.leak=1.5": "leak",
+    "+antibiotics.drugs.A.leek=0.1": "did you mean 'leak'",
+    "antibiotics.drugs.B=null": "antibiotics.drugs.B must be a section",
+    "~antibiotics.drugs.B.leak": "missing ['B']",
+    "antibiotics.cross_resistance.A.B=2": "cross_resistance.A.B",
+    "patient_generator.visible_patient_attributes=[prob_infectd]": "prob_infected",
+    "patient_generator.prob_infected.distribution.type=uniform": "uniform",
+    "reward_calculator.lambda_weight=2": "lambda_weight",
+    "agent_algorithm.n_steps=130": "the nearest is 128",
+    "agent_algorithm.gamma=1.5": "agent_algorithm.gamma must be in (0, 1]",
+    "agent_algorithm.learning_rate=fast": "agent_algorithm.learning_rate must be above 0",
+    "+agent_algorithm.learning_rat=1": "did you mean 'learning_rate'",
+    "+agent_algorithm.seed=1": "agent_algorithm.seed is set by the run itself",
+    "agent_algorithm._target_=stable_baselines3.DQN": "on-policy",
+    "agent_algorithm._target_=nowhere.PPO": "cannot be imported",
+    "agent_algorithm.policy=CnnPolicyy": "CnnPolicyy",
+    "amr_dynamics._target_=abx_amr.simulator.dynamics.LeakyBaloon": "cannot be imported",
+    "resume_from=nowhere": "nowhere",
+    "best_params_from=nowhere": "no optimisation run 'nowhere'",
+    "training.additional_episodes=3": "goes with resume_from",
+    "+foo=1": "foo",
+    "--run-name": "run_name=NAME",
+}
+
+
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_a_mistake_is_answered_in_one_line_and_leaves_nothing(
+    mistake: str, call: Call, tmp_path: Path
+) -> None:
+    ended = call(train.main, mistake)
+    lines = ended.err.strip().splitlines()
+    assert ended.status == 2, ended.err
+    assert len(lines) == 1, ended.err
+    assert lines[0].startswith("abx-train: error: ")
+    assert MISTAKES[mistake] in lines[0]
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_traceback_is_shown_only_when_asked_for(
+    call: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HYDRA_FULL_ERROR", "1")
+    with pytest.raises(ValueError, match="belong to tuning"):
+        call(train.main, "training.seed=1000")
+
+
+@pytest.mark.parametrize("command", [train, tune, evaluate])
+def test_help_names_commands_to_paste(command: object, call: Call) -> None:
+    ended = call(command.main, "--help")  # type: ignore[attr-defined]
+    assert ended.status == 0
+    assert ended.out.count("  abx-") >= 3
+
+
+def test_cfg_shows_the_composed_configuration(call: Call) -> None:
+    ended = call(train.main, "--cfg", "job", "--package", "environment", "experiment=paper_two")
+    assert ended.status == 0
+    assert "num_patients_per_time_step: 1" in ended.out
+
+
+def test_tuning_without_a_tuning_choice_lists_the_choices(call: Call, tmp_path: Path) -> None:
+    ended = call(tune.main, "-m")
+    assert ended.status == 2
+    assert "+tuning=NAME (available: a2c_default, ppo_default, recurrent_ppo_default)" in ended.err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_users_own_group_member_is_found_in_a_config_dir(call: Call, tmp_path: Path) -> None:
+    (tmp_path / "mine/environment").mkdir(parents=True)
+    (tmp_path / "mine/environment/tiny.yaml").write_text(
+        "defaults: [default]\nmax_time_steps: 7\n"
+    )
+    ended = call(
+        train.main, "--config-dir", "mine", "environment=tiny", "--cfg", "job", "-p", "environment"
+    )
+    assert ended.status == 2  # -p is the tutorial's parameter flag, never Hydra's --package
+    ended = call(
+        train.main, "--config-dir", "mine", "environment=tiny", "--cfg", "job",
+        "--package", "environment",
+    )  # fmt: skip
+    assert ended.status == 0
+    assert "max_time_steps: 7" in ended.out

@@ -1,0 +1,117 @@
+"""Every shipped configuration composes, builds and runs; what is built is what was written."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from abx_amr import configuration
+from abx_amr.configuration import compose, conf_dir
+from abx_amr.errors import InputError
+from abx_amr.evaluation import evaluate
+from abx_amr.learning import build_agent, rollouts, silent_logger
+
+CLINIC_GROUPS = (
+    "experiment",
+    "antibiotics",
+    "amr_dynamics",
+    "environment",
+    "patient_generator",
+    "reward_calculator",
+)
+SHIPPED = [
+    (group, file.stem)
+    for group in CLINIC_GROUPS
+    for file in sorted((conf_dir() / group).glob("*.yaml"))
+]
+AGENTS = sorted(file.stem for file in (conf_dir() / "agent_algorithm").glob("*.yaml"))
+TUNINGS = sorted(file.stem for file in (conf_dir() / "tuning").glob("*_default.yaml"))
+
+
+@pytest.mark.parametrize(("group", "name"), SHIPPED)
+def test_every_shipped_clinic_is_built_and_played(group: str, name: str) -> None:
+    overrides = [f"{group}={name}", "agent_algorithm=random", "environment.max_time_steps=12"]
+    if name == "paper":  # these parts belong to clinics whose parts fit together
+        overrides.append("experiment=paper_two")
+    config = compose("train", overrides).plain
+    model = configuration.build_clinic(config)
+    played = evaluate(configuration.build_rule(config, model), model, episodes=3, seed=0)
+    assert np.isfinite(played.returns).all()
+    assert sum(played.episodes[f"prescriptions_{a}"].sum() for a in model.antibiotics) > 0
+
+
+@pytest.mark.parametrize("name", AGENTS)
+def test_every_shipped_agent_is_built_and_plays_or_learns(name: str) -> None:
+    torch.set_num_threads(1)
+    overrides = [f"agent_algorithm={name}", "environment.max_time_steps=8", "training.n_envs=4"]
+    config = compose("train", overrides).plain
+    model = configuration.build_clinic(config)
+    if configuration.is_rule(config):
+        rule = configuration.build_rule(config, model)
+        assert evaluate(rule, model, episodes=2, seed=0).returns.shape == (2,)
+        return
+    settings = configuration.build_training(config)
+    agent = build_agent(configuration.build_agent_spec(config), model, settings)
+    agent.set_logger(silent_logger())
+    assert list(rollouts(agent, 32)) == [32]
+
+
+@pytest.mark.parametrize("name", TUNINGS)
+def test_every_shipped_search_space_fits_its_algorithm(name: str) -> None:
+    from abx_amr.studies.study import StudyPlan
+
+    composition = compose("tune", [f"+tuning={name}", "run_name=x"])
+    plan = StudyPlan.from_configuration(composition.plain)
+    assert composition.choices["agent_algorithm"] == name.removesuffix("_default")
+    assert all(path.startswith("agent_algorithm.") for path in plan.space)
+
+
+def test_the_defaults_of_the_contract_are_the_shipped_ones() -> None:
+    config = compose("train").plain
+    assert config["environment"]["num_patients_per_time_step"] == 5
+    assert config["environment"]["max_time_steps"] == 500
+    assert config["antibiotics"]["cross_resistance"] == {"A": {"B": 0.3}, "B": {"A": 0.1}}
+    assert config["training"]["total_num_training_episodes"] == 25
+    ppo = config["agent_algorithm"]
+    assert (ppo["learning_rate"], ppo["n_steps"], ppo["batch_size"]) == (3e-4, 2048, 64)
+    a2c = compose("train", ["agent_algorithm=a2c"]).plain["agent_algorithm"]
+    assert (a2c["learning_rate"], a2c["n_steps"], a2c["gae_lambda"]) == (7e-4, 40, 1.0)
+
+
+@pytest.mark.parametrize("file", sorted(conf_dir().rglob("*.yaml")), ids=lambda f: f.stem)
+def test_every_configuration_file_says_what_it_is(file: Path) -> None:
+    lines = file.read_text().splitlines()
+    comment = lines[1] if lines[0].startswith("# @package") else lines[0]
+    assert comment.startswith("# ")
+    assert len(comment) > 20
+
+
+def test_an_algorithm_that_prescribes_for_nobody_is_refused() -> None:
+    config = compose("train", ["agent_algorithm._target_=stable_baselines3.SAC"]).plain
+    with pytest.raises(InputError, match="on-policy algorithm"):
+        configuration.build_agent_spec(config)
+
+
+def test_a_schedule_reaches_the_optimiser() -> None:
+    config = compose("train", ["agent_algorithm=ppo_linear", "training.n_envs=8"]).plain
+    model = configuration.build_clinic(config)
+    agent = build_agent(
+        configuration.build_agent_spec(config), model, configuration.build_training(config)
+    )
+    assert agent.lr_schedule(1.0) == pytest.approx(3e-4)
+    assert agent.lr_schedule(0.5) == pytest.approx(1.5e-4)
+    assert agent.clip_range(0.0) == pytest.approx(0.05)  # type: ignore[attr-defined]
+
+
+def test_a_users_own_classes_are_found_by_their_dotted_path() -> None:
+    overrides = [
+        "amr_dynamics._target_=tests.examples.own_components.ExponentialResistance",
+        "environment.max_time_steps=5",
+    ]
+    try:
+        config = compose("train", overrides).plain
+        model = configuration.build_clinic(config)
+    except InputError as error:
+        pytest.fail(str(error))
+    assert type(model.dynamics).__module__ == "tests.examples.own_components"
