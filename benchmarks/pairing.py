@@ -1,0 +1,37 @@
+"""What pairing is worth: the standard error of the difference of two similar rules."""
+
+from __future__ import annotations
+
+from abx_amr import configuration
+from abx_amr.evaluation import evaluate
+
+EPISODES = 100
+PAIRS = {
+    "paper_two": ("agent_algorithm.threshold=0.10", "agent_algorithm.threshold=0.12"),
+    "paper_risk_accurate": ("agent_algorithm.threshold=0.10", "agent_algorithm.threshold=0.12"),
+}
+
+
+def main(arguments: list[str]) -> str:
+    """Return the table."""
+    rows = [
+        f"`amr_threshold` at 0.10 minus at 0.12, {EPISODES} episodes each.",
+        "",
+        "| clinic | difference | standard error, paired | unpaired | ratio |",
+        "|---|---|---|---|---|",
+    ]
+    for experiment, pair in PAIRS.items():
+        played = []
+        for threshold in pair:
+            chosen = [f"experiment={experiment}", "agent_algorithm=amr_threshold", threshold]
+            config = configuration.compose("train", chosen).plain
+            model = configuration.build_clinic(config)
+            rule = configuration.build_rule(config, model)
+            played.append(evaluate(rule, model, episodes=EPISODES, seed=0))
+        found = played[0].difference_from(played[1])
+        ratio = found.unpaired_standard_error / found.standard_error
+        rows.append(
+            f"| {experiment} | {found.mean:.2f} | {found.standard_error:.2f} | "
+            f"{found.unpaired_standard_error:.2f} | {ratio:.1f} |"
+        )
+    return "\n".join(rows)

@@ -1,0 +1,93 @@
+"""Training transitions per second of the defaults, and where the time goes."""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict
+from collections.abc import Callable
+from statistics import median
+from typing import Any
+
+import torch
+
+from abx_amr import configuration
+from abx_amr.learning import (
+    build_agent,
+    clinic_env,
+    evaluate_agent,
+    rollouts,
+    silent_logger,
+    transitions_of,
+)
+
+RUNS = 3
+ALGORITHMS = ("ppo", "a2c", "recurrent_ppo")
+
+
+class Stopwatch:
+    """Seconds spent in wrapped functions."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = defaultdict(float)
+
+    def wrap(self, thing: Any, name: str, part: str) -> None:
+        """Time every call of `thing.name`."""
+        function: Callable[..., Any] = getattr(thing, name)
+
+        def timed(*arguments: Any, **keywords: Any) -> Any:
+            began = time.perf_counter()
+            try:
+                return function(*arguments, **keywords)
+            finally:
+                self.seconds[part] += time.perf_counter() - began
+
+        object.__setattr__(thing, name, timed)
+
+
+def once(algorithm: str) -> dict[str, float]:
+    """Return seconds by part of one default training: 25 episodes, 5 evaluations."""
+    config = configuration.compose("train", [f"agent_algorithm={algorithm}"]).plain
+    model = configuration.build_clinic(config)
+    settings = configuration.build_training(config)
+    agent = build_agent(configuration.build_agent_spec(config), model, settings)
+    agent.set_logger(silent_logger())
+    watch = Stopwatch()
+    watch.wrap(clinic_env(agent), "step", "environment")
+    watch.wrap(agent, "collect_rollouts", "rollouts")
+    watch.wrap(agent, "train", "update")
+    total = transitions_of(settings.total_num_training_episodes, model, settings.n_envs)
+    began, evaluated = time.perf_counter(), 0
+    for seen in rollouts(agent, total):
+        every = settings.eval_freq_every_n_episodes * model.max_time_steps
+        if seen // every > evaluated or seen >= total:
+            evaluated = seen // every
+            start = time.perf_counter()
+            evaluate_agent(agent, model, settings, per_step=True)
+            watch.seconds["evaluation"] += time.perf_counter() - start
+    watch.seconds["total"] = time.perf_counter() - began
+    watch.seconds["policy"] = watch.seconds.pop("rollouts") - watch.seconds["environment"]
+    watch.seconds["transitions"] = total
+    return dict(watch.seconds)
+
+
+def main(arguments: list[str]) -> str:
+    """Return the table."""
+    torch.set_num_threads(1)
+    parts = ("environment", "policy", "update", "evaluation")
+    rows = [
+        "`abx-train` with defaults (25 episodes of 500 steps, 8 environments, evaluations of 10 "
+        f"episodes), one thread, medians of {RUNS} runs. `policy` is everything in a rollout that "
+        "is not the environment.",
+        "",
+        "| algorithm | transitions/s | " + " | ".join(parts) + " | other |",
+        "|---|---|" + "---|" * (len(parts) + 1),
+    ]
+    for algorithm in ALGORITHMS:
+        once(algorithm)  # compiled code and caches warm
+        runs = [once(algorithm) for _ in range(RUNS)]
+        speed = median(r["transitions"] / r["total"] for r in runs)
+        shares = [median(r[p] / r["total"] for r in runs) for p in parts]
+        cells = [f"{100 * s:.1f} %" for s in (*shares, 1 - sum(shares))]
+        rows.append(f"| {algorithm} | {speed:,.0f} | " + " | ".join(cells) + " |")
+        print(rows[-1], flush=True)
+    return "\n".join(rows)

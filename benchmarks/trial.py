@@ -1,0 +1,74 @@
+"""A whole default trial (3 seeds x 50 episodes x 500 steps, evaluation included) and its floor.
+
+The floor is SB3's bare update time: `PPO.train` alone on buffers of the same size, as many
+minibatches as the trial has, in the same run. The trial is started as a user starts it, by the
+command, so that its imports count.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tempfile
+import time
+from statistics import median
+from typing import Any
+
+import torch
+
+from abx_amr import configuration
+from abx_amr.learning import build_agent, rollouts, silent_logger
+
+RUNS, SEEDS, EPISODES, STEPS = 3, 3, 50, 500
+PRIOR_TOOL_SECONDS = 300.0
+
+
+def bare_updates() -> float:
+    """Return the seconds that SB3's `train` alone takes for the minibatches of one trial."""
+    config = configuration.compose("train").plain
+    model = configuration.build_clinic(config)
+    settings = configuration.build_training(config)
+    agent: Any = build_agent(configuration.build_agent_spec(config), model, settings)
+    agent.set_logger(silent_logger())
+    rollout = agent.n_steps * agent.n_envs
+    next(rollouts(agent, rollout))  # a filled buffer
+    transitions = SEEDS * EPISODES * STEPS
+    whole = transitions // rollout
+    began = time.perf_counter()
+    for _ in range(whole):
+        agent.train()
+    return (time.perf_counter() - began) * transitions / (whole * rollout)
+
+
+def whole_trial() -> float:
+    """Return the wall seconds of `abx-tune` for one default trial."""
+    with tempfile.TemporaryDirectory() as folder:
+        began = time.perf_counter()
+        subprocess.run(
+            [sys.executable, "-m", "abx_amr.cli.tune", "-m", "+tuning=ppo_default", "tuning.n_trials=1",
+             "~tuning.search_space", "+tuning.search_space={vf_coef:{type:categorical,choices:[0.5,0.50001]}}"],
+            cwd=folder, check=True, capture_output=True,
+        )  # fmt: skip
+        return time.perf_counter() - began
+
+
+def main(arguments: list[str]) -> str:
+    """Return the table."""
+    torch.set_num_threads(1)
+    rows = []
+    pairs = []
+    for number in range(RUNS):
+        bare, trial = bare_updates(), whole_trial()
+        pairs.append((bare, trial))
+        print(f"run {number}: bare {bare:.1f} s, trial {trial:.1f} s", flush=True)
+    bare, trial = (median(p[i] for p in pairs) for i in (0, 1))
+    ratio = median(t / b for b, t in pairs)
+    rows = [
+        "| what | seconds (median of 3) |",
+        "|---|---|",
+        f"| SB3's `train` alone, the same minibatches | {bare:.1f} |",
+        f"| default trial, the whole command from start to end | {trial:.1f} |",
+        f"| ratio, run by run | {ratio:.2f} |",
+        f"| share of the prior tool's 300 s | {trial / PRIOR_TOOL_SECONDS:.2f} |",
+    ]
+    return "\n".join(rows)

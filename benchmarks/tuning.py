@@ -1,0 +1,90 @@
+"""Does it tune? A study with a planted bad default, then both on five fresh seeds.
+
+    python -m benchmarks tuning              (about an hour on one core)
+
+The study searches learning_rate too, so that the planted default never reaches a trial: one study
+of 30 trials answers both questions, its first 20 trials being the study of 20 trials.
+"""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from abx_amr import configuration
+from abx_amr.evaluation import evaluate
+from abx_amr.learning import build_agent, policy_of, rollouts, silent_logger, transitions_of
+from abx_amr.statistics import t_interval
+
+CLINIC, FRESH, EPISODES, EVALUATED = "experiment=paper_two", range(10_000, 10_005), 50, 100
+PLANTED = {"agent_algorithm.learning_rate": 1e-6}
+
+
+def best_of(folder: Path, n_trials: int) -> dict[str, Any]:
+    """Return the best parameters among the first finished trials of the study."""
+    import optuna
+
+    study = optuna.load_study(
+        study_name=folder.name, storage=f"sqlite:///{folder / 'optuna_study.db'}"
+    )
+    finished = [t for t in study.trials if t.state.name == "COMPLETE"][:n_trials]
+    return dict(max(finished, key=lambda t: t.values[0]).params)
+
+
+def on_fresh_seeds(values: Mapping[str, Any]) -> list[float]:
+    """Return the mean evaluation return of agents trained with `values`, one per fresh seed."""
+    config = configuration.with_values(configuration.compose("train", [CLINIC]).plain, values)
+    model = configuration.build_clinic(config)
+    spec = configuration.build_agent_spec(config)
+    returns = []
+    for seed in FRESH:
+        settings = replace(configuration.build_training(config), seed=seed)
+        agent = build_agent(spec, model, settings)
+        agent.set_logger(silent_logger())
+        for _ in rollouts(agent, transitions_of(EPISODES, model, settings.n_envs)):
+            pass
+        returns.append(evaluate(policy_of(agent), model, episodes=EVALUATED, seed=1).mean_return)
+    return returns
+
+
+def main(arguments: list[str]) -> str:
+    """Return the table."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--folder", type=Path, default=Path("optimization"))
+    asked = parser.parse_args(arguments)
+    torch.set_num_threads(1)
+    study = asked.folder / "planted"
+    subprocess.run(
+        [sys.executable, "-m", "abx_amr.cli.tune", "-m", "+tuning=ppo_default", CLINIC,
+         "agent_algorithm.learning_rate=1e-6", "tuning.n_trials=30", "run_name=planted",
+         f"optimization_dir={asked.folder}"],
+        check=True,
+    )  # fmt: skip
+    settings = {
+        "planted learning_rate 1e-6": PLANTED,
+        "shipped defaults": {},
+        "best of the first 20 trials": best_of(study, 20),
+        "best of 30 trials": best_of(study, 30),
+    }
+    rows = [
+        f"Agents trained for {EPISODES} episodes on {CLINIC} with seeds {FRESH.start} to "
+        f"{FRESH.stop - 1}, {EVALUATED} paired evaluation episodes that no trial has seen.",
+        "",
+        "| setting | mean return | 95 % interval over seeds | seeds |",
+        "|---|---|---|---|",
+    ]
+    for name, values in settings.items():
+        returns = on_fresh_seeds(values)
+        low, high = t_interval(returns)
+        mean = sum(returns) / len(returns)
+        seeds = ", ".join(f"{r:.1f}" for r in returns)
+        rows.append(f"| {name} | {mean:.1f} | {low:.1f} to {high:.1f} | {seeds} |")
+        print(rows[-1], flush=True)
+    return "\n".join(rows)
