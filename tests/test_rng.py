@@ -15,7 +15,15 @@ def test_the_same_name_gives_the_same_numbers():
 
 
 def test_other_seeds_and_other_names_give_other_numbers():
-    paths = [(3, "a", 1), (4, "a", 1), (3, "a", 2), (3, "a", "1"), (3, "a1"), (3, "a"), (3, "1", "a")]
+    paths = [
+        (3, "a", 1),
+        (4, "a", 1),
+        (3, "a", 2),
+        (3, "a", "1"),
+        (3, "a1"),
+        (3, "a"),
+        (3, "1", "a"),
+    ]
     firsts = {stream(seed, *path).random() for seed, *path in paths}
     assert len(firsts) == len(paths)
 
