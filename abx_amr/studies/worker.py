@@ -17,6 +17,7 @@ import signal
 import statistics
 import threading
 import time
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -226,7 +227,10 @@ class _Worker:
             sampler=sampler,
             pruner=optuna.pruners.NopPruner(),
         )
-        asked = study.ask(fixed_distributions=self.plan.space)
+        with warnings.catch_warnings():
+            # Trials whose seeds all failed are infinite; that gp clips them is no news.
+            warnings.filterwarnings("ignore", message="Clip non-finite values", category=UserWarning)
+            asked = study.ask(fixed_distributions=self.plan.space)
         return self._own(asked._trial_id, None, trials)
 
     def _own(

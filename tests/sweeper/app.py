@@ -1,4 +1,4 @@
-"""A command like abx-tune whose trials are a parabola; what should go wrong comes by environment."""
+"""A command like abx-tune with a parabola for trials; its faults come by environment."""
 
 import os
 import signal
@@ -21,6 +21,11 @@ def plan_of(config: DictConfig) -> tuple[StudyPlan, SqliteStorage]:
     return plan, SqliteStorage(path=plan.folder / "optuna_study.db")
 
 
+def say(*words):
+    sys.stdout.write(" ".join(str(word) for word in words) + "\n")
+    sys.stdout.flush()
+
+
 def run_trial(params, seeds, folder):
     number = int(folder.name)
     time.sleep(float(os.environ.get("TRIAL_SECONDS", "0")))
@@ -36,18 +41,18 @@ def run_trial(params, seeds, folder):
 def tune(config: DictConfig):
     plan, storage = plan_of(config)
     report = run_worker(plan, storage, run_trial)
-    print("report:", report.reason, report.trials_run, report.message, flush=True)
+    say("report:", report.reason, report.trials_run, report.message)
 
 
 def prepare(config: DictConfig) -> bool:
     found = prepare_study(*plan_of(config))
-    print("prepared:", found.value, flush=True)
+    say("prepared:", found.value)
     return found is not Preparation.SKIPPED
 
 
 def finish(config: DictConfig) -> None:
     summary = finish_study(*plan_of(config))
-    print("finished:", summary.n_finished, "of", summary.budget, flush=True)
+    say("finished:", summary.n_finished, "of", summary.budget)
 
 
 tune.prepare = prepare
@@ -61,5 +66,5 @@ if __name__ == "__main__":
     try:
         hydra.main(config_path="conf", config_name="config", **version)(tune)()
     except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
+        sys.stderr.write(f"error: {error}\n")
         sys.exit(2)

@@ -1,0 +1,180 @@
+"""Every sampler draws each point once, and goes on after a death as if nothing had been."""
+
+import importlib
+import os
+import signal
+
+import optuna
+import pytest
+
+from abx_amr.errors import InputError
+from abx_amr.studies.samplers import (
+    SAMPLERS,
+    SamplerChoice,
+    effective_budget,
+    grid_values,
+    make_sampler,
+    sampler_name,
+)
+from abx_amr.studies.space import parse_search_space
+from abx_amr.studies.storages import SqliteStorage
+from abx_amr.studies.study import StudyPlan, prepare_study
+from abx_amr.studies.worker import run_worker
+from tests.studies.conftest import parabola
+
+N_TRIALS = 14
+SPACE = {
+    "x": {"type": "float", "low": -1.0, "high": 1.0},
+    "n_steps": {"type": "int", "low": 1, "high": 9, "step": 2},
+    "mode": {"type": "categorical", "choices": ["flat", "steep"]},
+}
+GRID_SPACE = SPACE | {"x": {"type": "float", "low": -1.0, "high": 1.0, "step": 0.5}}
+OPTIONS = {"tpe": {"n_startup_trials": 5}, "gp": {"n_startup_trials": 11}, "cmaes": {"popsize": 5}}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _imported_once():
+    """Import what the samplers import late before the processes are forked."""
+    torch = pytest.importorskip("torch")
+    torch.set_num_threads(1)
+    for module in ("cmaes", "scipy.stats.qmc", "optuna._gp.gp"):
+        importlib.import_module(module)
+
+
+@pytest.fixture(params=SAMPLERS)
+def plan(request, configuration):
+    return StudyPlan.from_configuration(
+        configuration(
+            n_trials=N_TRIALS,
+            sampler=request.param,
+            sampler_options=OPTIONS.get(request.param, {}),
+            search_space=GRID_SPACE if request.param == "grid" else SPACE,
+        )
+    )
+
+
+def run_in_a_process(in_processes, plan, storage, run_trial=parabola):
+    return in_processes(1, lambda _: run_worker(plan, storage, run_trial))[0]
+
+
+def finished(plan, storage):
+    """Return parameters and value of every finished trial, in the order of their numbers."""
+    backend = storage.open()
+    trials = backend.get_all_trials(backend.get_study_id_from_name(plan.study_name))
+    return [(t.params, t.values) for t in trials if t.state.name == "COMPLETE"]
+
+
+def killing(at, how=os.kill):
+    """Return a run_trial that dies by SIGKILL when it meets trial number `at`."""
+
+    def run_trial(params, seeds, folder):
+        if folder.name == str(at):
+            how(os.getpid(), signal.SIGKILL)
+        return parabola(params, seeds, folder)
+
+    return run_trial
+
+
+def test_a_study_with_deaths_in_it_equals_one_without_to_the_bit(plan, tmp_path, in_processes):
+    whole = SqliteStorage(path=tmp_path / "whole" / "study.db")
+    prepare_study(plan, whole)
+    assert run_in_a_process(in_processes, plan, whole) == 0
+
+    torn = SqliteStorage(path=tmp_path / "torn" / "study.db")
+    for victim in (0, 9):
+        prepare_study(plan, torn)
+        assert run_in_a_process(in_processes, plan, torn, killing(victim)) == -signal.SIGKILL
+    prepare_study(plan, torn)
+    assert run_in_a_process(in_processes, plan, torn) == 0
+
+    assert len(finished(plan, whole)) == N_TRIALS
+    assert finished(plan, torn) == finished(plan, whole)
+
+
+def test_no_sampler_draws_the_same_point_for_every_trial(plan, tmp_path):
+    storage = SqliteStorage(path=tmp_path / "study.db")
+    prepare_study(plan, storage)
+    run_worker(plan, storage, parabola)
+    points = [tuple(params.values()) for params, _ in finished(plan, storage)]
+    assert len(set(points)) > N_TRIALS * 0.6
+
+
+def test_a_seed_failing_everywhere_does_not_stop_any_sampler(plan, tmp_path):
+    def run_trial(params, seeds, folder):
+        outcomes = parabola(params, seeds, folder)
+        if params["agent_algorithm.mode"] == "flat":
+            return [type(o)(o.seed, None, failure="diverged") for o in outcomes]
+        return outcomes
+
+    storage = SqliteStorage(path=tmp_path / "study.db")
+    prepare_study(plan, storage)
+    report = run_worker(plan, storage, run_trial)
+    assert (report.reason, report.trials_run) == ("budget", N_TRIALS)
+
+
+@pytest.mark.parametrize(
+    ("written", "name"),
+    [("TPE", "tpe"), ("Random", "random"), ("CmaEs", "cmaes"), ("CMAES", "cmaes"), ("GP", "gp")],
+)
+def test_the_tutorials_spellings_are_known(written, name):
+    assert SamplerChoice(name=written).name == name
+
+
+def test_an_unknown_sampler_is_refused_with_the_nearest_and_the_known_ones():
+    with pytest.raises(InputError, match=r"'tpee' does not exist; did you mean 'tpe'") as error:
+        sampler_name("tpee")
+    assert all(name in str(error.value) for name in SAMPLERS)
+
+
+def test_an_option_the_sampler_does_not_take_is_refused_by_name():
+    with pytest.raises(InputError, match=r"n_startup_trails.*did you mean 'n_startup_trials'"):
+        SamplerChoice(name="tpe", options={"n_startup_trails": 3})
+    with pytest.raises(InputError, match="not an option of the sampler grid"):
+        SamplerChoice(name="grid", options={"seed": 3})
+    with pytest.raises(InputError, match="must be a whole number"):
+        SamplerChoice(name="tpe", options={"n_startup_trials": 2.5})
+
+
+@pytest.mark.parametrize("seed", [-1, 1.5, True, "a"])
+def test_a_sampler_seed_must_be_a_whole_number(seed):
+    with pytest.raises(InputError, match="sampler_seed"):
+        SamplerChoice(seed=seed)
+
+
+def test_tpe_keeps_optunas_defaults_and_gets_its_start_up_trials():
+    space = parse_search_space(SPACE)
+    sampler = make_sampler(SamplerChoice(), space=space, n_trials=100, index=0)
+    untouched = optuna.samplers.TPESampler()
+    assert sampler._constant_liar is untouched._constant_liar is True
+    assert sampler._multivariate is untouched._multivariate
+    assert sampler._n_startup_trials == 25
+    chosen = SamplerChoice(options={"n_startup_trials": 3})
+    assert make_sampler(chosen, space=space, n_trials=100, index=0)._n_startup_trials == 3
+
+
+def test_a_grid_needs_an_end_of_values():
+    with pytest.raises(InputError, match=r"give agent_algorithm.x a step or choices"):
+        grid_values(parse_search_space(SPACE))
+
+
+@pytest.mark.parametrize(("n_trials", "budget"), [(10, 10), (50, 50), (51, 50), (1000, 50)])
+def test_a_grids_budget_is_at_most_its_points(n_trials, budget):
+    space = parse_search_space(GRID_SPACE)
+    grid = SamplerChoice(name="grid")
+    assert effective_budget(grid, n_trials=n_trials, space=space) == budget
+    assert effective_budget(SamplerChoice(), n_trials=n_trials, space=space) == n_trials
+
+
+def test_a_whole_grid_is_visited_once_by_four_workers_of_which_two_die(
+    configuration, tmp_path, in_processes
+):
+    plan = StudyPlan.from_configuration(
+        configuration(n_trials=1000, sampler="grid", search_space=GRID_SPACE)
+    )
+    storage = SqliteStorage(path=tmp_path / "study.db")
+    prepare_study(plan, storage)
+    victims = {0: killing(5), 1: killing(11)}
+    codes = in_processes(4, lambda i: run_worker(plan, storage, victims.get(i, parabola)))
+    assert codes[2:] == [0, 0]
+    points = [tuple(sorted(params.items())) for params, _ in finished(plan, storage)]
+    assert len(points) == len(set(points)) == 50

@@ -1,0 +1,188 @@
+"""What every storage must do, run over all of them."""
+
+import math
+import os
+import pickle
+import signal
+import time
+
+import optuna
+import pytest
+from optuna.trial import TrialState
+
+from abx_amr.errors import InputError
+from abx_amr.studies.storages import SqliteStorage, network_file_system
+
+MEMBERS = {"sqlite": lambda folder: SqliteStorage(path=folder / "deep" / "study.db")}
+
+
+@pytest.fixture(params=MEMBERS)
+def storage(request, tmp_path):
+    return MEMBERS[request.param](tmp_path)
+
+
+def make_study(storage, name="study"):
+    return optuna.create_study(
+        study_name=name, storage=storage.open(), direction="maximize", load_if_exists=True
+    )
+
+
+def test_asking_whether_a_study_exists_creates_nothing(storage, tmp_path):
+    storage.check()
+    assert not storage.exists("study")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_study_exists_from_its_creation_to_its_deletion(storage):
+    make_study(storage)
+    make_study(storage, "other")
+    assert storage.exists("study")
+    storage.delete("study")
+    assert not storage.exists("study")
+    assert storage.exists("other")
+    storage.delete("study")
+
+
+def test_eight_processes_open_an_empty_storage_at_once(storage, in_processes):
+    def work(index):
+        storage.open()
+        with storage.critical_section():
+            make_study(storage)
+
+    for _ in range(3):
+        assert in_processes(8, work) == [0] * 8
+        storage.delete("study")
+
+
+def test_the_critical_section_lets_one_process_in(storage, in_processes, tmp_path):
+    counter = tmp_path / "counter"
+    counter.write_text("0")
+
+    def work(index):
+        for _ in range(20):
+            with storage.critical_section():
+                value = int(counter.read_text())
+                time.sleep(0.001)
+                counter.write_text(str(value + 1))
+
+    assert in_processes(4, work) == [0] * 4
+    assert counter.read_text() == "80"
+
+
+def test_a_process_killed_in_the_critical_section_blocks_nobody(storage, in_processes):
+    def die(index):
+        with storage.critical_section():
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    assert in_processes(1, die) == [-signal.SIGKILL]
+    with storage.critical_section():
+        pass
+
+
+def test_a_waiting_trial_is_claimed_once_by_four_processes(storage, in_processes, tmp_path):
+    study = make_study(storage)
+    for n in range(24):
+        study.enqueue_trial({"x": n})
+
+    def work(index):
+        mine = optuna.load_study(study_name="study", storage=storage.open())
+        with (tmp_path / f"claimed_{index}").open("w") as out:
+            for _ in range(6):
+                trial = mine.ask({"x": optuna.distributions.IntDistribution(0, 100)})
+                out.write(f"{trial.number}\n")
+                mine.tell(trial, 1.0)
+
+    assert in_processes(4, work) == [0] * 4
+    claimed = [int(n) for path in tmp_path.glob("claimed_*") for n in path.read_text().split()]
+    assert sorted(claimed) == list(range(24))
+
+
+def test_four_processes_write_without_an_error(storage, in_processes):
+    make_study(storage)
+
+    def work(index):
+        mine = optuna.load_study(
+            study_name="study",
+            storage=storage.open(),
+            sampler=optuna.samplers.RandomSampler(seed=index),
+        )
+        for _ in range(10):
+            trial = mine.ask({"x": optuna.distributions.FloatDistribution(0, 1)})
+            trial.set_user_attr("a", [1, {"b": None}])
+            mine.tell(trial, trial.params["x"])
+
+    assert in_processes(4, work) == [0] * 4
+    trials = make_study(storage).trials
+    assert [t.number for t in trials] == list(range(40))
+    assert all(t.state == TrialState.COMPLETE for t in trials)
+
+
+@pytest.mark.parametrize("value", [math.inf, -math.inf, 0.1 + 0.2])
+def test_a_value_comes_back_as_it_was_told(storage, value):
+    study = make_study(storage)
+    study.tell(study.ask(), value)
+    assert make_study(storage).trials[0].value == value
+
+
+def test_a_storage_that_is_open_goes_to_another_process_closed(storage):
+    make_study(storage)
+    other = pickle.loads(pickle.dumps(storage))
+    assert other.exists("study")
+    assert other.open() is not storage.open()
+
+
+def test_the_label_names_the_storage_and_no_secret(storage):
+    assert storage.label
+    assert "@" not in storage.label
+
+
+MOUNTS = """\
+/dev/sda1 / ext4 rw 0 0
+server:/export /home nfs4 rw 0 0
+/dev/sdb1 /home/local ext4 rw 0 0
+//nas/share /with\\040space cifs rw 0 0
+mds:/x /scratch lustre rw 0 0
+"""
+
+
+@pytest.mark.parametrize(
+    ("path", "kind"),
+    [
+        ("/data/opt", None),
+        ("/home/me/opt", "nfs4"),
+        ("/home/local/opt", None),
+        ("/homework", None),
+        ("/with space/opt", "cifs"),
+        ("/scratch/study.db", "lustre"),
+    ],
+)
+def test_the_file_system_of_a_path_is_the_one_mounted_nearest(tmp_path, path, kind):
+    from pathlib import Path
+
+    assert network_file_system(Path(path), mounts=MOUNTS) == kind
+
+
+def test_sqlite_refuses_a_network_file_system_with_the_way_out(tmp_path, monkeypatch):
+    monkeypatch.setattr("abx_amr.studies.storages.network_file_system", lambda path: "nfs4")
+    storage = SqliteStorage(path=tmp_path / "x" / "study.db")
+    with pytest.raises(InputError, match=r"nfs4.*storage=journal or storage=postgres"):
+        storage.check()
+    with pytest.raises(InputError):
+        storage.open()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_sqlite_is_opened_with_a_write_ahead_log(tmp_path):
+    import sqlite3
+
+    storage = SqliteStorage(path=tmp_path / "study.db")
+    make_study(storage)
+    with sqlite3.connect(tmp_path / "study.db") as connection:
+        assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+
+
+def test_a_relative_path_is_kept_when_the_working_folder_changes(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    storage = SqliteStorage(path="study.db")
+    monkeypatch.chdir("/")
+    assert storage.path == tmp_path / "study.db"

@@ -1,0 +1,358 @@
+"""A study's life: creating, joining, refusing, finishing."""
+
+import csv
+import json
+import logging
+import os
+
+import optuna
+import pytest
+import yaml
+
+from abx_amr.errors import InputError
+from abx_amr.studies.objective import SeedOutcome
+from abx_amr.studies.storages import SqliteStorage
+from abx_amr.studies.study import Preparation, StudyPlan, finish_study, prepare_study
+from abx_amr.studies.worker import run_worker
+from tests.studies.conftest import parabola
+
+
+def storage_of(plan):
+    return SqliteStorage(path=plan.folder / "optuna_study.db")
+
+
+def rows_of(plan):
+    path = plan.optimization_dir / ".optimization_completed.txt"
+    return list(csv.DictReader(path.read_text().splitlines()))
+
+
+def all_fail(params, seeds, folder):
+    return [SeedOutcome(seed, None, failure="diverged") for seed in seeds]
+
+
+# -- the plan ----------------------------------------------------------------------------------
+
+
+def test_a_plan_has_the_documented_defaults(configuration):
+    made = configuration()
+    made["tuning"] = {"search_space": made["tuning"]["search_space"]}
+    plan = StudyPlan.from_configuration(made)
+    assert (plan.n_trials, plan.n_seeds_per_trial, plan.direction) == (50, 3, "maximize")
+    assert (plan.sampler.name, plan.penalty_weight, plan.first_seed) == ("tpe", 0.2, 1000)
+    assert (plan.max_retry, plan.max_failures, plan.heartbeat_interval) == (3, 50, 30.0)
+    assert (plan.min_successful_seeds, plan.n_workers, plan.timeout) == (2, 1, None)
+    assert plan.study_name == plan.run_name == "parabola"
+
+
+@pytest.mark.parametrize(
+    ("tuning", "message"),
+    [
+        ({"n_trails": 3}, r"tuning.n_trails does not exist; did you mean 'n_trials'"),
+        ({"n_trials": 0}, r"n_trials must be a whole number of at least 1, not 0"),
+        ({"n_trials": "ten"}, r"n_trials must be a whole number"),
+        ({"n_trials": True}, r"n_trials must be a whole number"),
+        ({"direction": "maximise"}, r"maximize or minimize, not 'maximise'; did you mean"),
+        ({"pruner": "median"}, r"tuning.pruner must be none, not 'median'.*no pruner"),
+        ({"parallel": "jobs"}, r"tuning.parallel must be workers"),
+        ({"wait": False}, r"tuning.wait must be true"),
+        ({"sampler": "bayes"}, r"tuning.sampler 'bayes' does not exist"),
+        ({"sampler_options": {"x": 1}}, r"sampler_options.x is not an option of the sampler"),
+        ({"sampler_options": 3}, r"sampler_options must be a mapping"),
+        ({"first_seed": 999}, r"within 1000..9999: first_seed 999"),
+        ({"first_seed": 9998}, r"with 3 seeds ends at 10000"),
+        ({"n_seeds_per_trial": 0}, r"n_seeds_per_trial must be a whole number of at least 1"),
+        ({"min_successful_seeds": 4}, r"min_successful_seeds .* at most 3, not 4"),
+        ({"seeds": "some"}, r"tuning.seeds must be common or per_trial"),
+        ({"stability_penalty_weight": -0.1}, r"stability_penalty_weight must be a number of at"),
+        ({"stability_penalty_weight": float("nan")}, r"stability_penalty_weight must be a number"),
+        ({"heartbeat_interval": 0}, r"heartbeat_interval must be a number above 0"),
+        ({"timeout": -1}, r"timeout must be a number above 0"),
+        ({"max_retry": -1}, r"max_retry must be a whole number of at least 0"),
+        ({"n_workers": 0}, r"n_workers must be a whole number of at least 1"),
+        ({"search_space": {}}, r"search_space is empty"),
+        ({"search_space": [1]}, r"search_space must be a mapping"),
+        (
+            {"search_space": {"n_stesp": {"type": "int", "low": 1, "high": 2}}},
+            r"'agent_algorithm.n_stesp' does not exist; did you mean 'agent_algorithm.n_steps'",
+        ),
+        (
+            {"search_space": {"x": {"type": "float", "low": 0, "high": 1}}, "sampler": "grid"},
+            r"grid needs a finite search space",
+        ),
+    ],
+)
+def test_a_wrong_tuning_value_is_one_line_and_creates_nothing(
+    configuration, tmp_path, tuning, message
+):
+    with pytest.raises(InputError, match=message) as error:
+        StudyPlan.from_configuration(configuration(**tuning))
+    assert "\n" not in str(error.value)
+    assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.parametrize("name", ["a/b", "..", " a", ""])
+def test_a_run_name_must_be_a_folders_name(configuration, name):
+    with pytest.raises(InputError, match="run_name must be"):
+        StudyPlan.from_configuration(configuration({"run_name": name}))
+
+
+def test_without_a_tuning_choice_the_cure_is_named(configuration):
+    made = configuration()
+    del made["tuning"]
+    with pytest.raises(InputError, match=r"\+tuning=ppo_default"):
+        StudyPlan.from_configuration(made)
+
+
+def test_common_seeds_are_the_same_for_every_point(configuration):
+    plan = StudyPlan.from_configuration(configuration(first_seed=1200, n_seeds_per_trial=2))
+    assert plan.seeds(0) == plan.seeds(17) == [1200, 1201]
+
+
+def test_seeds_per_trial_are_fresh_and_never_leave_the_tuning_range(configuration):
+    plan = StudyPlan.from_configuration(configuration(seeds="per_trial", n_seeds_per_trial=4))
+    drawn = [seed for lineage in range(2250) for seed in plan.seeds(lineage)]
+    assert sorted(drawn) == list(range(1000, 10000))
+    assert len(set(plan.seeds(123_456))) == 4
+
+
+# -- creating and joining ----------------------------------------------------------------------
+
+
+def test_a_new_study_has_its_snapshots(study):
+    plan, _storage = study()
+    snapshot = yaml.safe_load((plan.folder / "full_agent_env_config.yaml").read_text())
+    tuning = yaml.safe_load((plan.folder / "tuning_config.yaml").read_text())
+    assert snapshot["reward_calculator"] == {"lambda_weight": 0.0}
+    assert "tuning" not in snapshot
+    assert tuning["tuning"]["n_trials"] == 6
+
+
+def test_texts_that_are_handed_in_are_written_as_they_are(configuration):
+    plan = StudyPlan.from_configuration(configuration())
+    files = {"tuning_config.yaml": "# mine\n", "option_library.yaml": "options: []\n"}
+    prepare_study(plan, storage_of(plan), files=files)
+    assert (plan.folder / "tuning_config.yaml").read_text() == "# mine\n"
+    assert (plan.folder / "option_library.yaml").read_text() == "options: []\n"
+    assert (plan.folder / "full_agent_env_config.yaml").exists()
+
+
+def test_the_study_itself_keeps_its_settings_and_optunas_version(study):
+    plan, storage = study()
+    loaded = optuna.load_study(study_name=plan.study_name, storage=storage.open())
+    kept = loaded.user_attrs["abx_fingerprint"]
+    assert kept["optuna"] == optuna.__version__
+    assert kept["digest"] == plan.fingerprint.digest
+    assert kept["values"]["reward_calculator.lambda_weight"] == 0.0
+
+
+def test_the_same_command_joins_and_a_finished_study_is_finished(study, configuration):
+    plan, storage = study()
+    assert prepare_study(plan, storage) is Preparation.JOINED
+    run_worker(plan, storage, parabola)
+    assert prepare_study(plan, storage) is Preparation.FINISHED
+    larger = StudyPlan.from_configuration(configuration(n_trials=8))
+    assert prepare_study(larger, storage) is Preparation.JOINED
+    assert run_worker(larger, storage, parabola).trials_run == 2
+
+
+def test_other_settings_are_refused_with_the_keys_that_differ_and_two_ways_out(
+    study, configuration
+):
+    plan, storage = study()
+    run_worker(plan, storage, parabola)
+    before = (plan.folder / "full_agent_env_config.yaml").read_bytes()
+    changed = StudyPlan.from_configuration(
+        configuration({"reward_calculator.lambda_weight": 0.5, "training.seed": 9}, n_trials=9)
+    )
+    with pytest.raises(InputError) as error:
+        prepare_study(changed, storage)
+    assert str(error.value) == (
+        "Configuration Mismatch Detected: study 'parabola' holds 6 finished trials with other "
+        "settings: reward_calculator.lambda_weight 0.0 -> 0.5. Use another run_name, or "
+        "overwrite_existing_study=true"
+    )
+    assert (plan.folder / "full_agent_env_config.yaml").read_bytes() == before
+
+
+def test_budget_workers_and_names_of_places_may_change(study, configuration):
+    _plan, storage = study()
+    changed = configuration(n_trials=9, n_workers=4, heartbeat_interval=5, max_retry=1, worker=3)
+    changed["results_dir"] = "elsewhere"
+    changed["storage"] = {"path": "x"}
+    assert prepare_study(StudyPlan.from_configuration(changed), storage) is Preparation.JOINED
+
+
+def test_the_other_direction_is_refused(study, configuration):
+    _plan, storage = study()
+    with pytest.raises(InputError, match="Configuration Mismatch Detected"):
+        prepare_study(StudyPlan.from_configuration(configuration(direction="minimize")), storage)
+
+
+def test_a_study_of_somebody_else_is_not_joined(configuration):
+    plan = StudyPlan.from_configuration(configuration())
+    storage = storage_of(plan)
+    foreign = optuna.create_study(
+        study_name="parabola", storage=storage.open(), direction="maximize"
+    )
+    foreign.tell(foreign.ask(), 1.0)
+    with pytest.raises(InputError, match="made by something else"):
+        prepare_study(plan, storage)
+
+
+def test_overwriting_starts_from_nothing(study, configuration):
+    plan, storage = study()
+    run_worker(plan, storage, parabola)
+    (plan.folder / "trials" / "0").mkdir(parents=True)
+    again = StudyPlan.from_configuration(
+        configuration({"overwrite_existing_study": True, "reward_calculator.lambda_weight": 0.5})
+    )
+    assert prepare_study(again, storage) is Preparation.CREATED
+    assert finish_study(again, storage).n_finished == 0
+    assert not (plan.folder / "best_params.json").exists()
+    assert not (plan.folder / "trials").exists()
+    snapshot = yaml.safe_load((plan.folder / "full_agent_env_config.yaml").read_text())
+    assert snapshot["reward_calculator"]["lambda_weight"] == 0.5
+    assert rows_of(plan) == []
+
+
+def test_overwriting_is_refused_while_a_worker_is_at_it(study, configuration):
+    plan, storage = study()
+    again = StudyPlan.from_configuration(configuration({"overwrite_existing_study": True}))
+    refusals = []
+
+    def run_trial(params, seeds, folder):
+        if not refusals:
+            with pytest.raises(InputError, match="is being worked on by process") as error:
+                prepare_study(again, storage)
+            refusals.append(str(error.value))
+        return parabola(params, seeds, folder)
+
+    run_worker(plan, storage, run_trial)
+    assert str(os.getpid()) in refusals[0]
+
+
+def test_a_storage_that_others_may_be_using_is_not_overwritten(configuration):
+    class Shared(SqliteStorage):
+        can_overwrite = False
+
+    plan = StudyPlan.from_configuration(configuration({"overwrite_existing_study": True}))
+    with pytest.raises(InputError, match="abx-study delete parabola"):
+        prepare_study(plan, Shared(path=plan.folder / "x.db"))
+    assert not plan.optimization_dir.exists()
+
+
+def test_a_run_in_the_registry_is_skipped_when_asked(study, configuration):
+    plan, storage = study()
+    skipping = StudyPlan.from_configuration(configuration({"skip_if_exists": True}, n_trials=99))
+    assert prepare_study(skipping, storage) is Preparation.JOINED
+    run_worker(plan, storage, parabola)
+    assert prepare_study(skipping, storage) is Preparation.SKIPPED
+    for path in sorted(plan.folder.iterdir()):
+        path.unlink()
+    plan.folder.rmdir()
+    assert prepare_study(skipping, storage_of(plan)) is Preparation.CREATED
+
+
+def test_a_second_study_name_in_one_storage_is_told(study, configuration, caplog):
+    _plan, storage = study()
+    other = StudyPlan.from_configuration(configuration({"study_name": "other"}))
+    with caplog.at_level(logging.WARNING):
+        prepare_study(other, storage)
+    assert "workers that share a study need the same study_name" in caplog.text
+    assert "'parabola'" in caplog.text
+
+
+def test_another_optuna_version_is_told(study, caplog):
+    plan, storage = study()
+    loaded = optuna.load_study(study_name=plan.study_name, storage=storage.open())
+    kept = loaded.user_attrs["abx_fingerprint"] | {"optuna": "4.9.0"}
+    loaded.set_user_attr("abx_fingerprint", kept)
+    prepare_study(plan, storage)
+    assert "created with Optuna 4.9.0" in caplog.text
+
+
+def test_eight_processes_prepare_one_study(configuration, in_processes):
+    plan = StudyPlan.from_configuration(configuration())
+    assert in_processes(8, lambda _: prepare_study(plan, storage_of(plan))) == [0] * 8
+    assert len(storage_of(plan).open().get_all_studies()) == 1
+
+
+# -- finishing ---------------------------------------------------------------------------------
+
+
+def test_a_finished_study_has_its_results(study):
+    plan, storage = study(stability_penalty_weight=0.5)
+    run_worker(plan, storage, parabola)
+    summary = finish_study(plan, storage)
+    best = json.loads((plan.folder / "best_params.json").read_text())
+    written = json.loads((plan.folder / "study_summary.json").read_text())
+    assert set(best) == {"agent_algorithm.x", "agent_algorithm.n_steps"}
+    assert best == dict(summary.best_params) == written["best_trial"]["params"]
+    assert written["status"] == "complete"
+    assert (written["n_trials"], written["budget"], written["n_finished"]) == (6, 6, 6)
+    assert [s["seed"] for s in written["best_trial"]["seeds"]] == [1000, 1001, 1002]
+    assert written["best_trial"]["mean_reward"] - written["best_trial"]["stability_penalty"] == (
+        pytest.approx(written["best_value"])
+    )
+    assert written["workers"][0]["pid"] == os.getpid()
+    assert written["versions"]["optuna"] == optuna.__version__
+    assert written["best_value"] == max(
+        trial.value
+        for trial in optuna.load_study(study_name="parabola", storage=storage.open()).trials
+    )
+
+
+def test_the_registry_has_one_row_however_often_a_study_is_finished(study):
+    plan, storage = study()
+    run_worker(plan, storage, parabola)
+    path = plan.optimization_dir / ".optimization_completed.txt"
+    before = path.read_text()
+    finish_study(plan, storage)
+    assert path.read_text() == before
+    [row] = rows_of(plan)
+    assert list(row) == ["run_name", "timestamp", "best_value", "n_trials"]
+    assert (row["run_name"], row["n_trials"]) == ("parabola", "6")
+
+
+def test_an_unfinished_study_has_a_summary_and_nothing_else(study):
+    plan, storage = study(n_trials_per_worker=2)
+    run_worker(plan, storage, parabola)
+    written = json.loads((plan.folder / "study_summary.json").read_text())
+    assert (written["status"], written["n_finished"]) == ("unfinished", 2)
+    assert written["best_value"] is not None
+    assert not (plan.folder / "best_params.json").exists()
+    assert not (plan.optimization_dir / ".optimization_completed.txt").exists()
+
+
+@pytest.mark.parametrize("direction", ["maximize", "minimize"])
+def test_a_study_whose_trials_all_failed_has_no_best(study, direction):
+    plan, storage = study(direction=direction)
+    report = run_worker(plan, storage, all_fail)
+    written = json.loads((plan.folder / "study_summary.json").read_text())
+    assert report.reason == "budget"
+    assert (written["best_value"], written["best_trial"]) == (None, None)
+    assert written["n_all_seeds_failed"] == 6
+    assert not (plan.folder / "best_params.json").exists()
+    [row] = rows_of(plan)
+    assert row["best_value"] == ""
+
+
+def test_a_failed_trial_is_never_the_best_when_minimising(study):
+    def run_trial(params, seeds, folder):
+        good = [SeedOutcome(s, 5.0 + params["agent_algorithm.x"]) for s in seeds]
+        return all_fail(params, seeds, folder) if folder.name == "2" else good
+
+    plan, storage = study(direction="minimize")
+    run_worker(plan, storage, run_trial)
+    summary = finish_study(plan, storage)
+    trials = storage.open().get_all_trials(1)
+    assert trials[2].value == float("inf")
+    assert summary.best_value == min(t.value for t in trials)
+    assert summary.best_value > 3.9
+
+
+def test_a_study_that_was_never_started_cannot_be_worked_on(configuration):
+    plan = StudyPlan.from_configuration(configuration())
+    with pytest.raises(InputError, match="does not exist"):
+        run_worker(plan, storage_of(plan), parabola)
+    assert not plan.folder.exists()
