@@ -53,7 +53,9 @@ def conf_dir() -> Path:
     for candidate in (package / "conf", package.parent / "conf"):
         if (candidate / "umbrella.yaml").is_file():
             return candidate
-    raise InputError(f"the configuration folder conf/ is missing beside {package}: reinstall abx-amr")
+    raise InputError(
+        f"the configuration folder conf/ is missing beside {package}: reinstall abx-amr"
+    )
 
 
 def version_base() -> dict[str, Any]:
@@ -144,7 +146,7 @@ def _check_top_level(config: DictConfig, config_name: str) -> None:
 
 
 def _without_hydra(config: DictConfig) -> DictConfig:
-    return cast(DictConfig, OmegaConf.masked_copy(config, [str(k) for k in config if k != "hydra"]))
+    return OmegaConf.masked_copy(config, [str(k) for k in config if k != "hydra"])
 
 
 @contextlib.contextmanager
@@ -347,14 +349,16 @@ def build_clinic(config: Mapping[str, Any]) -> ClinicModel:
     Raises:
         InputError: a parameter is missing, unknown or out of range.
     """
-    from abx_amr.simulator.clinic import ClinicModel, VisibleAmr
-    from abx_amr.simulator.observation import ObservationSettings
+    from abx_amr.simulator.clinic import ClinicModel
+    from abx_amr.simulator.observation import ObservationSettings, VisibleAmr
 
     formulary = _section(config, "antibiotics")
     drugs = formulary.pop("drugs", None)
     cross_resistance = formulary.pop("cross_resistance", None) or {}
     if formulary:
-        raise InputError(unknown("antibiotics key", next(iter(formulary)), ["drugs", "cross_resistance"]))
+        raise InputError(
+            unknown("antibiotics key", next(iter(formulary)), ["drugs", "cross_resistance"])
+        )
     if not isinstance(drugs, Mapping) or not drugs:
         raise InputError(f"antibiotics.drugs must name at least one antibiotic, got {drugs!r}")
     names = tuple(str(n) for n in drugs)
@@ -386,7 +390,11 @@ def build_clinic(config: Mapping[str, Any]) -> ClinicModel:
         observation = ObservationSettings(
             **{
                 f: environment.pop(f)
-                for f in ("include_steps_since_amr_update", "include_previous_action", "temporal_windows")
+                for f in (
+                    "include_steps_since_amr_update",
+                    "include_previous_action",
+                    "temporal_windows",
+                )
                 if f in environment
             }
         )
@@ -601,7 +609,9 @@ def with_values(config: Mapping[str, Any], values: Mapping[str, Any]) -> Plain:
                 raise InputError(f"{path} does not exist in the configuration")
             node = child
         if leaf not in node:
-            raise InputError(unknown(f"key in {'.'.join(parents) or 'the configuration'}", leaf, node))
+            raise InputError(
+                unknown(f"key in {'.'.join(parents) or 'the configuration'}", leaf, node)
+            )
         node[leaf] = value
     return copy
 

@@ -35,7 +35,7 @@ from abx_amr.learning import (
 )
 from abx_amr.receipts import read_back
 from abx_amr.results import CheckpointName, RunFolder
-from abx_amr.statistics import paired_difference, summarise
+from abx_amr.statistics import summarise
 
 if TYPE_CHECKING:
     from abx_amr.simulator.clinic import ClinicModel
@@ -43,7 +43,6 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 Progress = Callable[[int, int], None]
-
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,6 +58,7 @@ class Run:
         config: the resolved configuration, written as it is.
         overrides: what was said on the command line.
         trajectories: write every step of the final evaluation.
+        figures: draw the figures.
         deterministic: the policy's most probable actions, not sampled ones (only what is played).
         tuned: searched path -> value that came from a study.
         origin: what provenance.json says beside the usual (resumed_from, best_params_from).
@@ -72,6 +72,7 @@ class Run:
     config: Mapping[str, Any]
     overrides: Sequence[str] = ()
     trajectories: bool = False
+    figures: bool = True
     deterministic: bool = True
     tuned: Mapping[str, Any] = field(default_factory=dict)
     origin: Mapping[str, Any] = field(default_factory=dict)
@@ -108,9 +109,7 @@ def run(
     facts: dict[str, Any] = {}
     if against is not None:
         facts["against"] = _compare(folder, final, against[0], _play(plan, against[1]))
-    return _finish(
-        plan, folder, final, evaluation_seconds=time.perf_counter() - started, **facts
-    )
+    return _finish(plan, folder, final, evaluation_seconds=time.perf_counter() - started, **facts)
 
 
 def _play(plan: Run, policy: Policy) -> Evaluation:
@@ -126,15 +125,12 @@ def _play(plan: Run, policy: Policy) -> Evaluation:
         )
 
 
-def _compare(
-    folder: RunFolder, ours: Evaluation, name: str, theirs: Evaluation
-) -> dict[str, Any]:
+def _compare(folder: RunFolder, ours: Evaluation, name: str, theirs: Evaluation) -> dict[str, Any]:
     """Return the paired difference of two evaluations and draw it."""
-    from abx_amr.plots import draw_paired_difference
+    from abx_amr.plots.folders import draw_difference
 
-    first, second = ours.episodes["episode_return"], theirs.episodes["episode_return"]
-    draw_paired_difference(folder, first, second, name)
-    return {"name": name, **asdict(paired_difference(first, second))}
+    draw_difference(folder, ours.to_frame(), theirs.to_frame(), other=name)
+    return {"name": name, **asdict(ours.difference_from(theirs))}
 
 
 def resume(plan: Run, source: RunFolder, *, on_progress: Progress | None = None) -> RunFolder:
@@ -328,11 +324,13 @@ def _finish(
     **facts: Any,
 ) -> RunFolder:
     """Write tables, figures and, last, the summary."""
-    from abx_amr.plots import draw_run
-
+    steps = final.trajectories_frame()
     if plan.trajectories:
-        folder.write_trajectories(final.trajectories_frame(), final.patients_frame())
-    draw_run(folder, final)
+        folder.write_trajectories(steps, final.patients_frame())
+    if plan.figures:
+        from abx_amr.plots.folders import draw_run
+
+        draw_run(folder, steps)
     scores = summarise(final.episodes["episode_return"])
     target = plan.config.get("agent_algorithm", {}).get("_target_")
     folder.write_summary(
@@ -388,8 +386,9 @@ def check_fits(policy: Policy, model: ClinicModel, *, name: str) -> None:
     expects, gives = policy.agent.observation_space.shape, (model.layout.size,)
     if expects != gives:
         raise InputError(
-            f"the agent of {name} expects observations of shape {expects}, this clinic gives {gives}: "
-            "patients, visible attributes, antibiotics and features must be those it was trained with"
+            f"the agent of {name} expects observations of shape {expects}, this clinic gives "
+            f"{gives}: patients, visible attributes, antibiotics and features must be those it was "
+            "trained with"
         )
     acts = tuple(getattr(policy.agent.action_space, "nvec", ()))
     takes = (model.num_treatments,) * model.num_patients_per_time_step

@@ -33,7 +33,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, kw_only=True)
 class EarlyStopping:
-    """Stop when `patience` evaluations in a row improve the mean return by no more than `min_delta`."""
+    """Stop when `patience` evaluations in a row beat the best mean by no more than `min_delta`."""
 
     enabled: bool = False
     patience: int = 5
@@ -88,11 +88,15 @@ class TrainingSettings:
         ):
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-                raise InputError(f"training.{name} must be a whole number of at least 1, got {value}")
+                raise InputError(
+                    f"training.{name} must be a whole number of at least 1, got {value}"
+                )
         for name in ("seed", "evaluation_seed"):
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int) or value < 0:
-                raise InputError(f"training.{name} must be a whole number of at least 0, got {value}")
+                raise InputError(
+                    f"training.{name} must be a whole number of at least 0, got {value}"
+                )
         more = self.additional_episodes
         if more is not None and more < 1:
             raise InputError(f"training.additional_episodes must be at least 1, got {more}")
@@ -257,6 +261,7 @@ def _shorter(buffer: Any, length: int) -> Any:
 
 
 def silent_logger() -> Logger:
+    """Return a logger that writes nothing."""
     return Logger(folder=None, output_formats=[])
 
 
@@ -275,6 +280,7 @@ def random_state() -> dict[str, np.ndarray]:
 
 
 def set_random_state(state: Mapping[str, np.ndarray]) -> None:
+    """Put the global generators where `random_state` found them."""
     torch.set_rng_state(torch.from_numpy(state["torch"].copy()))
     position, has_gauss, cached = state["numpy_rest"]
     np.random.set_state(  # noqa: NPY002

@@ -140,7 +140,7 @@ def responding(
         )
     if accepted == 1 and len(values) > 1:
         raise InputError(
-            f"search_space: only one of the values {list(values)} of {path} is accepted: {rejection}"
+            f"search_space: only one of {list(values)} is accepted for {path}: {rejection}"
         )
     raise InputError(
         f"search_space: {path} changes nothing in the built agent (tried {list(values)}): "

@@ -1,6 +1,6 @@
 """Does it learn? Shipped PPO defaults on the published clinics, beside the rules.
 
-    python -m benchmarks learning            (about half an hour on one core)
+python -m benchmarks learning            (about half an hour on one core)
 """
 
 from __future__ import annotations
@@ -28,7 +28,9 @@ def learn(experiment: str, seeds: tuple[int, ...], episodes: int) -> dict[str, l
     config = configuration.compose("train", [f"experiment={experiment}"]).plain
     model = configuration.build_clinic(config)
     for rule in RULES:
-        chosen = configuration.compose("train", [f"experiment={experiment}", f"agent_algorithm={rule}"])
+        chosen = configuration.compose(
+            "train", [f"experiment={experiment}", f"agent_algorithm={rule}"]
+        )
         policy = configuration.build_rule(chosen.plain, model)
         played = evaluate(policy, model, episodes=EVALUATED, seed=0)
         found[rule] = [played.mean_return]

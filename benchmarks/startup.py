@@ -59,5 +59,8 @@ def main(arguments: list[str]) -> str:
         if command == "tune":
             show.append("+tuning=ppo_default")
         rows.append(f"| abx-{command} | {seconds([module, '--help']):.2f} | {seconds(show):.2f} |")
-    rows += ["", f"From `abx-tune -m +tuning=ppo_default` to its study being ready: {first_trial():.2f} s."]
+    rows += [
+        "",
+        f"From `abx-tune -m +tuning=ppo_default` to its study being ready: {first_trial():.2f} s.",
+    ]
     return "\n".join(rows)

@@ -75,7 +75,9 @@ def translate(arguments: Sequence[str]) -> list[str]:
         if flag in COUNTERPARTS:
             raise InputError(f"{flag} is not a flag here: write {COUNTERPARTS[flag]}")
         if flag.startswith("-") and flag not in _HYDRA_FLAGS and not _is_number(flag):
-            guess = nearest(flag.lstrip("-").replace("-", "_"), [f.lstrip("-") for f in _HYDRA_FLAGS])
+            guess = nearest(
+                flag.lstrip("-").replace("-", "_"), [f.lstrip("-") for f in _HYDRA_FLAGS]
+            )
             hint = f"; did you mean --{guess}?" if guess else ""
             raise InputError(f"flag '{flag}' does not exist{hint} (settings are written key=value)")
         translated.append(argument)

@@ -1,4 +1,4 @@
-"""The way in that all commands share: help, translation, checks, Hydra, and how errors are shown."""
+"""The way in that all commands share: help, translation, checks, Hydra, errors."""
 
 from __future__ import annotations
 
@@ -109,17 +109,15 @@ def _enter_hydra(command: Command, arguments: list[str]) -> None:
         folders = [parsed.config_dir] if parsed.config_dir else []
         if parsed.config_dir and not os.path.isdir(parsed.config_dir):
             raise InputError(f"--config-dir: there is no folder '{parsed.config_dir}'")
-        composition = compose(
-            parsed.config_name or command.config_name, fixed, search_path=folders
-        )
+        composition = compose(parsed.config_name or command.config_name, fixed, search_path=folders)
         if not shows_only:
             extra = command.complete(composition, parsed.overrides)
     GlobalHydra.instance().clear()
     saved = sys.argv
     sys.argv = [command.name, *arguments, *extra]
     try:
-        hydra.main(
-            config_path=str(conf_dir()), config_name=command.config_name, **version_base()
-        )(command.task)()
+        hydra.main(config_path=str(conf_dir()), config_name=command.config_name, **version_base())(
+            command.task
+        )()
     finally:
         sys.argv = saved

@@ -93,6 +93,7 @@ def evaluate_composed(
         config=config,
         overrides=overrides,
         trajectories=bool(config["trajectories"]),
+        figures=bool(config["figures"]),
         deterministic=bool(asked["deterministic"]),
         origin={"evaluated_run": str(config["run"])} if config["run"] else {},
     )
@@ -103,8 +104,9 @@ def evaluate_composed(
     summary = folder.read_summary()
     low, high = summary["mean_return_interval_95"]
     print(
-        f"{plan.run_name}: mean return {summary['mean_return']:.3f}, std {summary['std_return']:.3f}, "
-        f"IQM {summary['iqm_return']:.3f}, 95 % interval {low:.3f} to {high:.3f} "
+        f"{plan.run_name}: mean return {summary['mean_return']:.3f}, "
+        f"std {summary['std_return']:.3f}, IQM {summary['iqm_return']:.3f}, "
+        f"95 % interval {low:.3f} to {high:.3f} "
         f"({summary['evaluation_episodes']} episodes, seed {settings.evaluation_seed})"
     )
     if other is not None:

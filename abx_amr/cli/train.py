@@ -32,10 +32,11 @@ Parts, each a folder in conf/ (GROUP=NAME chooses, KEY=VALUE sets, +KEY=VALUE ad
   agent_algorithm    ppo, a2c, recurrent_ppo, ppo_linear; rules: never, greedy, amr_threshold, ...
   training           seed, episodes, evaluations, early stopping, n_envs
 
-Other keys: run_name, results_dir, skip_if_exists, trajectories, best_params_from, resume_from.
+Other keys: run_name, results_dir, skip_if_exists, trajectories, figures, best_params_from,
+  resume_from
 The tutorial's -s GROUP-subconfig=FILE and -p KEY=VALUE work too.
   abx-train --cfg job                                   show the composed configuration
-Results: results/<run_name>_<timestamp>/ (configuration, checkpoints, evaluations, figures, summary).
+Results: results/<run_name>_<timestamp>/ (config, checkpoints, evaluations, figures, summary).
 """
 
 #: What a resumed run may change; the rest is the run's own.
@@ -52,6 +53,7 @@ _FREE_ON_RESUME = (
     "results_dir",
     "skip_if_exists",
     "trajectories",
+    "figures",
     "hydra",
 )
 
@@ -70,9 +72,7 @@ def task(config: DictConfig) -> float:
     )
 
 
-def train(
-    config: dict[str, Any], *, choices: Mapping[str, str], overrides: Sequence[str]
-) -> float:
+def train(config: dict[str, Any], *, choices: Mapping[str, str], overrides: Sequence[str]) -> float:
     """Train with a resolved configuration; return the final mean episode return.
 
     Raises:
@@ -153,6 +153,7 @@ def _carry_out(
         config=config,
         overrides=overrides,
         trajectories=bool(config["trajectories"]),
+        figures=bool(config["figures"]),
         tuned=tuned,
         origin=origin,
     )
@@ -272,9 +273,7 @@ def _report(folder: Any) -> None:
 def main() -> None:
     """Enter through the command line."""
     enter(
-        Command(
-            name="abx-train", config_name="train", help=HELP, task=guarded("abx-train", task)
-        )
+        Command(name="abx-train", config_name="train", help=HELP, task=guarded("abx-train", task))
     )
 
 

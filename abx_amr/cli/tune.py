@@ -41,14 +41,15 @@ Parts, each a folder in conf/ (GROUP=NAME chooses, KEY=VALUE sets):
   +tuning            ppo_default, a2c_default, recurrent_ppo_default: budget, seeds, search space
   experiment         the umbrella: base, paper_single, paper_two, paper_two_cross_resistant, ...
   storage            sqlite (default)
-  antibiotics, patient_generator, environment, reward_calculator, amr_dynamics, agent_algorithm, training
+  antibiotics, patient_generator, environment, reward_calculator, amr_dynamics,
+  agent_algorithm, training
 
-Often set: run_name, study_name, optimization_dir, overwrite_existing_study=true, skip_if_exists=true,
-  tuning.n_trials, tuning.n_seeds_per_trial, tuning.truncated_episodes, tuning.sampler
-  (tpe|random|cmaes|gp|qmc|grid), tuning.stability_penalty_weight, tuning.direction
+Often set: run_name, study_name, optimization_dir, overwrite_existing_study=true,
+  skip_if_exists=true, tuning.n_trials, tuning.n_seeds_per_trial, tuning.truncated_episodes,
+  tuning.sampler (tpe|random|cmaes|gp|qmc|grid), tuning.stability_penalty_weight
 The tutorial's -s GROUP-subconfig=FILE and -p KEY=VALUE work too.
   abx-tune --cfg job +tuning=ppo_default          show the composed configuration
-Results: optimization/<run_name>/ (best_params.json, study_summary.json, the study, a folder per trial).
+Results: optimization/<run_name>/ (best_params.json, study_summary.json, trials, figures).
 """
 
 
@@ -73,9 +74,7 @@ class _Study:
 
         return build_clinic(self.config)
 
-    def agent(
-        self, parameters: Mapping[str, Any], seed: int
-    ) -> tuple[AgentSpec, TrainingSettings]:
+    def agent(self, parameters: Mapping[str, Any], seed: int) -> tuple[AgentSpec, TrainingSettings]:
         """Return the algorithm and training plan of a trial's seed."""
         from abx_amr.configuration import build_agent_spec, build_training, with_values
 
@@ -89,7 +88,7 @@ class _Study:
 
     @cached_property
     def receipts(self) -> dict[str, str]:
-        """Searched path -> where it is read back in the built agent; an InputError where nowhere."""
+        """Searched path -> where it is read back in the built agent (InputError: nowhere)."""
         from abx_amr.configuration import is_rule
         from abx_amr.learning import build_agent
         from abx_amr.receipts import find_receipts
@@ -233,13 +232,15 @@ class TuneTask:
         return guarded("abx-tune", self._finish)(config)  # type: ignore[no-any-return]
 
     def _finish(self, config: DictConfig) -> float | None:
-        from abx_amr.plots import draw_study
+        from abx_amr.plots.folders import draw_study
         from abx_amr.studies.study import finish_study
+        from abx_amr.studies.tables import trials_table
 
         study = self._study(config)
         summary = finish_study(study.plan, study.storage)
         if summary.n_finished:
-            draw_study(study.plan.folder, study.storage.open(), study.plan.study_name)
+            table = trials_table(study.plan, study.storage)
+            draw_study(study.plan.folder, table, direction=study.plan.direction)
         _report(summary, study.plan)
         return summary.best_value
 
@@ -304,7 +305,9 @@ def _score_once(study: _Study) -> float:
     for outcome in outcomes:
         said = outcome.failure_reason or f"{outcome.episode_return:.3f}"
         print(f"seed {outcome.seed}: {said}")
-    print(f"value {score.value:.3f} (mean {score.mean_reward}, std {score.std_reward}), in {folder}")
+    print(
+        f"value {score.value:.3f} (mean {score.mean_reward}, std {score.std_reward}), in {folder}"
+    )
     return score.value
 
 

@@ -94,9 +94,7 @@ def test_tuning_without_a_tuning_choice_lists_the_choices(call: Call, tmp_path: 
 
 def test_a_users_own_group_member_is_found_in_a_config_dir(call: Call, tmp_path: Path) -> None:
     (tmp_path / "mine/environment").mkdir(parents=True)
-    (tmp_path / "mine/environment/tiny.yaml").write_text(
-        "defaults: [default]\nmax_time_steps: 7\n"
-    )
+    (tmp_path / "mine/environment/tiny.yaml").write_text("defaults: [default]\nmax_time_steps: 7\n")
     ended = call(
         train.main, "--config-dir", "mine", "environment=tiny", "--cfg", "job", "-p", "environment"
     )

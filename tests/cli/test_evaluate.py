@@ -1,0 +1,103 @@
+"""abx-evaluate: any run or rule, on any clinic it fits, through paired episodes."""
+
+import pandas as pd
+import pytest
+
+from abx_amr.api import load_policy
+from abx_amr.cli import evaluate, train
+from abx_amr.results import newest_run
+from tests.cli.conftest import SMALL, Call
+
+EPISODES = ("evaluation.episodes=5", "environment.max_time_steps=16", "figures=false")
+
+
+def trained(call: Call, *more: str) -> None:
+    ended = call(train.main, *SMALL, "training.total_num_training_episodes=2", *more)
+    assert ended.status == 0, ended.err
+
+
+def test_a_run_is_evaluated_again_on_its_own_clinic(call: Call) -> None:
+    trained(call, "antibiotics=single", "run_name=mine")
+    ended = call(evaluate.main, "run=mine", "checkpoint=last", "evaluation.episodes=3")
+    assert ended.status == 0, ended.err
+    run, again = newest_run("results", "mine"), newest_run("results", "mine_evaluated")
+    assert again.read_config()["antibiotics"] == run.read_config()["antibiotics"]
+    # the same agent in the same episodes: the same returns
+    last = run.read_evaluations().query("transitions == 32")["episode_return"].to_numpy()
+    assert (again.read_evaluations()["episode_return"].to_numpy() == last).all()
+    summary = again.read_summary()
+    low, high = summary["mean_return_interval_95"]
+    assert low <= summary["mean_return"] <= high
+    assert "IQM" in ended.out
+
+
+def test_a_run_can_be_played_in_another_clinic(call: Call) -> None:
+    trained(call, "run_name=mine")
+    call(evaluate.main, "run=mine", "reward_calculator.lambda_weight=1.0")
+    changed = newest_run("results", "mine_evaluated").read_config()
+    assert changed["reward_calculator"]["lambda_weight"] == 1.0
+    assert changed["environment"]["max_time_steps"] == 16  # the rest is the run's own
+
+
+def test_an_agent_that_does_not_fit_the_clinic_is_refused_with_both_shapes(call: Call) -> None:
+    trained(call, "run_name=mine")
+    ended = call(evaluate.main, "run=mine", "antibiotics=single")
+    assert ended.status == 2
+    assert "(7,)" in ended.err
+    assert "(6,)" in ended.err
+
+
+@pytest.mark.parametrize("algorithm", ["recurrent_ppo", "ppo"])
+def test_a_loaded_policy_plays_as_it_was_evaluated(call: Call, algorithm: str) -> None:
+    trained(
+        call, f"agent_algorithm={algorithm}", "run_name=mine", "training.vec_normalize.enabled=true"
+    )
+    from abx_amr import make_model
+    from abx_amr.evaluation import evaluate as play
+
+    run = newest_run("results", "mine")
+    policy = load_policy(run.path, checkpoint="last")
+    model = make_model("environment.max_time_steps=16")
+    played = play(policy, model, episodes=3, seed=0)
+    last = run.read_evaluations().query("transitions == 32")["episode_return"].to_numpy()
+    assert played.returns == pytest.approx(last)
+
+
+def test_rules_meet_the_same_patients_and_their_difference_is_paired(call: Call) -> None:
+    ended = call(
+        evaluate.main, "agent_algorithm=amr_threshold", "agent_algorithm.threshold=0.01",
+        "against=never", "trajectories=true", *EPISODES, "run_name=one",
+    )  # fmt: skip
+    assert ended.status == 0, ended.err
+    call(evaluate.main, "agent_algorithm=never", "trajectories=true", *EPISODES, "run_name=two")
+    one, two = (newest_run("results", n).read_patients() for n in ("one", "two"))
+    luck = [c for c in one if c.startswith("uniform_")] + ["infected", "prob_infected"]
+    pd.testing.assert_frame_equal(one[luck], two[luck])
+    assert not one["treatment"].astype(str).equals(two["treatment"].astype(str))
+    against = newest_run("results", "one").read_summary()["against"]
+    difference = (
+        newest_run("results", "one").read_evaluations()["episode_return"]
+        - newest_run("results", "two").read_evaluations()["episode_return"]
+    )
+    assert against["mean"] == pytest.approx(difference.mean())
+    assert against["standard_error"] < against["unpaired_standard_error"]
+    assert (newest_run("results", "one").path / "figures/paired_difference.png").is_file()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ((), "nothing to evaluate"),
+        (("run=nowhere",), "nowhere"),
+        (("agent_algorithm=never", "against=ppo"), "untrained"),
+        (("agent_algorithm=never", "evaluation.episodes=0"), "num_eval_episodes"),
+        (("agent_algorithm=never", "+evaluation.episods=3"), "episods"),
+    ],
+)
+def test_what_cannot_be_evaluated_is_said_in_one_line(
+    call: Call, arguments: tuple[str, ...], said: str
+) -> None:
+    ended = call(evaluate.main, *arguments)
+    assert ended.status == 2
+    assert said in ended.err
+    assert len(ended.err.strip().splitlines()) == 1

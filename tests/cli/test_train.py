@@ -1,0 +1,209 @@
+"""abx-train: a run folder that says everything, resumes to the bit, and stops when told."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from stable_baselines3 import PPO
+
+from abx_amr.cli import train
+from abx_amr.results import RunFolder, newest_run
+from tests.cli.conftest import SMALL, Call
+
+TWO_EPISODES = ("training.total_num_training_episodes=2",)
+OFTEN = ("training.eval_freq_every_n_episodes=1", "training.save_freq_every_n_episodes=1")
+
+
+def folder(name: str = "base_ppo") -> RunFolder:
+    return newest_run("results", name)
+
+
+def weights(run: RunFolder) -> list[np.ndarray]:
+    agent = PPO.load(run.read_checkpoint("last").agent)
+    return [p.detach().numpy() for p in agent.policy.parameters()]
+
+
+def test_a_run_folder_says_everything(call: Call) -> None:
+    everything = ("trajectories=true", "figures=true")
+    ended = call(train.main, *SMALL, *TWO_EPISODES, *OFTEN, *everything)
+    assert ended.status == 0, ended.err
+    run = folder()
+    assert str(run.path) in ended.out
+    assert run.read_config()["environment"]["max_time_steps"] == 16
+    assert "environment.max_time_steps=16" in run.read_overrides()
+    facts = run.read_provenance()
+    assert facts["seeds"] == {"training": 42, "evaluation": 0}
+    assert facts["versions"]["stable-baselines3"]
+    assert run.has_checkpoint("last")
+    assert run.has_checkpoint("best")
+    table = run.read_evaluations()
+    assert set(table["transitions"]) == {16, 32}
+    assert len(table) == 6
+    for column in ("episode_return", "benefits", "failures", "adverse_events", "prescriptions_A"):
+        assert column in table
+    steps = pd.read_parquet(run.trajectories_file)
+    assert len(steps) == 3 * 16
+    drawn = {f.stem for f in (run.path / "figures").iterdir()}
+    assert {"amr", "prescriptions", "outcomes", "reward_parts", "learning_curve"} <= drawn
+    assert list(run.tensorboard.iterdir())
+    summary = run.read_summary()
+    last = table[table["transitions"] == 32]["episode_return"]
+    assert summary["mean_return"] == pytest.approx(last.mean())
+    assert summary["transitions"] == 32
+    assert summary["updates"] > 0
+
+
+def test_a_rule_is_run_like_an_agent(call: Call) -> None:
+    ended = call(train.main, *SMALL[:3], "agent_algorithm=greedy")
+    assert ended.status == 0, ended.err
+    run = folder("base_greedy")
+    assert run.read_summary()["transitions"] == 0
+    assert not run.has_checkpoint("last")
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        (),
+        ("training.vec_normalize.enabled=true",),
+        ("agent_algorithm=a2c", "~agent_algorithm.batch_size", "~agent_algorithm.n_epochs"),
+        ("agent_algorithm=recurrent_ppo",),
+    ],
+    ids=["ppo", "normalised", "a2c", "recurrent"],
+)
+def test_a_resumed_run_equals_an_uninterrupted_one_to_the_bit(
+    call: Call, more: tuple[str, ...]
+) -> None:
+    small = list(SMALL)
+    if "agent_algorithm=a2c" in more:
+        small = [s for s in small if "batch_size" not in s and "n_epochs" not in s]
+        more = more[:1]
+    assert call(train.main, *small, *more, *OFTEN, *FOUR, "run_name=whole").status == 0
+    assert call(train.main, *small, *more, *OFTEN, *TWO_EPISODES, "run_name=part").status == 0
+    part = folder("part")
+    ended = call(
+        train.main, f"resume_from={part.path}", "training.additional_episodes=2", "run_name=rest"
+    )
+    assert ended.status == 0, ended.err
+    whole, rest = folder("whole"), folder("rest")
+    pd.testing.assert_frame_equal(whole.read_evaluations(), rest.read_evaluations())
+    assert rest.read_summary()["transitions"] == whole.read_summary()["transitions"]
+    assert rest.read_provenance()["resumed_from"] == str(part.path)
+
+
+FOUR = ("training.total_num_training_episodes=4",)
+
+
+def test_resuming_a_finished_run_without_more_episodes_says_what_to_add(call: Call) -> None:
+    call(train.main, *SMALL, *TWO_EPISODES)
+    ended = call(train.main, "resume_from=base_ppo")
+    assert ended.status == 2
+    assert "training.additional_episodes=N" in ended.err
+
+
+def test_a_resumed_run_keeps_its_own_clinic(call: Call) -> None:
+    call(train.main, *SMALL, *TWO_EPISODES)
+    ended = call(
+        train.main, "resume_from=base_ppo", "training.additional_episodes=2", "antibiotics=single"
+    )
+    assert ended.status == 2
+    assert "'antibiotics=single' cannot change" in ended.err
+
+
+def test_an_interrupted_run_goes_on_from_its_last_checkpoint(
+    call: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from abx_amr import experiment
+
+    real = experiment.evaluate_agent
+    calls = []
+
+    def fails_in_the_third(*arguments: object, **keywords: object) -> object:
+        calls.append(1)
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+        return real(*arguments, **keywords)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(experiment, "evaluate_agent", fails_in_the_third)
+    ended = call(train.main, *SMALL, *OFTEN, *FOUR)
+    assert ended.status == 130
+    broken = folder()
+    assert not broken.is_complete
+    monkeypatch.setattr(experiment, "evaluate_agent", real)
+    assert call(train.main, f"resume_from={broken.path}", "run_name=rest").status == 0
+    assert call(train.main, *SMALL, *OFTEN, *FOUR, "run_name=whole").status == 0
+    pd.testing.assert_frame_equal(
+        folder("whole").read_evaluations(), folder("rest").read_evaluations()
+    )
+
+
+def test_early_stopping_ends_a_run_that_does_not_improve(call: Call) -> None:
+    ended = call(
+        train.main, *SMALL, *OFTEN, "training.total_num_training_episodes=40",
+        "training.early_stopping.enabled=true", "training.early_stopping.patience=2",
+        "training.early_stopping.min_delta=1000",
+    )  # fmt: skip
+    assert ended.status == 0, ended.err
+    summary = folder().read_summary()
+    assert summary["stopped_early"]
+    # the first evaluation sets the mark, two in a row then fail to beat it by 1000
+    assert sorted(set(folder().read_evaluations()["transitions"])) == [16, 32, 48]
+
+
+def test_early_stopping_lets_an_improving_run_go_on(
+    call: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from abx_amr import experiment
+    from abx_amr.evaluation import Evaluation
+
+    returns = iter(range(100))
+    real = experiment.evaluate_agent
+
+    def improving(*arguments: object, **keywords: object) -> Evaluation:
+        evaluation = real(*arguments, **keywords)  # type: ignore[arg-type]
+        evaluation.__dict__["mean_return"] = float(next(returns))
+        return evaluation
+
+    monkeypatch.setattr(experiment, "evaluate_agent", improving)
+    call(
+        train.main, *SMALL, *OFTEN, "training.total_num_training_episodes=6",
+        "training.early_stopping.enabled=true", "training.early_stopping.patience=1",
+    )  # fmt: skip
+    assert not folder().read_summary()["stopped_early"]
+
+
+def test_skip_if_exists_does_not_run_again(call: Call) -> None:
+    call(train.main, *SMALL, *TWO_EPISODES, "run_name=once")
+    ended = call(train.main, *SMALL, *TWO_EPISODES, "run_name=once", "skip_if_exists=true")
+    assert ended.status == 0
+    assert "skipped" in ended.out
+    assert len(list(Path("results").glob("once_*"))) == 1
+
+
+def test_multirun_makes_one_folder_for_each_seed(call: Call) -> None:
+    ended = call(train.main, "-m", *SMALL, *TWO_EPISODES, "training.seed=1,2")
+    assert ended.status == 0, ended.err
+    runs = [RunFolder(p) for p in Path("results").glob("base_ppo_*")]
+    assert {r.read_summary()["seed"] for r in runs} == {1, 2}
+
+
+def test_the_same_seed_gives_the_same_table(call: Call) -> None:
+    tables = []
+    for name in ("first", "second"):
+        assert call(train.main, *SMALL, *TWO_EPISODES, f"run_name={name}").status == 0
+        tables.append(folder(name).evaluations_file.read_bytes())
+    assert tables[0] == tables[1]
+
+
+def test_a_user_s_file_given_with_s_is_the_one_that_runs(call: Call, tmp_path: Path) -> None:
+    file = tmp_path / "my_clinic.yaml"
+    file.write_text("defaults: [default]\nmax_time_steps: 8\n")
+    ended = call(
+        train.main, *SMALL[1:3], "-s", f"environment-subconfig={file}", "agent_algorithm=never"
+    )
+    assert ended.status == 0, ended.err
+    config = folder("base_never").read_config()
+    assert config["environment"]["max_time_steps"] == 8
+    assert json.loads(folder("base_never").summary_file.read_text())["mean_return"] < 0

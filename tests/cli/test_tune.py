@@ -1,0 +1,274 @@
+"""abx-tune: a study that trains seeds, proves its values arrive, resumes, and hands on its best."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from stable_baselines3 import PPO
+
+from abx_amr.cli import train, tune
+from abx_amr.results import newest_run
+from tests.cli.conftest import SMALL, SMALL_STUDY, Call
+
+FOUR_TRIALS = ("tuning.n_trials=4",)
+
+
+class FailsForOneSeed(PPO):
+    """An algorithm that breaks down for the second tuning seed."""
+
+    def __init__(self, *arguments: Any, **keywords: Any) -> None:
+        super().__init__(*arguments, **keywords)
+        self.breaks = keywords["seed"] == 1001
+
+    def train(self) -> None:
+        """Break down, or learn."""
+        if self.breaks:
+            raise FloatingPointError("the loss is nan")
+        super().train()
+
+
+class AlwaysFails(PPO):
+    """An algorithm that never learns."""
+
+    def train(self) -> None:
+        """Break down."""
+        raise MemoryError("no memory left")
+
+
+def summary(name: str = "ppo_default") -> dict[str, Any]:
+    text = Path("optimization", name, "study_summary.json").read_text()
+    return dict(json.loads(text))
+
+
+def trials(name: str = "ppo_default") -> list[Any]:
+    import optuna
+
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    storage = f"sqlite:///optimization/{name}/optuna_study.db"
+    return optuna.load_study(study_name=name, storage=storage).trials
+
+
+def values(name: str = "ppo_default") -> list[Any]:
+    return [(t.params, t.value) for t in trials(name) if t.state.name == "COMPLETE"]
+
+
+def test_one_command_ends_with_best_parameters_and_their_receipts(call: Call) -> None:
+    ended = call(tune.main, *SMALL_STUDY, *FOUR_TRIALS)
+    assert ended.status == 0, ended.err
+    study = Path("optimization/ppo_default")
+    best = json.loads((study / "best_params.json").read_text())
+    searched = ("learning_rate", "gamma", "gae_lambda", "ent_coef", "clip_range")
+    assert set(best) == {f"agent_algorithm.{name}" for name in searched}
+    assert "abx-train best_params_from=ppo_default" in ended.out
+    for file in ("full_agent_env_config.yaml", "tuning_config.yaml", "optuna_study.db"):
+        assert (study / file).is_file()
+    assert summary()["n_finished"] == 4
+    assert {p.stem for p in (study / "figures").iterdir()} >= {"study_history", "seed_spread"}
+    assert "ppo_default" in Path("optimization/.optimization_completed.txt").read_text()
+    for trial in trials():
+        effective = trial.user_attrs["effective_values"]
+        assert effective == pytest.approx(trial.params)
+        assert [s["seed"] for s in trial.user_attrs["seeds"]] == [1000, 1001]
+        mean, std = trial.user_attrs["mean_reward"], trial.user_attrs["std_reward"]
+        assert trial.value == pytest.approx(mean - 0.2 * std)
+        for seed in (1000, 1001):
+            file = study / "trials" / str(trial.number) / f"seed_{seed}" / "result.json"
+            assert json.loads(file.read_text())["effective_values"] == pytest.approx(trial.params)
+
+
+def test_different_parameters_give_different_returns(call: Call) -> None:
+    call(tune.main, *SMALL_STUDY, *FOUR_TRIALS)
+    assert len({t.value for t in trials()}) == 4
+
+
+def test_an_interrupted_and_resumed_study_equals_an_uninterrupted_one(call: Call) -> None:
+    call(tune.main, *SMALL_STUDY, *FOUR_TRIALS, "run_name=whole")
+    call(tune.main, *SMALL_STUDY, *FOUR_TRIALS, "run_name=parts", "tuning.n_trials_per_worker=2")
+    assert len(values("parts")) == 2
+    call(tune.main, *SMALL_STUDY, *FOUR_TRIALS, "run_name=parts")
+    assert values("parts") == values("whole")
+
+
+def test_a_killed_study_ends_with_exactly_its_trials(call: Call, tmp_path: Path) -> None:
+    command = [
+        *(sys.executable, "-m", "abx_amr.cli.tune", *SMALL_STUDY, *FOUR_TRIALS),
+        "tuning.truncated_episodes=40",
+    ]
+    process = subprocess.Popen(
+        command,
+        cwd=tmp_path,
+        stdout=subprocess.DEVNULL,
+        env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": os.getcwd()},
+    )
+    begun = tmp_path / "optimization/ppo_default/trials/0/seed_1000/result.json"
+    deadline = time.monotonic() + 120
+    while not begun.exists() and time.monotonic() < deadline:
+        time.sleep(0.02)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert begun.exists()
+    ended = call(tune.main, *SMALL_STUDY, *FOUR_TRIALS, "tuning.truncated_episodes=40")
+    assert ended.status == 0, ended.err
+    states = [t.state.name for t in trials()]
+    assert states.count("COMPLETE") == 4
+    assert states.count("FAIL") <= 1
+    assert set(states) <= {"COMPLETE", "FAIL"}
+
+
+def test_changed_settings_are_a_mismatch_that_names_key_and_values(call: Call) -> None:
+    call(tune.main, *SMALL_STUDY, "tuning.n_trials=1")
+    ended = call(
+        tune.main, *SMALL_STUDY, "tuning.n_trials=2", "reward_calculator.lambda_weight=0.5"
+    )
+    assert ended.status == 2
+    assert "Configuration Mismatch Detected" in ended.err
+    assert "reward_calculator.lambda_weight 0.0 -> 0.5" in ended.err
+    assert "overwrite_existing_study=true" in ended.err
+    assert ended.err.count("->") == 1
+    assert len(trials()) == 1
+
+
+def test_a_finished_study_prints_its_result_and_a_larger_budget_extends_it(call: Call) -> None:
+    call(tune.main, *SMALL_STUDY, "tuning.n_trials=1")
+    again = call(tune.main, *SMALL_STUDY, "tuning.n_trials=1")
+    assert again.status == 0
+    assert "best value" in again.out
+    assert len(trials()) == 1
+    call(tune.main, *SMALL_STUDY, "tuning.n_trials=3")
+    assert len(values()) == 3
+
+
+def test_overwrite_starts_afresh_and_skip_leaves_alone(call: Call) -> None:
+    call(tune.main, *SMALL_STUDY, "tuning.n_trials=2")
+    skipped = call(tune.main, *SMALL_STUDY, "tuning.n_trials=3", "skip_if_exists=true")
+    assert "skipped" in skipped.out
+    assert len(trials()) == 2
+    call(tune.main, *SMALL_STUDY, "tuning.n_trials=1", "overwrite_existing_study=true")
+    assert len(trials()) == 1
+
+
+def test_two_local_workers_share_one_exact_budget(call: Call) -> None:
+    ended = call(tune.main, *SMALL_STUDY, "tuning.n_trials=5", "tuning.n_workers=2")
+    assert ended.status == 0, ended.err
+    assert len(values()) == 5
+
+
+def test_a_failed_seed_is_recorded_on_its_trial(call: Call) -> None:
+    ended = call(
+        tune.main, *SMALL_STUDY, "tuning.n_trials=1", "tuning.n_seeds_per_trial=3",
+        "agent_algorithm._target_=tests.cli.test_tune.FailsForOneSeed",
+    )  # fmt: skip
+    assert ended.status == 0, ended.err
+    (trial,) = trials()
+    failures = {s["seed"]: s["failure"] for s in trial.user_attrs["seeds"]}
+    assert failures[1001] == "FloatingPointError: the loss is nan"
+    assert failures[1000] is None
+    assert trial.user_attrs["mean_reward"] is not None
+
+
+def test_a_trial_whose_seeds_all_fail_counts_and_the_study_goes_on(call: Call) -> None:
+    ended = call(
+        tune.main, *SMALL_STUDY, "tuning.n_trials=2",
+        "agent_algorithm._target_=tests.cli.test_tune.AlwaysFails",
+    )  # fmt: skip
+    assert ended.status == 0, ended.err
+    assert [t.value for t in trials()] == [float("-inf")] * 2
+    assert summary()["best_value"] is None
+    assert not Path("optimization/ppo_default/best_params.json").exists()
+    refused = call(train.main, "best_params_from=ppo_default")
+    assert refused.status == 2
+    assert "all 2 trials of the study failed" in refused.err
+
+
+@pytest.mark.parametrize(
+    ("override", "said"),
+    [
+        ("+tuning.search_space.learning_rat={type:float,low:0.1,high:0.2}", "learning_rat"),
+        ("tuning.search_space.gamma.low=0.9999", "gamma"),
+        ("tuning.search_space.learning_rate.low=0", "learning_rate"),
+        ("tuning.search_space.ent_coef.choices=[]", "ent_coef"),
+        ("tuning.sampler=tpi", "did you mean 'tpe'"),
+        ("tuning.pruner=median", "no pruner"),
+        ("tuning.n_trials=0", "tuning.n_trials"),
+        ("tuning.first_seed=5", "1000"),
+        ("environment.max_time_steps=interval(10,20)", "environment"),
+        ("training.total_num_training_episodes=interval(1,5)", "changes nothing"),
+        ("agent_algorithm.gamma=interval(1.5,2.0)", "agent_algorithm.gamma"),
+    ],
+)
+def test_a_wrong_search_is_refused_before_anything_is_created(
+    override: str, said: str, call: Call, tmp_path: Path
+) -> None:
+    ended = call(tune.main, *SMALL_STUDY, *FOUR_TRIALS, override)
+    assert ended.status == 2, ended.out
+    assert said in ended.err
+    assert len(ended.err.strip().splitlines()) == 1
+    assert not (tmp_path / "optimization").exists()
+
+
+def test_the_command_line_adds_to_and_replaces_the_search_space(call: Call) -> None:
+    ended = call(
+        tune.main, *SMALL_STUDY, "tuning.n_trials=2",
+        "agent_algorithm.ent_coef=0.02,0.03", "agent_algorithm.vf_coef=interval(0.1,0.9)",
+    )  # fmt: skip
+    assert ended.status == 0, ended.err
+    for trial in trials():
+        assert trial.params["agent_algorithm.ent_coef"] in (0.02, 0.03)
+        assert 0.1 <= trial.params["agent_algorithm.vf_coef"] <= 0.9
+
+
+def test_without_m_the_composed_configuration_is_scored_as_a_trial_would_be(call: Call) -> None:
+    call(tune.main, *SMALL_STUDY, "tuning.n_trials=1")
+    (trial,) = trials()
+    fixed = [f"{path}={value!r}" for path, value in trial.params.items()]
+    ended = call(tune.main, *SMALL_STUDY[1:], *fixed, "run_name=scored")
+    assert ended.status == 0, ended.err
+    assert f"value {trial.value:.3f}" in ended.out
+
+
+def test_training_takes_the_best_parameters_and_the_agent_has_them(call: Call) -> None:
+    call(tune.main, *SMALL_STUDY, "tuning.n_trials=2", "run_name=mine")
+    ended = call(
+        train.main, *SMALL, "training.total_num_training_episodes=2", "best_params_from=mine"
+    )
+    assert ended.status == 0, ended.err
+    run = newest_run("results", "mine_optimized")
+    best = json.loads(Path("optimization/mine/best_params.json").read_text())
+    assert run.read_summary()["tuned_values"] == best
+    assert run.read_summary()["effective_values"] == pytest.approx(best)
+    agent = PPO.load(run.read_checkpoint("last").agent)
+    assert agent.learning_rate == best["agent_algorithm.learning_rate"]
+
+
+def test_explicit_values_win_over_the_best_and_differences_are_named(call: Call) -> None:
+    call(tune.main, *SMALL_STUDY, "tuning.n_trials=1", "run_name=mine")
+    ended = call(
+        train.main, *SMALL, "training.total_num_training_episodes=2", "best_params_from=mine",
+        "agent_algorithm.gamma=0.5", "reward_calculator.lambda_weight=0.3",
+    )  # fmt: skip
+    assert ended.status == 0, ended.err
+    run = newest_run("results", "mine_optimized")
+    assert run.read_config()["agent_algorithm"]["gamma"] == 0.5
+    said = ended.out + ended.err
+    assert "reward_calculator.lambda_weight 0.0 -> 0.3" in said
+    assert said.count("configuration differs") == 1
+
+
+def test_best_parameters_of_another_algorithm_are_refused(call: Call) -> None:
+    call(tune.main, *SMALL_STUDY, "tuning.n_trials=1", "run_name=mine")
+    ended = call(train.main, "agent_algorithm=a2c", "best_params_from=mine")
+    assert ended.status == 2
+    assert "choose the same agent_algorithm" in ended.err
+
+
+def test_an_unfinished_study_says_how_far_it_is(call: Call) -> None:
+    call(tune.main, *SMALL_STUDY, *FOUR_TRIALS, "tuning.n_trials_per_worker=1", "run_name=mine")
+    ended = call(train.main, "best_params_from=mine")
+    assert ended.status == 2
+    assert "1 of 4 trials are done" in ended.err
