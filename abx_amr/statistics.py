@@ -40,20 +40,6 @@ class Summary:
     iqm_interval: Interval
     confidence: float
 
-    def as_dict(self) -> dict[str, float | int | list[float]]:
-        """Return the summary as plain values, for JSON."""
-        return {
-            "n": self.n,
-            "mean": self.mean,
-            "std": self.std,
-            "iqm": self.iqm,
-            "minimum": self.minimum,
-            "maximum": self.maximum,
-            "mean_interval": list(self.mean_interval),
-            "iqm_interval": list(self.iqm_interval),
-            "confidence": self.confidence,
-        }
-
 
 @dataclass(frozen=True, kw_only=True)
 class PairedDifference:
@@ -71,18 +57,6 @@ class PairedDifference:
     interval: Interval
     unpaired_interval: Interval
     confidence: float
-
-    def as_dict(self) -> dict[str, float | int | list[float]]:
-        """Return the difference as plain values, for JSON."""
-        return {
-            "n": self.n,
-            "mean": self.mean,
-            "standard_error": self.standard_error,
-            "unpaired_standard_error": self.unpaired_standard_error,
-            "interval": list(self.interval),
-            "unpaired_interval": list(self.unpaired_interval),
-            "confidence": self.confidence,
-        }
 
 
 def interquartile_mean(values: ArrayLike) -> float:

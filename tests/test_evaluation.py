@@ -13,7 +13,14 @@ from abx_amr.errors import InputError
 from abx_amr.evaluation import COUNTS, PER_ANTIBIOTIC, SCORES, evaluate
 from abx_amr.rng import stream_states_at
 from abx_amr.simulator.clinic import Clinic
-from tests.clinics import CROSS_RESISTANCE, clinic_model, crowded_model, mixture, population
+from tests.clinics import (
+    CROSS_RESISTANCE,
+    clinic_model,
+    crowded_model,
+    mixture,
+    paper_model,
+    population,
+)
 
 MODEL = clinic_model(
     cross_resistance=CROSS_RESISTANCE,
@@ -143,9 +150,9 @@ def test_two_policies_meet_the_same_patients_and_the_same_luck():
 
 
 def test_the_difference_of_two_similar_rules_is_known_better_from_paired_episodes():
-    model = clinic_model(patients=2, steps=100)
-    first = evaluate(AmrThreshold(model, threshold=0.15), model, episodes=60, seed=5)
-    second = evaluate(AmrThreshold(model, threshold=0.14), model, episodes=60, seed=5)
+    model = paper_model()
+    first = evaluate(AmrThreshold(model, threshold=0.30), model, episodes=60, seed=5)
+    second = evaluate(AmrThreshold(model, threshold=0.322), model, episodes=60, seed=5)
     difference = first.difference_from(second)
     assert difference.mean == pytest.approx(first.mean_return - second.mean_return)
     assert difference.standard_error < 0.5 * difference.unpaired_standard_error

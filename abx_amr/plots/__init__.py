@@ -1,0 +1,1 @@
+"""One file a figure: table in, figure out. They load matplotlib: import them late."""

@@ -1,0 +1,137 @@
+"""What all figures share: an empty figure, colours, a mean with its band, a file.
+
+Shapes: N episodes, T steps.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from abx_amr import durable
+from abx_amr.errors import InputError
+
+Floats = NDArray[np.float64]
+
+# Okabe and Ito (2008): told apart with every common colour vision deficiency.
+BLUE, ORANGE, GREEN, PURPLE = "#0072B2", "#E69F00", "#009E73", "#CC79A7"
+VERMILION, SKY, YELLOW, BLACK, GREY = "#D55E00", "#56B4E9", "#F0E442", "#222222", "#8A8A8A"
+CYCLE = (BLUE, ORANGE, GREEN, PURPLE, VERMILION, SKY)
+LOW_QUANTILE, HIGH_QUANTILE = 0.1, 0.9
+BAND = "10-90 % of episodes"
+
+
+def blank(
+    title: str, *, rows: int = 1, columns: int = 1, panel_height: float = 2.6, share_y: bool = False
+) -> tuple[Figure, list[Axes]]:
+    """Return an empty figure with its panels, row by row, and its title."""
+    figure = Figure(figsize=(8.0, 0.9 + panel_height * rows), layout="constrained")
+    FigureCanvasAgg(figure)
+    panels = figure.subplots(rows, columns, squeeze=False, sharex=columns == 1, sharey=share_y)
+    figure.suptitle(title, x=0.01, ha="left", fontsize=11, fontweight="bold")
+    axes: list[Axes] = list(panels.ravel())
+    for axis in axes:
+        axis.grid(True, color="#E3E3E3", linewidth=0.7)
+        axis.set_axisbelow(True)
+        axis.spines[["top", "right"]].set_visible(False)
+    return figure, axes
+
+
+def save(figure: Figure, path: Path | str) -> Path:
+    """Write the figure as PNG, atomically, and return where."""
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=130)
+    durable.write_bytes(path, buffer.getvalue())
+    return Path(path)
+
+
+def require(table: pd.DataFrame, columns: Sequence[str]) -> None:
+    """Raise InputError when the table is empty or lacks a column."""
+    missing = [column for column in columns if column not in table]
+    if missing:
+        raise InputError(f"the table must have the columns {list(columns)}: missing {missing}")
+    if table.empty:
+        raise InputError("the table must have at least one row")
+
+
+def antibiotics(table: pd.DataFrame) -> list[str]:
+    """Return the antibiotics that a table of steps speaks of, in its order."""
+    prefix = "true_amr_"
+    return [str(c).removeprefix(prefix) for c in table.columns if str(c).startswith(prefix)]
+
+
+def by_episode(table: pd.DataFrame, column: str) -> Floats:
+    """Return a column of a table of steps, ordered by episode and step, shape (N, T)."""
+    ordered = table.pivot(index="episode", columns="step", values=column)
+    return np.asarray(ordered.to_numpy(dtype=np.float64))
+
+
+def smooth(values: Floats, window: int) -> Floats:
+    """Return the running mean over `window` steps, (N, T); shorter at the two ends.
+
+    >>> smooth(np.array([[0.0, 3.0, 0.0, 3.0]]), 3).tolist()
+    [[1.5, 1.0, 2.0, 1.5]]
+    """
+    steps = values.shape[1]
+    sums = np.concatenate([np.zeros((len(values), 1)), values.cumsum(axis=1)], axis=1)
+    centre = np.arange(steps)
+    first = np.maximum(centre - (window - 1) // 2, 0)
+    after = np.minimum(centre + window // 2 + 1, steps)
+    means: Floats = (sums[:, after] - sums[:, first]) / (after - first)
+    return means
+
+
+def smoothing_window(steps: int) -> int:
+    """Return an odd window of about a twenty-fifth of the episode, so that single steps show."""
+    return max(1, steps // 25 // 2 * 2 + 1)
+
+
+def mean_and_band(
+    axis: Axes,
+    x: NDArray[np.generic],
+    values: Floats,
+    *,
+    colour: str,
+    label: str,
+    dashed: bool = False,
+    band: bool = True,
+) -> None:
+    """Draw the mean of values (N, T) over episodes, and their band if there are several."""
+    axis.plot(
+        x,
+        values.mean(axis=0),
+        color=colour,
+        linewidth=1.3 if dashed else 2.0,
+        linestyle=(0, (4, 2)) if dashed else "-",
+        label=label,
+    )
+    if band and len(values) > 1:
+        low, high = np.quantile(values, [LOW_QUANTILE, HIGH_QUANTILE], axis=0)
+        axis.fill_between(x, low, high, color=colour, alpha=0.12 if dashed else 0.2, linewidth=0)
+
+
+def legend_beside(axis: Axes, title: str | None = None, *, upwards: bool = False) -> None:
+    """Put the legend to the right of the panel, where it hides nothing; upwards as in a stack."""
+    axis.legend(
+        reverse=upwards,
+        loc="upper left",
+        bbox_to_anchor=(1.01, 1.0),
+        frameon=False,
+        fontsize=9,
+        title=title,
+        title_fontsize=8,
+        alignment="left",
+    )
+
+
+def band_note(episodes: int) -> str | None:
+    """Return what the bands stand for, as a legend's title."""
+    return f"mean and\n{BAND}" if episodes > 1 else None

@@ -1,0 +1,49 @@
+"""Evaluation returns over the training."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+from matplotlib.ticker import EngFormatter
+
+from abx_amr.plots import canvas
+
+
+def draw(evaluations: pd.DataFrame, *, title: str) -> Figure:
+    """Return the mean return of each evaluation over the transitions trained, with its band.
+
+    Args:
+        evaluations: One row per (transitions trained, episode): transitions, episode,
+            episode_return (evaluations.csv).
+        title: Says which run it is.
+    """
+    canvas.require(evaluations, ["transitions", "episode", "episode_return"])
+    figure, (axis,) = canvas.blank(title, panel_height=3.4)
+    # Evaluations may differ in their number of episodes: groups, not a rectangle.
+    groups = evaluations.groupby("transitions")["episode_return"]
+    mean = groups.mean()
+    low, high = (groups.quantile(q) for q in (canvas.LOW_QUANTILE, canvas.HIGH_QUANTILE))
+    seen = mean.index.to_numpy(dtype=np.float64)
+    axis.fill_between(
+        seen, low, high, color=canvas.BLUE, alpha=0.18, linewidth=0, label=canvas.BAND
+    )
+    axis.plot(
+        seen, mean, color=canvas.BLUE, linewidth=1.8, marker="o", markersize=4, label="mean return"
+    )
+    best = mean.to_numpy().argmax()
+    axis.plot(
+        seen[best],
+        mean.iloc[best],
+        marker="*",
+        markersize=13,
+        linestyle="none",
+        color=canvas.VERMILION,
+        label=f"best: {mean.iloc[best]:.1f}",
+        zorder=4,
+    )
+    axis.set_xlabel("transitions trained")
+    axis.xaxis.set_major_formatter(EngFormatter(sep=""))
+    axis.set_ylabel("episode return (undiscounted)")
+    canvas.legend_beside(axis)
+    return figure

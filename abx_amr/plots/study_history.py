@@ -1,0 +1,59 @@
+"""A study's trials in the order in which they were run."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from abx_amr.plots import canvas
+
+
+def draw(trials: pd.DataFrame, *, title: str, direction: str = "maximize") -> Figure:
+    """Return the value of each trial, the best so far, and the trials that failed.
+
+    Args:
+        trials: One row per trial: number, value (nan or infinite where there is none), state
+            (COMPLETE, FAIL, ...). What is not COMPLETE or has no finite value counts as failed.
+        title: Says which study it is.
+        direction: maximize or minimize.
+    """
+    canvas.require(trials, ["number", "value", "state"])
+    figure, (axis,) = canvas.blank(title, panel_height=3.4)
+    ordered = trials.sort_values("number")
+    number = ordered["number"].to_numpy(dtype=np.float64)
+    value = ordered["value"].to_numpy(dtype=np.float64)
+    good = np.isfinite(value) & (ordered["state"].astype(str) == "COMPLETE").to_numpy()
+    if good.any():
+        best = np.maximum if direction == "maximize" else np.minimum
+        so_far = best.accumulate(value[good])
+        axis.step(
+            np.append(number[good], number[-1]),
+            np.append(so_far, so_far[-1]),
+            where="post",
+            color=canvas.VERMILION,
+            linewidth=1.8,
+            label=f"best so far: {so_far[-1]:.2f}",
+        )
+        axis.plot(
+            number[good], value[good], "o", color=canvas.BLUE, markersize=5, label="trial's value"
+        )
+    if not good.all():
+        axis.plot(
+            number[~good],
+            np.full((~good).sum(), 0.02),
+            "x",
+            color=canvas.BLACK,
+            markersize=7,
+            markeredgewidth=1.8,
+            transform=axis.get_xaxis_transform(),
+            clip_on=False,
+            label=f"failed ({(~good).sum()})",
+        )
+    axis.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+    axis.set_xlabel("trial")
+    axis.set_ylabel(f"objective ({direction})")
+    axis.margins(y=0.12)
+    canvas.legend_beside(axis)
+    return figure
