@@ -229,7 +229,7 @@ class _Worker:
         )
         with warnings.catch_warnings():
             # Trials whose seeds all failed are infinite; that gp clips them is no news.
-            warnings.filterwarnings("ignore", message="Clip non-finite values", category=UserWarning)
+            warnings.filterwarnings("ignore", "Clip non-finite values", UserWarning)
             asked = study.ask(fixed_distributions=self.plan.space)
         return self._own(asked._trial_id, None, trials)
 

@@ -115,7 +115,7 @@ def split_arguments(
 def entry_of(override: Override) -> Entry:
     """Return the search-space entry that a sweeping override means.
 
-    interval(a, b): numbers between, whole ones when a and b are; tag(log, ...) on a log scale;
+    interval(a, b): numbers between, whole ones with int(...); tag(log, ...): on a log scale;
     range(a, b, step): a, a + step, ... below b; choice(...) and a,b,c: one of these.
     """
     value = override.value()

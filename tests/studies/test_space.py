@@ -81,7 +81,7 @@ def test_an_impossible_entry_is_refused_by_name(entry, message):
 
 
 def test_the_same_path_twice_is_refused():
-    with pytest.raises(InputError, match="names agent_algorithm.lr twice"):
+    with pytest.raises(InputError, match=r"names agent_algorithm.lr twice"):
         parse_search_space({"lr": FLOAT, "agent_algorithm": {"lr": FLOAT}})
 
 
@@ -110,7 +110,7 @@ def test_what_says_how_the_study_is_run_is_refused(key):
 
 def test_a_path_that_does_not_exist_is_refused_with_the_nearest_one():
     configuration = {"agent_algorithm": {"learning_rate": 1.0, "net": {"a": 1}}}
-    with pytest.raises(InputError, match="did you mean 'agent_algorithm.learning_rate'"):
+    with pytest.raises(InputError, match=r"did you mean .agent_algorithm.learning_rate."):
         check_paths(parse_search_space({"learning_rat": FLOAT}), configuration)
     with pytest.raises(InputError, match="is a section"):
         check_paths(parse_search_space({"net": FLOAT}), configuration)

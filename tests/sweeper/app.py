@@ -47,7 +47,9 @@ def tune(config: DictConfig):
 def prepare(config: DictConfig) -> bool:
     found = prepare_study(*plan_of(config))
     say("prepared:", found.value)
-    return found is not Preparation.SKIPPED
+    if found is Preparation.FINISHED:
+        finish(config)
+    return found not in (Preparation.SKIPPED, Preparation.FINISHED)
 
 
 def finish(config: DictConfig) -> None:

@@ -19,7 +19,7 @@ def start(folder, *arguments, **environment):
     return subprocess.Popen(
         [sys.executable, str(APP), "-m", *arguments],
         cwd=folder,
-        env={**os.environ, **environment},
+        env={**os.environ, "PYTHONPATH": str(APP.parents[2]), **environment},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -56,12 +56,13 @@ def test_a_command_with_a_search_space_runs_its_study_and_leaves_nothing_else(tm
         "report: budget 6 6 of 6 trials are finished",
         "finished: 6 of 6",
     ]
+    left = {path.name for path in (tmp_path / "optimization" / "parabola").iterdir()}
     distributions = trials_of(tmp_path)[0].distributions
     assert distributions["agent_algorithm.x"].low == -2.0
     assert distributions["agent_algorithm.rate"].log
     assert len(distributions) == 4
     assert sorted(p.name for p in tmp_path.iterdir()) == ["optimization"]
-    assert {p.name for p in (tmp_path / "optimization" / "parabola").iterdir()} == {
+    assert left == {
         "best_params.json",
         "full_agent_env_config.yaml",
         "optuna_study.db",
