@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -186,7 +187,8 @@ class TuneTask:
             raise InputError(_no_tuning())
         torch.set_num_threads(int(plain["training"]["torch_threads"]))
         worker = plain["tuning"].get("worker")
-        key = {**plain, "tuning": {**plain["tuning"], "worker": None}}
+        # Relative paths belong to the folder they were read in.
+        key = {**plain, "tuning": {**plain["tuning"], "worker": None}, "folder": os.getcwd()}
         if self._last is None or self._last[0] != key or worker is not None:
             study = _Study(plain)
             if self._last is not None and self._last[0] == key:

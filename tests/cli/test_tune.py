@@ -83,8 +83,10 @@ def test_one_command_ends_with_best_parameters_and_their_receipts(call: Call) ->
 
 
 def test_different_parameters_give_different_returns(call: Call) -> None:
-    call(tune.main, *SMALL_STUDY, *FOUR_TRIALS)
-    assert len({t.value for t in trials()}) == 4
+    rates = "agent_algorithm.learning_rate=1e-6,1e-3,3e-2"
+    grid = ("tuning.sampler=grid", "~tuning.search_space", rates)
+    call(tune.main, *SMALL_STUDY[: -3], *grid, "tuning.n_trials=3", "tuning.truncated_episodes=10")
+    assert len({t.value for t in trials()}) == 3
 
 
 def test_an_interrupted_and_resumed_study_equals_an_uninterrupted_one(call: Call) -> None:
@@ -198,7 +200,7 @@ def test_a_trial_whose_seeds_all_fail_counts_and_the_study_goes_on(call: Call) -
         ("tuning.n_trials=0", "tuning.n_trials"),
         ("tuning.first_seed=5", "1000"),
         ("environment.max_time_steps=interval(10,20)", "environment"),
-        ("training.total_num_training_episodes=interval(1,5)", "changes nothing"),
+        ("training.total_num_training_episodes=range(1,5)", "changes nothing"),
         ("agent_algorithm.gamma=interval(1.5,2.0)", "agent_algorithm.gamma"),
     ],
 )
