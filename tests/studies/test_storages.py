@@ -49,7 +49,7 @@ def test_eight_processes_open_an_empty_storage_at_once(storage, in_processes):
         with storage.critical_section():
             make_study(storage)
 
-    for _ in range(3):
+    for _ in range(2):
         assert in_processes(8, work) == [0] * 8
         storage.delete("study")
 
