@@ -309,9 +309,9 @@ def sample_patients(
 ) -> None:
     """Draw the group and attributes of patients (P, >= 7) and what is observed (P, 6).
 
-    Draws: one uniform per patient when there are several groups; then, attribute by attribute,
-    a normal for each patient for whom it varies and one for each who shows it with noise. `spare`
-    (at least 48 P) is overwritten.
+    Draws: one uniform per patient when there are several groups; then attribute by attribute,
+    group by group, patient by patient a normal if it varies and one if it is seen with noise.
+    `spare` (at least 48 P) is overwritten.
     """
     num_patients, num_groups = patients.shape[0], groups.shape[0]
     if num_groups > 1:
@@ -334,62 +334,47 @@ def sample_patients(
     n = 0
     for a in range(NUM_ATTRIBUTES):
         for g in range(num_groups):
-            law = groups[g, a]
-            if law[VARIES] > 0.0:
-                n = _sample_attribute(patients, observed, a, g, num_groups == 1, law, normals, n)
-        for g in range(num_groups):
-            law = groups[g, a]
-            if law[NOISY] > 0.0:
-                n = _observe_attribute(patients, observed, a, g, num_groups == 1, law, normals, n)
+            if groups[g, a, VARIES] + groups[g, a, NOISY] > 0.0:
+                n = _vary_attribute(patients, observed, a, g, groups, normals, n)
 
 
 @compiled
-def _sample_attribute(
-    patients: Floats,
-    observed: Floats,
-    a: int,
-    g: int,
-    alone: bool,
-    law: Floats,
-    normals: Floats,
-    n: int,
+def _vary_attribute(
+    patients: Floats, observed: Floats, a: int, g: int, groups: Floats, normals: Floats, n: int
 ) -> int:
     """Draw attribute `a` of the patients of group `g`; return how many normals are used up."""
-    mean, sigma, low, high = law[MEAN], law[SIGMA], law[LOW], law[HIGH]
-    shown, bias, seen_low, seen_high = (
-        law[SHOWN] > 0.0,
-        law[BIAS],
-        law[OBSERVED_LOW],
-        law[OBSERVED_HIGH],
+    alone = groups.shape[0] == 1
+    varies, noisy, shown = (
+        groups[g, a, VARIES] > 0.0,
+        groups[g, a, NOISY] > 0.0,
+        groups[g, a, SHOWN],
+    )
+    mean, sigma, low, high = (
+        groups[g, a, MEAN],
+        groups[g, a, SIGMA],
+        groups[g, a, LOW],
+        groups[g, a, HIGH],
+    )
+    bias, noise, seen_low, seen_high = (
+        groups[g, a, BIAS],
+        groups[g, a, NOISE],
+        groups[g, a, OBSERVED_LOW],
+        groups[g, a, OBSERVED_HIGH],
     )
     for p in range(patients.shape[0]):
         if alone or patients[p, GROUP] == g:
-            value = min(max(mean + sigma * normals[n], low), high)
+            value = mean
+            if varies:
+                value += sigma * normals[n]
+                n += 1
+            value = min(max(value, low), high)
+            seen = value * bias
+            if noisy:
+                seen += noise * normals[n]
+                n += 1
             patients[p, a] = value
-            if shown:
-                observed[p, a] = min(max(value * bias, seen_low), seen_high)
-            n += 1
-    return n
-
-
-@compiled
-def _observe_attribute(
-    patients: Floats,
-    observed: Floats,
-    a: int,
-    g: int,
-    alone: bool,
-    law: Floats,
-    normals: Floats,
-    n: int,
-) -> int:
-    """Add noise to the observed attribute `a` of group `g`; return how many normals are used up."""
-    bias, noise, low, high = law[BIAS], law[NOISE], law[OBSERVED_LOW], law[OBSERVED_HIGH]
-    for p in range(patients.shape[0]):
-        if alone or patients[p, GROUP] == g:
-            seen = patients[p, a] * bias + noise * normals[n]
-            observed[p, a] = min(max(seen, low), high)
-            n += 1
+            if shown > 0.0:
+                observed[p, a] = min(max(seen, seen_low), seen_high)
     return n
 
 
@@ -433,7 +418,9 @@ def patient_outcome(
     infected: bool,
     treated: bool,
     sensitive: bool,
-    attributes: Floats,
+    patients: Floats,
+    e: int,
+    p: int,
     outcome: float,
     adverse: float,
     recovery: float,
@@ -443,18 +430,18 @@ def patient_outcome(
 ) -> tuple[float, int]:
     """Return (value without the epsilon term, events) of one patient; events sum BENEFIT, ...
 
-    `attributes` (6,) are the true ones, `outcome`, `adverse`, `recovery` the patient's uniforms,
-    `harm_chance` and `harm` the adverse effect of the antibiotic given.
+    The first six of `patients[e, p]` are the true attributes; `outcome`, `adverse`, `recovery`
+    are the patient's uniforms, `harm_chance` and `harm` the antibiotic's adverse effect.
     """
     # every branch would be a coin toss for the processor, so there is none
-    helped = (treated & sensitive) | ((not treated) & (recovery < attributes[5]))
-    works = (not treated) | (outcome < numbers[BENEFIT_PROBABILITY] * attributes[3])
-    fails = outcome < numbers[FAILURE_PROBABILITY] * attributes[4]
+    helped = (treated & sensitive) | ((not treated) & (recovery < patients[e, p, 5]))
+    works = (not treated) | (outcome < numbers[BENEFIT_PROBABILITY] * patients[e, p, 3])
+    fails = outcome < numbers[FAILURE_PROBABILITY] * patients[e, p, 4]
     benefit = infected & helped & works
     failure = infected & (not helped) & fails
     harmed = treated & (adverse < harm_chance)
-    value = benefit * (numbers[BENEFIT_VALUE] * attributes[1])
-    value += failure * (numbers[FAILURE_VALUE] * attributes[2])
+    value = benefit * (numbers[BENEFIT_VALUE] * patients[e, p, 1])
+    value += failure * (numbers[FAILURE_VALUE] * patients[e, p, 2])
     value += harmed * harm
     return value, benefit * BENEFIT + failure * FAILURE + harmed * ADVERSE
 
@@ -491,7 +478,9 @@ def cohort_rewards(
                 infected[e, p],
                 treated,
                 sensitive[e, p, drug],
-                attributes[e, p],
+                attributes,
+                e,
+                p,
                 luck[e, p, 0],
                 luck[e, p, 1],
                 luck[e, p, 2],
@@ -801,7 +790,7 @@ def step_clinic(
     delta = np.zeros(num_antibiotics)
     chance = UNIFORMS + 1 + num_antibiotics
     for e in range(num_envs):
-        now, patients = state[e], treated[e]
+        now = state[e]
         effective_doses(actions[e], drugs[:, CROSS:], doses)
         for j in range(num_antibiotics):
             now[2 * num_antibiotics + j] = now[num_antibiotics + j]
@@ -820,18 +809,19 @@ def step_clinic(
         total = 0.0
         for p in range(num_patients):
             j = actions[e, p]
-            patient = patients[p]
-            patient[ACTION] = j
+            treated[e, p, ACTION] = j
             is_treated = j < num_antibiotics
             drug = j if is_treated else 0
             value, _ = patient_outcome(
-                patient[UNIFORMS] < patient[0],
+                treated[e, p, UNIFORMS] < treated[e, p, 0],
                 is_treated,
-                patient[UNIFORMS + 1 + drug] < 1.0 - now[2 * num_antibiotics + drug],
-                patient[:NUM_ATTRIBUTES],
-                patient[chance],
-                patient[chance + 1],
-                patient[chance + 2],
+                treated[e, p, UNIFORMS + 1 + drug] < 1.0 - now[2 * num_antibiotics + drug],
+                treated,
+                e,
+                p,
+                treated[e, p, chance],
+                treated[e, p, chance + 1],
+                treated[e, p, chance + 2],
                 numbers,
                 drugs[drug, ADVERSE_PROBABILITY],
                 drugs[drug, ADVERSE_VALUE],
