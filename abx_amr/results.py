@@ -442,6 +442,22 @@ def _registry(results_dir: Path | str) -> durable.CompletionRegistry:
 # --- studies' seeds ------------------------------------------------------------------------------
 
 
+def write_seed_result(
+    trial_folder: Path | str, *, outcome: Mapping[str, Any], evaluation_returns: Sequence[float]
+) -> None:
+    """Write what a seed of a trial gave to `trial_folder/seed_<s>/result.json`.
+
+    Args:
+        trial_folder: trials/<number> of the study.
+        outcome: seed, episode_return, failure, effective_values, seconds.
+        evaluation_returns: the return of every evaluation episode.
+    """
+    folder = Path(trial_folder) / f"seed_{outcome['seed']}"
+    folder.mkdir(parents=True, exist_ok=True)
+    content = {**outcome, "evaluation_returns": list(evaluation_returns)}
+    durable.write_json(folder / "result.json", content)
+
+
 def read_seed_results(study_folder: Path | str) -> pd.DataFrame:
     """Return what the seeds of a study's trials gave, one row per trials/<n>/seed_<s>/result.json.
 

@@ -6,7 +6,7 @@ import logging
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -114,12 +114,15 @@ class _Study:
         self,
         parameters: Mapping[str, Any],
         seeds: Sequence[int],
-        folder: Path,
+        folder: Path | None,
         on_progress: Callable[[int, int], None] | None = None,
     ) -> list[SeedOutcome]:
-        """Train and score every seed; a seed's own error becomes its outcome."""
-        from abx_amr.durable import write_json
+        """Train and score every seed; a seed's own error becomes its outcome.
+
+        Each outcome is written to `folder/seed_<s>/result.json`, unless `folder` is None.
+        """
         from abx_amr.learning import train_and_score
+        from abx_amr.results import write_seed_result
         from abx_amr.studies.objective import SeedOutcome
 
         outcomes: list[SeedOutcome] = []
@@ -146,19 +149,8 @@ class _Study:
                 reason = f"{type(error).__name__}: {error}"
                 outcome, returns = SeedOutcome(seed=seed, episode_return=None, failure=reason), ()
             outcomes.append(outcome)
-            seed_folder = folder / f"seed_{seed}"
-            seed_folder.mkdir(parents=True, exist_ok=True)
-            write_json(
-                seed_folder / "result.json",
-                {
-                    "seed": seed,
-                    "episode_return": outcome.episode_return,
-                    "evaluation_returns": list(returns),
-                    "failure": outcome.failure,
-                    "effective_values": dict(outcome.effective_values),
-                    "seconds": outcome.seconds,
-                },
-            )
+            if folder is not None:
+                write_seed_result(folder, outcome=asdict(outcome), evaluation_returns=list(returns))
         return outcomes
 
 
@@ -271,7 +263,7 @@ def _work(study: _Study) -> float:
         elif event.kind in ("trial_failed", "trial_reaped"):
             print(f"{where} trial {event.number}: {event.message}", flush=True)
         elif event.kind == "stopped" and event.message:
-            log.info("%s", event.message)
+            log.debug("%s", event.message)
 
     with progress_bar("trial", "transitions") as move:
 
@@ -290,14 +282,13 @@ def _work(study: _Study) -> float:
 
 
 def _score_once(study: _Study) -> float:
-    """Score the composed configuration the way a trial is scored; write nothing but its folder."""
+    """Score the composed configuration the way a trial is scored; write nothing."""
     from abx_amr.cli.progress import progress_bar
     from abx_amr.studies.objective import score_outcomes
 
     plan = study.plan
-    folder = plan.folder / "scored"
     with progress_bar(plan.run_name, "transitions") as move:
-        outcomes = study.run_trial({}, plan.seeds(0), folder, on_progress=move)
+        outcomes = study.run_trial({}, plan.seeds(0), None, on_progress=move)
     score = score_outcomes(
         outcomes,
         penalty_weight=plan.penalty_weight,
@@ -307,9 +298,7 @@ def _score_once(study: _Study) -> float:
     for outcome in outcomes:
         said = outcome.failure_reason or f"{outcome.episode_return:.3f}"
         print(f"seed {outcome.seed}: {said}")
-    print(
-        f"value {score.value:.3f} (mean {score.mean_reward}, std {score.std_reward}), in {folder}"
-    )
+    print(f"value {score.value:.3f} (mean {score.mean_reward}, std {score.std_reward})")
     return score.value
 
 

@@ -85,7 +85,7 @@ def test_one_command_ends_with_best_parameters_and_their_receipts(call: Call) ->
 def test_different_parameters_give_different_returns(call: Call) -> None:
     rates = "agent_algorithm.learning_rate=1e-6,1e-3,3e-2"
     grid = ("tuning.sampler=grid", "~tuning.search_space", rates)
-    call(tune.main, *SMALL_STUDY[: -3], *grid, "tuning.n_trials=3", "tuning.truncated_episodes=10")
+    call(tune.main, *SMALL_STUDY[:-3], *grid, "tuning.n_trials=3", "tuning.truncated_episodes=10")
     assert len({t.value for t in trials()}) == 3
 
 
