@@ -87,7 +87,9 @@ def expected_reward(
     from abx_amr.naming import unknown
     from abx_amr.simulator.patients import ATTRIBUTES
 
-    plain = config if isinstance(config, dict) else configuration.resolved(cast("DictConfig", config))
+    plain = (
+        config if isinstance(config, dict) else configuration.resolved(cast("DictConfig", config))
+    )
     model = configuration.build_clinic(plain)
     for name in attributes:
         if name not in ATTRIBUTES:
