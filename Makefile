@@ -1,12 +1,16 @@
 # make tune   installs everything and runs a small real study; ends with its best parameters
 # make test   installs everything and runs the tests      make test-all  the slow ones too
 # make check  format, lint, types, import contracts        make bench     the benchmarks
+# make hydra14  the sweeper, the commands and the configuration on Hydra 1.4
 SHELL := /bin/bash
 PYTHON ?= $(shell for p in python3.11 python3 python3.12 python3.13; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+VENV14 := .venv-hydra14
+READY14 := $(VENV14)/.ready
+HYDRA14 := hydra-core==1.4.0rc3 hydra-optuna-sweeper==1.4.0rc3 omegaconf==2.4.1rc1
 RUN_NAME ?= make_tune
 
 .PHONY: install tune test test-all check bench hydra14 clean
@@ -38,14 +42,16 @@ bench: $(READY)
 	$(BIN)/python -m benchmarks
 
 # A second environment: Hydra 1.4 with the upstream sweeper beside ours.
-hydra14: VENV14 = .venv-hydra14
-hydra14:
-	test -x $(VENV14)/bin/python || $(PYTHON) -m venv $(VENV14)
-	grep -vE '^(hydra-core|omegaconf|antlr4)' constraints.txt > $(VENV14)/constraints.txt
-	$(VENV14)/bin/python -m pip install --quiet --disable-pip-version-check \
-		-c $(VENV14)/constraints.txt -e '.[dev,optuna-sweeper]' 'hydra-core==1.4.0rc3' \
-		'hydra-optuna-sweeper==1.4.0rc3'
+hydra14: $(READY14)
 	$(VENV14)/bin/python -m pytest -m "not slow" tests/sweeper tests/cli tests/test_configuration.py
 
+$(READY14): pyproject.toml constraints.txt Makefile
+	@test -n "$(PYTHON)" || { echo "make: Python 3.11 or newer is needed: install it, or set PYTHON=" >&2; exit 2; }
+	test -x $(VENV14)/bin/python || $(PYTHON) -m venv $(VENV14)
+	grep -vE '^(hydra-core|omegaconf|antlr4-python3-runtime)==' constraints.txt > $(VENV14)/constraints.txt
+	$(VENV14)/bin/python -m pip install --quiet --disable-pip-version-check \
+		-c $(VENV14)/constraints.txt -e '.[optuna-sweeper]' $(HYDRA14) pytest hypothesis
+	@touch $@
+
 clean:
-	rm -rf $(VENV) .venv-hydra14
+	rm -rf $(VENV) $(VENV14)
