@@ -26,7 +26,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from abx_amr.errors import InputError
-from abx_amr.naming import nearest, unknown
+from abx_amr.naming import did_you_mean, unknown
 
 if TYPE_CHECKING:
     from abx_amr.algorithms.rules import Rule
@@ -223,9 +223,8 @@ def _unknown_path(
             names = [str(k) for k in node]
             if depth == 0:
                 names += _groups()
-            guess = nearest(part, names)
-            hint = f"; did you mean '{guess}'?" if guess else ""
-            return f"{where} does not exist{hint} (available: {', '.join(sorted(set(names)))})"
+            listed = ", ".join(sorted(set(names)))
+            return f"{where} does not exist{did_you_mean(part, names)} (available: {listed})"
         try:
             node = node[part]
         except OmegaConfBaseException:
@@ -325,10 +324,9 @@ def check_arguments(made: Callable[..., Any], given: Iterable[str], *, key: str)
         return
     for name in given:
         if name not in names:
-            guess = nearest(name, names)
-            hint = f"; did you mean '{guess}'?" if guess else ""
             raise InputError(
-                f"{key}.{name} is unknown to {getattr(made, '__name__', made)}{hint} "
+                f"{key}.{name} is unknown to {getattr(made, '__name__', made)}"
+                f"{did_you_mean(name, names)} "
                 f"(it takes: {', '.join(sorted(names))})"
             )
 

@@ -4,14 +4,34 @@ from collections.abc import Iterable
 from difflib import get_close_matches
 
 
-def nearest(name: str, known: Iterable[str]) -> str | None:
+def nearest(name: object, known: Iterable[str]) -> str | None:
     """Return the known name most like `name`, or None when nothing is close.
+
+    Dotted paths are compared whole, then by their last part.
 
     >>> nearest("hihg_risk", ["default", "high_risk"])
     'high_risk'
+    >>> nearest("ppo.learning_rat", ["agent_algorithm.learning_rate"])
+    'agent_algorithm.learning_rate'
     """
-    matches = get_close_matches(name, list(known), n=1, cutoff=0.6)
-    return matches[0] if matches else None
+    names = list(known)
+    if matches := get_close_matches(str(name), names, n=1):
+        return matches[0]
+    last = {path.rsplit(".", 1)[-1]: path for path in names}
+    matches = get_close_matches(str(name).rsplit(".", 1)[-1], last, n=1)
+    return last[matches[0]] if matches else None
+
+
+def did_you_mean(name: object, known: Iterable[str]) -> str:
+    """Return what to add to a message about an unknown name: the nearest one, if any.
+
+    >>> did_you_mean("tpi", ["grid", "tpe"])
+    "; did you mean 'tpe'?"
+    >>> did_you_mean("banana", ["grid", "tpe"])
+    ''
+    """
+    guess = nearest(name, known)
+    return f"; did you mean '{guess}'?" if guess else ""
 
 
 def unknown(what: str, name: str, known: Iterable[str]) -> str:
@@ -21,6 +41,6 @@ def unknown(what: str, name: str, known: Iterable[str]) -> str:
     "sampler 'tpi' does not exist; did you mean 'tpe'? (available: grid, tpe)"
     """
     names = sorted(known)
-    guess = nearest(name, names)
-    hint = f"; did you mean '{guess}'?" if guess else ""
-    return f"{what} '{name}' does not exist{hint} (available: {', '.join(names)})"
+    return (
+        f"{what} '{name}' does not exist{did_you_mean(name, names)} (available: {', '.join(names)})"
+    )

@@ -88,6 +88,17 @@ def enter(command: Command, arguments: Sequence[str] | None = None) -> None:
             os.environ.pop(FULL_ERROR, None)
 
 
+def composed(config: DictConfig) -> tuple[dict[str, Any], dict[str, str], list[str]]:
+    """Return what a task needs of a composition: resolved values, choices, overrides."""
+    from hydra.core.hydra_config import HydraConfig
+
+    from abx_amr.configuration import resolved
+
+    chosen = HydraConfig.get()
+    choices = {group: str(choice) for group, choice in chosen.runtime.choices.items()}
+    return resolved(config), choices, [str(o) for o in chosen.overrides.task]
+
+
 def _enter_hydra(command: Command, arguments: list[str]) -> None:
     import hydra
     from hydra._internal.utils import get_args_parser

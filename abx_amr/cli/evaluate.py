@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from abx_amr.cli.door import Command, enter, guarded
+from abx_amr.cli.door import Command, composed, enter, guarded
 from abx_amr.errors import InputError
 
 if TYPE_CHECKING:
@@ -39,16 +39,8 @@ Gives mean, std, IQM and a 95 % bootstrap interval, and a run folder with tables
 
 def task(config: DictConfig) -> float:
     """Evaluate as composed; return the mean episode return."""
-    from hydra.core.hydra_config import HydraConfig
-
-    from abx_amr.configuration import resolved
-
-    chosen = HydraConfig.get()
-    return evaluate_composed(
-        resolved(config),
-        choices={k: str(v) for k, v in chosen.runtime.choices.items()},
-        overrides=[str(o) for o in chosen.overrides.task],
-    )
+    plain, choices, overrides = composed(config)
+    return evaluate_composed(plain, choices=choices, overrides=overrides)
 
 
 def evaluate_composed(

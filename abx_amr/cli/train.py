@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from abx_amr.cli.door import Command, enter, guarded
+from abx_amr.cli.door import Command, composed, enter, guarded
 from abx_amr.errors import InputError
 
 if TYPE_CHECKING:
@@ -60,16 +60,8 @@ _FREE_ON_RESUME = (
 
 def task(config: DictConfig) -> float:
     """Run one training as composed; return the final mean episode return."""
-    from hydra.core.hydra_config import HydraConfig
-
-    from abx_amr.configuration import resolved
-
-    chosen = HydraConfig.get()
-    return train(
-        resolved(config),
-        choices={k: str(v) for k, v in chosen.runtime.choices.items()},
-        overrides=[str(o) for o in chosen.overrides.task],
-    )
+    plain, choices, overrides = composed(config)
+    return train(plain, choices=choices, overrides=overrides)
 
 
 def train(config: dict[str, Any], *, choices: Mapping[str, str], overrides: Sequence[str]) -> float:
@@ -80,9 +72,8 @@ def train(config: dict[str, Any], *, choices: Mapping[str, str], overrides: Sequ
     """
     from abx_amr.results import completed_run, find_run
 
-    for first, second in (("resume_from", "best_params_from"),):
-        if config.get(first) and config.get(second):
-            raise InputError(f"{first} and {second} exclude each other: give one")
+    if config["resume_from"] and config["best_params_from"]:
+        raise InputError("resume_from and best_params_from exclude each other: give one")
     source = None
     tuned: Mapping[str, Any] = {}
     origin: dict[str, Any] = {}

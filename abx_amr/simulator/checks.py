@@ -1,21 +1,11 @@
 """Checks of what the user gave: InputError with one line that names key, value and cure."""
 
 import math
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from abx_amr.errors import InputError
-from abx_amr.naming import nearest
-
-
-def nearest_name(name: object, valid: Iterable[str]) -> str:
-    """Return "; did you mean 'x'?" when a valid name is near, else an empty text.
-
-    >>> nearest_name("prob_infectd", ["prob_infected", "leak"])
-    "; did you mean 'prob_infected'?"
-    """
-    near = nearest(str(name), valid)
-    return f"; did you mean {near!r}?" if near else ""
+from abx_amr.naming import did_you_mean
 
 
 def number(
@@ -106,7 +96,7 @@ def known_keys(
     valid = [*required, *optional]
     for key in value:
         if key not in valid:
-            hint = nearest_name(key, valid)
+            hint = did_you_mean(key, valid)
             raise InputError(f"{name} has no key {key!r}{hint} (it has: {', '.join(valid)})")
     for key in required:
         if key not in value:

@@ -12,8 +12,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from abx_amr.errors import InputError
+from abx_amr.naming import did_you_mean
 from abx_amr.simulator import kernel
-from abx_amr.simulator.checks import antibiotic_names, nearest_name, number, whole_number
+from abx_amr.simulator.checks import antibiotic_names, number, whole_number
 from abx_amr.simulator.draws import Draws
 from abx_amr.simulator.dynamics import LeakyBalloon, ResistanceModel
 from abx_amr.simulator.observation import (
@@ -111,7 +112,7 @@ class ClinicModel:
 
     def _index(self, key: str, name: str) -> int:
         if name not in self.antibiotics:
-            hint = nearest_name(name, self.antibiotics)
+            hint = did_you_mean(name, self.antibiotics)
             raise InputError(
                 f"{key} must name antibiotics of {list(self.antibiotics)}, got {name!r}{hint}"
             )

@@ -13,8 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from abx_amr.errors import InputError
+from abx_amr.naming import did_you_mean
 from abx_amr.simulator import kernel
-from abx_amr.simulator.checks import known_keys, nearest_name, number, unique_names
+from abx_amr.simulator.checks import known_keys, number, unique_names
 from abx_amr.simulator.draws import Draws
 
 Floats = NDArray[np.float64]
@@ -71,7 +72,7 @@ def _attribute_law(name: str, value: Any) -> list[float]:
     kind = entry["distribution"]
     if not isinstance(kind, Mapping) or kind.get("type") not in ("constant", "gaussian"):
         got = kind.get("type") if isinstance(kind, Mapping) else kind
-        hint = nearest_name(got, ("constant", "gaussian"))
+        hint = did_you_mean(got, ("constant", "gaussian"))
         raise InputError(f"{path}.type must be constant or gaussian, got {got!r}{hint}")
     if kind["type"] == "constant":
         known_keys(path, kind, ("type", "value"))
@@ -237,7 +238,7 @@ def _visible(value: Any) -> tuple[str, ...]:
     names = unique_names("visible_patient_attributes", value)
     for name in names:
         if name not in ATTRIBUTES:
-            hint = nearest_name(name, ATTRIBUTES)
+            hint = did_you_mean(name, ATTRIBUTES)
             known = ", ".join(ATTRIBUTES)
             raise InputError(
                 f"visible_patient_attributes must name patient attributes, got {name!r}{hint}"

@@ -11,7 +11,7 @@ from typing import Any
 import yaml
 
 from abx_amr.errors import InputError
-from abx_amr.naming import nearest
+from abx_amr.naming import did_you_mean
 from abx_amr.studies.study import BEST_PARAMS_FILE, CONFIGURATION_FILE, SUMMARY_FILE
 
 
@@ -49,9 +49,7 @@ def _no_run(parent: Path, run_name: str) -> str:
     start = f"best_params_from: no optimisation run '{run_name}' in {parent}"
     if not known:
         return f"{start}: it holds none (is optimization_dir the one that abx-tune used?)"
-    guess = nearest(run_name, known)
-    hint = f"; did you mean '{guess}'?" if guess else ""
-    return f"{start}{hint} (available: {', '.join(known)})"
+    return f"{start}{did_you_mean(run_name, known)} (available: {', '.join(known)})"
 
 
 def _how_far(folder: Path) -> str:

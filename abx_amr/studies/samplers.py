@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from abx_amr.errors import InputError
-from abx_amr.naming import unknown
-from abx_amr.studies.space import did_you_mean, finite_values
+from abx_amr.naming import did_you_mean, unknown
+from abx_amr.studies.space import finite_values
 
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution

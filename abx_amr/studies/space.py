@@ -6,12 +6,12 @@ import json
 import logging
 import math
 import warnings
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from abx_amr.errors import InputError
-from abx_amr.naming import nearest
+from abx_amr.naming import did_you_mean
 
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
@@ -160,18 +160,6 @@ def finite_values(distribution: BaseDistribution) -> list[ParameterValue] | None
         Decimal(str(number)) for number in (distribution.low, distribution.high, distribution.step)
     )
     return [float(low + i * step) for i in range(int((high - low) / step) + 1)]
-
-
-def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """Return '; did you mean ...?' with the nearest of the known names, '' where none is near.
-
-    >>> did_you_mean("agent_algorithm.learning_rat", ["agent_algorithm.learning_rate"])
-    "; did you mean 'agent_algorithm.learning_rate'?"
-    """
-    known = list(known)
-    last = {path.rsplit(".", 1)[-1]: path for path in known}
-    guess = nearest(name, known) or last.get(nearest(name.rsplit(".", 1)[-1], last) or "")
-    return f"; did you mean {guess!r}?" if guess else ""
 
 
 def _entries(

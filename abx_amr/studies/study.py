@@ -18,6 +18,7 @@ import yaml
 
 from abx_amr.durable import CompletionRegistry, jsonable, write_json, write_text
 from abx_amr.errors import InputError
+from abx_amr.naming import did_you_mean
 from abx_amr.studies.fingerprint import Fingerprint, fingerprint, show_difference
 from abx_amr.studies.objective import Direction, default_min_successful_seeds
 from abx_amr.studies.owner import live_owner
@@ -30,7 +31,6 @@ from abx_amr.studies.space import (
     ParameterValue,
     SearchSpace,
     check_paths,
-    did_you_mean,
     parse_search_space,
 )
 from abx_amr.studies.storages import StudyStorage
