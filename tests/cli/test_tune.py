@@ -274,3 +274,16 @@ def test_an_unfinished_study_says_how_far_it_is(call: Call) -> None:
     ended = call(train.main, "best_params_from=mine")
     assert ended.status == 2
     assert "1 of 4 trials are done" in ended.err
+
+
+@pytest.mark.parametrize("algorithm", ["a2c", "recurrent_ppo"])
+def test_the_other_shipped_studies_run_end_to_end(call: Call, algorithm: str) -> None:
+    small = [s for s in SMALL if algorithm != "a2c" or "batch_size" not in s]
+    small = [s for s in small if algorithm != "a2c" or "n_epochs" not in s]
+    ended = call(
+        tune.main, "-m", f"+tuning={algorithm}_default", *small, "tuning.n_trials=1",
+        "tuning.n_seeds_per_trial=1", "tuning.truncated_episodes=2",
+    )  # fmt: skip
+    assert ended.status == 0, ended.err
+    (trial,) = trials(f"{algorithm}_default")
+    assert trial.user_attrs["effective_values"] == pytest.approx(trial.params)
