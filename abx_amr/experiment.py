@@ -236,11 +236,41 @@ def _train(
     *,
     on_progress: Progress | None,
 ) -> RunFolder:
-    settings, model = plan.settings, plan.model
-    total = transitions_of(settings.total_num_training_episodes, model, agent.n_envs)
+    total = transitions_of(plan.settings.total_num_training_episodes, plan.model, agent.n_envs)
     agent.set_logger(configure(str(folder.tensorboard), ["tensorboard"]))
     log.info("%s: %s transitions in %s", plan.run_name, total, folder.path)
     clock = _Clock()
+    try:
+        final, stopped_early = _learn(plan, agent, folder, counters, clock, on_progress, total)
+    except KeyboardInterrupt:
+        if folder.has_checkpoint("last"):
+            log.warning("go on with: abx-train resume_from=%s", folder.path)
+        raise
+    _save(agent, folder, "last", counters)
+    agent.logger.close()
+    return _finish(
+        plan,
+        folder,
+        final,
+        agent=agent,
+        best_return=counters.best_return,
+        stopped_early=stopped_early,
+        training_seconds=clock.total - clock.evaluation,
+        evaluation_seconds=clock.evaluation,
+    )
+
+
+def _learn(
+    plan: Run,
+    agent: OnPolicyAlgorithm,
+    folder: RunFolder,
+    counters: _Counters,
+    clock: _Clock,
+    on_progress: Progress | None,
+    total: int,
+) -> tuple[Evaluation, bool]:
+    """Learn, evaluate and save at their frequencies; return the last evaluation, and if early."""
+    settings, model = plan.settings, plan.model
     stopped_early = False
     final: Evaluation | None = None
     for seen in rollouts(agent, total):
@@ -259,18 +289,7 @@ def _train(
         if stopped_early:
             break
     assert final is not None
-    _save(agent, folder, "last", counters)
-    agent.logger.close()
-    return _finish(
-        plan,
-        folder,
-        final,
-        agent=agent,
-        best_return=counters.best_return,
-        stopped_early=stopped_early,
-        training_seconds=clock.total - clock.evaluation,
-        evaluation_seconds=clock.evaluation,
-    )
+    return final, stopped_early
 
 
 def _evaluate_and_keep(

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from abx_amr.cli.door import Command, composed, enter, guarded
 from abx_amr.errors import InputError
+from abx_amr.naming import unknown
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -51,10 +52,7 @@ def evaluate_composed(
     from abx_amr.experiment import Run, run
     from abx_amr.results import find_run
 
-    asked = config["evaluation"]
-    for key in asked:
-        if key not in ("episodes", "seed", "deterministic"):
-            raise InputError(f"evaluation.{key} does not exist (episodes, seed, deterministic)")
+    asked = _asked(config["evaluation"])
     if config["run"] is not None:
         source = find_run(str(config["run"]), results_dir=config["results_dir"])
         own = source.read_config()
@@ -110,6 +108,25 @@ def evaluate_composed(
         )
     print(f"results: {folder.path}")
     return float(summary["mean_return"])
+
+
+def _asked(section: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the evaluation section, checked."""
+    known = ("episodes", "seed", "deterministic")
+    for key in section:
+        if key not in known:
+            raise InputError(unknown("evaluation key", key, known))
+    for key, low in (("episodes", 1), ("seed", 0)):
+        value = section[key]
+        if isinstance(value, bool) or not isinstance(value, int) or value < low:
+            raise InputError(
+                f"evaluation.{key} must be a whole number of at least {low}, got {value!r}"
+            )
+    if not isinstance(section["deterministic"], bool):
+        raise InputError(
+            f"evaluation.deterministic must be true or false, got {section['deterministic']!r}"
+        )
+    return section
 
 
 def _clinic_of(

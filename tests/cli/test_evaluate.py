@@ -18,7 +18,9 @@ def trained(call: Call, *more: str) -> None:
 
 def test_a_run_is_evaluated_again_on_its_own_clinic(call: Call) -> None:
     trained(call, "antibiotics=single", "run_name=mine")
-    ended = call(evaluate.main, "run=mine", "checkpoint=last", "evaluation.episodes=3")
+    ended = call(
+        evaluate.main, "run=mine", "checkpoint=last", "evaluation.episodes=3", "evaluation.seed=0"
+    )
     assert ended.status == 0, ended.err
     run, again = newest_run("results", "mine"), newest_run("results", "mine_evaluated")
     assert again.read_config()["antibiotics"] == run.read_config()["antibiotics"]
@@ -90,8 +92,9 @@ def test_rules_meet_the_same_patients_and_their_difference_is_paired(call: Call)
         ((), "nothing to evaluate"),
         (("run=nowhere",), "nowhere"),
         (("agent_algorithm=never", "against=ppo"), "untrained"),
-        (("agent_algorithm=never", "evaluation.episodes=0"), "num_eval_episodes"),
-        (("agent_algorithm=never", "+evaluation.episods=3"), "episods"),
+        (("agent_algorithm=never", "evaluation.episodes=0"), "evaluation.episodes must be"),
+        (("agent_algorithm=never", "+evaluation.episods=3"), "did you mean 'episodes'"),
+        (("agent_algorithm=never", "evaluation.deterministic=perhaps"), "true or false"),
     ],
 )
 def test_what_cannot_be_evaluated_is_said_in_one_line(

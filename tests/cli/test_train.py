@@ -130,6 +130,7 @@ def test_an_interrupted_run_goes_on_from_its_last_checkpoint(
     ended = call(train.main, *SMALL, *OFTEN, *FOUR)
     assert ended.status == 130
     broken = folder()
+    assert f"abx-train resume_from={broken.path}" in ended.out + ended.err
     assert not broken.is_complete
     monkeypatch.setattr(experiment, "evaluate_agent", real)
     assert call(train.main, f"resume_from={broken.path}", "run_name=rest").status == 0
