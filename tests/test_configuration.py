@@ -105,13 +105,20 @@ def test_a_schedule_reaches_the_optimiser() -> None:
 
 
 def test_a_users_own_classes_are_found_by_their_dotted_path() -> None:
+    own = "tests.examples.own_components"
+    drug = "{adverse_effect_penalty: -1.0, adverse_effect_probability: 0.1}"
     overrides = [
-        "amr_dynamics._target_=tests.examples.own_components.ExponentialResistance",
+        "~amr_dynamics",
+        f"+amr_dynamics={{_target_: {own}.FadingMemory, half_life: 10.0, growth: 0.05}}",
+        "~antibiotics",
+        f"+antibiotics={{drugs: {{A: {drug}, B: {drug}}}}}",
+        "~patient_generator",
+        f"+patient_generator={{_target_: {own}.Seasons, low: 0.2, high: 0.9}}",
+        "agent_algorithm=random",
         "environment.max_time_steps=5",
     ]
-    try:
-        config = compose("train", overrides).plain
-        model = configuration.build_clinic(config)
-    except InputError as error:
-        pytest.fail(str(error))
-    assert type(model.dynamics).__module__ == "tests.examples.own_components"
+    config = compose("train", overrides).plain
+    model = configuration.build_clinic(config)
+    assert type(model.dynamics).__module__ == type(model.population).__module__ == own
+    played = evaluate(configuration.build_rule(config, model), model, episodes=2, seed=0)
+    assert np.isfinite(played.returns).all()

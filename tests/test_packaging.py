@@ -137,6 +137,8 @@ def test_a_study_of_one_trial_runs_from_another_folder(
         "tuning.n_trials=1",
         "tuning.n_seeds_per_trial=1",
         "tuning.truncated_episodes=1",
+        "environment.max_time_steps=32",
+        "figures=false",
         folder=tmp_path,
     )
     assert "1 of 1 trials finished" in out
