@@ -18,6 +18,7 @@ install: $(READY)
 
 $(READY): pyproject.toml constraints.txt
 	@test -n "$(PYTHON)" || { echo "make: Python 3.11 or newer is needed: install it, or set PYTHON=" >&2; exit 2; }
+	@echo "installing into $(VENV), which takes some minutes"
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
 	@touch $@
@@ -25,6 +26,7 @@ $(READY): pyproject.toml constraints.txt
 tune: $(READY)
 	$(BIN)/abx-tune -m +tuning=ppo_default run_name=$(RUN_NAME) \
 		tuning.n_trials=8 tuning.truncated_episodes=10
+	@echo "(abx-train and the other commands: source $(BIN)/activate)"
 
 test: $(READY)
 	$(BIN)/python -m pytest -m "not slow"
@@ -47,6 +49,7 @@ hydra14: $(READY14)
 
 $(READY14): pyproject.toml constraints.txt Makefile
 	@test -n "$(PYTHON)" || { echo "make: Python 3.11 or newer is needed: install it, or set PYTHON=" >&2; exit 2; }
+	@echo "installing into $(VENV14), which takes some minutes"
 	test -x $(VENV14)/bin/python || $(PYTHON) -m venv $(VENV14)
 	grep -vE '^(hydra-core|omegaconf|antlr4-python3-runtime)==' constraints.txt > $(VENV14)/constraints.txt
 	$(VENV14)/bin/python -m pip install --quiet --disable-pip-version-check \
