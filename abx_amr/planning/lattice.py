@@ -1,0 +1,185 @@
+"""The pressures that can occur: a lattice per antibiotic, and where each choice leads on it.
+
+Shapes: K antibiotics, C choices (how many patients get each antibiotic), n cells of an axis.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from itertools import product
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from abx_amr.planning.problem import Problem
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+Rounding = Literal["down", "up"]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Axis:
+    """The pressures of one antibiotic.
+
+    Attributes:
+        positions: Pressures in ascending order, (n,).
+        level: Their AMR levels, (n,).
+        following: Index of the pressure after each choice, (C, n); n where that is forbidden.
+        cost: Expected price of the marginal effect of the last dose, (C, n).
+        rise: Highest rise in one step, in cells.
+        start: Index of the pressure at the start of an episode.
+        is_exact: Whether every pressure that occurs is a cell, up to the last one.
+        is_capped: Whether pressures above the last cell can occur.
+    """
+
+    positions: Floats
+    level: Floats
+    following: NDArray[np.int32]
+    cost: Floats
+    rise: int
+    start: int
+    is_exact: bool
+    is_capped: bool
+
+
+def counts(num_patients: int, num_antibiotics: int) -> Ints:
+    """Return every way to give antibiotics to some of the patients, (C, K); the first: nobody.
+
+    >>> counts(1, 2).tolist()
+    [[0, 0], [0, 1], [1, 0]]
+    """
+    ways = product(range(num_patients + 1), repeat=num_antibiotics)
+    return np.array([w for w in ways if sum(w) <= num_patients], dtype=np.int64)
+
+
+def exact(value: float) -> Fraction:
+    """Return the decimal number that the user wrote.
+
+    >>> exact(0.3) * 10
+    Fraction(3, 1)
+    """
+    return Fraction(repr(float(value)))
+
+
+def spacing(values: Sequence[Fraction]) -> Fraction:
+    """Return the largest number of which all are whole multiples.
+
+    >>> spacing([Fraction(1), Fraction(3, 10), Fraction(1, 5)])
+    Fraction(1, 10)
+    """
+    denominator = math.lcm(*(v.denominator for v in values))
+    return Fraction(math.gcd(*(int(v * denominator) for v in values)), denominator)
+
+
+def doses(problem: Problem, choices: Ints, j: int) -> list[Fraction]:
+    """Return the effective dose of antibiotic j after each choice, (C,)."""
+    shares = [exact(x) for x in problem.cross[:, j]]
+    return [
+        sum((int(c) * s for c, s in zip(row, shares, strict=True)), Fraction()) for row in choices
+    ]
+
+
+def useful_pressure(problem: Problem, j: int) -> float:
+    """Return the pressure above which nobody gains from antibiotic j; inf where all always do."""
+    slope = np.maximum(problem.slope, 1e-300)
+    level = float(np.max((problem.gain + problem.harm[j]) / slope))
+    residual, flatness = float(problem.residual[j]), float(problem.flatness[j])
+    if level >= 1:
+        return math.inf
+    share = max(0.0, (level - residual) / (1 - residual))
+    return 2 * flatness * math.atanh(share)
+
+
+def natural_spacing(problem: Problem, choices: Ints, j: int) -> Fraction:
+    """Return the spacing at which every pressure of antibiotic j is met exactly."""
+    parts = [d for d in doses(problem, choices, j) if d > 0]
+    return spacing([*parts, exact(problem.leak[j])])
+
+
+def highest_pressure(problem: Problem, choices: Ints, j: int) -> tuple[float, bool]:
+    """Return the highest pressure worth a cell, and whether higher ones can occur."""
+    most = float(max(doses(problem, choices, j)))
+    reachable = float(problem.initial[j]) + problem.num_steps * max(0.0, most - problem.leak[j])
+    enough = max(useful_pressure(problem, j), float(problem.initial[j])) + most
+    if (problem.cross[:, j] > 0).sum() > 1:
+        enough += 2 * most  # others' doses reach it where its own are no longer of use
+    return (enough, True) if enough < reachable else (reachable, False)
+
+
+def build_axis(
+    problem: Problem, choices: Ints, j: int, *, step: Fraction, rounding: Rounding
+) -> Axis:
+    """Return the lattice of antibiotic j with cells `step` apart.
+
+    Where `step` is the natural spacing (or divides it) the lattice is exact. Else every pressure is
+    rounded down, which never lowers what a policy is worth, or up, which never raises it.
+    """
+    given = doses(problem, choices, j)
+    leak = exact(problem.leak[j])
+    changes = [(d - leak) / step for d in given]
+    whole = all(change.denominator == 1 for change in changes)
+    towards = math.floor if rounding == "down" else math.ceil
+    shifts = np.array([towards(change) for change in changes], dtype=np.int64)
+    width = float(step)
+    highest, is_capped = highest_pressure(problem, choices, j)
+    cells = math.ceil(highest / width - 1e-9) + 1
+    start = float(problem.initial[j]) / width
+    offset = start - math.floor(start + 1e-9)
+    on_lattice = abs(offset) < 1e-9
+    k = np.arange(cells)
+    moved = k[None, :] + shifts[:, None]
+    if whole and not on_lattice:
+        # two interleaved lattices: multiples of the step, and those seen from the start until 0
+        positions = np.stack([k * width, (k + offset) * width], axis=1).ravel()
+        pair = [2 * np.maximum(moved, 0), np.where(moved >= 0, 2 * moved + 1, 0)]
+        following = np.stack(pair, axis=2).reshape(len(choices), -1)
+        begin, rise = 2 * math.floor(start) + 1, 2 * int(max(shifts.max(), 0))
+    else:
+        positions = k * width
+        following = np.maximum(moved, 0)
+        begin = round(start) if on_lattice else towards(start)
+        rise = int(max(shifts.max(), 0))
+    n = len(positions)
+    over = following >= n
+    following[over] = n if rounding == "up" else n - 1
+    level = problem.residual[j] + (1 - problem.residual[j]) * np.tanh(
+        positions / (2 * problem.flatness[j])
+    )
+    return Axis(
+        positions=positions,
+        level=level,
+        following=following.astype(np.int32),
+        cost=_dose_costs(problem, choices, j, positions, given),
+        rise=rise,
+        start=begin,
+        is_exact=whole,
+        is_capped=is_capped,
+    )
+
+
+def _dose_costs(
+    problem: Problem, choices: Ints, j: int, positions: Floats, given: Sequence[Fraction]
+) -> Floats:
+    """Return the price of the marginal effects (simulator.md, section 2), seen exactly, (C, n)."""
+    costs = np.zeros((len(choices), len(positions)))
+    if problem.epsilon == 0:
+        return costs
+    leak, scale = float(problem.leak[j]), 2 * float(problem.flatness[j])
+    residual = float(problem.residual[j])
+
+    def level(p: Floats) -> Floats:
+        found: Floats = residual + (1 - residual) * np.tanh(np.maximum(0.0, p) / scale)
+        return found
+
+    weight = (1 - problem.lambda_weight) * problem.epsilon / problem.num_patients
+    for c, dose in enumerate(given):
+        if choices[c, j]:
+            after = np.maximum(0.0, positions + float(dose) - leak)
+            delta = level(after + float(dose) - leak) - level(after + float(dose) - 1 - leak)
+            costs[c] = weight * choices[c, j] * delta
+    return costs

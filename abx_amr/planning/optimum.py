@@ -1,0 +1,170 @@
+"""The optimum of a clinic: exact where it can be, else between two bounds that are both attained.
+
+Shapes: K antibiotics, T steps.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from abx_amr.planning.play import Path, best_counts, path_of
+from abx_amr.planning.problem import NotComputable, Posed, Problem
+from abx_amr.planning.programme import Programme, Solution, fitting
+from abx_amr.planning.relaxation import index_path, relax
+
+Floats = NDArray[np.float64]
+_EXACT = 1e-9
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Optimum:
+    """What the best policy that knows the parameters is worth in an episode.
+
+    Attributes:
+        lower: Reached by a policy that knows parameters and sees every type of patient.
+        upper: Reached by none.
+        caveats: Why agents may see too little to reach it; empty: they see enough.
+        method: How it was computed.
+        given: Treatments of the optimal episode where it has no chance in it, (T, K).
+        seconds: How long it took.
+        memory: Bytes at most.
+        programme: The lattice in words.
+    """
+
+    lower: float
+    upper: float
+    caveats: tuple[str, ...]
+    method: str
+    given: NDArray[np.int64] | None
+    seconds: float
+    memory: int
+    programme: str
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether the bounds meet."""
+        return self.upper - self.lower <= _EXACT * max(1.0, abs(self.upper))
+
+    @property
+    def value(self) -> float:
+        """The reference that gaps are measured from: never below the optimum."""
+        return self.upper
+
+    @property
+    def name(self) -> str:
+        """What the value is called in tables."""
+        if self.caveats:
+            return "upper bound (fully observed optimum)"
+        return "optimum" if self.is_exact else "upper bound"
+
+
+def optimum(posed: Posed, *, say: Say = lambda line: None) -> Optimum:
+    """Return the optimum of a clinic.
+
+    Args:
+        posed: The clinic.
+        say: Told beforehand what the programme will take.
+
+    Raises:
+        NotComputable: There is no bound either.
+    """
+    began = time.perf_counter()
+    above, below = posed.above, posed.problem
+    slack = 0.0
+    if below.epsilon > 0 and not below.sees_amr:
+        slack = _most_marginal(below)
+        above, below = replace(above, epsilon=0.0), replace(below, epsilon=0.0)
+    try:
+        factors = fitting(above)
+    except NotComputable as error:
+        if above is not below:
+            raise
+        return _relaxed(posed, above, slack, str(error), began, say)
+    if len(above.antibiotics) > 2 and max(factors) > 1:
+        reason = "the exact lattice of three antibiotics is too large"
+        return _relaxed(posed, above, slack, reason, began, say)
+    programme = Programme(above, factors)
+    say(str(programme))
+    solution = programme.solve()
+    upper, given = solution.value, None
+    method = "dynamic programme over the pressure lattice"
+    memory = programme.memory
+    is_cut = any(axis.is_capped for axis in programme.axes)
+    if above.epsilon > 0 and (is_cut or not programme.is_exact):
+        # the argument that lower pressures are never worse needs epsilon 0
+        upper = Programme(replace(above, epsilon=0.0), factors).solve().value
+        method += ", upper bound with epsilon 0"
+    if above.is_homogeneous:
+        path = optimal_path(solution)
+        lower, given = path.expected_return, path.given
+    elif programme.is_exact and not is_cut and above is below:
+        lower = upper
+    else:
+        lower = Programme(below, fitting(below), "up").solve().value
+    if not programme.is_exact:
+        method += f" with cells of {max(factors)} spacings, rounded down for the upper bound"
+    if lower > upper:  # by rounding errors of the last digits
+        upper = lower
+    return Optimum(
+        lower=lower - slack,
+        upper=upper,
+        caveats=posed.caveats,
+        method=method,
+        given=given,
+        seconds=time.perf_counter() - began,
+        memory=memory,
+        programme=str(programme),
+    )
+
+
+def optimal_path(solution: Solution) -> Path:
+    """Return the optimal episode of a clinic without chance, played with its own pressures."""
+    problem = solution.programme.problem
+    choices = solution.programme.plan.choices
+
+    def choose(step: int, pressure: Floats) -> NDArray[np.int64]:
+        values = solution.choice_values(step, pressure)
+        best: NDArray[np.int64] = best_counts(
+            problem, choices, values, problem.level(pressure)[None]
+        )[0]
+        return best
+
+    return path_of(problem, choose)
+
+
+def _relaxed(
+    posed: Posed, problem: Problem, slack: float, reason: str, began: float, say: Say
+) -> Optimum:
+    """Return bounds from the relaxation.
+
+    Raises:
+        NotComputable: Patients differ, so that no lower bound is at hand.
+    """
+    say(f"{reason}: bounds from each antibiotic on its own")
+    relaxation = relax(problem)
+    if not problem.is_homogeneous:
+        raise NotComputable(f"{reason}, and patients differ (upper bound {relaxation.upper:.2f})")
+    path = index_path(problem, relaxation)
+    return Optimum(
+        lower=path.expected_return - slack,
+        upper=relaxation.upper,
+        caveats=posed.caveats,
+        method="antibiotics relaxed from each other (upper), their index policy played (lower)",
+        given=path.given,
+        seconds=time.perf_counter() - began,
+        memory=sum(8 * value.size * 3 for value in relaxation.values),
+        programme=" + ".join(str(len(p.axes[0].positions)) for p in relaxation.programmes)
+        + " cells",
+    )
+
+
+def _most_marginal(problem: Problem) -> float:
+    """Return the most that epsilon can cost in an episode."""
+    steepest = float(np.max(problem.level(np.ones(len(problem.leak))) - problem.residual))
+    return (1 - problem.lambda_weight) * problem.epsilon * steepest * problem.num_steps

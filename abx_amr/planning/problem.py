@@ -1,0 +1,380 @@
+"""A clinic as the planner sees it: expected gains by type of patient, and the laws of pressure.
+
+Shapes: K antibiotics, G types of patients. A patient of type g who is treated with antibiotic j at
+AMR level a is worth untreated[g] + gain[g] - slope[g] * a + harm[j] (simulator.md, section 5).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.special import ndtr, ndtri
+
+from abx_amr.errors import InputError
+from abx_amr.simulator import kernel
+from abx_amr.simulator.clinic import ClinicModel
+from abx_amr.simulator.dynamics import LeakyBalloon
+from abx_amr.simulator.patients import ATTRIBUTES, PatientMixture, PatientPopulation
+from abx_amr.simulator.rewards import ClinicalReward
+
+Floats = NDArray[np.float64]
+_FAR = 9.0  # standard deviations: what lies beyond has a chance below 1e-18
+
+
+class NotComputable(InputError):
+    """Why the optimum of a clinic cannot be computed, in one line."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Problem:
+    """A clinic reduced to what its optimum depends on.
+
+    Attributes:
+        antibiotics: The K antibiotics.
+        leak: Pressure lost per step, (K,).
+        flatness: Pressure scale of the level, (K,).
+        residual: Lowest level, (K,).
+        initial: Pressure at the start, (K,).
+        cross: Share of a dose of i that reaches j, (K, K).
+        harm: Expected adverse effect of a treatment, <= 0, (K,).
+        share: Chance of each type, (G,).
+        gain: What a treatment at AMR 0 is worth over none, without harm, (G,).
+        slope: What the whole of AMR takes away from it, >= 0, (G,).
+        untreated: What no treatment is worth, (G,).
+        seen: What is observed of each type without noise, (G, V).
+        varying: Column of `seen` along which types are points of a continuous law, or -1.
+        num_patients: Patients per step.
+        num_steps: Steps of an episode.
+        lambda_weight: Weight of the community's part.
+        epsilon: Price of the marginal effect of the last dose.
+        update_every: Steps between two reports of AMR.
+        visible_noise: Standard deviation of a report.
+        visible_bias: Added to a report.
+        community_share: Weight of each antibiotic in the community's part, 1/K.
+    """
+
+    antibiotics: tuple[str, ...]
+    leak: Floats
+    flatness: Floats
+    residual: Floats
+    initial: Floats
+    cross: Floats
+    harm: Floats
+    share: Floats
+    gain: Floats
+    slope: Floats
+    untreated: Floats
+    seen: Floats
+    varying: int
+    num_patients: int
+    num_steps: int
+    lambda_weight: float
+    epsilon: float
+    update_every: int
+    visible_noise: float
+    visible_bias: float
+    community_share: float
+
+    @property
+    def sees_amr(self) -> bool:
+        """Whether the visible AMR is the true one at every step."""
+        return self.update_every == 1 and self.visible_noise == 0 and self.visible_bias == 0
+
+    @property
+    def is_homogeneous(self) -> bool:
+        """Whether all patients are of one type, so that an optimal episode has no chance in it."""
+        return len(self.share) == 1
+
+    def level(self, pressure: ArrayLike) -> Floats:
+        """Return the AMR levels of pressures (..., K)."""
+        p = np.asarray(pressure, dtype=np.float64)
+        levels: Floats = self.residual + (1 - self.residual) * np.tanh(p / (2 * self.flatness))
+        return levels
+
+    def reported(self, level: ArrayLike) -> Floats:
+        """Return the expected visible levels of true levels."""
+        exact = np.asarray(level, dtype=np.float64)
+        if self.visible_noise == 0:
+            return np.clip(exact + self.visible_bias, 0.0, 1.0)
+        return clipped_mean(exact + self.visible_bias, self.visible_noise, 0.0, 1.0)
+
+    def report_weight(self, step: int) -> int:
+        """Return in how many steps the report made after step `step` (from 1) is what is seen."""
+        if step % self.update_every:
+            return 0
+        return min(self.update_every, self.num_steps - step + 1)
+
+    @property
+    def fingerprint(self) -> str:
+        """The name of everything the optimum depends on."""
+        values = {f.name: getattr(self, f.name) for f in fields(self)}
+        plain = {k: v.tolist() if isinstance(v, np.ndarray) else v for k, v in values.items()}
+        return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()[:20]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Posed:
+    """A clinic's problem and how what comes out of it is to be read.
+
+    Attributes:
+        problem: With types that give a value not above the optimum.
+        above: With types that give a value not below it; the same unless a law was cut into bins.
+        caveats: Why no policy that sees what agents see may reach the optimum; empty: exact.
+    """
+
+    problem: Problem
+    above: Problem
+    caveats: tuple[str, ...]
+
+
+def clipped_mean(mean: ArrayLike, sigma: float, low: float, high: float) -> Floats:
+    """Return E[clip(N(mean, sigma), low, high)].
+
+    >>> float(clipped_mean(0.5, 0.1, 0.0, 1.0).round(6)), float(clipped_mean(2.0, 0.0, 0.0, 1.0))
+    (0.5, 1.0)
+    """
+    mu = np.asarray(mean, dtype=np.float64)
+    if sigma == 0:
+        return np.clip(mu, low, high)
+
+    def partial(bound: float) -> Floats:
+        """Return E[min(N, bound)]."""
+        z = (bound - mu) / sigma
+        density = np.exp(-0.5 * z * z) / np.sqrt(2 * np.pi)
+        whole: Floats = mu * ndtr(z) - sigma * density + bound * (1 - ndtr(z))
+        return whole
+
+    upper = mu if np.isinf(high) else partial(high)
+    # E[clip] = E[min(N, high)] + E[low - N; N < low]
+    z = (low - mu) / sigma
+    density = np.exp(-0.5 * z * z) / np.sqrt(2 * np.pi)
+    whole: Floats = upper + (low - mu) * ndtr(z) + sigma * density
+    return whole
+
+
+def pose(model: ClinicModel, *, hide_patients: bool = False, bins: int | None = None) -> Posed:
+    """Return the planner's view of a clinic.
+
+    Args:
+        model: The clinic.
+        hide_patients: Plan as if nothing were seen of the patients.
+        bins: Points for a visible attribute that varies; None: as many as can be computed.
+
+    Raises:
+        NotComputable: A part is not one of the shipped ones, or too much varies visibly.
+    """
+    dynamics, population, reward = model.dynamics, model.population, model.reward
+    if type(dynamics) is not LeakyBalloon:
+        raise NotComputable(f"the optimum is not computed for {type(dynamics).__name__} dynamics")
+    if type(reward) is not ClinicalReward:
+        raise NotComputable(f"the optimum is not computed for the reward {type(reward).__name__}")
+    table = (
+        population.groups if isinstance(population, PatientPopulation | PatientMixture) else None
+    )
+    if type(population) not in (PatientPopulation, PatientMixture) or table is None:
+        raise NotComputable(
+            f"the optimum is not computed for the population {type(population).__name__}"
+        )
+    cumulative = table[:, kernel.PROPORTION_ROW, 0]
+    shares = np.diff(cumulative, prepend=0.0)
+    caveats: list[str] = []
+    varying = sorted(
+        {
+            a
+            for g in range(len(table))
+            for a in range(len(ATTRIBUTES))
+            if shares[g] > 0 and table[g, a, kernel.SIGMA] > 0 and table[g, a, kernel.SHOWN] > 0
+        }
+    )
+    if hide_patients:
+        varying = []
+    if len(varying) > 1:
+        names = ", ".join(ATTRIBUTES[a] for a in varying)
+        raise NotComputable(f"the optimum is not computed where {names} vary and are all visible")
+    if varying and varying[0] in (3, 4):
+        name = ATTRIBUTES[varying[0]]
+        raise NotComputable(f"the optimum is not computed where {name} varies and is visible")
+    noisy = bool(((table[:, :6, kernel.NOISE] > 0) & (table[:, :6, kernel.SHOWN] > 0)).any())
+    several = int((shares > 0).sum()) > 1 or bool(varying)
+    if noisy and several and not hide_patients:
+        caveats.append("patients are observed with noise")
+    if varying and several and _is_ambiguous(table[shares > 0], varying[0]):
+        caveats.append("what is observed of a patient does not tell its expected gain")
+    visible = population.visible_patient_attributes
+    shown = [] if hide_patients else [ATTRIBUTES.index(name) for name in visible]
+    k = len(model.antibiotics)
+    if bins is None:
+        bins = 16 if model.num_patients_per_time_step == 1 else 3
+    point_types, edge_types = _types(table, shares, reward, shown, varying, bins, noisy)
+    balloons = dynamics.balloons
+    harms = reward.harms
+    common: dict[str, Any] = {
+        "antibiotics": model.antibiotics,
+        "leak": balloons[:, kernel.LEAK].copy(),
+        "flatness": balloons[:, kernel.FLATNESS].copy(),
+        "residual": balloons[:, kernel.RESIDUAL].copy(),
+        "initial": dynamics.initial_state(1)[0],
+        "cross": model.cross_resistance_matrix,
+        "harm": harms[:, 0] * harms[:, 1],
+        "varying": shown.index(varying[0]) if varying else -1,
+        "num_patients": model.num_patients_per_time_step,
+        "num_steps": model.max_time_steps,
+        "lambda_weight": reward.lambda_weight,
+        "epsilon": reward.epsilon,
+        "update_every": model.visible_amr.update_every_n_time_steps,
+        "visible_noise": model.visible_amr.noise_std,
+        "visible_bias": model.visible_amr.bias,
+        "community_share": 1.0 / k,
+    }
+    problem = Problem(**common, **point_types)
+    if not problem.sees_amr:
+        caveats.append("AMR is reported late or inexactly")
+    return Posed(
+        problem=problem,
+        above=Problem(**common, **edge_types) if varying else problem,
+        caveats=tuple(caveats),
+    )
+
+
+def with_lambda(posed: Posed, lambda_weight: float) -> Posed:
+    """Return the same clinic with another weight of the community's part."""
+    return replace(
+        posed,
+        problem=replace(posed.problem, lambda_weight=lambda_weight),
+        above=replace(posed.above, lambda_weight=lambda_weight),
+    )
+
+
+def _is_ambiguous(groups: Floats, a: int) -> bool:
+    """Return whether equal observations of attribute `a` can go with different expected gains."""
+    for law in groups[:, a]:
+        low, high = law[kernel.OBSERVED_LOW], law[kernel.OBSERVED_HIGH]
+        if law[kernel.LOW] * law[kernel.BIAS] < low or law[kernel.HIGH] * law[kernel.BIAS] > high:
+            return True
+    others = [x for x in range(len(ATTRIBUTES)) if x != a]
+    constants = groups[:, others][:, :, [kernel.MEAN, kernel.SIGMA]]
+    biases = groups[:, a, kernel.BIAS]
+    shown = groups[:, a, kernel.SHOWN]
+    return bool(np.ptp(constants, axis=0).any() or np.ptp(biases) or np.ptp(shown))
+
+
+def _mean(law: Floats) -> float:
+    """Return the mean of an attribute's law, clipped to its sampling bounds."""
+    low, high = law[kernel.LOW], law[kernel.HIGH]
+    return float(clipped_mean(law[kernel.MEAN], law[kernel.SIGMA], low, high))
+
+
+def _chance(law: Floats, chance: float) -> float:
+    """Return the mean of clip(chance * multiplier, 0, 1)."""
+    if chance == 0:
+        return 0.0
+    inner = clipped_mean(law[kernel.MEAN], law[kernel.SIGMA], 0.0, 1.0 / chance)
+    return float(inner) * chance
+
+
+def _worth(laws: Floats, numbers: Floats) -> tuple[float, float, float]:
+    """Return gain, slope and untreated value, the means over independent attributes (6, 13)."""
+    infected = _mean(laws[0])
+    benefit_value = numbers[kernel.BENEFIT_VALUE] * _mean(laws[1])
+    benefit = benefit_value * _chance(laws[3], numbers[kernel.BENEFIT_PROBABILITY])
+    failure = (
+        numbers[kernel.FAILURE_VALUE]
+        * _mean(laws[2])
+        * _chance(laws[4], numbers[kernel.FAILURE_PROBABILITY])
+    )
+    recovery = _mean(laws[5])
+    untreated = infected * (recovery * benefit_value + (1 - recovery) * failure)
+    return infected * benefit - untreated, infected * (benefit - failure), untreated
+
+
+def _points(law: Floats, bins: int, *, edges: bool) -> list[tuple[float, float]]:
+    """Return (share, value) points of a clipped Gaussian: means of bins, or spread to their edges.
+
+    Bins of equal chance. Their means carry less information than the law (a value not above the
+    optimum); the same mass moved to the edges of the bins, with the means kept, carries more.
+    """
+    mean, sigma, low, high = (law[i] for i in (kernel.MEAN, kernel.SIGMA, kernel.LOW, kernel.HIGH))
+    if sigma == 0:
+        return [(1.0, float(law[kernel.CONSTANT]))]
+    chances = np.linspace(0, 1, bins + 1)
+    cuts = mean + sigma * np.clip(ndtri(chances), -_FAR, _FAR)
+    ends = np.clip(cuts, low, high)
+    # the mean over a bin of clip(x): E[clip(x, l, h)] - l P(below) - h P(above)
+    means = np.empty(bins)
+    for b in range(bins):
+        whole = float(clipped_mean(mean, sigma, float(ends[b]), float(ends[b + 1])))
+        at_low, at_high = chances[b], 1 - chances[b + 1]
+        means[b] = (whole - ends[b] * at_low - ends[b + 1] * at_high) * bins
+    means = np.clip(means, ends[:-1], ends[1:])
+    if not edges:
+        return [(1.0 / bins, float(value)) for value in means]
+    mass = np.zeros(bins + 1)
+    width = np.diff(ends)
+    upper = np.divide(means - ends[:-1], width, out=np.zeros(bins), where=width > 0)
+    mass[1:] += upper / bins
+    mass[:-1] += (1 - upper) / bins
+    return [(float(m), float(x)) for m, x in zip(mass, ends, strict=True) if m > 0]
+
+
+def _types(
+    table: Floats,
+    shares: Floats,
+    reward: ClinicalReward,
+    shown: Sequence[int],
+    varying: Sequence[int],
+    bins: int,
+    noisy: bool,
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return the types of patients with bins' means, and with bins' edges."""
+    found = []
+    for edges in (False, True):
+        rows: list[tuple[float, tuple[float, float, float], tuple[float, ...]]] = []
+        for g, share in enumerate(shares):
+            if share <= 0:
+                continue
+            laws = table[g, :6].copy()
+            points = [(1.0, 0.0)]
+            if varying:
+                points = _points(laws[varying[0]], bins, edges=edges)
+            for mass, value in points:
+                if varying:
+                    law = laws[varying[0]]
+                    law[kernel.MEAN], law[kernel.SIGMA] = value, 0.0
+                seen = tuple(_seen(law) for law in laws[list(shown)])
+                rows.append((share * mass, _worth(laws, reward.numbers), seen))
+        found.append(_merged(rows, by_gain=noisy))
+    return found[0], found[1]
+
+
+def _seen(law: Floats) -> float:
+    """Return what is observed of an attribute without noise, the padding value where hidden."""
+    if law[kernel.SHOWN] == 0:
+        return kernel.PADDING
+    value = min(max(law[kernel.MEAN], law[kernel.LOW]), law[kernel.HIGH]) * law[kernel.BIAS]
+    return float(min(max(value, law[kernel.OBSERVED_LOW]), law[kernel.OBSERVED_HIGH]))
+
+
+def _merged(
+    rows: list[tuple[float, tuple[float, float, float], tuple[float, ...]]], *, by_gain: bool
+) -> dict[str, Any]:
+    """Return arrays of types; those that look alike are one, with the mean of their worth."""
+    merged: dict[Any, tuple[float, Floats, tuple[float, ...]]] = {}
+    for share, worth, seen in rows:
+        key = (seen, worth) if by_gain and seen else seen
+        before, total, _ = merged.get(key, (0.0, np.zeros(3), seen))
+        merged[key] = (before + share, total + share * np.array(worth), seen)
+    shares = np.array([m for m, _, _ in merged.values()])
+    worths = np.array([w / m for m, w, _ in merged.values()])
+    return {
+        "share": shares / shares.sum(),
+        "gain": worths[:, 0],
+        "slope": worths[:, 1],
+        "untreated": worths[:, 2],
+        "seen": np.array([s for _, _, s in merged.values()]).reshape(len(shares), -1),
+    }
