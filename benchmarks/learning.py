@@ -55,7 +55,13 @@ def main(arguments: list[str]) -> str:
     parser.add_argument("--json", type=Path)
     asked = parser.parse_args(arguments)
     torch.set_num_threads(1)
-    rows = ["| clinic | policy | mean return | 95 % interval over seeds |", "|---|---|---|---|"]
+    rows = [
+        f"PPO with shipped defaults, {EPISODES} episodes, seeds {SEEDS[0]} to {SEEDS[-1]}, last "
+        f"weights, {EVALUATED} paired evaluation episodes.",
+        "",
+        "| clinic | policy | mean return | 95 % interval over seeds |",
+        "|---|---|---|---|",
+    ]
     everything = {}
     for experiment in [asked.only] if asked.only else EXPERIMENTS:
         found = learn(experiment, SEEDS, EPISODES)

@@ -269,4 +269,7 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    # By its own name, so that workers elsewhere find the task.
+    from abx_amr.cli.train import main as enter_by_name
+
+    enter_by_name()

@@ -49,8 +49,11 @@ class Fingerprint:
         return hashlib.sha256(text.encode()).hexdigest()
 
     def difference(self, other: Fingerprint) -> list[tuple[str, Any, Any]]:
-        """Return (path, value here, value there) for every path on which the two differ."""
-        paths = sorted(set(self.values) | set(other.values))
+        """Return (path, value here, value there) for every path on which the two differ.
+
+        What no longer counts is passed over in a fingerprint that was made when it did.
+        """
+        paths = sorted(p for p in set(self.values) | set(other.values) if not is_free(p))
         pairs = [(p, self.values.get(p, ABSENT), other.values.get(p, ABSENT)) for p in paths]
         return [(path, mine, theirs) for path, mine, theirs in pairs if not _same(mine, theirs)]
 

@@ -29,6 +29,7 @@ log = logging.getLogger(__name__)
 WORKERS_FOLDER = "workers"
 POLL_SECONDS = 0.2
 ERROR_LINES = 5
+USER_ERROR = 2
 
 
 def run_workers(
@@ -40,23 +41,30 @@ def run_workers(
 ) -> None:
     """Start one process for each job and wait for all; a worker that dies costs only itself.
 
-    SIGINT and SIGTERM are passed on to the workers. A RuntimeError shows the last lines of a log
-    where every worker failed.
+    SIGINT and SIGTERM are passed on to the workers; SystemExit follows when they ended. It also
+    follows, with their last line, where all refused the user's settings. A RuntimeError shows the
+    last lines of a log where every worker failed otherwise.
     """
     folder = Path(str(config.hydra.sweep.dir)).absolute() / WORKERS_FOLDER
     folder.mkdir(parents=True, exist_ok=True)
     log.info("%d workers, their output is in %s", len(jobs), folder)
     logs = [_free_log(folder, index) for index in range(len(jobs))]
-    with _passing_on_signals() as processes:
+    with _passing_on_signals() as (processes, signals):
         for index, overrides in enumerate(jobs):
             payload = _pack(index, overrides, hydra_context, task_function, config)
             processes.append(_start(payload, logs[index]))
         _wait(processes)
+    if signals:
+        print("stopped: run the same command again to go on", file=sys.stderr)
+        raise SystemExit(128 + signals[0])
     failed = [index for index, process in enumerate(processes) if process.returncode != 0]
     for index in failed:
         log.warning("worker %d ended with status %d", index, processes[index].returncode)
     if len(failed) == len(jobs) and all(process.returncode > 0 for process in processes):
         lines = logs[failed[0]].read_text(encoding="utf-8", errors="replace").splitlines()
+        if all(process.returncode == USER_ERROR for process in processes):
+            print("\n".join(lines[-1:]), file=sys.stderr)
+            raise SystemExit(USER_ERROR)
         raise RuntimeError("every worker failed; the first: " + "\n".join(lines[-ERROR_LINES:]))
 
 
@@ -136,20 +144,23 @@ def _free_log(folder: Path, index: int) -> Path:
 
 
 @contextmanager
-def _passing_on_signals() -> Iterator[list[subprocess.Popen[bytes]]]:
+def _passing_on_signals() -> Iterator[tuple[list[subprocess.Popen[bytes]], list[int]]]:
+    """Give a list for the processes that signals go to, and the signals that have come."""
     processes: list[subprocess.Popen[bytes]] = []
+    signals: list[int] = []
 
     def pass_on(number: int, frame: FrameType | None) -> None:
+        signals.append(number)
         for process in processes:
             if process.poll() is None:
                 process.send_signal(number)
 
     if threading.current_thread() is not threading.main_thread():
-        yield processes
+        yield processes, signals
         return
     before = {number: signal.signal(number, pass_on) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
-        yield processes
+        yield processes, signals
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

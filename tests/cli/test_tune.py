@@ -287,3 +287,33 @@ def test_the_other_shipped_studies_run_end_to_end(call: Call, algorithm: str) ->
     assert ended.status == 0, ended.err
     (trial,) = trials(f"{algorithm}_default")
     assert trial.user_attrs["effective_values"] == pytest.approx(trial.params)
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_an_interrupt_gives_the_trials_back_and_says_how_to_go_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, workers: int
+) -> None:
+    process = subprocess.Popen(
+        [
+            *(sys.executable, "-m", "abx_amr.cli.tune", *SMALL_STUDY, *FOUR_TRIALS),
+            *("tuning.truncated_episodes=200", f"tuning.n_workers={workers}"),
+        ],
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": os.getcwd()},
+    )
+    begun = tmp_path / "optimization/ppo_default/trials/0/seed_1000/result.json"
+    deadline = time.monotonic() + 120
+    while not begun.exists() and time.monotonic() < deadline:
+        time.sleep(0.02)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "run the same command again to go on" in errors
+    assert "Traceback" not in errors
+    monkeypatch.chdir(tmp_path)
+    states = [t.state.name for t in trials()]
+    assert "RUNNING" not in states
+    assert states.count("FAIL") == states.count("WAITING") > 0

@@ -103,3 +103,9 @@ def test_a_changed_range_is_a_difference_of_that_key(configuration):
     [(path, before, after)] = old.difference(taken(new))
     assert path == "tuning.search_space.agent_algorithm.x"
     assert (before["high"], after["high"]) == (1.0, 2.0)
+
+
+def test_what_counted_once_and_no_longer_does_is_no_difference() -> None:
+    now = Fingerprint({"environment.max_time_steps": 500})
+    then = Fingerprint({"environment.max_time_steps": 500, "training.torch_threads": 1})
+    assert now.difference(then) == []
