@@ -2,7 +2,7 @@
 
 import pytest
 
-from abx_amr.studies.fingerprint import fingerprint, is_free, show_difference
+from abx_amr.studies.fingerprint import Fingerprint, fingerprint, is_free, show_difference
 from abx_amr.studies.space import parse_search_space
 
 
