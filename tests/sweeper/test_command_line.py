@@ -172,3 +172,15 @@ def test_importing_the_plugin_and_the_pieces_of_the_doors_does_not_import_optuna
         subprocess.run([sys.executable, "-c", code], check=False, cwd=APP.parents[2]).returncode
         == 0
     )
+
+
+def test_hydra_finds_the_plugins_without_a_warning():
+    code = "from hydra.core.plugins import Plugins; Plugins.instance()"
+    ended = subprocess.run(
+        [sys.executable, "-W", "error::UserWarning", "-c", code],
+        check=False,
+        cwd=APP.parents[2],
+        capture_output=True,
+        text=True,
+    )
+    assert ended.returncode == 0, ended.stderr
