@@ -9,9 +9,12 @@ of 30 trials answers both questions, its first 20 trials being the study of 20 t
 from __future__ import annotations
 
 import argparse
+import multiprocessing
+import os
 import subprocess
 import sys
 from collections.abc import Mapping
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -38,20 +41,17 @@ def best_of(folder: Path, n_trials: int) -> dict[str, Any]:
     return dict(max(finished, key=lambda t: t.values[0]).params)
 
 
-def on_fresh_seeds(values: Mapping[str, Any]) -> list[float]:
-    """Return the mean evaluation return of agents trained with `values`, one per fresh seed."""
+def trained_return(values: Mapping[str, Any], seed: int) -> float:
+    """Return the mean evaluation return of an agent trained with `values` and a fresh seed."""
+    torch.set_num_threads(1)
     config = configuration.with_values(configuration.compose("train", [CLINIC]).plain, values)
     model = configuration.build_clinic(config)
-    spec = configuration.build_agent_spec(config)
-    returns = []
-    for seed in FRESH:
-        settings = replace(configuration.build_training(config), seed=seed)
-        agent = build_agent(spec, model, settings)
-        agent.set_logger(silent_logger())
-        for _ in rollouts(agent, transitions_of(EPISODES, model, settings.n_envs)):
-            pass
-        returns.append(evaluate(policy_of(agent), model, episodes=EVALUATED, seed=1).mean_return)
-    return returns
+    settings = replace(configuration.build_training(config), seed=seed)
+    agent = build_agent(configuration.build_agent_spec(config), model, settings)
+    agent.set_logger(silent_logger())
+    for _ in rollouts(agent, transitions_of(EPISODES, model, settings.n_envs)):
+        pass
+    return evaluate(policy_of(agent), model, episodes=EVALUATED, seed=1).mean_return
 
 
 def main(arguments: list[str]) -> str:
@@ -59,7 +59,6 @@ def main(arguments: list[str]) -> str:
     parser = argparse.ArgumentParser()
     parser.add_argument("--folder", type=Path, default=Path("optimization"))
     asked = parser.parse_args(arguments)
-    torch.set_num_threads(1)
     study = asked.folder / "planted"
     subprocess.run(
         [sys.executable, "-m", "abx_amr.cli.tune", "-m", "+tuning=ppo_default", CLINIC,
@@ -80,8 +79,13 @@ def main(arguments: list[str]) -> str:
         "| setting | mean return | 95 % interval over seeds | seeds |",
         "|---|---|---|---|",
     ]
-    for name, values in settings.items():
-        returns = on_fresh_seeds(values)
+    with ProcessPoolExecutor(os.cpu_count(), multiprocessing.get_context("spawn")) as pool:
+        trained = {
+            name: [pool.submit(trained_return, values, seed) for seed in FRESH]
+            for name, values in settings.items()
+        }
+        everything = {name: [f.result() for f in futures] for name, futures in trained.items()}
+    for name, returns in everything.items():
         low, high = t_interval(returns)
         mean = sum(returns) / len(returns)
         seeds = ", ".join(f"{r:.1f}" for r in returns)
