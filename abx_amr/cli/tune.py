@@ -203,12 +203,12 @@ class TuneTask:
         study = self._study(config)
         plan = study.plan
         if plan.skip_if_exists and is_registered(plan):
-            print(f"{plan.run_name} is complete already, skipped: {plan.folder}")
+            print(f"{plan.run_name} is complete already, skipped: {_shown(plan.folder)}")
             return False
         _ = study.receipts
         found = prepare_study(plan, study.storage)
         if found is Preparation.SKIPPED:
-            print(f"{plan.run_name} is complete already, skipped: {plan.folder}")
+            print(f"{plan.run_name} is complete already, skipped: {_shown(plan.folder)}")
             return False
         if found is Preparation.FINISHED:
             _report(finish_study(plan, study.storage), plan)
@@ -217,7 +217,7 @@ class TuneTask:
         print(
             f"study {plan.study_name} ({found.value}): {plan.budget} trials x "
             f"{plan.n_seeds_per_trial} seeds ({seeds[0]}..{seeds[-1]}; training.seed is not used), "
-            f"{plan.sampler.name}, in {plan.folder}"
+            f"{plan.sampler.name}, in {_shown(plan.folder)}"
         )
         return True
 
@@ -302,6 +302,11 @@ def _score_once(study: _Study) -> float:
     return score.value
 
 
+def _shown(path: Path) -> str:
+    """Return a path as the user would write it: relative where it lies below the working folder."""
+    return os.path.relpath(path) if path.is_relative_to(Path.cwd()) else str(path)
+
+
 def _short(parameters: Mapping[str, Any]) -> str:
     return " ".join(
         f"{path.rsplit('.', 1)[-1]}={f'{value:.4g}' if isinstance(value, float) else value}"
@@ -312,7 +317,7 @@ def _short(parameters: Mapping[str, Any]) -> str:
 def _report(summary: StudySummary, plan: StudyPlan) -> None:
     content = summary.content
     best = content["best_trial"]
-    print(f"{summary.n_finished} of {summary.budget} trials finished, in {plan.folder}")
+    print(f"{summary.n_finished} of {summary.budget} trials finished, in {_shown(plan.folder)}")
     if best is None:
         print("no trial has a finite value yet")
         return
