@@ -48,7 +48,7 @@ Results: results/<experiment>_plan_<timestamp>/ (plan.json, tables, figures).
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Asked:
+class PlanSettings:
     """The section plan: of the configuration."""
 
     episodes: int
@@ -106,8 +106,8 @@ def plan(config: dict[str, Any], *, name: str) -> float | None:
 
     if not isinstance(config.get("plan"), Mapping):
         raise InputError(f"plan must be a section of the configuration, got {config.get('plan')!r}")
-    check_arguments(_Asked, config["plan"], key="plan")
-    asked = _Asked(**config["plan"])
+    check_arguments(PlanSettings, config["plan"], key="plan")
+    asked = PlanSettings(**config["plan"])
     model = build_clinic(config)
     agents = _agents(config, asked.runs, model)
     cache = PlanCache(Path(str(config["plan_cache"])))
@@ -184,7 +184,7 @@ def _agents(
     return tuple(found)
 
 
-def _rules(model: ClinicModel, posed: Posed | None, asked: _Asked) -> tuple[RuleValue, ...]:
+def _rules(model: ClinicModel, posed: Posed | None, asked: PlanSettings) -> tuple[RuleValue, ...]:
     from abx_amr.planning.rule_values import rule_values, tuned_values
 
     return (
@@ -222,7 +222,7 @@ def _print_values(found: Optimum | None, rows: Sequence[Mapping[str, Any]]) -> N
 
 def _extras(
     config: Mapping[str, Any],
-    asked: _Asked,
+    asked: PlanSettings,
     model: ClinicModel,
     posed: Posed,
     found: Optimum,
@@ -303,7 +303,7 @@ def _draw(
     posed: Posed,
     found: Optimum,
     content: Mapping[str, Any],
-    asked: _Asked,
+    asked: PlanSettings,
 ) -> None:
     import pandas as pd
 

@@ -29,12 +29,14 @@ class Path:
     Attributes:
         given: Patients treated with each antibiotic, (T, K).
         pressure: Before the first step and after each, (T + 1, K).
-        rewards: Expected, (T,); the report of AMR at the reset is counted in the first.
+        rewards: Expected, (T,).
+        individual: The clinical part of the expected return.
     """
 
     given: Ints
     pressure: Floats
     rewards: Floats
+    individual: float
 
     @property
     def expected_return(self) -> float:
@@ -68,7 +70,8 @@ def path_of(
     for step in range(length):
         given[step] = choose(step, pressure[step])
         pressure[step + 1] = next_pressure(problem, pressure[step], given[step])
-    return Path(given=given, pressure=pressure, rewards=_rewards(problem, given, pressure))
+    rewards, individual = _rewards(problem, given, pressure)
+    return Path(given=given, pressure=pressure, rewards=rewards, individual=individual)
 
 
 def replay(problem: Problem, given: ArrayLike) -> Path:
@@ -77,8 +80,11 @@ def replay(problem: Problem, given: ArrayLike) -> Path:
     return path_of(problem, lambda step, pressure: rows[step], steps=len(rows))
 
 
-def _rewards(problem: Problem, given: Ints, pressure: Floats) -> Floats:
-    """Return expected rewards (T,) of treatments that do not depend on who comes."""
+def _rewards(problem: Problem, given: Ints, pressure: Floats) -> tuple[Floats, float]:
+    """Return expected rewards (T,) of treatments that do not depend on who comes.
+
+    And the sum of their individual part.
+    """
     gain, slope, untreated = (
         float(problem.share @ each) for each in (problem.gain, problem.slope, problem.untreated)
     )
@@ -95,7 +101,7 @@ def _rewards(problem: Problem, given: Ints, pressure: Floats) -> Floats:
     community = -problem.community_share * seen
     weight = problem.lambda_weight
     rewards: Floats = weight * community + (1 - weight) * individual
-    return rewards
+    return rewards, float(individual.sum())
 
 
 def _deltas(problem: Problem, given: Ints, level: Floats) -> Floats:

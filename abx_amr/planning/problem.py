@@ -126,11 +126,13 @@ class Posed:
         problem: With types that give a value not above the optimum.
         above: With types that give a value not below it; the same unless a law was cut into bins.
         caveats: Why no policy that sees what agents see may reach the optimum; empty: exact.
+        is_predictable: Whether what a policy sees follows from what it did.
     """
 
     problem: Problem
     above: Problem
     caveats: tuple[str, ...]
+    is_predictable: bool
 
 
 def clipped_mean(mean: ArrayLike, sigma: float, low: float, high: float) -> Floats:
@@ -239,6 +241,7 @@ def pose(model: ClinicModel, *, hide_patients: bool = False, bins: int | None = 
         problem=problem,
         above=Problem(**common, **edge_types) if varying else problem,
         caveats=tuple(caveats),
+        is_predictable=problem.is_homogeneous and not noisy and problem.visible_noise == 0,
     )
 
 

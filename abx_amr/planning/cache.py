@@ -1,0 +1,197 @@
+"""What was computed of a clinic, kept by its fingerprint: never computed twice.
+
+<folder>/<fingerprint>.json     optimum and, by discount factor, what a perfect learner does
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from abx_amr import durable
+from abx_amr.planning.allocations import number_of_allocations
+from abx_amr.planning.lattice import counts, highest_pressure, natural_spacing
+from abx_amr.planning.optimum import Optimum, optimum
+from abx_amr.planning.play import never
+from abx_amr.planning.problem import NotComputable, Posed, pose
+from abx_amr.planning.programme import Programme, fitting, size_of_work
+from abx_amr.planning.stationary import Audit, Stationary, stationary
+from abx_amr.simulator.clinic import ClinicModel
+
+FOLDER = ".abx/plans"
+#: Raised when what is kept would come out otherwise.
+VERSION = 1
+QUICK_WORK = 1.5e9  # updates of the dynamic programme in two seconds, on one slow core
+_QUICK_AUDIT_CELLS = 3_000
+
+
+@dataclass(frozen=True)
+class PlanCache:
+    """The folder of kept results."""
+
+    folder: Path
+
+    def file(self, posed: Posed) -> Path:
+        """Return where a clinic's results lie."""
+        said = (VERSION, posed.problem.fingerprint, posed.above.fingerprint, posed.caveats)
+        return self.folder / f"{hashlib.sha256(repr(said).encode()).hexdigest()[:20]}.json"
+
+    def _read(self, posed: Posed) -> dict[str, Any]:
+        try:
+            kept = json.loads(self.file(posed).read_text(encoding="utf-8"))
+        except (FileNotFoundError, json.JSONDecodeError):
+            return {}
+        return kept if isinstance(kept, dict) else {}
+
+    def _add(self, posed: Posed, key: str, value: Any) -> None:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        durable.write_json(self.file(posed), {**self._read(posed), key: value})
+
+    def known(self, posed: Posed) -> Optimum | None:
+        """Return the optimum if it was computed before."""
+        kept = self._read(posed).get("optimum")
+        if kept is None:
+            return None
+        given = kept["given"]
+        return Optimum(
+            **{
+                **kept,
+                "caveats": tuple(kept["caveats"]),
+                "given": None if given is None else np.array(given, dtype=np.int64),
+            }
+        )
+
+    def optimum(self, posed: Posed, *, say: Callable[[str], None] = lambda line: None) -> Optimum:
+        """Return the optimum, computed where it is not kept.
+
+        Raises:
+            NotComputable: It cannot be computed.
+        """
+        found = self.known(posed)
+        if found is None:
+            found = optimum(posed, say=say)
+            self.keep(posed, found)
+        return found
+
+    def keep(self, posed: Posed, found: Optimum) -> None:
+        """Keep a computed optimum."""
+        self._add(posed, "optimum", asdict(found))
+
+    def audit(
+        self, posed: Posed, found: Optimum, *, gammas: Sequence[float], gamma: float | None
+    ) -> Audit:
+        """Return what discount factors imply, those computed that are not kept.
+
+        Raises:
+            NotComputable: The lattice is too large.
+        """
+        asked = sorted({*gammas} | ({gamma} if gamma is not None and 0 < gamma < 1 else set()))
+        kept = {float(k): v for k, v in self._read(posed).get("stationary", {}).items()}
+        programme = None
+        for one in asked:
+            if one not in kept:
+                programme = programme or Programme(posed.problem, fitting(posed.problem))
+                row = stationary(programme, one)
+                kept[one] = asdict(row)
+                self._add(posed, "stationary", {repr(k): v for k, v in kept.items()})
+        rows = tuple(Stationary(**kept[one]) for one in asked)
+        return Audit(
+            rows=rows,
+            never=never(posed.problem),
+            optimum=found.value,
+            sustained=max(row.episode_return for row in rows),
+            gamma=gamma,
+        )
+
+    def is_audited(self, posed: Posed, gammas: Sequence[float]) -> bool:
+        """Return whether all these discount factors are kept."""
+        kept = self._read(posed).get("stationary", {})
+        return all(repr(float(one)) in kept for one in gammas)
+
+
+def is_quick(posed: Posed) -> bool:
+    """Return whether the optimum takes less than about two seconds."""
+    problem = posed.above
+    k = len(problem.antibiotics)
+    if k > 2 or number_of_allocations(problem) > 500:
+        return False
+    choices = len(counts(problem.num_patients, k))
+    work = size_of_work(problem, _cells(posed), choices, number_of_allocations(problem))
+    return work * (1 if posed.above is posed.problem else 2) <= QUICK_WORK
+
+
+def audits_quickly(posed: Posed) -> bool:
+    """Return whether optimum and audit take less than about two seconds."""
+    small = len(posed.problem.antibiotics) == 1 and _cells(posed) <= _QUICK_AUDIT_CELLS
+    return small and posed.problem.is_homogeneous and is_quick(posed)
+
+
+def _cells(posed: Posed) -> int:
+    """Return the cells of the exact lattice."""
+    problem = posed.above
+    choices = counts(problem.num_patients, len(problem.antibiotics))
+    cells = 1
+    for j in range(len(problem.antibiotics)):
+        highest, _ = highest_pressure(problem, choices, j)
+        cells *= int(highest / float(natural_spacing(problem, choices, j))) + 2
+    return cells
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reference:
+    """What returns in a clinic are measured against; or why there is nothing.
+
+    Attributes:
+        optimum: None where it is not at hand.
+        never: Return of never treating.
+        reason: Why there is no optimum.
+    """
+
+    optimum: Optimum | None
+    never: float | None
+    reason: str | None
+
+    def gap(self, mean_return: float) -> dict[str, Any]:
+        """Return how far a return is from the optimum, as run summaries and tables say it.
+
+        >>> Reference(optimum=None, never=None, reason="unknown").gap(1.0)["optimality_gap"]
+        """
+        if self.optimum is None or self.never is None:
+            return {
+                "optimality_gap": None,
+                "share_of_range": None,
+                "optimum": None,
+                "optimum_note": self.reason,
+            }
+        width = self.optimum.value - self.never
+        share = None if width < 1e-9 else (mean_return - self.never) / width
+        note = None if self.optimum.is_exact and not self.optimum.caveats else self.optimum.name
+        return {
+            "optimality_gap": self.optimum.value - mean_return,
+            "share_of_range": share,
+            "optimum": self.optimum.value,
+            "optimum_note": note,
+        }
+
+
+def reference(model: ClinicModel, *, folder: Path | str = FOLDER) -> Reference:
+    """Return what returns are measured against: what is kept, or what takes under two seconds."""
+    try:
+        posed = pose(model)
+        cache = PlanCache(Path(folder))
+        found = cache.known(posed)
+        if found is None and not is_quick(posed):
+            reason = "not computed: it takes more than 2 s; run abx-plan for this clinic first"
+            return Reference(optimum=None, never=None, reason=reason)
+        if found is None:
+            found = optimum(posed)
+            cache.keep(posed, found)
+    except NotComputable as error:
+        return Reference(optimum=None, never=None, reason=str(error))
+    return Reference(optimum=found, never=never(posed.problem), reason=None)

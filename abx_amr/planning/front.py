@@ -1,0 +1,145 @@
+"""The stewardship front and the value of information.
+
+Shapes: T steps, K antibiotics.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from abx_amr.algorithms.rules import AmrThreshold
+from abx_amr.evaluation import evaluate
+from abx_amr.planning.cache import PlanCache
+from abx_amr.planning.play import replay
+from abx_amr.planning.policy import Optimal
+from abx_amr.planning.problem import Posed, pose, with_lambda
+from abx_amr.planning.rule_values import THRESHOLDS, rule_value
+from abx_amr.simulator.clinic import ClinicModel
+
+Floats = NDArray[np.float64]
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class FrontPoint:
+    """The optimum for one weight of the community: its clinical part and the AMR it leaves."""
+
+    lambda_weight: float
+    individual: float
+    final_amr: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Information:
+    """What a policy is worth that sees so much.
+
+    Attributes:
+        name: What is seen.
+        value: Return of the best policy, or of the best constant threshold.
+        standard_error: 0: exact.
+        policy: Whose value it is.
+    """
+
+    name: str
+    value: float
+    standard_error: float
+    policy: str
+
+
+def optimal_episode(
+    model: ClinicModel, posed: Posed, given: NDArray[np.int64] | None, *, episodes: int, seed: int
+) -> tuple[Floats, Floats, float]:
+    """Return treatments (T, K), levels (T + 1, K) and clinical return of the optimal policy.
+
+    Exact where the optimal episode has no chance in it, else means over played episodes.
+    """
+    problem = posed.problem
+    if given is not None:
+        path = replay(problem, given)
+        return path.given.astype(np.float64), problem.level(path.pressure), path.individual
+    policy = Optimal(model)
+    policy.problem = replace(problem, epsilon=0.0 if not problem.sees_amr else problem.epsilon)
+    played = evaluate(
+        policy, model, episodes=episodes, seed=seed, max_batch=episodes, per_step=True
+    )
+    assert played.per_step is not None
+    after = played.per_step["true_amr"].mean(axis=1)
+    levels = np.vstack([problem.level(problem.initial), after])
+    individual = float(played.episodes["individual_return"].mean())
+    return played.per_step["prescriptions"].mean(axis=1), levels, individual
+
+
+def front(
+    model: ClinicModel,
+    posed: Posed,
+    *,
+    weights: Sequence[float],
+    cache: PlanCache,
+    episodes: int,
+    seed: int,
+    say: Say = lambda line: None,
+) -> tuple[FrontPoint, ...]:
+    """Return the optimum for each weight of the community."""
+    points = []
+    for weight in weights:
+        weighed = with_lambda(posed, weight)
+        found = cache.optimum(weighed)
+        _, levels, individual = optimal_episode(
+            model, weighed, found.given, episodes=episodes, seed=seed
+        )
+        points.append(
+            FrontPoint(
+                lambda_weight=weight, individual=individual, final_amr=float(levels[-1].mean())
+            )
+        )
+        say(f"lambda_weight {weight:g}: clinical {individual:.2f}, AMR {levels[-1].mean():.3f}")
+    return tuple(points)
+
+
+def information(
+    model: ClinicModel, posed: Posed, *, cache: PlanCache, episodes: int, seed: int
+) -> tuple[Information, ...]:
+    """Return what seeing patients, and a timely report of AMR, are worth.
+
+    A policy that knows the parameters carries the pressures itself: a late report costs it
+    nothing. What it costs others is shown on the best constant threshold.
+    """
+    optimal = "optimal policy"
+    seen = cache.optimum(posed)
+    blind = cache.optimum(pose(model, hide_patients=True))
+    rows = [
+        Information(
+            name="patients as they are shown", value=seen.value, standard_error=0.0, policy=optimal
+        ),
+        Information(
+            name="nothing seen of patients", value=blind.value, standard_error=0.0, policy=optimal
+        ),
+    ]
+    for every in (1, 10, 30, 90):
+        visible = replace(model.visible_amr, update_every_n_time_steps=every)
+        late = replace(model, visible_amr=visible)
+        view = pose(late)
+        best = max(
+            THRESHOLDS,
+            key=lambda x: (
+                rule_value(
+                    "", AmrThreshold(late, threshold=x), late, view, episodes=16, seed=seed + 1
+                ).value
+            ),
+        )
+        found = rule_value(
+            "", AmrThreshold(late, threshold=best), late, view, episodes=episodes, seed=seed
+        )
+        rows.append(
+            Information(
+                name=f"AMR reported every {every} step{'s' if every > 1 else ''}",
+                value=found.value,
+                standard_error=found.standard_error,
+                policy=f"best constant threshold ({best:.3g})",
+            )
+        )
+    return tuple(rows)

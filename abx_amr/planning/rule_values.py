@@ -1,0 +1,176 @@
+"""What fixed rules are worth, and rules with one or two parameters tuned to the clinic.
+
+Shapes: T steps, K antibiotics.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from abx_amr.algorithms.rules import (
+    AlwaysBest,
+    AmrThreshold,
+    Cycling,
+    Greedy,
+    Myopic,
+    Never,
+    Random,
+    RiskStratified,
+    Rule,
+)
+from abx_amr.evaluation import evaluate
+from abx_amr.planning.play import replay
+from abx_amr.planning.problem import Posed
+from abx_amr.simulator import checks
+from abx_amr.simulator.clinic import ClinicModel
+from abx_amr.simulator.observation import Decoded
+
+RULES: dict[str, type[Rule]] = {
+    "never": Never,
+    "random": Random,
+    "always_best": AlwaysBest,
+    "greedy": Greedy,
+    "myopic": Myopic,
+    "amr_threshold": AmrThreshold,
+    "risk_stratified": RiskStratified,
+    "cycling": Cycling,
+}
+#: AMR levels to try: close together where they are low, where most is decided.
+THRESHOLDS = (
+    *(0.002, 0.004, 0.006, 0.008, 0.01, 0.0125, 0.015, 0.0175, 0.02, 0.025, 0.03, 0.04),
+    *(x / 40 for x in range(2, 41)),
+)
+_TUNING_EPISODES = 16  # of another seed than the one that is reported
+
+
+@dataclass(frozen=True, kw_only=True)
+class RuleValue:
+    """What a rule is worth in an episode.
+
+    Attributes:
+        name: Of the rule, with its parameters.
+        value: Mean undiscounted return.
+        standard_error: Of the mean; 0: exact.
+        individual: The clinical part of the return.
+        final_amr: Mean AMR level after the last step.
+    """
+
+    name: str
+    value: float
+    standard_error: float
+    individual: float
+    final_amr: float
+
+
+class ThresholdAndRisk(Rule):
+    """The antibiotic with the lowest visible AMR below a threshold, for patients above a risk."""
+
+    def __init__(self, model: ClinicModel, *, threshold: float, risk: float) -> None:
+        """Take the AMR level below which, and the risk above which, is treated, in [0, 1]."""
+        super().__init__(model)
+        self.threshold = checks.number("threshold", threshold, 0.0, 1.0)
+        self.risk = checks.number("risk", risk, 0.0, 1.0)
+
+    def prescribe(
+        self, seen: Decoded, state: object, begins: NDArray[np.bool_]
+    ) -> tuple[NDArray[np.int64], None]:
+        """Return the treatment of each patient by its observed risk."""
+        antibiotic, level = self.lowest_amr(seen)
+        at_risk = self.believed(seen, "prob_infected") > np.float32(self.risk)
+        treated = at_risk & (level < np.float32(self.threshold))[:, None]
+        return np.where(treated, antibiotic[:, None], self.no_treatment), None
+
+
+def rule_value(
+    name: str, rule: Rule, model: ClinicModel, posed: Posed | None, *, episodes: int, seed: int
+) -> RuleValue:
+    """Return what a rule is worth: exactly where chance does not move it, else on average.
+
+    A rule that sees the same in every episode treats the same: one episode gives its treatments,
+    the closed form their expectation.
+    """
+    if posed is not None and _is_exact(rule, posed):
+        problem = posed.problem
+        played = evaluate(rule, model, episodes=1, seed=seed, per_step=True)
+        assert played.per_step is not None
+        path = replay(problem, played.per_step["prescriptions"][:, 0])
+        final = float(problem.level(path.pressure[-1]).mean())
+        value = path.expected_return
+        return RuleValue(
+            name=name, value=value, standard_error=0.0, individual=path.individual, final_amr=final
+        )
+    played = evaluate(rule, model, episodes=episodes, seed=seed, max_batch=episodes)
+    error = float(played.returns.std(ddof=1)) / math.sqrt(episodes) if episodes > 1 else math.nan
+    finals = [played.episodes[f"final_true_amr_{a}"].mean() for a in model.antibiotics]
+    return RuleValue(
+        name=name,
+        value=played.mean_return,
+        standard_error=error,
+        individual=float(played.episodes["individual_return"].mean()),
+        final_amr=float(np.mean(finals)),
+    )
+
+
+def _is_exact(rule: Rule, posed: Posed) -> bool:
+    problem = posed.problem
+    if isinstance(rule, Random) or (problem.epsilon > 0 and not problem.sees_amr):
+        return False
+    return posed.is_predictable
+
+
+def rule_values(
+    model: ClinicModel, posed: Posed | None, *, episodes: int, seed: int
+) -> tuple[RuleValue, ...]:
+    """Return what the fixed rules are worth with their default parameters."""
+    return tuple(
+        rule_value(name, made(model), model, posed, episodes=episodes, seed=seed)
+        for name, made in RULES.items()
+    )
+
+
+def tuned_values(
+    model: ClinicModel, posed: Posed | None, *, episodes: int, seed: int
+) -> tuple[RuleValue, ...]:
+    """Return what tuned rules are worth: threshold; threshold and risk cut-off; cycling period.
+
+    Where chance decides they are tuned on other episodes than those reported.
+    """
+
+    def score(rule: Rule) -> float:
+        return rule_value("", rule, model, posed, episodes=_TUNING_EPISODES, seed=seed + 1).value
+
+    def reported(name: str, rule: Rule) -> RuleValue:
+        return rule_value(name, rule, model, posed, episodes=episodes, seed=seed)
+
+    threshold = _best(THRESHOLDS, lambda x: score(AmrThreshold(model, threshold=x)))
+    period = int(_best((3, 5, 10, 20, 30, 50, 80), lambda x: score(Cycling(model, period=int(x)))))
+    found = [
+        reported(
+            f"amr_threshold, best ({threshold:.3g})", AmrThreshold(model, threshold=threshold)
+        ),
+        reported(f"cycling, best ({period} steps)", Cycling(model, period=period)),
+    ]
+    if "prob_infected" in model.layout.attributes and not (
+        posed is not None and posed.problem.is_homogeneous
+    ):
+        pairs = [
+            (level, risk)
+            for level in (threshold / 2, threshold, min(1.0, 2 * threshold), 1.0)
+            for risk in np.linspace(0.0, 0.9, 10)
+        ]
+        best = max(
+            pairs,
+            key=lambda pair: score(ThresholdAndRisk(model, threshold=pair[0], risk=float(pair[1]))),
+        )
+        rule = ThresholdAndRisk(model, threshold=best[0], risk=float(best[1]))
+        found.append(reported(f"threshold {best[0]:.3g} and risk above {best[1]:.2g}, best", rule))
+    return tuple(found)
+
+
+def _best(candidates: Iterable[float], score: Callable[[float], float]) -> float:
+    return max(candidates, key=score)

@@ -1,0 +1,114 @@
+"""abx-plan: the table, the cache, the audit, the front, and what a user gets wrong."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from abx_amr.cli import evaluate as evaluate_door
+from abx_amr.cli import plan as plan_door
+
+SMALL = ("experiment=paper_single", "environment.max_time_steps=60", "figures=false")
+
+
+def only(pattern: str) -> Path:
+    (path,) = Path().glob(pattern)
+    return path
+
+
+def content() -> dict:
+    return json.loads(only("results/paper_single_plan_*/plan.json").read_text(encoding="utf-8"))
+
+
+def test_the_plan_shows_optimum_rules_and_audit_and_keeps_them(call):
+    ended = call(plan_door.main, *SMALL)
+    assert ended.status == 0, ended.err
+    assert "at most" in ended.out.splitlines()[0]  # said beforehand
+    found = content()
+    assert found["optimum"]["is_exact"]
+    assert all(
+        row["optimality_gap"] >= -1e-9 for row in found["policies"] if row["name"] != "random"
+    )
+    (never,) = [row for row in found["policies"] if row["name"] == "never"]
+    assert never["share_of_range"] == pytest.approx(0.0)
+    assert found["audit"]["agent_gamma"] == 0.99
+    assert len(list(Path(".abx/plans").glob("*.json"))) == 1
+
+
+def test_a_clinic_that_was_planned_is_not_planned_again(call, monkeypatch):
+    quick = (*SMALL, "plan.rules=false", "plan.audit=false")
+    first = call(plan_door.main, *quick)
+    monkeypatch.setattr(
+        "abx_amr.planning.cache.optimum", lambda *a, **k: pytest.fail("computed again")
+    )
+    again = call(plan_door.main, *quick, "agent_algorithm.gamma=0.5")
+    assert (first.status, again.status) == (0, 0), again.err
+
+
+def test_the_front_and_the_value_of_information_are_drawn_and_written(call):
+    ended = call(
+        plan_door.main,
+        "experiment=paper_single",
+        "environment.max_time_steps=30",
+        "plan.front=true",
+        "plan.lambda_weights=[0.0,0.5,1.0]",
+        "plan.information=true",
+        "plan.audit=false",
+    )
+    assert ended.status == 0, ended.err
+    found = content()
+    benefits = [point["individual"] for point in found["front"]]
+    levels = [point["final_amr"] for point in found["front"]]
+    assert benefits == sorted(benefits, reverse=True)
+    assert levels == sorted(levels, reverse=True)
+    assert [row["name"] for row in found["information"]][:2] == [
+        "patients as they are shown",
+        "nothing seen of patients",
+    ]
+    figures = only("results/paper_single_plan_*/figures")
+    assert {f.name for f in figures.iterdir()} == {"optimal_policy.png", "stewardship_front.png"}
+
+
+def test_the_optimal_policy_is_played_by_the_evaluation(call):
+    ended = call(
+        evaluate_door.main,
+        "experiment=paper_single",
+        "agent_algorithm=optimal",
+        "environment.max_time_steps=60",
+        "evaluation.episodes=4",
+        "figures=false",
+    )
+    assert ended.status == 0, ended.err
+
+
+def test_a_clinic_without_an_optimum_still_shows_its_rules(call):
+    ended = call(
+        plan_door.main,
+        "experiment=paper_crowded",
+        "environment.max_time_steps=4",
+        "plan.episodes=2",
+        "figures=false",
+    )
+    assert ended.status == 0, ended.err
+    assert "no optimum: the optimum is not computed where" in ended.out
+    assert "amr_threshold" in ended.out
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ("plan.gammas=[1.5]", "plan.gammas must be in (0, 1), got 1.5"),
+        ("plan.lambda_weights=[-1]", "plan.lambda_weights must be in [0, 1], got -1"),
+        ("plan.episodes=0", "plan.episodes must be a whole number >= 2, got 0"),
+        ("plan.fornt=true", "plan.fornt does not exist; did you mean 'front'?"),
+        ("+plan.fornt=true", "plan.fornt is unknown to PlanSettings; did you mean 'front'?"),
+        ("plan.runs=[nobody]", "run 'nobody' does not exist"),
+        ("plan=3", "plan must be a section of the configuration, got 3"),
+    ],
+)
+def test_a_wrong_plan_is_one_line_and_status_2(call, wrong, said):
+    ended = call(plan_door.main, *SMALL, wrong)
+    assert ended.status == 2
+    assert said in ended.err
+    assert len(ended.err.strip().splitlines()) == 1
+    assert not Path("results").exists()
