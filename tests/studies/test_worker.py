@@ -303,18 +303,35 @@ def test_a_second_interrupt_ends_the_process_at_once(study, in_processes):
     assert (report.reason, report.trials_run) == ("budget", 4)
 
 
-def test_an_interrupt_while_waiting_ends_the_wait(study, in_processes):
+def wait_until(claim, seconds=60):
+    end = time.monotonic() + seconds
+    while not claim():
+        assert time.monotonic() < end
+        time.sleep(0.02)
+
+
+def test_an_interrupt_while_waiting_ends_the_wait(study, in_processes, tmp_path):
     plan, storage = study(n_trials=1)
+    started, interrupted = tmp_path / "started", tmp_path / "interrupted"
+
+    def held(params, seeds, folder):
+        started.touch()
+        wait_until(interrupted.exists)
+        return parabola(params, seeds, folder)
+
+    def interrupt():
+        wait_until(lambda: signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL)
+        time.sleep(0.5)
+        os.kill(os.getpid(), signal.SIGTERM)
 
     def work(index):
         if index == 0:
-            run_worker(plan, storage, slow(3.0))
+            run_worker(plan, storage, held)
             return
-        time.sleep(1.0)
-        threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGTERM)).start()
-        began = time.monotonic()
+        wait_until(started.exists)
+        threading.Thread(target=interrupt, daemon=True).start()
         assert run_worker(plan, storage, parabola).was_interrupted
-        assert time.monotonic() - began < 2.0
+        interrupted.touch()
 
     assert in_processes(2, work) == [0, 0]
 
