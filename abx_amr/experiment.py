@@ -33,6 +33,7 @@ from abx_amr.learning import (
     set_random_state,
     transitions_of,
 )
+from abx_amr.planning.cache import reference
 from abx_amr.receipts import read_back
 from abx_amr.results import CheckpointName, RunFolder
 from abx_amr.statistics import summarise
@@ -363,6 +364,7 @@ def _finish(
             "std_return": scores.std,
             "iqm_return": scores.iqm,
             "mean_return_interval_95": list(scores.mean_interval),
+            **reference(plan.model).gap(scores.mean),
             "transitions": agent.num_timesteps if agent is not None else 0,
             "updates": agent._n_updates if agent is not None else 0,
             "tuned_values": dict(plan.tuned),

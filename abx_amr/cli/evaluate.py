@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from abx_amr.cli.door import Command, composed, enter, guarded
+from abx_amr.cli.optimality import gap_line
 from abx_amr.errors import InputError
 from abx_amr.naming import unknown
 
@@ -28,7 +29,7 @@ means the same patients and the same luck, whoever prescribes.
 
   run                a run folder, or the run_name of the newest one; its own clinic unless told
   agent_algorithm    without run: a rule (never, random, always_best, greedy, myopic, amr_threshold,
-                     risk_stratified, cycling)
+                     risk_stratified, cycling), or optimal, which knows the parameters
   against            another run or rule: the paired difference of the two, with its figure
   checkpoint         best (default) or last
   evaluation.episodes, evaluation.seed, evaluation.deterministic
@@ -99,6 +100,9 @@ def evaluate_composed(
         f"95 % interval {low:.3f} to {high:.3f} "
         f"({summary['evaluation_episodes']} episodes, seed {settings.evaluation_seed})"
     )
+    print(gap_line(summary))
+    if getattr(policy, "knows_the_parameters", False):
+        print("this policy knows the parameters of the clinic, which no agent does")
     if other is not None:
         paired = summary["against"]
         print(

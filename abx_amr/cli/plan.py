@@ -8,7 +8,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from abx_amr.cli.door import Command, enter, guarded
+from abx_amr.cli.door import Command, composed, enter, guarded
+from abx_amr.cli.optimality import gamma_of
 from abx_amr.errors import InputError
 
 if TYPE_CHECKING:
@@ -88,12 +89,8 @@ class PlanSettings:
 
 def task(config: DictConfig) -> float | None:
     """Plan as composed; return the optimum."""
-    from hydra.core.hydra_config import HydraConfig
-
-    from abx_amr.configuration import resolved
-
-    choices = {k: str(v) for k, v in HydraConfig.get().runtime.choices.items()}
-    return plan(resolved(config), name=choices["experiment"])
+    plain, choices, _ = composed(config)
+    return plan(plain, name=choices["experiment"])
 
 
 def plan(config: dict[str, Any], *, name: str) -> float | None:
@@ -235,7 +232,7 @@ def _extras(
     content: dict[str, Any] = {}
     if asked.audit:
         try:
-            gamma = agent_gamma(config)
+            gamma = gamma_of(config.get("agent_algorithm"))
             audited = cache.audit(posed, found, gammas=asked.gammas, gamma=gamma)
         except NotComputable as error:
             print(f"no discount audit: {error}")
@@ -269,14 +266,6 @@ def _extras(
             print(f"{row.name:<34} {row.value:>10.3f}  {row.policy}")
         content["information"] = [asdict(row) for row in rows]
     return content
-
-
-def agent_gamma(config: Mapping[str, Any]) -> float | None:
-    """Return the agent's discount factor, None for a rule or where it does not discount."""
-    gamma = config.get("agent_algorithm", {}).get("gamma")
-    if isinstance(gamma, bool) or not isinstance(gamma, int | float) or not 0 < gamma < 1:
-        return None
-    return float(gamma)
 
 
 def print_audit(audited: Audit) -> None:
@@ -350,4 +339,7 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    # By its own name, so that workers elsewhere find the task.
+    from abx_amr.cli.plan import main as enter_by_name
+
+    enter_by_name()

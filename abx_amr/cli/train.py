@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from abx_amr.cli.door import Command, composed, enter, guarded
+from abx_amr.cli.optimality import audit_before_training, gap_line
 from abx_amr.errors import InputError
 
 if TYPE_CHECKING:
@@ -148,6 +149,7 @@ def _carry_out(
         tuned=tuned,
         origin=origin,
     )
+    audit_before_training(config, model)
     with progress_bar(config["run_name"], "transitions") as move:
         if source is None:
             folder = experiment.run(plan, on_progress=move)
@@ -255,6 +257,7 @@ def _report(folder: Any) -> None:
         f"{summary['evaluation_episodes']} episodes), IQM {summary['iqm_return']:.2f}, "
         f"std {summary['std_return']:.2f}"
     )
+    print(gap_line(summary))
     for path, value in summary["tuned_values"].items():
         print(f"  {path} = {value} (the agent has {summary['effective_values'].get(path)})")
     print(f"results: {Path(folder.path)}")

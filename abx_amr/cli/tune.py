@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from abx_amr.cli.door import Command, enter, guarded
+from abx_amr.cli.optimality import gap_line
 from abx_amr.errors import InputError
 
 if TYPE_CHECKING:
@@ -198,7 +199,7 @@ class TuneTask:
         return bool(guarded("abx-tune", self._prepare)(config))
 
     def _prepare(self, config: DictConfig) -> bool:
-        from abx_amr.studies.study import Preparation, finish_study, is_registered, prepare_study
+        from abx_amr.studies.study import Preparation, is_registered, prepare_study
 
         study = self._study(config)
         plan = study.plan
@@ -211,7 +212,7 @@ class TuneTask:
             print(f"{plan.run_name} is complete already, skipped: {_shown(plan.folder)}")
             return False
         if found is Preparation.FINISHED:
-            _report(finish_study(plan, study.storage), plan)
+            _report(_finished(study), plan)
             return False
         seeds = plan.seeds(0)
         print(
@@ -227,11 +228,10 @@ class TuneTask:
 
     def _finish(self, config: DictConfig) -> float | None:
         from abx_amr.plots.folders import draw_study
-        from abx_amr.studies.study import finish_study
         from abx_amr.studies.tables import trials_table
 
         study = self._study(config)
-        summary = finish_study(study.plan, study.storage)
+        summary = _finished(study)
         if summary.n_finished:
             table = trials_table(study.plan, study.storage)
             draw_study(study.plan.folder, table, direction=study.plan.direction)
@@ -247,6 +247,15 @@ class TuneTask:
         if study.plan.worker is None:
             return _score_once(study)
         return _work(study)
+
+
+def _finished(study: _Study) -> StudySummary:
+    """Write and return how far the study is, with the best trial's gap to the optimum."""
+    from abx_amr.planning.cache import reference
+    from abx_amr.studies.study import finish_study
+
+    known = reference(study.model)
+    return finish_study(study.plan, study.storage, describe_best=known.gap)
 
 
 def _work(study: _Study) -> float:
@@ -325,6 +334,8 @@ def _report(summary: StudySummary, plan: StudyPlan) -> None:
         f"best value {best['value']:.3f} (trial {best['number']}): mean {best['mean_reward']:.3f}, "
         f"std over seeds {best['std_reward']:.3f}, lambda {plan.penalty_weight}"
     )
+    if "optimum" in best:
+        print(gap_line(best))
     effective = best.get("effective_values") or {}
     print(f"  {'parameter':<36} {'value':<24} read back from the agent")
     for path, value in best["params"].items():

@@ -109,8 +109,8 @@ def optimum(posed: Posed, *, say: Say = lambda line: None) -> Optimum:
         lower = Programme(below, fitting(below), "up").solve().value
     if not programme.is_exact:
         method += f" with cells of {max(factors)} spacings, rounded down for the upper bound"
-    if lower > upper:  # by rounding errors of the last digits
-        upper = lower
+    assert lower <= upper + 1e-6, (lower, upper)
+    upper = max(lower, upper)  # the last digits are rounding errors
     return Optimum(
         lower=lower - slack,
         upper=upper,

@@ -206,14 +206,17 @@ def pose(model: ClinicModel, *, hide_patients: bool = False, bins: int | None = 
     several = int((shares > 0).sum()) > 1 or bool(varying)
     if noisy and several and not hide_patients:
         caveats.append("patients are observed with noise")
-    if varying and several and _is_ambiguous(table[shares > 0], varying[0]):
+    ambiguous = bool(varying) and _is_ambiguous(table[shares > 0], varying[0])
+    if ambiguous:
         caveats.append("what is observed of a patient does not tell its expected gain")
     visible = population.visible_patient_attributes
     shown = [] if hide_patients else [ATTRIBUTES.index(name) for name in visible]
     k = len(model.antibiotics)
     if bins is None:
         bins = 16 if model.num_patients_per_time_step == 1 else 3
-    point_types, edge_types = _types(table, shares, reward, shown, varying, bins, noisy)
+    point_types, edge_types = _types(
+        table, shares, reward, shown, varying, bins, noisy or ambiguous
+    )
     balloons = dynamics.balloons
     harms = reward.harms
     common: dict[str, Any] = {
@@ -332,7 +335,7 @@ def _types(
     shown: Sequence[int],
     varying: Sequence[int],
     bins: int,
-    noisy: bool,
+    fully_seen: bool,
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return the types of patients with bins' means, and with bins' edges."""
     found = []
@@ -351,7 +354,7 @@ def _types(
                     law[kernel.MEAN], law[kernel.SIGMA] = value, 0.0
                 seen = tuple(_seen(law) for law in laws[list(shown)])
                 rows.append((share * mass, _worth(laws, reward.numbers), seen))
-        found.append(_merged(rows, by_gain=noisy))
+        found.append(_merged(rows, by_gain=fully_seen))
     return found[0], found[1]
 
 

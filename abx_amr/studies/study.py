@@ -6,7 +6,7 @@ import logging
 import math
 import platform
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum
@@ -246,17 +246,30 @@ def prepare_study(
         return Preparation.CREATED
 
 
-def finish_study(plan: StudyPlan, storage: StudyStorage) -> StudySummary:
+def finish_study(
+    plan: StudyPlan,
+    storage: StudyStorage,
+    *,
+    describe_best: Callable[[float], Mapping[str, Any]] = lambda mean: {},
+) -> StudySummary:
     """Write how far the study is and return it; safe to call again and from many processes.
 
     study_summary.json always; best_params.json and the registry's row only once the budget is
     reached, and best_params.json only where the best value is finite.
+
+    Args:
+        plan: The study.
+        storage: Where it is.
+        describe_best: What else to say of the best trial, by its mean over seeds.
     """
     quiet_optuna()
     with storage.critical_section():
         backend, study_id = open_study(plan, storage)
         trials = backend.get_all_trials(study_id, deepcopy=False)
         summary = _summarise(plan, trials, backend.get_study_user_attrs(study_id))
+        best = summary.content["best_trial"]
+        if best is not None and best["mean_reward"] is not None:
+            best.update(describe_best(best["mean_reward"]))
         plan.folder.mkdir(parents=True, exist_ok=True)
         write_json(plan.folder / SUMMARY_FILE, summary.content)
         if summary.is_complete:

@@ -1,0 +1,67 @@
+"""How far from the optimum: the line under a result, and the audit before a training."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from abx_amr.simulator.clinic import ClinicModel
+
+log = logging.getLogger(__name__)
+
+
+def gap_line(summary: Mapping[str, Any]) -> str:
+    """Return what a run's summary says of the optimum.
+
+    >>> gap_line({"optimality_gap": 20.67, "share_of_range": 0.798, "optimum": -179.56,
+    ...           "optimum_note": None})
+    'optimality gap 20.67 to the optimum -179.56 (79.8% of the range from never treating)'
+    """
+    gap, share = summary.get("optimality_gap"), summary.get("share_of_range")
+    note = summary.get("optimum_note")
+    if gap is None:
+        return f"optimality gap: {note}"
+    reached = "" if share is None else f" ({share:.1%} of the range from never treating)"
+    return f"optimality gap {gap:.2f} to the {note or 'optimum'} {summary['optimum']:.2f}{reached}"
+
+
+def gamma_of(section: Any) -> float | None:
+    """Return an agent's discount factor, None for a rule or where it does not discount.
+
+    >>> gamma_of({"gamma": 0.99}), gamma_of({"gamma": 1}), gamma_of({})
+    (0.99, None, None)
+    """
+    gamma = section.get("gamma") if isinstance(section, Mapping) else None
+    if isinstance(gamma, bool) or not isinstance(gamma, int | float) or not 0 < gamma < 1:
+        return None
+    return float(gamma)
+
+
+def audit_before_training(config: Mapping[str, Any], model: ClinicModel) -> None:
+    """Warn where the agent's discount factor alone costs much; or name the command that can say."""
+    from pathlib import Path
+
+    from abx_amr.planning.cache import FOLDER, PlanCache, audits_quickly
+    from abx_amr.planning.problem import NotComputable, pose
+    from abx_amr.planning.stationary import GAMMAS
+
+    gamma = gamma_of(config.get("agent_algorithm"))
+    if gamma is None:
+        return
+    try:
+        posed = pose(model)
+        cache = PlanCache(Path(FOLDER))
+        known = cache.known(posed)
+        is_kept = known is not None and cache.is_audited(posed, (*GAMMAS, gamma))
+        if not is_kept and not audits_quickly(posed):
+            log.info("what gamma %g costs in this clinic: run abx-plan once", gamma)
+            return
+        found = cache.optimum(posed)
+        warning = cache.audit(posed, found, gammas=GAMMAS, gamma=gamma).warning
+    except NotComputable as error:
+        log.info("no discount audit: %s", error)
+        return
+    if warning is not None:
+        log.warning("%s", warning)

@@ -1,0 +1,100 @@
+"""The gap to the optimum in summaries, and the discount audit before a training."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from abx_amr.cli import evaluate as evaluate_door
+from abx_amr.cli import train as train_door
+from abx_amr.cli import tune as tune_door
+from abx_amr.planning.cache import Reference, reference
+from tests.cli.conftest import SMALL, SMALL_STUDY
+from tests.clinics import clinic_model, crowded_model
+
+
+def summary() -> dict:
+    (file,) = Path().glob("results/*/summary.json")
+    return json.loads(file.read_text(encoding="utf-8"))
+
+
+def test_an_evaluation_says_how_far_from_the_optimum_it_is(call):
+    ended = call(
+        evaluate_door.main,
+        "agent_algorithm=never",
+        "experiment=paper_single",
+        "environment.max_time_steps=40",
+        "evaluation.episodes=400",
+        "figures=false",
+    )
+    assert ended.status == 0, ended.err
+    assert "optimality gap" in ended.out
+    found = summary()
+    assert found["optimality_gap"] == pytest.approx(found["optimum"] - found["mean_return"])
+    assert found["share_of_range"] == pytest.approx(0.0, abs=0.1)
+    assert found["optimum_note"] is None
+
+
+def test_a_large_clinic_says_that_its_optimum_was_not_computed(call):
+    ended = call(
+        evaluate_door.main, "agent_algorithm=never", "evaluation.episodes=2", "figures=false"
+    )
+    assert ended.status == 0, ended.err
+    found = summary()
+    assert found["optimality_gap"] is None
+    assert "run abx-plan" in found["optimum_note"]
+
+
+def test_the_best_trial_of_a_study_has_its_gap(call):
+    ended = call(
+        tune_door.main,
+        *SMALL_STUDY,
+        "experiment=paper_single",
+        "run_name=small",
+        "tuning.n_trials=2",
+    )
+    assert ended.status == 0, ended.err
+    found = json.loads(Path("optimization/small/study_summary.json").read_text(encoding="utf-8"))
+    best = found["best_trial"]
+    assert best["optimality_gap"] == pytest.approx(best["optimum"] - best["mean_reward"])
+    assert "optimality gap" in ended.out
+
+
+def test_a_short_sighted_agent_is_warned_before_it_is_trained(call):
+    ended = call(
+        train_door.main,
+        *SMALL,
+        "experiment=paper_single",
+        "environment.max_time_steps=400",
+        "training.total_num_training_episodes=1",
+        "training.num_eval_episodes=2",
+    )
+    assert ended.status == 0, ended.err
+    assert "gamma 0.99 alone costs a perfect learner" in ended.out + ended.err
+
+
+def test_a_clinic_where_nothing_can_be_gained_has_no_share():
+    hopeless = {"A": (0.2, 50.0, -90.0, 1.0)}
+    found = reference(clinic_model(hopeless, steps=5)).gap(-1.0)
+    assert found["share_of_range"] is None
+    assert found["optimum"] == pytest.approx(-5 * 0.8 * 10 / 90)  # never treating
+    assert found["optimality_gap"] == pytest.approx(found["optimum"] + 1.0)
+
+
+def test_a_clinic_without_an_optimum_says_why():
+    assert "vary and are all visible" in reference(crowded_model()).gap(0.0)["optimum_note"]
+
+
+def test_no_reason_is_lost():
+    assert Reference(optimum=None, never=None, reason="because").gap(0.0) == {
+        "optimality_gap": None,
+        "share_of_range": None,
+        "optimum": None,
+        "optimum_note": "because",
+    }
+
+
+@pytest.fixture(autouse=True)
+def _own_folder(tmp_path, monkeypatch):
+    """Keep plans of a test in its own folder."""
+    monkeypatch.chdir(tmp_path)
