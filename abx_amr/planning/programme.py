@@ -60,6 +60,7 @@ class Programme:
     rounding: Rounding = "down"
     plan: Allocations = field(init=False)
     axes: tuple[Axis, ...] = field(init=False)
+    _warm: dict[str, Floats] = field(init=False, default_factory=dict)
 
     def __post_init__(self) -> None:
         """Build the axes.
@@ -230,17 +231,20 @@ class Programme:
     def discounted(self, gamma: float) -> Floats:
         """Return the endless discounted values of the cells, for patients of one type.
 
-        Howard's policy iteration: without chance a policy is a chain of cells.
+        Howard's policy iteration: without chance a policy is a chain of cells. It begins with the
+        values of the discount factor that was asked for before.
         """
         leads_to, reward = np.empty(self.cells, np.int64), np.empty(self.cells)
-        value = np.zeros(self.shape)
+        value, is_of_policy = self._warm.get("value", np.zeros(self.shape)), False
         arrays: Any = (*self._tables, *self._ways[2:], *self.community)
         while True:
             now: Any = (*arrays, value, gamma, leads_to, reward)
             gain = improve(*now)
-            if gain <= 1e-10:
+            if is_of_policy and gain <= 1e-10:
+                self._warm["value"] = value
                 return value
             value = evaluate_chain(leads_to, reward, gamma).reshape(self.shape)
+            is_of_policy = True
 
     def solve(self) -> Solution:
         """Return the optimum over the whole episode.
