@@ -45,16 +45,22 @@ def run(*command: str | Path, folder: Path, timeout: float = 120) -> str:
     return ended.stdout
 
 
-def build(kind: str, tree: Path, folder: Path) -> Path:
-    """Return the wheel or sdist of a source tree, built in `folder`."""
-    run(sys.executable, "-m", "hatchling", "build", "-t", kind, "-d", folder, folder=tree)
-    (built,) = folder.iterdir()
-    return built
+def build(tree: Path, folder: Path, *kinds: str) -> Path:
+    """Return `folder` with the wheel or sdist of a source tree in it, or both."""
+    targets = [part for kind in kinds for part in ("-t", kind)]
+    run(sys.executable, "-m", "hatchling", "build", *targets, "-d", folder, folder=tree)
+    return folder
 
 
 @pytest.fixture(scope="module")
-def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return build("wheel", ROOT, tmp_path_factory.mktemp("wheel"))
+def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return build(ROOT, tmp_path_factory.mktemp("built"), "wheel", "sdist")
+
+
+@pytest.fixture(scope="module")
+def wheel(built: Path) -> Path:
+    (wheel,) = built.glob("*.whl")
+    return wheel
 
 
 @dataclass(frozen=True)
@@ -128,8 +134,13 @@ def test_every_command_is_there_and_the_configuration_is_shown_from_another_fold
 
 
 def test_a_study_of_one_trial_runs_from_another_folder(
-    installed: Installed, tmp_path: Path
+    installed: Installed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("NUMBA_DISABLE_JIT", "1")  # a new place would be compiled anew
+    run_a_study(installed, tmp_path)
+
+
+def run_a_study(installed: Installed, folder: Path) -> None:
     out = installed.run(
         "abx-tune",
         "-m",
@@ -139,10 +150,10 @@ def test_a_study_of_one_trial_runs_from_another_folder(
         "tuning.truncated_episodes=1",
         "environment.max_time_steps=32",
         "figures=false",
-        folder=tmp_path,
+        folder=folder,
     )
     assert "1 of 1 trials finished" in out
-    assert (tmp_path / "optimization" / "ppo_default" / "best_params.json").is_file()
+    assert (folder / "optimization" / "ppo_default" / "best_params.json").is_file()
 
 
 def test_the_entry_points_name_plugin_classes_and_functions() -> None:
@@ -153,9 +164,9 @@ def test_the_entry_points_name_plugin_classes_and_functions() -> None:
 
 
 def test_a_source_archive_holds_the_project_and_gives_the_same_wheel(
-    wheel: Path, tmp_path: Path
+    built: Path, wheel: Path, tmp_path: Path
 ) -> None:
-    archive = build("sdist", ROOT, tmp_path / "sdist")
+    (archive,) = built.glob("*.tar.gz")
     with tarfile.open(archive) as sdist:
         sdist.extractall(tmp_path / "tree", filter="data")
     (tree,) = (tmp_path / "tree").iterdir()
@@ -167,7 +178,8 @@ def test_a_source_archive_holds_the_project_and_gives_the_same_wheel(
         "constraints.txt",
     ):
         assert (tree / path).is_file(), path
-    assert contents(build("wheel", tree, tmp_path / "wheel")) == contents(wheel)
+    (again,) = build(tree, tmp_path / "again", "wheel").iterdir()
+    assert contents(again) == contents(wheel)
 
 
 def contents(wheel: Path) -> dict[str, int]:
@@ -207,7 +219,7 @@ def test_an_empty_environment_gets_the_pinned_versions_and_runs_a_study(
         "pip"
     }
     test_conf_and_both_plugins_are_found_from_another_folder(there, folder)
-    test_a_study_of_one_trial_runs_from_another_folder(there, folder)
+    run_a_study(there, folder)
 
 
 # --- what is declared ----------------------------------------------------------------------------
