@@ -28,7 +28,7 @@ HELP = """
 abx-plan: the exact optimum of a clinic by dynamic programming, its bounds, tuned rules, and what
 the agent's discount factor costs even a perfect learner.
 
-  abx-plan                                              the default clinic (about a minute)
+  abx-plan                                              the default clinic: some minutes
   abx-plan experiment=paper_two plan.runs=[base_ppo]    with the gap of a trained agent
   abx-plan experiment=paper_single plan.front=true plan.information=true
   abx-evaluate agent_algorithm=optimal experiment=paper_two     play the optimal policy
@@ -233,7 +233,7 @@ def _extras(
     if asked.audit:
         try:
             gamma = gamma_of(config.get("agent_algorithm"))
-            audited = cache.audit(posed, found, gammas=asked.gammas, gamma=gamma)
+            audited = cache.audit(posed, found, gammas=asked.gammas, gamma=gamma, say=_say)
         except NotComputable as error:
             print(f"no discount audit: {error}")
         else:

@@ -84,9 +84,17 @@ class PlanCache:
         self._add(posed, "optimum", asdict(found))
 
     def audit(
-        self, posed: Posed, found: Optimum, *, gammas: Sequence[float], gamma: float | None
+        self,
+        posed: Posed,
+        found: Optimum,
+        *,
+        gammas: Sequence[float],
+        gamma: float | None,
+        say: Callable[[str], None] = lambda line: None,
     ) -> Audit:
         """Return what discount factors imply, those computed that are not kept.
+
+        Each is kept as soon as it is known: an interrupted audit goes on where it stood.
 
         Raises:
             NotComputable: The lattice is too large.
@@ -96,7 +104,14 @@ class PlanCache:
         programme = None
         for one in asked:
             if one not in kept:
-                programme = programme or Programme(posed.problem, fitting(posed.problem))
+                if programme is None:
+                    programme = Programme(posed.problem, fitting(posed.problem))
+                    missing = sum(factor not in kept for factor in asked)
+                    if programme.cells > _QUICK_AUDIT_CELLS:
+                        say(
+                            f"discount audit: {missing} discount factors on {programme.cells}"
+                            " cells; each is kept when it is known"
+                        )
                 row = stationary(programme, one)
                 kept[one] = asdict(row)
                 self._add(posed, "stationary", {repr(k): v for k, v in kept.items()})
