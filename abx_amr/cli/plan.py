@@ -105,9 +105,11 @@ def plan(config: dict[str, Any], *, name: str) -> float | None:
         raise InputError(f"plan must be a section of the configuration, got {config.get('plan')!r}")
     check_arguments(PlanSettings, config["plan"], key="plan")
     asked = PlanSettings(**config["plan"])
+    if not isinstance(config["plan_cache"], str) or not config["plan_cache"]:
+        raise InputError(f"plan_cache must be a folder, got {config['plan_cache']!r}")
     model = build_clinic(config)
     agents = _agents(config, asked.runs, model)
-    cache = PlanCache(Path(str(config["plan_cache"])))
+    cache = PlanCache(Path(config["plan_cache"]))
     posed, found, reason = None, None, None
     try:
         posed = pose(model)
