@@ -6,10 +6,9 @@ Shapes: K antibiotics, C choices (how many patients get each antibiotic), n cell
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from itertools import product
 from typing import Literal
 
 import numpy as np
@@ -53,8 +52,16 @@ def counts(num_patients: int, num_antibiotics: int) -> Ints:
     >>> counts(1, 2).tolist()
     [[0, 0], [0, 1], [1, 0]]
     """
-    ways = product(range(num_patients + 1), repeat=num_antibiotics)
-    return np.array([w for w in ways if sum(w) <= num_patients], dtype=np.int64)
+
+    def ways(left: int, places: int) -> Iterator[tuple[int, ...]]:
+        if places == 0:
+            yield ()
+            return
+        for first in range(left + 1):
+            for rest in ways(left - first, places - 1):
+                yield (first, *rest)
+
+    return np.array(list(ways(num_patients, num_antibiotics)), dtype=np.int64)
 
 
 def exact(value: float) -> Fraction:
