@@ -105,8 +105,8 @@ def test_an_interrupt_of_the_command_reaches_its_workers_who_give_their_trials_b
     time.sleep(0.5)
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=60)
-    assert process.returncode == 0, out + err
-    assert "finished: 0 of 4" in out
+    assert process.returncode == 128 + signal.SIGINT, out + err
+    assert err.splitlines()[-1] == "stopped: run the same command again to go on"
     trials = trials_of(tmp_path)
     assert (n_in("FAIL", trials), n_in("WAITING", trials)) == (2, 2)
     log = (tmp_path / "optimization/parabola/workers/worker_0.log").read_text()
