@@ -152,7 +152,7 @@ def run_a_study(installed: Installed, folder: Path) -> None:
         "figures=false",
         folder=folder,
     )
-    assert "1 of 1 trials finished" in out
+    assert "train with them:  abx-train best_params_from=ppo_default" in out
     assert (folder / "optimization" / "ppo_default" / "best_params.json").is_file()
 
 
