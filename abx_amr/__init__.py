@@ -24,6 +24,11 @@ __all__ = [
 ]
 
 
+def __dir__() -> list[str]:
+    """Return the interface, so that a notebook completes it."""
+    return [*__all__]
+
+
 def __getattr__(name: str) -> Any:
     """Import the interface when it is first used: the commands start faster without it."""
     if name in __all__:

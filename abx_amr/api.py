@@ -105,18 +105,25 @@ def expected_reward(
     return model.reward.expected_reward(np.stack(columns[:-1], axis=-1), levels, delta)
 
 
-def load_policy(run_folder: str | Path, *, checkpoint: str = "best") -> Policy:
+def load_policy(
+    run_folder: str | Path, *, checkpoint: str = "best", results_dir: str | Path = "results"
+) -> Policy:
     """Return the policy of a run: the agent's checkpoint, or the rule that was played.
 
     It has `predict(observation, state, episode_start, deterministic)` over raw observations.
 
+    Args:
+        run_folder: a run folder, or the run_name of the newest one.
+        checkpoint: best or last.
+        results_dir: where a run_name is looked up.
+
     Raises:
-        InputError: no run folder, or it holds no such checkpoint.
+        InputError: no such run, or it holds no such checkpoint.
     """
     from abx_amr.experiment import trained_policy
-    from abx_amr.results import RunFolder
+    from abx_amr.results import find_run
 
-    folder = RunFolder.open(run_folder)
+    folder = find_run(run_folder, results_dir=results_dir)
     config = folder.read_config()
     if configuration.is_rule(config):
         return configuration.build_rule(config, configuration.build_clinic(config))

@@ -133,7 +133,7 @@ def compose(
 
 def _check_top_level(config: DictConfig, config_name: str) -> None:
     """Refuse a key at the top that nothing reads."""
-    known = set(_groups())
+    known = set(groups())
     for name in ("umbrella", config_name):
         file = conf_dir() / f"{name}.yaml"
         if not file.is_file():
@@ -164,10 +164,11 @@ def _fresh_hydra() -> Iterator[None]:
 
 
 def available(group: str) -> list[str]:
-    """Return the choices of a configuration group."""
+    """Return the choices of a configuration group; staged copies of files are left out."""
     with _fresh_hydra():
         loader = GlobalHydra.instance().config_loader()
-        return sorted(loader.get_group_options(group))
+        names = sorted(loader.get_group_options(group))
+    return [name for name in names if not re.search(r"-[0-9a-f]{12}$", name)]
 
 
 def _first_line(error: BaseException) -> str:
@@ -221,8 +222,10 @@ def _unknown_path(
         if part not in node:
             where = ".".join([*parts[:depth], part])
             names = [str(k) for k in node]
+            if depth == 0 and part in groups():
+                return f"{part} is not chosen yet: add +{part}=NAME ({_listed(available(part))})"
             if depth == 0:
-                names += _groups()
+                names += groups()
             listed = ", ".join(sorted(set(names)))
             return f"{where} does not exist{did_you_mean(part, names)} (available: {listed})"
         try:
@@ -233,7 +236,12 @@ def _unknown_path(
     return f"{path}: {reason}"
 
 
-def _groups() -> list[str]:
+def _listed(names: Sequence[str]) -> str:
+    return f"available: {', '.join(names)}"
+
+
+def groups() -> list[str]:
+    """Return the packaged configuration groups."""
     return [p.name for p in conf_dir().iterdir() if p.is_dir() and not p.name.startswith("_")]
 
 

@@ -25,13 +25,13 @@ EXTRA = {
 
 
 def rate(step: Callable[[], object], n_envs: int) -> float:
-    """Return the median environment steps per second of several runs."""
+    """Return the median environment steps per second of processor time, over several runs."""
     found = []
     for _ in range(20):
         step()
     for _ in range(RUNS):
-        calls, began = 0, time.perf_counter()
-        while (spent := time.perf_counter() - began) < SECONDS:
+        calls, began = 0, time.process_time()
+        while (spent := time.process_time() - began) < SECONDS:
             for _ in range(20):
                 step()
             calls += 20
@@ -71,7 +71,8 @@ def _actions(model: ClinicModel, n_envs: int) -> list[np.ndarray]:
 def main(arguments: list[str]) -> str:
     """Return the table, in thousands of environment steps per second, random actions."""
     rows = [
-        "Thousands of environment steps per second, one core, random actions, medians of 5 runs: "
+        "Thousands of environment steps per second of processor time (one thread, so that other "
+        "programs on the machine count less), random actions, medians of 5 runs: "
         "`Clinic.step` / `ClinicVecEnv.step`.",
         "",
         "| clinic | " + " | ".join(f"E = {e}" for e in ENVS) + " |",

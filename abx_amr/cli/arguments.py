@@ -15,7 +15,7 @@ from pathlib import Path
 
 from abx_amr.durable import write_text
 from abx_amr.errors import InputError
-from abx_amr.naming import nearest
+from abx_amr.naming import nearest, unknown
 
 _STAGED = Path(".abx") / "conf"
 
@@ -117,6 +117,10 @@ def stage(group: str, file: Path) -> str:
     Raises:
         InputError: the file cannot be read.
     """
+    from abx_amr.configuration import groups
+
+    if group not in groups():
+        raise InputError(unknown("-s: group", group, groups()))
     try:
         text = file.expanduser().read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:

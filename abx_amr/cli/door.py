@@ -5,8 +5,9 @@ from __future__ import annotations
 import functools
 import logging
 import os
+import shlex
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -97,6 +98,24 @@ def composed(config: DictConfig) -> tuple[dict[str, Any], dict[str, str], list[s
     chosen = HydraConfig.get()
     choices = {group: str(choice) for group, choice in chosen.runtime.choices.items()}
     return resolved(config), choices, [str(o) for o in chosen.overrides.task]
+
+
+def repeated(*sections: str, leaving_out: Collection[str] = ()) -> str:
+    """Return the command line's settings of these sections, to be pasted behind another command.
+
+    Sweeps are left out (they are a search, not a setting), and so are the named keys.
+    """
+    from abx_amr.configuration import is_search_override
+
+    kept = [
+        argument
+        for argument in sys.argv[1:]
+        if argument.lstrip("+~").partition("=")[0].split(".")[0] in sections
+        and "=" in argument
+        and argument.lstrip("+~").partition("=")[0] not in leaving_out
+        and not is_search_override(argument)
+    ]
+    return "".join(f" {shlex.quote(argument)}" for argument in kept)
 
 
 def _enter_hydra(command: Command, arguments: list[str]) -> None:

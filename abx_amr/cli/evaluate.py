@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from abx_amr.cli.door import Command, composed, enter, guarded
 from abx_amr.cli.optimality import gap_line
 from abx_amr.errors import InputError
-from abx_amr.naming import unknown
+from abx_amr.naming import did_you_mean, unknown
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -185,7 +185,11 @@ def _other(name: str, config: Mapping[str, Any], model: ClinicModel) -> tuple[st
         if not is_rule(chosen):
             raise InputError(f"against={name}: an untrained agent; give a run folder or a rule")
         return name, build_rule(chosen, model)
-    source = find_run(name, results_dir=config["results_dir"])
+    try:
+        source = find_run(name, results_dir=config["results_dir"])
+    except InputError as error:
+        hint = did_you_mean(name, available("agent_algorithm"))
+        raise InputError(f"against={name} is no rule{hint} and no run: {error}") from error
     own = source.read_config()
     return name, _policy(own, source.path, model, checkpoint=str(config["checkpoint"]))
 

@@ -24,6 +24,8 @@ def gap_line(summary: Mapping[str, Any]) -> str:
     if gap is None:
         return f"optimality gap: {note}"
     reached = "" if share is None else f" ({share:.1%} of the range from never treating)"
+    if share is not None and share < 0:
+        reached = " (worse than never treating)"
     return f"optimality gap {gap:.2f} to the {note or 'optimum'} {summary['optimum']:.2f}{reached}"
 
 
@@ -43,6 +45,8 @@ def audit_before_training(config: Mapping[str, Any], model: ClinicModel) -> None
     """Warn where the agent's discount factor alone costs much; or name the command that can say."""
     from pathlib import Path
 
+    from abx_amr.cli.door import repeated
+    from abx_amr.configuration import CLINIC_SECTIONS
     from abx_amr.planning.cache import FOLDER, PlanCache, audits_quickly
     from abx_amr.planning.problem import NotComputable, pose
     from abx_amr.planning.stationary import GAMMAS
@@ -56,7 +60,10 @@ def audit_before_training(config: Mapping[str, Any], model: ClinicModel) -> None
         known = cache.known(posed)
         is_kept = known is not None and cache.is_audited(posed, (*GAMMAS, gamma))
         if not is_kept and not audits_quickly(posed):
-            log.info("what gamma %g costs in this clinic: run abx-plan once", gamma)
+            same = repeated("experiment", *CLINIC_SECTIONS)
+            log.info(
+                "abx-plan%s tells what gamma %g costs even a perfect learner here", same, gamma
+            )
             return
         found = cache.optimum(posed)
         warning = cache.audit(posed, found, gammas=GAMMAS, gamma=gamma).warning

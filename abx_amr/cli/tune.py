@@ -11,7 +11,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from abx_amr.cli.door import Command, enter, guarded
+from abx_amr.cli.door import Command, enter, guarded, repeated
 from abx_amr.cli.optimality import gap_line
 from abx_amr.errors import InputError
 
@@ -232,10 +232,12 @@ class TuneTask:
 
         study = self._study(config)
         summary = _finished(study)
+        n_best = 1
         if summary.n_finished:
             table = trials_table(study.plan, study.storage)
+            n_best = int((table["value"] == summary.best_value).sum())
             draw_study(study.plan.folder, table, direction=study.plan.direction)
-        _report(summary, study.plan)
+        _report(summary, study.plan, n_best=n_best)
         return summary.best_value
 
     def __call__(self, config: DictConfig) -> float:
@@ -323,10 +325,12 @@ def _short(parameters: Mapping[str, Any]) -> str:
     )
 
 
-def _report(summary: StudySummary, plan: StudyPlan) -> None:
+def _report(summary: StudySummary, plan: StudyPlan, *, n_best: int = 1) -> None:
+    from abx_amr.configuration import CLINIC_SECTIONS
+
     content = summary.content
     best = content["best_trial"]
-    print(f"{summary.n_finished} of {summary.budget} trials finished, in {_shown(plan.folder)}")
+    print(f"{summary.n_finished} trials finished of {summary.budget}, in {_shown(plan.folder)}")
     if best is None:
         print("no trial has a finite value yet")
         return
@@ -334,6 +338,11 @@ def _report(summary: StudySummary, plan: StudyPlan) -> None:
         f"best value {best['value']:.3f} (trial {best['number']}): mean {best['mean_reward']:.3f}, "
         f"std over seeds {best['std_reward']:.3f}, lambda {plan.penalty_weight}"
     )
+    if n_best > 1:
+        print(
+            f"{n_best} trials share this value: their agents act alike, and the study cannot tell "
+            "them apart (more tuning.truncated_episodes or evaluation episodes would)"
+        )
     if "optimum" in best:
         print(gap_line(best))
     effective = best.get("effective_values") or {}
@@ -341,7 +350,9 @@ def _report(summary: StudySummary, plan: StudyPlan) -> None:
     for path, value in best["params"].items():
         print(f"  {path:<36} {value!s:<24} {effective.get(path)}")
     if summary.is_complete:
-        print(f"train with them:  abx-train best_params_from={plan.run_name}")
+        sections = ("experiment", *CLINIC_SECTIONS, "agent_algorithm", "optimization_dir")
+        same = repeated(*sections, leaving_out=best["params"])
+        print(f"train with them:  abx-train best_params_from={plan.run_name}{same}")
     else:
         print("unfinished: run the same command again to go on")
 
