@@ -2,13 +2,16 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 from gymnasium.utils.env_checker import check_env
 
 import abx_amr
+import abx_amr.configuration
 from abx_amr.errors import InputError
+from abx_amr.results import RunFolder
 
 KEYS = (
     "true_amr", "visible_amr", "prescriptions", "effective_doses", "delta_visible_amr", "benefits",
@@ -75,6 +78,18 @@ def test_the_expected_reward_broadcasts_patients_over_levels() -> None:
         abx_amr.expected_reward(config, amr_level=[0.0], prob_infectd=0.5)
     with pytest.raises(InputError, match="needs prob_infected"):
         abx_amr.expected_reward(config, amr_level=[0.0])
+
+
+def test_a_policy_is_loaded_by_the_name_of_its_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    folder = RunFolder.create("results", "mine")
+    folder.write_config(abx_amr.configuration.resolved(abx_amr.compose("agent_algorithm=never")))
+    actions, _ = abx_amr.load_policy("mine").predict(np.zeros((1, 7), dtype=np.float32))
+    assert actions.tolist() == [[2] * 5]
+    with pytest.raises(InputError, match="did you mean 'mine'"):
+        abx_amr.load_policy("mime")
 
 
 def test_importing_the_package_loads_no_heavy_library() -> None:

@@ -92,6 +92,22 @@ def test_tuning_without_a_tuning_choice_lists_the_choices(call: Call, tmp_path: 
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_tuning_value_without_a_tuning_choice_says_what_to_add(call: Call) -> None:
+    ended = call(tune.main, "-m", "tuning.n_trials=2")
+    assert ended.status == 2
+    assert "tuning is not chosen yet: add +tuning=NAME" in ended.err
+
+
+def test_a_misspelt_group_of_s_is_refused_before_its_file_is_copied(
+    call: Call, tmp_path: Path
+) -> None:
+    (tmp_path / "mine.yaml").write_text("a: 1\n")
+    ended = call(train.main, "-s", "patient_genrator-subconfig=mine.yaml")
+    assert ended.status == 2
+    assert "did you mean 'patient_generator'" in ended.err
+    assert [p.name for p in tmp_path.iterdir()] == ["mine.yaml"]
+
+
 def test_a_users_own_group_member_is_found_in_a_config_dir(call: Call, tmp_path: Path) -> None:
     (tmp_path / "mine/environment").mkdir(parents=True)
     (tmp_path / "mine/environment/tiny.yaml").write_text("defaults: [default]\nmax_time_steps: 7\n")

@@ -7,6 +7,7 @@ import pytest
 
 from abx_amr.cli import evaluate as evaluate_door
 from abx_amr.cli import plan as plan_door
+from abx_amr.cli import train as train_door
 
 SMALL = ("experiment=paper_single", "environment.max_time_steps=60", "figures=false")
 
@@ -113,3 +114,20 @@ def test_a_wrong_plan_is_one_line_and_status_2(call, wrong, said):
     assert said in ended.err
     assert len(ended.err.strip().splitlines()) == 1
     assert not Path("results").exists()
+
+
+def test_a_trained_agent_stands_in_the_table_with_its_gap(call):
+    small = (*SMALL, "training.n_envs=2", "agent_algorithm.n_steps=60")
+    trained = call(
+        train_door.main,
+        *small,
+        "training.total_num_training_episodes=2",
+        "agent_algorithm.policy_kwargs.net_arch=[4]",
+        "run_name=mine",
+    )
+    assert trained.status == 0, trained.err
+    ended = call(plan_door.main, *SMALL, "plan.rules=false", "plan.audit=false", "plan.runs=[mine]")
+    assert ended.status == 0, ended.err
+    rows = {row["name"]: row for row in content()["policies"]}
+    assert rows["mine"]["optimality_gap"] > 0
+    assert "mine" in ended.out

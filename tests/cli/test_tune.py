@@ -82,6 +82,15 @@ def test_one_command_ends_with_best_parameters_and_their_receipts(call: Call) ->
             assert json.loads(file.read_text())["effective_values"] == pytest.approx(trial.params)
 
 
+def test_the_command_to_paste_keeps_the_clinic_that_was_tuned_in(call: Call) -> None:
+    kept = ("antibiotics=single", "agent_algorithm.vf_coef=0.4")
+    ended = call(tune.main, *SMALL_STUDY, *kept, "tuning.n_trials=1")
+    (line,) = [s for s in ended.out.splitlines() if s.startswith("train with them:")]
+    assert "best_params_from=ppo_default" in line
+    assert all(setting in line for setting in kept)
+    assert "tuning." not in line
+
+
 def test_different_parameters_give_different_returns(call: Call) -> None:
     rates = "agent_algorithm.learning_rate=1e-6,1e-3,3e-2"
     grid = ("tuning.sampler=grid", "~tuning.search_space", rates)
