@@ -129,5 +129,7 @@ def test_a_trained_agent_stands_in_the_table_with_its_gap(call):
     ended = call(plan_door.main, *SMALL, "plan.rules=false", "plan.audit=false", "plan.runs=[mine]")
     assert ended.status == 0, ended.err
     rows = {row["name"]: row for row in content()["policies"]}
-    assert rows["mine"]["optimality_gap"] > 0
+    mine, optimum = rows["mine"], content()["optimum"]["upper"]
+    assert mine["optimality_gap"] == pytest.approx(optimum - mine["value"])
+    assert mine["optimality_gap"] > -4 * mine["standard_error"]
     assert "mine" in ended.out
