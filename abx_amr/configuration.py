@@ -527,6 +527,9 @@ def build_agent_spec(config: Mapping[str, Any]) -> AgentSpec:
         name: _instantiate_nested(value, key=f"agent_algorithm.{name}")
         for name, value in section.items()
     }
+    complement = arguments.pop("one_minus_gamma", None)
+    if complement is not None:
+        arguments["gamma"] = 1.0 - _share(complement, key="agent_algorithm.one_minus_gamma")
     for name in _SET_BY_US:
         if name in arguments:
             raise InputError(
@@ -546,6 +549,12 @@ def build_agent_spec(config: Mapping[str, Any]) -> AgentSpec:
     if policy_arguments:
         arguments["policy_kwargs"] = policy_arguments
     return AgentSpec(algorithm=algorithm, arguments=arguments)
+
+
+def _share(value: Any, *, key: str) -> float:
+    if isinstance(value, bool | str) or not 0 < value < 1:
+        raise InputError(f"{key} must be in (0, 1), got {value!r}")
+    return float(value)
 
 
 def _holds(test: Callable[[Any], bool], value: Any) -> bool:

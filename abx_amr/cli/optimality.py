@@ -34,8 +34,13 @@ def gamma_of(section: Any) -> float | None:
 
     >>> gamma_of({"gamma": 0.99}), gamma_of({"gamma": 1}), gamma_of({})
     (0.99, None, None)
+    >>> gamma_of({"gamma": 0.99, "one_minus_gamma": 0.25})
+    0.75
     """
     gamma = section.get("gamma") if isinstance(section, Mapping) else None
+    complement = section.get("one_minus_gamma") if isinstance(section, Mapping) else None
+    if isinstance(complement, float):
+        gamma = 1.0 - complement
     if isinstance(gamma, bool) or not isinstance(gamma, int | float) or not 0 < gamma < 1:
         return None
     return float(gamma)

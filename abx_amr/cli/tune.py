@@ -236,7 +236,8 @@ class TuneTask:
         if summary.n_finished:
             table = trials_table(study.plan, study.storage)
             n_best = int((table["value"] == summary.best_value).sum())
-            draw_study(study.plan.folder, table, direction=study.plan.direction)
+            if study.config["figures"]:
+                draw_study(study.plan.folder, table, direction=study.plan.direction)
         _report(summary, study.plan, n_best=n_best)
         return summary.best_value
 

@@ -36,6 +36,7 @@ MISTAKES = {
     "reward_calculator.lambda_weight=2": "lambda_weight",
     "agent_algorithm.n_steps=130": "the nearest is 128",
     "agent_algorithm.gamma=1.5": "agent_algorithm.gamma must be in (0, 1]",
+    "agent_algorithm.one_minus_gamma=1.5": "one_minus_gamma must be in (0, 1)",
     "agent_algorithm.learning_rate=fast": "agent_algorithm.learning_rate must be above 0",
     "+agent_algorithm.learning_rat=1": "did you mean 'learning_rate'",
     "+agent_algorithm.seed=1": "agent_algorithm.seed is set by the run itself",

@@ -59,7 +59,7 @@ def values(name: str = "ppo_default") -> list[Any]:
 
 
 def test_one_command_ends_with_best_parameters_and_their_receipts(call: Call) -> None:
-    ended = call(tune.main, *SMALL_STUDY, *FOUR_TRIALS)
+    ended = call(tune.main, *SMALL_STUDY, *FOUR_TRIALS, "figures=true")
     assert ended.status == 0, ended.err
     study = Path("optimization/ppo_default")
     best = json.loads((study / "best_params.json").read_text())
@@ -89,6 +89,17 @@ def test_the_command_to_paste_keeps_the_clinic_that_was_tuned_in(call: Call) -> 
     assert "best_params_from=ppo_default" in line
     assert all(setting in line for setting in kept)
     assert "tuning." not in line
+
+
+def test_one_minus_gamma_is_searched_on_a_log_scale_and_gamma_is_read_back(call: Call) -> None:
+    searched = "agent_algorithm.one_minus_gamma=tag(log, interval(0.001, 0.1))"
+    unsearched = ("~tuning.search_space.gamma", "tuning.n_trials=2")
+    ended = call(tune.main, *SMALL_STUDY, *unsearched, searched)
+    assert ended.status == 0, ended.err
+    path = "agent_algorithm.one_minus_gamma"
+    for trial in trials():
+        assert trial.distributions[path].log
+        assert trial.user_attrs["effective_values"][path] == pytest.approx(1 - trial.params[path])
 
 
 def test_different_parameters_give_different_returns(call: Call) -> None:
