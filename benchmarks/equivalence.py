@@ -83,7 +83,8 @@ def main(arguments: list[str]) -> str:
         bar = 0.05 * (known.optimum.value - known.never)
         rows.append(
             f"| {clinic} | {ours.mean():.1f} ({ours.std(ddof=1):.1f}) | {theirs.mean():.1f} "
-            f"({theirs.std(ddof=1):.1f}) | {ours.mean() - theirs.mean():.1f}, {low:.1f} to {high:.1f} "
+            f"({theirs.std(ddof=1):.1f}) "
+            f"| {ours.mean() - theirs.mean():.1f}, {low:.1f} to {high:.1f} "
             f"| within +-{bar:.1f}: {'yes' if -bar < low and high < bar else 'no'} |"
         )
         print(rows[-1], flush=True)
