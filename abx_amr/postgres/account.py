@@ -70,11 +70,6 @@ class Account:
         """
         environment = {k: v for k, v in os.environ.items() if not k.startswith(LEFT_OUT)}
         environment |= {"LC_ALL": "C", "LANGUAGE": "C"}
-        who = (
-            {}
-            if self.is_caller
-            else {"user": self.uid, "group": self.gid, "extra_groups": list(self.groups)}
-        )
         try:
             return subprocess.run(
                 command,
@@ -85,7 +80,9 @@ class Account:
                 cwd="/",
                 env=environment,
                 check=False,
-                **who,  # type: ignore[arg-type]
+                user=None if self.is_caller else self.uid,
+                group=None if self.is_caller else self.gid,
+                extra_groups=None if self.is_caller else self.groups,
             )
         except OSError as error:
             raise InputError(f"{command[0]} does not start: {error.strerror}") from error

@@ -12,13 +12,14 @@ import json
 import os
 import shlex
 import shutil
+import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from filelock import FileLock, Timeout
 
@@ -171,6 +172,25 @@ class Server:
                 self._welcome(wish, decided, before)
                 self._write_down(decided)
                 return decided
+
+    def up_again(self) -> Decided:
+        """Start the server as it was started the last time; return how it is.
+
+        Raises:
+            InputError: it was never started, or cannot start.
+        """
+        before = self.decided()
+        if before is None:
+            raise InputError(f"no server has been started in {self.folder}")
+        return self.up(
+            Wish(
+                user=before.user,
+                database=before.database,
+                port=before.port,
+                listening=before.listening,
+                max_connections=before.max_connections,
+            )
+        )
 
     def down(self, *, timeout: float = 60.0) -> bool:
         """Stop the server once its transactions are written; return whether it was running.
@@ -557,7 +577,7 @@ def _reported(folder: Path) -> Iterator[None]:
         raise InputError(f"cannot work in {folder}: {place}: {error.strerror}") from error
 
 
-def _last(ended: Any) -> str:
+def _last(ended: subprocess.CompletedProcess[str]) -> str:
     """Return the line in which a program says why it failed."""
     lines = [line.strip() for line in (ended.stderr + ended.stdout).splitlines() if line.strip()]
     told = [line for line in lines if "error" in line or "could not" in line or "FATAL" in line]
