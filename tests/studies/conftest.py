@@ -7,7 +7,12 @@ import traceback
 import pytest
 
 from abx_amr.studies.objective import SeedOutcome
-from abx_amr.studies.storages import SqliteStorage
+from abx_amr.studies.storages import (
+    JournalStorage,
+    PostgresStorage,
+    SqliteStorage,
+    storage_at_url,
+)
 from abx_amr.studies.study import StudyPlan, prepare_study
 
 CONFIGURATION = {
@@ -64,6 +69,35 @@ def study(configuration):
     def make(changes=None, **tuning):
         plan = StudyPlan.from_configuration(configuration(changes, **tuning))
         storage = SqliteStorage(path=plan.folder / "optuna_study.db")
+        prepare_study(plan, storage)
+        return plan, storage
+
+    return make
+
+
+STORAGES = ("sqlite", "journal", "postgres", "url")
+
+
+@pytest.fixture(params=STORAGES)
+def storage(request, tmp_path, monkeypatch):
+    """Every kind of storage, empty."""
+    if request.param == "sqlite":
+        return SqliteStorage(path=tmp_path / "deep" / "study.db")
+    if request.param == "journal":
+        return JournalStorage(path=tmp_path / "deep" / "journal.log")
+    if request.param == "url":
+        monkeypatch.setenv("ABX_STORAGE_URL", f"journal:///{tmp_path}/deep/at_url.log")
+        return storage_at_url()
+    request.getfixturevalue("postgres")
+    return PostgresStorage()
+
+
+@pytest.fixture
+def stored_study(configuration, storage):
+    """Return a maker of prepared studies in every kind of storage: (plan, storage)."""
+
+    def make(changes=None, **tuning):
+        plan = StudyPlan.from_configuration(configuration(changes, **tuning))
         prepare_study(plan, storage)
         return plan, storage
 
