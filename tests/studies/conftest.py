@@ -1,8 +1,6 @@
-"""A study of a parabola, and processes that may die."""
+"""A study of a parabola, and every kind of storage."""
 
 import copy
-import os
-import traceback
 
 import pytest
 
@@ -113,27 +111,3 @@ def trials_of():
         return backend.get_all_trials(backend.get_study_id_from_name(plan.study_name))
 
     return read
-
-
-@pytest.fixture
-def in_processes():
-    """Return a runner: work(i) in processes of their own, at once; the exit codes come back.
-
-    A negative code is the signal that ended the process.
-    """
-
-    def run(count, work):
-        children = []
-        for index in range(count):
-            child = os.fork()
-            if child == 0:
-                try:
-                    work(index)
-                    os._exit(0)
-                except BaseException:
-                    traceback.print_exc()
-                    os._exit(1)
-            children.append(child)
-        return [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children]
-
-    return run
