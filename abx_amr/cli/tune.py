@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, replace
 from functools import cached_property
 from pathlib import Path
@@ -222,6 +224,24 @@ class TuneTask:
         )
         return True
 
+    @contextmanager
+    def watching(self, config: DictConfig) -> Iterator[Callable[[], bool]]:
+        """Show the study while the block runs; give a function that says whether it is complete."""
+        from abx_amr.studies.overview import overview_of
+
+        study = self._study(config)
+        yield lambda: overview_of(study.plan, study.storage).is_complete
+
+    def submitted(self, config: DictConfig, lines: Sequence[str]) -> None:
+        """Say of workers that are left alone how to watch them and how long they may take."""
+        from abx_amr.studies.overview import overview_of
+
+        study = self._study(config)
+        for line in lines:
+            print(line)
+        print(overview_of(study.plan, study.storage).prediction(study.plan.n_workers))
+        print("the same command shows the result, or joins as another worker: tuning.wait=true")
+
     def finish(self, config: DictConfig) -> float | None:
         """Write the results and the figures, show the best; return the best value."""
         return guarded("abx-tune", self._finish)(config)  # type: ignore[no-any-return]
@@ -263,9 +283,11 @@ def _finished(study: _Study) -> StudySummary:
 
 def _work(study: _Study) -> float:
     from abx_amr.cli.progress import progress_bar
+    from abx_amr.studies.study import check_settings
     from abx_amr.studies.worker import Event, run_worker
 
     plan = study.plan
+    check_settings(plan, study.storage)
 
     def show(event: Event) -> None:
         where = f"[{event.finished}/{event.budget}]"
@@ -287,10 +309,27 @@ def _work(study: _Study) -> float:
         report = run_worker(plan, study.storage, run_trial, show)
     if report.was_interrupted:
         print(report.message, file=sys.stderr)
-        raise SystemExit(130)
+        raise SystemExit(128 + (report.signal_number or signal.SIGINT))
     if report.reason == "failures":
         raise InputError(report.message)
+    if report.reason != "budget":
+        print(f"{report.message}: this worker ends")
+    elif not plan.wait:
+        _finish_for_nobody(study)
     return 0.0
+
+
+def _finish_for_nobody(study: _Study) -> None:
+    """Write a complete study's results and figures where nobody waits to do so."""
+    from abx_amr.plots.folders import draw_study
+    from abx_amr.studies.study import is_first_to_draw
+    from abx_amr.studies.tables import trials_table
+
+    plan = study.plan
+    summary = _finished(study)
+    if study.config["figures"] and is_first_to_draw(plan, study.storage):
+        draw_study(plan.folder, trials_table(plan, study.storage), direction=plan.direction)
+    _report(summary, plan)
 
 
 def _score_once(study: _Study) -> float:

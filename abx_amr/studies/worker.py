@@ -29,6 +29,7 @@ from abx_amr.durable import jsonable
 from abx_amr.studies.objective import SeedOutcome, TrialScore, score_outcomes
 from abx_amr.studies.owner import has_died, this_owner
 from abx_amr.studies.samplers import make_sampler
+from abx_amr.studies.slurm_job import TimeLimit, slurm_job
 from abx_amr.studies.space import ParameterValue
 from abx_amr.studies.storages import StudyStorage
 from abx_amr.studies.study import (
@@ -53,6 +54,8 @@ GRACE_INTERVALS = 3
 INTERRUPTED = "interrupted"
 SHORTEST_WAIT_SECONDS, LONGEST_WAIT_SECONDS = 0.1, 5.0
 WRITE_ATTEMPTS = 6
+STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2)
+ONE_REQUEST_SECONDS = 1.0
 
 EventKind = Literal[
     "trial_started", "trial_finished", "trial_failed", "trial_reaped", "waiting", "stopped"
@@ -81,6 +84,7 @@ class WorkerReport:
     reason: StopReason
     trials_run: int
     message: str
+    signal_number: int | None = None  #: of an interrupted worker
 
     @property
     def was_interrupted(self) -> bool:
@@ -97,9 +101,11 @@ def run_worker(
     """Work on the study until its budget is spent or this worker has to stop; return why.
 
     `run_trial(params, seeds, folder)` trains the seeds and returns one outcome for each; a seed's
-    own error is an outcome, an exception from here fails the trial, which is tried again. Signals
-    are taken over while this runs in the main thread: the first SIGINT or SIGTERM gives the trial
-    back and ends the worker, the second ends the process at once.
+    own error is an outcome, an exception from here fails the trial, which is tried again. A trial
+    that is tried again finds in its folder what the earlier attempt left there. Signals are taken
+    over while this runs in the main thread: the first SIGINT, SIGTERM, SIGUSR1 or SIGUSR2 (what
+    SLURM sends before a time limit) gives the trial back and ends the worker, a later one ends the
+    process at once.
     """
     return _Worker(plan, storage, run_trial, on_event or (lambda event: None)).run()
 
@@ -131,11 +137,18 @@ class _Worker:
         self.run_trial = run_trial
         self.on_event = on_event
         self.backend, self.study_id = open_study(plan, storage)
-        self.owner = {**this_owner(), "interval": plan.heartbeat_interval, "worker": plan.worker}
+        self.owner = {
+            **this_owner(),
+            "interval": plan.heartbeat_interval,
+            "worker": plan.worker,
+            "slurm_job": slurm_job(),
+        }
         self.trials_run = 0
         self.finished = 0
         self.began = time.monotonic()
         self.signal_number: int | None = None
+        self.signalled_at = 0.0
+        self.time_limit = TimeLimit()
         self.trial_is_running = False
         self.current: int | None = None
         self.heartbeats_seen: dict[int, tuple[Any, float]] = {}
@@ -156,7 +169,10 @@ class _Worker:
                     self._work_on(trial)
             except _StopError as stop:
                 report = WorkerReport(
-                    reason=stop.reason, trials_run=self.trials_run, message=stop.message
+                    reason=stop.reason,
+                    trials_run=self.trials_run,
+                    message=stop.message,
+                    signal_number=self.signal_number if stop.reason == "interrupted" else None,
                 )
             finish_study(self.plan, self.storage)
         self._event("stopped", message=report.message)
@@ -185,6 +201,7 @@ class _Worker:
 
     def _claim(self) -> FrozenTrial | None:
         """Return a trial that is now this worker's, None where there is nothing to do but wait."""
+        remaining = self.time_limit.remaining_seconds()
         with self.storage.critical_section():
             trials = self._trials()
             if self._reap(trials):
@@ -194,7 +211,7 @@ class _Worker:
             if self.finished >= budget:
                 raise _StopError("budget", f"{self.finished} of {budget} trials are finished")
             self._stop_if_all_fails(trials)
-            self._stop_before_time_limit(trials)
+            self._stop_before_time_limit(trials, remaining)
             running = sum(trial.state.name == "RUNNING" for trial in trials)
             if self.finished + running >= budget:
                 return None
@@ -331,12 +348,15 @@ class _Worker:
                 f"the last error: {failures[-1].user_attrs.get('failure')}",
             )
 
-    def _stop_before_time_limit(self, trials: Sequence[FrozenTrial]) -> None:
+    def _stop_before_time_limit(
+        self, trials: Sequence[FrozenTrial], remaining: float | None
+    ) -> None:
         """Stop when the job's SLURM time limit is nearer than a typical trial is long."""
-        end = os.environ.get("SLURM_JOB_END_TIME", "")
+        if remaining is None:
+            return
         lengths = [t.user_attrs.get("wall_time_seconds") for t in trials if is_finished(t)]
         known = [length for length in lengths if length is not None]
-        if end.isdigit() and known and int(end) - time.time() < statistics.median(known):
+        if known and remaining < statistics.median(known):
             raise _StopError(
                 "time limit", "the job's time limit is nearer than a typical trial is long"
             )
@@ -456,12 +476,11 @@ class _Worker:
 
     @contextmanager
     def _signals(self) -> Iterator[None]:
-        """Take over SIGINT and SIGTERM while in the main thread."""
+        """Take over the signals that ask for an end while in the main thread."""
         if threading.current_thread() is not threading.main_thread():
             yield
             return
-        numbers = (signal.SIGINT, signal.SIGTERM)
-        before = {number: signal.signal(number, self._on_signal) for number in numbers}
+        before = {number: signal.signal(number, self._on_signal) for number in STOP_SIGNALS}
         try:
             yield
         finally:
@@ -469,9 +488,13 @@ class _Worker:
                 signal.signal(number, handler)
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
+        now = time.monotonic()
         if self.signal_number is not None:
+            # SLURM and shells send one request several times: to the job, the step, the group.
+            if now - self.signalled_at < ONE_REQUEST_SECONDS:
+                return
             os._exit(128 + number)
-        self.signal_number = number
+        self.signal_number, self.signalled_at = number, now
         if self.trial_is_running:
             raise _InterruptError
 
