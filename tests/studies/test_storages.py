@@ -11,9 +11,12 @@ import pytest
 from optuna.trial import TrialState
 
 from abx_amr.errors import InputError
-from abx_amr.studies.storages import SqliteStorage, network_file_system
+from abx_amr.studies.storages import JournalStorage, SqliteStorage, network_file_system
 
-MEMBERS = {"sqlite": lambda folder: SqliteStorage(path=folder / "deep" / "study.db")}
+MEMBERS = {
+    "sqlite": lambda folder: SqliteStorage(path=folder / "deep" / "study.db"),
+    "journal": lambda folder: JournalStorage(path=folder / "deep" / "journal.log"),
+}
 
 
 @pytest.fixture(params=MEMBERS)
@@ -163,7 +166,7 @@ def test_the_file_system_of_a_path_is_the_one_mounted_nearest(tmp_path, path, ki
 
 
 def test_sqlite_refuses_a_network_file_system_with_the_way_out(tmp_path, monkeypatch):
-    monkeypatch.setattr("abx_amr.studies.storages.network_file_system", lambda path: "nfs4")
+    monkeypatch.setattr("abx_amr.studies.storages.sqlite.network_file_system", lambda path: "nfs4")
     storage = SqliteStorage(path=tmp_path / "x" / "study.db")
     with pytest.raises(InputError, match=r"nfs4.*storage=journal or storage=postgres"):
         storage.check()

@@ -1,0 +1,38 @@
+"""What tests of every room may use: a real PostgreSQL server."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from abx_amr.postgres import Server
+from tests import services
+from tests.services import Database
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[Database]:
+    """A running server: the one PG_* point at, else one started here for the session."""
+    with services.some_server() as there:
+        yield there
+
+
+@pytest.fixture
+def postgres(postgres_server: Database, monkeypatch: pytest.MonkeyPatch) -> Iterator[Database]:
+    """A fresh database for this test, to which PG_* point."""
+    with services.fresh_database(postgres_server) as database:
+        for name in services.VARIABLES:
+            monkeypatch.delenv(name, raising=False)
+        for name, value in database.environment.items():
+            monkeypatch.setenv(name, value)
+        yield database
+
+
+@pytest.fixture
+def own_server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
+    """A server of this test alone, which it may stop and start; PG_* point at it."""
+    with services.running_server() as server:
+        for name in services.VARIABLES:
+            monkeypatch.delenv(name, raising=False)
+        for name, value in services.database_of(server).environment.items():
+            monkeypatch.setenv(name, value)
+        yield server
