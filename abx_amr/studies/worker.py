@@ -17,20 +17,22 @@ import signal
 import statistics
 import threading
 import time
+import uuid
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from abx_amr.durable import jsonable
 from abx_amr.studies.objective import SeedOutcome, TrialScore, score_outcomes
 from abx_amr.studies.owner import has_died, this_owner
 from abx_amr.studies.samplers import make_sampler
 from abx_amr.studies.space import ParameterValue
-from abx_amr.studies.storages import StudyStorage
+from abx_amr.studies.storages import StorageError, StudyStorage, storage_trouble
 from abx_amr.studies.study import (
     FAILURES_FROM_ATTRIBUTE,
     TRIALS_FOLDER,
@@ -42,7 +44,10 @@ from abx_amr.studies.study import (
 )
 
 if TYPE_CHECKING:
+    from optuna.storages import BaseStorage
     from optuna.trial import FrozenTrial
+
+T = TypeVar("T")
 
 log = logging.getLogger(__name__)
 
@@ -52,7 +57,7 @@ HEARTBEAT_ATTRIBUTE = "abx:heartbeat"
 GRACE_INTERVALS = 3
 INTERRUPTED = "interrupted"
 SHORTEST_WAIT_SECONDS, LONGEST_WAIT_SECONDS = 0.1, 5.0
-WRITE_ATTEMPTS = 6
+PATIENCE_SECONDS = 300.0  # with a storage that does not answer: a restart, a full disk
 
 EventKind = Literal[
     "trial_started", "trial_finished", "trial_failed", "trial_reaped", "waiting", "stopped"
@@ -130,8 +135,13 @@ class _Worker:
         self.storage = storage
         self.run_trial = run_trial
         self.on_event = on_event
-        self.backend, self.study_id = open_study(plan, storage)
-        self.owner = {**this_owner(), "interval": plan.heartbeat_interval, "worker": plan.worker}
+        _, self.study_id = open_study(plan, storage)
+        self.owner = {
+            **this_owner(),
+            "interval": plan.heartbeat_interval,
+            "worker": plan.worker,
+            "token": uuid.uuid4().hex[:12],
+        }
         self.trials_run = 0
         self.finished = 0
         self.began = time.monotonic()
@@ -140,13 +150,18 @@ class _Worker:
         self.current: int | None = None
         self.heartbeats_seen: dict[int, tuple[Any, float]] = {}
 
+    @property
+    def backend(self) -> BaseStorage:
+        """Optuna's storage; a storage opens a new one after an error."""
+        return self.storage.open()
+
     def run(self) -> WorkerReport:
         with self._signals():
             pause = SHORTEST_WAIT_SECONDS
             try:
                 while True:
                     self._stop_if_told()
-                    trial = self._claim()
+                    trial = self._patiently(self._claim)
                     if trial is None:
                         self._event("waiting")
                         self._sleep(pause)
@@ -158,7 +173,7 @@ class _Worker:
                 report = WorkerReport(
                     reason=stop.reason, trials_run=self.trials_run, message=stop.message
                 )
-            finish_study(self.plan, self.storage)
+            self._patiently(lambda: finish_study(self.plan, self.storage))
         self._event("stopped", message=report.message)
         return report
 
@@ -186,20 +201,27 @@ class _Worker:
     def _claim(self) -> FrozenTrial | None:
         """Return a trial that is now this worker's, None where there is nothing to do but wait."""
         with self.storage.critical_section():
+            try:
+                return self._claim_inside()
+            except _StopError as stop:
+                reason = stop  # raised outside, so that what was reaped stays written
+        raise reason
+
+    def _claim_inside(self) -> FrozenTrial | None:
+        trials = self._trials()
+        if self._reap(trials):
             trials = self._trials()
-            if self._reap(trials):
-                trials = self._trials()
-            budget = self.plan.budget
-            self.finished = sum(is_finished(trial) for trial in trials)
-            if self.finished >= budget:
-                raise _StopError("budget", f"{self.finished} of {budget} trials are finished")
-            self._stop_if_all_fails(trials)
-            self._stop_before_time_limit(trials)
-            running = sum(trial.state.name == "RUNNING" for trial in trials)
-            if self.finished + running >= budget:
-                return None
-            waiting = [trial for trial in trials if trial.state.name == "WAITING"]
-            return self._claim_waiting(waiting[0], trials) if waiting else self._ask(trials)
+        budget = self.plan.budget
+        self.finished = sum(is_finished(trial) for trial in trials)
+        if self.finished >= budget:
+            raise _StopError("budget", f"{self.finished} of {budget} trials are finished")
+        self._stop_if_all_fails(trials)
+        self._stop_before_time_limit(trials)
+        running = sum(trial.state.name == "RUNNING" for trial in trials)
+        if self.finished + running >= budget:
+            return None
+        waiting = [trial for trial in trials if trial.state.name == "WAITING"]
+        return self._claim_waiting(waiting[0], trials) if waiting else self._ask(trials)
 
     def _trials(self) -> list[FrozenTrial]:
         return self.backend.get_all_trials(self.study_id, deepcopy=False)
@@ -243,14 +265,18 @@ class _Worker:
         return self.backend.get_trial(trial_id)
 
     def _reap(self, trials: Sequence[FrozenTrial]) -> bool:
-        """Fail the trials whose worker is gone and queue their parameters again."""
+        """Fail the trials whose worker is gone and queue their parameters again.
+
+        Also those of a worker that died after it had failed its trial and before it had queued it.
+        """
         has_reaped = False
         for trial in trials:
+            if trial.state.name == "FAIL":
+                has_reaped |= self._queue_again(trial, trials)
             if trial.state.name != "RUNNING" or trial._trial_id == self.current:
                 continue
             reason = self._reason_to_reap(trial)
-            if reason is not None:
-                self._fail(trial, reason, trials)
+            if reason is not None and self._fail(trial, reason, trials):
                 self._event(
                     "trial_reaped", number=trial.number, params=trial.params, message=reason
                 )
@@ -263,6 +289,8 @@ class _Worker:
             return "its worker died while drawing it"
         if has_died(owner):
             return f"its worker (process {owner['pid']} on {owner['host']}) is gone"
+        if owner.get("token") == self.owner["token"]:  # claimed, but the answer was lost
+            return "the storage was lost while it was claimed"
         beat = trial.system_attrs.get(HEARTBEAT_ATTRIBUTE)
         now = time.monotonic()
         last, since = self.heartbeats_seen.get(trial._trial_id, (object(), now))
@@ -275,40 +303,54 @@ class _Worker:
         silence = f"has been silent for {now - since:.0f} s"
         return f"its worker (process {owner['pid']} on {owner['host']}) {silence}"
 
-    def _fail(self, trial: FrozenTrial, reason: str, trials: Sequence[FrozenTrial]) -> None:
-        """Queue the parameters again while retries are left, then mark the trial failed.
+    def _fail(self, trial: FrozenTrial, reason: str, trials: Sequence[FrozenTrial]) -> bool:
+        """Mark the trial failed and queue its parameters again while retries are left.
 
-        In this order a death in between leaves a trial that is reaped once more, not a point that
-        is lost.
+        In this order, and False where the trial was finished meanwhile: a point that was told is
+        never tried again. What a death in between leaves is queued by the next that looks.
         """
         from optuna.exceptions import UpdateFinishedTrialError
-        from optuna.trial import TrialState, create_trial
+        from optuna.trial import TrialState
 
         retries = int(trial.user_attrs.get("retries", 0)) + (reason != INTERRUPTED)
-        is_queued = any(other.user_attrs.get("retry_of") == trial.number for other in trials)
         is_whole = "lineage" in trial.user_attrs and set(self.plan.space) <= set(trial.params)
-        if is_whole and not is_queued and retries <= self.plan.max_retry:
-            again = create_trial(
-                state=TrialState.WAITING,
-                params=trial.params,
-                distributions=trial.distributions,
-                user_attrs={
-                    "lineage": trial.user_attrs["lineage"],
-                    "retries": retries,
-                    "retry_of": trial.number,
-                },
-                system_attrs={
-                    key: value
-                    for key, value in trial.system_attrs.items()
-                    if key != HEARTBEAT_ATTRIBUTE
-                },
-            )
-            self.backend.create_new_trial(self.study_id, template_trial=again)
+        again = retries if is_whole and retries <= self.plan.max_retry else None
         try:
             self.backend.set_trial_user_attr(trial._trial_id, "failure", reason)
+            self.backend.set_trial_user_attr(trial._trial_id, "try_again", again)
             self.backend.set_trial_state_values(trial._trial_id, state=TrialState.FAIL)
         except UpdateFinishedTrialError:
             log.debug("trial %d was finished meanwhile", trial.number)
+            return False
+        self._queue_again(self.backend.get_trial(trial._trial_id), trials)
+        return True
+
+    def _queue_again(self, trial: FrozenTrial, trials: Sequence[FrozenTrial]) -> bool:
+        """Queue the parameters of a failed trial, once, if they are to be tried again."""
+        from optuna.trial import TrialState, create_trial
+
+        retries = trial.user_attrs.get("try_again")
+        if retries is None:
+            return False
+        if any(other.user_attrs.get("retry_of") == trial.number for other in trials):
+            return False
+        again = create_trial(
+            state=TrialState.WAITING,
+            params=trial.params,
+            distributions=trial.distributions,
+            user_attrs={
+                "lineage": trial.user_attrs["lineage"],
+                "retries": retries,
+                "retry_of": trial.number,
+            },
+            system_attrs={
+                key: value
+                for key, value in trial.system_attrs.items()
+                if key != HEARTBEAT_ATTRIBUTE
+            },
+        )
+        self.backend.create_new_trial(self.study_id, template_trial=again)
+        return True
 
     def _stop_if_all_fails(self, trials: Sequence[FrozenTrial]) -> None:
         """Stop when the last max_failures trials of this run failed, none by interrupt."""
@@ -373,6 +415,8 @@ class _Worker:
                 interrupt, KeyboardInterrupt
             ):  # from run_trial or a thread that is not the main one
                 self.signal_number = self.signal_number or signal.SIGINT
+        except StorageError:  # whoever looks next finds the trial without its worker
+            raise
         except Exception as error:
             reason = f"{type(error).__name__}: {error}"
             log.warning("trial %d failed: %s", trial.number, reason, exc_info=True)
@@ -417,20 +461,29 @@ class _Worker:
         }
         try:
             for name, value in attributes.items():
-                _patiently(self.backend.set_trial_user_attr, trial._trial_id, name, jsonable(value))
-            _patiently(
-                self.backend.set_trial_state_values,
-                trial._trial_id,
-                TrialState.COMPLETE,
-                [score.value],
+                self._patiently(
+                    partial(
+                        self.backend.set_trial_user_attr, trial._trial_id, name, jsonable(value)
+                    )
+                )
+            self._patiently(
+                lambda: self.backend.set_trial_state_values(
+                    trial._trial_id, TrialState.COMPLETE, [score.value]
+                )
             )
         except UpdateFinishedTrialError:
+            if self._patiently(lambda: is_finished(self.backend.get_trial(trial._trial_id))):
+                self._told(trial, score)  # at the first attempt, whose answer was lost
+                return
             log.warning(
                 "trial %d was given up by another worker meanwhile, its result is not used",
                 trial.number,
             )
             self._event("trial_failed", number=trial.number, message="given up by another worker")
             return
+        self._told(trial, score)
+
+    def _told(self, trial: FrozenTrial, score: TrialScore) -> None:
         self.finished += 1
         self._event(
             "trial_finished",
@@ -441,13 +494,41 @@ class _Worker:
         )
 
     def _give_back(self, trial: FrozenTrial, reason: str) -> None:
-        with self.storage.critical_section():
-            if not self.backend.get_trial(trial._trial_id).state.is_finished():
-                self._fail(trial, reason, self._trials())
+        def give() -> None:
+            with self.storage.critical_section():
+                if not self.backend.get_trial(trial._trial_id).state.is_finished():
+                    self._fail(trial, reason, self._trials())
+
+        self._patiently(give)
         self._event("trial_failed", number=trial.number, params=trial.params, message=reason)
 
     def _event(self, kind: EventKind, **what: Any) -> None:
         self.on_event(Event(kind=kind, finished=self.finished, budget=self.plan.budget, **what))
+
+    def _patiently(self, work: Callable[[], T]) -> T:
+        """Return what `work` returns; wait out a storage that restarts, is full or overloaded.
+
+        Raises:
+            StorageError: it does not answer for PATIENCE_SECONDS, or until the user interrupts.
+        """
+        began: float | None = None
+        pause = SHORTEST_WAIT_SECONDS
+        while True:
+            try:
+                return work()
+            except Exception as error:
+                trouble = storage_trouble(error)
+                if trouble is None:
+                    raise
+                if began is None:
+                    began = time.monotonic()
+                    log.warning("waiting for the study's storage: %s", trouble)
+                if self.signal_number is not None or time.monotonic() - began > PATIENCE_SECONDS:
+                    raise StorageError(
+                        f"{trouble} (nothing is lost: run the same command again to go on)"
+                    ) from error
+            self._sleep(pause)
+            pause = min(pause * 1.5, LONGEST_WAIT_SECONDS)
 
     def _sleep(self, seconds: float) -> None:
         end = time.monotonic() + seconds
@@ -501,22 +582,6 @@ def _heartbeat(backend: Any, trial_id: int, interval: float) -> Iterator[None]:
     finally:
         is_over.set()
         thread.join(timeout=interval)
-
-
-def _patiently(write: Callable[..., object], *arguments: object) -> None:
-    """Write, and wait out a database that is restarting or overloaded."""
-    from optuna.exceptions import StorageInternalError
-
-    for attempt in range(WRITE_ATTEMPTS):
-        try:
-            write(*arguments)
-        except StorageInternalError as error:
-            if attempt == WRITE_ATTEMPTS - 1:
-                raise
-            log.warning("the study's storage does not answer, trying again: %s", error)
-            time.sleep(0.5 * 2**attempt)
-        else:
-            return
 
 
 def _count_lineages(trials: Sequence[FrozenTrial]) -> int:
