@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import os
 import signal
 import sys
@@ -21,11 +22,13 @@ if TYPE_CHECKING:
     from omegaconf import DictConfig
 
     from abx_amr.configuration import Composition
-    from abx_amr.learning import AgentSpec, SeedScore, TrainingSettings
+    from abx_amr.learning import AgentSpec, TrainingSettings
+    from abx_amr.scoring import SeedScore
     from abx_amr.simulator.clinic import ClinicModel
     from abx_amr.studies.objective import SeedOutcome
     from abx_amr.studies.storages import StudyStorage
     from abx_amr.studies.study import StudyPlan, StudySummary
+    from abx_amr.studies.worker import ClaimedTrial, Event, WorkerReport
 
 log = logging.getLogger(__name__)
 
@@ -122,28 +125,21 @@ class _Study:
     ) -> list[SeedOutcome]:
         """Train and score every seed; a seed's own error becomes its outcome.
 
-        Each outcome is written to `folder/seed_<s>/result.json`, unless `folder` is None.
+        Each outcome is written to `folder/seed_<s>/result.json`, unless `folder` is None. Seeds
+        that have succeeded there are not trained again, seeds that were saved there go on.
         """
-        from abx_amr.learning import train_and_score
         from abx_amr.results import write_seed_result
+        from abx_amr.scoring import Saving, train_and_score
         from abx_amr.studies.objective import SeedOutcome
 
-        scores: Mapping[int, SeedScore | Exception]
-        try:
-            spec, settings = self.agent(parameters, seeds[0])
-        except InputError as error:
-            scores = dict.fromkeys(seeds, error)
-        else:
-            scores = train_and_score(
-                spec,
-                self.model,
-                settings,
-                seeds=seeds,
-                searched=self.receipts,
-                on_progress=on_progress,
-            )
-        outcomes: list[SeedOutcome] = []
-        for seed, score in scores.items():
+        identities = self.identities(parameters, seeds)
+        outcomes: dict[int, SeedOutcome] = {}
+        if folder is not None:
+            found = {seed: self.outcome(folder, seed, identities[seed]) for seed in seeds}
+            outcomes = {s: o for s, o in found.items() if o is not None and o.failure is None}
+        missing = [seed for seed in seeds if seed not in outcomes]
+
+        def note(seed: int, score: SeedScore | Exception) -> None:
             returns: tuple[float, ...] = ()
             if isinstance(score, Exception):
                 reason = f"{type(score).__name__}: {score}"
@@ -156,10 +152,99 @@ class _Study:
                     seconds=score.seconds,
                 )
                 returns = score.returns
-            outcomes.append(outcome)
+            outcomes[seed] = outcome
             if folder is not None:
-                write_seed_result(folder, outcome=asdict(outcome), evaluation_returns=list(returns))
-        return outcomes
+                write_seed_result(
+                    folder,
+                    outcome=asdict(outcome),
+                    evaluation_returns=list(returns),
+                    identity=identities[seed],
+                )
+
+        try:
+            spec, settings = self.agent(parameters, seeds[0])
+        except InputError as error:
+            for seed in missing:
+                note(seed, error)
+        else:
+            saving = None
+            if folder is not None:
+                saving = Saving(
+                    folder=folder, interval=self.plan.checkpoint_interval, identities=identities
+                )
+            train_and_score(
+                spec,
+                self.model,
+                settings,
+                seeds=missing,
+                searched=self.receipts,
+                on_progress=on_progress,
+                on_score=note,
+                saving=saving,
+            )
+        return [outcomes[seed] for seed in seeds]
+
+    def identities(self, parameters: Mapping[str, Any], seeds: Sequence[int]) -> dict[int, str]:
+        """Return seed -> what its result follows from."""
+        from abx_amr.studies.attempts import identity
+
+        digest = self.plan.fingerprint.digest
+        return {seed: identity(digest, parameters, seed) for seed in seeds}
+
+    def outcome(self, folder: Path, seed: int, identity: str) -> SeedOutcome | None:
+        """Return what a seed has left in a trial's folder, None where it has not ended."""
+        from abx_amr.results import read_seed_result
+        from abx_amr.studies.objective import SeedOutcome
+
+        found = read_seed_result(folder, seed, identity=identity)
+        if found is None:
+            return None
+        return SeedOutcome(
+            seed=seed,
+            episode_return=found["episode_return"],
+            failure=found["failure"],
+            effective_values=found["effective_values"],
+            seconds=found["seconds"],
+        )
+
+    def run_batch(
+        self, batch: Sequence[ClaimedTrial], launch: Callable[[Sequence[Sequence[str]]], object]
+    ) -> list[list[SeedOutcome]]:
+        """Return the outcomes of trials whose seeds are jobs of their own.
+
+        A job is told its trial and seed and finds the point in the trial's folder. One that leaves
+        no result (killed, out of memory) is launched again, `tuning.max_retry` times.
+        """
+        from abx_amr.results import write_trial_parameters
+        from abx_amr.studies.objective import SeedOutcome
+
+        known: dict[tuple[int, int], SeedOutcome] = {}
+
+        def look(*, is_first: bool = False) -> list[tuple[ClaimedTrial, int]]:
+            """Take in what has ended; return what has not."""
+            for trial in batch:
+                for seed, its in self.identities(trial.parameters, trial.seeds).items():
+                    found = self.outcome(trial.folder, seed, its)
+                    if found is not None and not (is_first and found.failure is not None):
+                        known[trial.number, seed] = found
+            return [(t, s) for t in batch for s in t.seeds if (t.number, s) not in known]
+
+        for trial in batch:
+            write_trial_parameters(
+                trial.folder,
+                parameters=trial.parameters,
+                fingerprint=self.plan.fingerprint.digest,
+            )
+        missing = look(is_first=True)
+        for _ in range(1 + self.plan.max_retry):
+            if not missing:
+                break
+            launch([[f"++tuning.job={{number:{t.number},seed:{s}}}"] for t, s in missing])
+            missing = look()
+        for trial, seed in missing:
+            reason = f"its job left no result, {1 + self.plan.max_retry} times (killed?)"
+            known[trial.number, seed] = SeedOutcome(seed=seed, episode_return=None, failure=reason)
+        return [[known[trial.number, seed] for seed in trial.seeds] for trial in batch]
 
 
 class TuneTask:
@@ -247,6 +332,34 @@ class TuneTask:
         print(overview_of(study.plan, study.storage).prediction(study.plan.n_workers))
         print("the same command shows the result, or joins as another worker: tuning.wait=true")
 
+    def search(
+        self, config: DictConfig, launch: Callable[[Sequence[Sequence[str]]], object]
+    ) -> None:
+        """Work on the study in batches of trials whose seeds are jobs that `launch` runs.
+
+        `launch(overrides of each job)` comes back when the jobs have ended.
+
+        Raises:
+            SystemExit: the search was stopped.
+        """
+        guarded("abx-tune", self._search)(config, launch)
+
+    def _search(
+        self, config: DictConfig, launch: Callable[[Sequence[Sequence[str]]], object]
+    ) -> None:
+        from abx_amr.studies.worker import run_batches
+
+        study = self._study(config)
+        plan = study.plan
+        report = run_batches(
+            plan,
+            study.storage,
+            lambda batch: study.run_batch(batch, launch),
+            _show,
+            size=math.ceil(plan.n_workers / plan.n_seeds_per_trial),
+        )
+        _end(report)
+
     def finish(self, config: DictConfig) -> float | None:
         """Write the results and the figures, show the best; return the best value."""
         return guarded("abx-tune", self._finish)(config)  # type: ignore[no-any-return]
@@ -272,6 +385,8 @@ class TuneTask:
 
     def _call(self, config: DictConfig) -> float:
         study = self._study(config)
+        if study.plan.job is not None:
+            return _run_job(study, **study.plan.job)
         if study.plan.worker is None:
             return _score_once(study)
         return _work(study)
@@ -289,21 +404,10 @@ def _finished(study: _Study) -> StudySummary:
 def _work(study: _Study) -> float:
     from abx_amr.cli.progress import progress_bar
     from abx_amr.studies.study import check_settings
-    from abx_amr.studies.worker import Event, run_worker
+    from abx_amr.studies.worker import run_worker
 
     plan = study.plan
     check_settings(plan, study.storage)
-
-    def show(event: Event) -> None:
-        where = f"[{event.finished}/{event.budget}]"
-        if event.kind == "trial_finished":
-            value = "failed on all seeds" if event.value is None else f"{event.value:.3f}"
-            print(f"{where} trial {event.number}: {value}  {_short(event.params)}", flush=True)
-        elif event.kind in ("trial_failed", "trial_reaped"):
-            print(f"{where} trial {event.number}: {event.message}", flush=True)
-        elif event.kind == "stopped" and event.message:
-            log.debug("%s", event.message)
-
     with progress_bar("trial", "transitions") as move:
 
         def run_trial(
@@ -311,16 +415,48 @@ def _work(study: _Study) -> float:
         ) -> list[SeedOutcome]:
             return study.run_trial(parameters, seeds, folder, on_progress=move)
 
-        report = run_worker(plan, study.storage, run_trial, show)
+        report = run_worker(plan, study.storage, run_trial, _show)
+    _end(report)
+    if report.reason == "budget" and not plan.wait:
+        _finish_for_nobody(study)
+    return 0.0
+
+
+def _show(event: Event) -> None:
+    where = f"[{event.finished}/{event.budget}]"
+    if event.kind == "trial_finished":
+        value = "failed on all seeds" if event.value is None else f"{event.value:.3f}"
+        print(f"{where} trial {event.number}: {value}  {_short(event.params)}", flush=True)
+    elif event.kind in ("trial_failed", "trial_reaped"):
+        print(f"{where} trial {event.number}: {event.message}", flush=True)
+
+
+def _end(report: WorkerReport) -> None:
+    """Say why a worker stopped, where the study does not say it; leave if it was told to."""
     if report.was_interrupted:
         print(report.message, file=sys.stderr)
         raise SystemExit(128 + (report.signal_number or signal.SIGINT))
     if report.reason == "failures":
         raise InputError(report.message)
     if report.reason != "budget":
-        print(f"{report.message}: this worker ends")
-    elif not plan.wait:
-        _finish_for_nobody(study)
+        print(report.message)
+
+
+def _run_job(study: _Study, *, number: int, seed: int) -> float:
+    """Train one seed of one trial and leave its result in the trial's folder."""
+    from abx_amr.results import read_trial_parameters
+    from abx_amr.studies.study import TRIALS_FOLDER
+
+    folder = study.plan.folder / TRIALS_FOLDER / str(number)
+    point = read_trial_parameters(folder)
+    if point["fingerprint"] != study.plan.fingerprint.digest:
+        raise InputError(
+            f"Configuration Mismatch Detected: trial {number} was begun with other settings than "
+            "this job has composed; run the same command again to go on with the study's own"
+        )
+    (outcome,) = study.run_trial(point["parameters"], [seed], folder)
+    said = outcome.failure_reason or f"{outcome.episode_return:.3f}"
+    print(f"trial {number}, seed {seed}: {said}")
     return 0.0
 
 

@@ -93,6 +93,7 @@ class StudyPlan:
     checkpoint_interval: float
     worker: int | None
     local_workers: int
+    job: Mapping[str, int] | None  #: number and seed, for a job that is one seed of one trial
     overwrite_existing_study: bool
     skip_if_exists: bool
 
@@ -198,6 +199,7 @@ class StudyPlan:
             checkpoint_interval=read.number("checkpoint_interval", default=60.0, above=0.0),
             worker=read.whole_or_none("worker", low=0),
             local_workers=read.whole("local_workers", default=1, low=1),
+            job=read.job(),
             overwrite_existing_study=_flag(configuration, "overwrite_existing_study"),
             skip_if_exists=_flag(configuration, "skip_if_exists"),
         )
@@ -624,6 +626,14 @@ class _Reader:
                 )
             )
         return text
+
+    def job(self) -> dict[str, int] | None:
+        value = self.tuning.get("job")
+        if value is None:
+            return None
+        if not isinstance(value, Mapping) or set(value) != {"number", "seed"}:
+            raise InputError(f"tuning.job must be {{number: ..., seed: ...}}, not {value!r}")
+        return {str(key): int(number) for key, number in value.items()}
 
     def flag(self, key: str, *, default: bool) -> bool:
         value = self.tuning.get(key)

@@ -20,7 +20,7 @@ import time
 import uuid
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -28,6 +28,7 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from abx_amr.durable import jsonable
+from abx_amr.studies.attempts import earlier_attempts, take_over
 from abx_amr.studies.objective import SeedOutcome, TrialScore, score_outcomes
 from abx_amr.studies.owner import has_died, this_owner
 from abx_amr.studies.samplers import make_sampler
@@ -53,6 +54,19 @@ T = TypeVar("T")
 log = logging.getLogger(__name__)
 
 RunTrial = Callable[[Mapping[str, ParameterValue], Sequence[int], Path], Sequence[SeedOutcome]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClaimedTrial:
+    """A trial to be run: its point, its seeds and the folder for what they leave."""
+
+    number: int
+    parameters: Mapping[str, ParameterValue]
+    seeds: Sequence[int]
+    folder: Path
+
+
+RunBatch = Callable[[Sequence[ClaimedTrial]], Sequence[Sequence[SeedOutcome]]]
 
 HEARTBEAT_ATTRIBUTE = "abx:heartbeat"
 GRACE_INTERVALS = 3
@@ -112,7 +126,27 @@ def run_worker(
     SLURM sends before a time limit) gives the trial back and ends the worker, a later one ends the
     process at once.
     """
-    return _Worker(plan, storage, run_trial, on_event or (lambda event: None)).run()
+
+    def run_batch(batch: Sequence[ClaimedTrial]) -> list[Sequence[SeedOutcome]]:
+        return [run_trial(trial.parameters, trial.seeds, trial.folder) for trial in batch]
+
+    return run_batches(plan, storage, run_batch, on_event, size=1)
+
+
+def run_batches(
+    plan: StudyPlan,
+    storage: StudyStorage,
+    run_batch: RunBatch,
+    on_event: Callable[[Event], None] | None = None,
+    *,
+    size: int,
+) -> WorkerReport:
+    """Work on the study like `run_worker`, but on up to `size` trials at a time.
+
+    `run_batch(trials)` returns one list of outcomes for each trial. A SystemExit from there gives
+    the trials back; with a signal's status it ends the worker like that signal.
+    """
+    return _Worker(plan, storage, run_batch, on_event or (lambda event: None), size).run()
 
 
 class _StopError(Exception):
@@ -133,13 +167,15 @@ class _Worker:
         self,
         plan: StudyPlan,
         storage: StudyStorage,
-        run_trial: RunTrial,
+        run_batch: RunBatch,
         on_event: Callable[[Event], None],
+        size: int,
     ) -> None:
         quiet_optuna()
         self.plan = plan
         self.storage = storage
-        self.run_trial = run_trial
+        self.run_batch = run_batch
+        self.size = size
         self.on_event = on_event
         _, self.study_id = open_study(plan, storage)
         self.owner = {
@@ -156,7 +192,7 @@ class _Worker:
         self.signalled_at = 0.0
         self.time_limit = TimeLimit()
         self.trial_is_running = False
-        self.current: int | None = None
+        self.current: set[int] = set()
         self.heartbeats_seen: dict[int, tuple[Any, float]] = {}
 
     @property
@@ -170,14 +206,12 @@ class _Worker:
             try:
                 while True:
                     self._stop_if_told()
-                    trial = self._patiently(self._claim)
-                    if trial is None:
+                    if not self._work_on_next():
                         self._event("waiting")
                         self._sleep(pause)
                         pause = min(pause * 1.5, LONGEST_WAIT_SECONDS, self.plan.heartbeat_interval)
                         continue
                     pause = SHORTEST_WAIT_SECONDS
-                    self._work_on(trial)
             except _StopError as stop:
                 report = WorkerReport(
                     reason=stop.reason,
@@ -188,6 +222,28 @@ class _Worker:
             self._patiently(lambda: finish_study(self.plan, self.storage))
         self._event("stopped", message=report.message)
         return report
+
+    def _work_on_next(self) -> bool:
+        """Claim as many trials as there are to be had, up to the size of a batch; run them."""
+        claimed: list[FrozenTrial] = []
+        with ExitStack() as heartbeats:
+            while len(claimed) < self.size:
+                try:
+                    trial = self._patiently(self._claim)
+                except _StopError:
+                    if not claimed:
+                        raise
+                    break
+                if trial is None:
+                    break
+                claimed.append(trial)
+                self.current.add(trial._trial_id)
+                heartbeats.enter_context(
+                    _heartbeat(self.backend, trial._trial_id, self.plan.heartbeat_interval)
+                )
+            if claimed:
+                self._work_on(claimed)
+        return bool(claimed)
 
     def _stop_if_told(self) -> None:
         plan = self.plan
@@ -286,7 +342,7 @@ class _Worker:
         for trial in trials:
             if trial.state.name == "FAIL":
                 has_reaped |= self._queue_again(trial, trials)
-            if trial.state.name != "RUNNING" or trial._trial_id == self.current:
+            if trial.state.name != "RUNNING" or trial._trial_id in self.current:
                 continue
             reason = self._reason_to_reap(trial)
             if reason is not None and self._fail(trial, reason, trials):
@@ -401,57 +457,75 @@ class _Worker:
 
     # -- outside of it --------------------------------------------------------------------------
 
-    def _work_on(self, trial: FrozenTrial) -> None:
-        plan = self.plan
-        folder = plan.folder / TRIALS_FOLDER / str(trial.number)
-        seeds = plan.seeds(int(trial.user_attrs["lineage"]))
-        params = {path: trial.params[path] for path in plan.space}
-        self.current = trial._trial_id
-        self._event("trial_started", number=trial.number, params=params)
+    def _work_on(self, trials: Sequence[FrozenTrial]) -> None:
+        batch = [self._claimed(trial) for trial in trials]
+        for one in batch:
+            self._event("trial_started", number=one.number, params=one.parameters)
         began = time.monotonic()
+        told = 0
         try:
-            with _heartbeat(self.backend, trial._trial_id, plan.heartbeat_interval):
-                self.trial_is_running = True
-                try:
-                    if self.signal_number is not None:
-                        raise _InterruptError
-                    outcomes = self.run_trial(params, seeds, folder)
-                finally:
-                    self.trial_is_running = False
-                score = score_outcomes(
-                    outcomes,
-                    penalty_weight=plan.penalty_weight,
-                    direction=plan.direction,
-                    min_successful_seeds=plan.min_successful_seeds,
-                )
-                self._tell(trial, outcomes, score, time.monotonic() - began)
-        except (_InterruptError, KeyboardInterrupt) as interrupt:
-            self._give_back(trial, INTERRUPTED)
-            if isinstance(
-                interrupt, KeyboardInterrupt
-            ):  # from run_trial or a thread that is not the main one
+            self.trial_is_running = True
+            try:
+                if self.signal_number is not None:
+                    raise _InterruptError
+                results = self.run_batch(batch)
+            finally:
+                self.trial_is_running = False
+            seconds = time.monotonic() - began
+            for trial, outcomes in zip(trials, results, strict=True):
+                self._tell(trial, outcomes, seconds)
+                told += 1
+        except (_InterruptError, KeyboardInterrupt, SystemExit) as interrupt:
+            self._give_back(trials[told:], INTERRUPTED)
+            # From run_batch, or a thread that is not the main one.
+            if isinstance(interrupt, KeyboardInterrupt):
                 self.signal_number = self.signal_number or signal.SIGINT
+            if isinstance(interrupt, SystemExit):
+                status = interrupt.code if isinstance(interrupt.code, int) else 1
+                if status <= 128:
+                    raise
+                self.signal_number = self.signal_number or status - 128
         except StorageError:  # whoever looks next finds the trial without its worker
             raise
         except Exception as error:
             reason = f"{type(error).__name__}: {error}"
-            log.warning("trial %d failed: %s", trial.number, reason, exc_info=True)
-            self._give_back(trial, reason)
+            for trial in trials[told:]:
+                log.warning("trial %d failed: %s", trial.number, reason, exc_info=True)
+            self._give_back(trials[told:], reason)
         finally:
-            self.current = None
-            self.trials_run += 1
+            self.current.clear()
+            self.trials_run += len(trials)
+
+    def _claimed(self, trial: FrozenTrial) -> ClaimedTrial:
+        """Return what is to be run, with what earlier attempts left in its folder."""
+        folder = self.plan.folder / TRIALS_FOLDER / str(trial.number)
+        if "retry_of" in trial.user_attrs:
+            earlier = earlier_attempts(trial, self._patiently(self._trials))
+            take_over(folder, [folder.parent / str(number) for number in earlier])
+        return ClaimedTrial(
+            number=trial.number,
+            parameters={path: trial.params[path] for path in self.plan.space},
+            seeds=self.plan.seeds(int(trial.user_attrs["lineage"])),
+            folder=folder,
+        )
 
     def _tell(
         self,
         trial: FrozenTrial,
         outcomes: Sequence[SeedOutcome],
-        score: TrialScore,
         seconds: float,
     ) -> None:
         """Write what the trial gave, then its value; one that was reaped meanwhile stays failed."""
         from optuna.exceptions import UpdateFinishedTrialError
         from optuna.trial import TrialState
 
+        plan = self.plan
+        score = score_outcomes(
+            outcomes,
+            penalty_weight=plan.penalty_weight,
+            direction=plan.direction,
+            min_successful_seeds=plan.min_successful_seeds,
+        )
         for seed, reason in score.failed_seeds.items():
             log.warning("trial %d: seed %d failed: %s", trial.number, seed, reason)
         if score.has_failed:
@@ -509,14 +583,16 @@ class _Worker:
             failed_seeds=score.failed_seeds,
         )
 
-    def _give_back(self, trial: FrozenTrial, reason: str) -> None:
+    def _give_back(self, trials: Sequence[FrozenTrial], reason: str) -> None:
         def give() -> None:
             with self.storage.critical_section():
-                if not self.backend.get_trial(trial._trial_id).state.is_finished():
-                    self._fail(trial, reason, self._trials())
+                for trial in trials:
+                    if not self.backend.get_trial(trial._trial_id).state.is_finished():
+                        self._fail(trial, reason, self._trials())
 
         self._patiently(give)
-        self._event("trial_failed", number=trial.number, params=trial.params, message=reason)
+        for trial in trials:
+            self._event("trial_failed", number=trial.number, params=trial.params, message=reason)
 
     def _event(self, kind: EventKind, **what: Any) -> None:
         self.on_event(Event(kind=kind, finished=self.finished, budget=self.plan.budget, **what))

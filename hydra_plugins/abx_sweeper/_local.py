@@ -153,4 +153,7 @@ def _passing_on_signals() -> Iterator[tuple[list[Process], list[int]]]:
 
 def main() -> None:
     """Be the job described on the standard input."""
-    unpacked(sys.stdin.buffer.read())()
+    try:
+        unpacked(sys.stdin.buffer.read())()
+    except KeyboardInterrupt:
+        raise SystemExit(128 + signal.SIGINT) from None

@@ -62,10 +62,11 @@ def run_study(
     composed = compose(fixed)
     job_config = _without_hydra(composed)
     n_workers = int(OmegaConf.select(composed, "tuning.n_workers", default=None) or 1)
+    has_jobs = OmegaConf.select(composed, "tuning.parallel", default=None) == "jobs"
     place = place_of(
         composed,
         n_jobs=n_workers,
-        is_inline_possible=True,
+        is_inline_possible=not has_jobs,
         hydra_context=hydra_context,
         task_function=task_function,
         config=config,
@@ -81,8 +82,16 @@ def run_study(
         lines = place.submit(jobs)
         _hook(task_function, "submitted")(job_config, lines)
         return []
+    returned: list[Any] = []
     with _hook(task_function, "watching")(job_config) as is_complete:
-        returned = place.run(jobs, is_complete)
+        if has_jobs:
+
+            def launch(changes: Sequence[Sequence[str]]) -> None:
+                place.run([[*shared, *change] for change in changes], lambda: False)
+
+            _hook(task_function, "search")(job_config, launch)
+        else:
+            returned = place.run(jobs, is_complete)
     finish(job_config)
     return returned
 
