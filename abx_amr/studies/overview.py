@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from abx_amr.studies.study import is_finished, open_study
+from abx_amr.studies.stored import read_study
+from abx_amr.studies.study import is_finished
 
 if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
@@ -84,18 +85,9 @@ def overview_of(plan: StudyPlan, storage: StudyStorage) -> StudyOverview:
     Raises:
         InputError: the study does not exist.
     """
-    backend, study_id = open_study(plan, storage)
-    trials = backend.get_all_trials(study_id, deepcopy=False)
-    finished = [trial for trial in trials if is_finished(trial)]
-    values = [
-        (trial.values[0], trial.number)
-        for trial in finished
-        if trial.values and math.isfinite(trial.values[0])
-    ]
-    best = None
-    if values:
-        sign = -1.0 if plan.direction == "maximize" else 1.0
-        best = min(values, key=lambda pair: (sign * pair[0], pair[1]))
+    study = read_study(storage, plan.study_name)
+    finished = [trial for trial in study.trials if is_finished(trial)]
+    best = study.best
     lengths = [
         float(seconds)
         for trial in finished
@@ -104,19 +96,15 @@ def overview_of(plan: StudyPlan, storage: StudyStorage) -> StudyOverview:
     return StudyOverview(
         budget=plan.budget,
         n_finished=len(finished),
-        n_running=_count(trials, "RUNNING"),
-        n_waiting=_count(trials, "WAITING"),
-        n_failed=_count(trials, "FAIL"),
-        best_value=best[0] if best else None,
-        best_trial=best[1] if best else None,
+        n_running=study.states["RUNNING"],
+        n_waiting=study.states["WAITING"],
+        n_failed=study.states["FAIL"],
+        best_value=best.values[0] if best else None,
+        best_trial=best.number if best else None,
         trials_per_hour=_rate(finished),
         typical_trial_seconds=statistics.median(lengths) if lengths else None,
-        workers=_worker_lines(trials),
+        workers=_worker_lines(study.trials),
     )
-
-
-def _count(trials: Sequence[FrozenTrial], state: str) -> int:
-    return sum(trial.state.name == state for trial in trials)
 
 
 def _rate(finished: Sequence[FrozenTrial]) -> float | None:
@@ -169,4 +157,4 @@ def _worker_name(owner: Mapping[str, Any]) -> str:
 
 def _moment(moment: datetime | None) -> datetime:
     assert moment is not None
-    return moment if moment.tzinfo else moment.astimezone(UTC)
+    return moment.astimezone(UTC)
