@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from abx_amr.cli.door import Command, enter, guarded, repeated
 from abx_amr.cli.optimality import gap_line
 from abx_amr.errors import InputError
+from abx_amr.processors import threads_for
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -31,6 +32,9 @@ if TYPE_CHECKING:
     from abx_amr.studies.worker import ClaimedTrial, Event, WorkerReport
 
 log = logging.getLogger(__name__)
+
+#: Exit status of a worker that leaves trials to do because its time limit is near (EX_TEMPFAIL).
+TEMPORARY = 75
 
 HELP = """
 abx-tune: search with Optuna for hyper-parameters that learn reliably. Every trial trains several
@@ -270,10 +274,14 @@ class TuneTask:
         plain = resolved(config)
         if not isinstance(plain.get("tuning"), Mapping):
             raise InputError(_no_tuning())
-        torch.set_num_threads(int(plain["training"]["torch_threads"]))
+        training = plain["training"]
+        if training.get("torch_threads") is None:
+            training["torch_threads"] = threads_for(plain["tuning"].get("local_workers") or 1)
+        torch.set_num_threads(int(training["torch_threads"]))
         worker = plain["tuning"].get("worker")
         # Relative paths belong to the folder they were read in.
-        key = {**plain, "tuning": {**plain["tuning"], "worker": None}, "folder": os.getcwd()}
+        of_a_worker = dict.fromkeys(("worker", "local_workers"))
+        key = {**plain, "tuning": {**plain["tuning"], **of_a_worker}, "folder": os.getcwd()}
         if self._last is None or self._last[0] != key or worker is not None:
             study = _Study(plain)
             if self._last is not None and self._last[0] == key:
@@ -438,6 +446,9 @@ def _end(report: WorkerReport) -> None:
         raise SystemExit(128 + (report.signal_number or signal.SIGINT))
     if report.reason == "failures":
         raise InputError(report.message)
+    if report.reason == "time limit":
+        print(f"{report.message}: run the same command again to go on", file=sys.stderr)
+        raise SystemExit(TEMPORARY)
     if report.reason != "budget":
         print(report.message)
 

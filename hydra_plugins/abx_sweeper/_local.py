@@ -27,6 +27,7 @@ LOGS_FOLDER = "workers"
 POLL_SECONDS = 0.2
 ERROR_LINES = 5
 USER_ERROR = 2
+TEMPORARY = 75  # of a worker that leaves trials to do because its time limit is near
 
 Process = subprocess.Popen[bytes]
 
@@ -66,7 +67,8 @@ class LocalPlace:
         if signals:
             print("stopped: run the same command again to go on", file=sys.stderr)
             raise SystemExit(128 + signals[0])
-        failed = [index for index, process in enumerate(processes) if process.returncode != 0]
+        statuses = [process.returncode for process in processes]
+        failed = [i for i, status in enumerate(statuses) if status not in (0, TEMPORARY)]
         for index in failed:
             status = processes[index].returncode
             log.warning("%s ended with status %d", logs[index].stem, status)
@@ -76,6 +78,9 @@ class LocalPlace:
                 print("\n".join(lines[-1:]), file=sys.stderr)
                 raise SystemExit(USER_ERROR)
             raise RuntimeError("every worker failed; the first: " + "\n".join(lines[-ERROR_LINES:]))
+        if TEMPORARY in statuses:
+            print("time is up: run the same command again to go on", file=sys.stderr)
+            raise SystemExit(TEMPORARY)
         return []
 
     def submit(self, jobs: Sequence[Sequence[str]]) -> list[str]:

@@ -63,6 +63,11 @@ def watching(config: DictConfig):
     yield lambda: False
 
 
+def submitted(config: DictConfig, lines: list[str]) -> None:
+    say("\n".join(lines))
+
+
+tune.submitted = submitted
 tune.prepare = prepare
 tune.finish = finish
 tune.watching = watching
