@@ -7,7 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -103,10 +103,10 @@ def places(environment: Mapping[str, str] = os.environ) -> Iterator[Path]:
     yield from wheel_folders()
 
 
-def wheel_folders(find: Callable[[str], object] = find_spec) -> list[Path]:
+def wheel_folders() -> list[Path]:
     """Return the program folders in the pip wheel, newest first; none where it is not installed."""
-    spec = find(WHEEL)
-    homes = getattr(spec, "submodule_search_locations", None) or ()
+    spec = find_spec(WHEEL)
+    homes = (spec.submodule_search_locations or ()) if spec is not None else ()
     found = [folder for home in homes for folder in Path(home).glob("pginstall*/bin")]
     return sorted(found, key=_number, reverse=True)
 
