@@ -339,7 +339,7 @@ def test_training_that_is_resumed_equals_training_that_was_not():
     second = PPO.load(saved, env=ClinicVecEnv(CLINIC, N_ENVS, seed=1), force_reset=False)
     second.set_logger(silent_logger())
     second.env.clinic.restore(first.env.clinic.state())
-    again = SeedBatchedPPO([second], streams=trainer.streams(first))
+    again = SeedBatchedPPO([second], streams=[trainer.streams(first)])
     assert list(again.rollouts(192)) == [192]
     again.publish()
     assert np.array_equal(read_parameters(second), read_parameters(whole))
