@@ -51,6 +51,9 @@ REGISTRY_COLUMNS = ("run_name", "timestamp", "best_value", "n_trials")
 
 FINGERPRINT_ATTRIBUTE = "abx_fingerprint"
 FAILURES_FROM_ATTRIBUTE = "abx_failures_counted_from"
+BUDGET_ATTRIBUTE = "abx_budget"
+HEARTBEAT_ATTRIBUTE = "abx:heartbeat"  # of a trial
+GRACE_INTERVALS = 3
 
 FIRST_TUNING_SEED, LAST_TUNING_SEED = 1000, 9999
 TUNING_KEYS = (
@@ -233,15 +236,13 @@ def prepare_study(
             f"may be running: use `abx-study delete {plan.study_name}` first"
         )
     quiet_optuna()
-    if not storage.exists(plan.study_name):
-        plan.folder.mkdir(parents=True, exist_ok=True)
     with storage.critical_section():
         if plan.overwrite_existing_study and storage.exists(plan.study_name):
             _refuse_while_at_work(plan, storage)
             storage.delete(plan.study_name)
             _clear_folder(plan)
         if storage.exists(plan.study_name):
-            return _join(plan, storage)
+            return _join(plan, storage, files or {})
         _create(plan, storage, files or {})
         return Preparation.CREATED
 
@@ -321,21 +322,14 @@ def _create(plan: StudyPlan, storage: StudyStorage, files: Mapping[str, str]) ->
     others = [study.study_name for study in backend.get_all_studies()]
     if others:
         log.warning(
-            "study %r is new, but %s already holds %s: workers that share a study need the same "
-            "study_name",
+            "study %r is new, this study has one worker; %s already holds %s: workers that share a "
+            "study need the same study_name",
             plan.study_name,
             storage.label,
             ", ".join(repr(name) for name in others),
         )
-    tuning = dict(plan.configuration["tuning"])
-    rest = {key: value for key, value in plan.configuration.items() if key != "tuning"}
-    texts = {
-        CONFIGURATION_FILE: yaml.safe_dump(jsonable(rest), sort_keys=False),
-        TUNING_FILE: yaml.safe_dump(jsonable({"tuning": tuning}), sort_keys=False),
-        **files,
-    }
-    for name, text in texts.items():
-        write_text(plan.folder / name, text)
+    _set_aside(plan)
+    _write_snapshots(plan, files)
     direction = StudyDirection[plan.direction.upper()]
     study_id = backend.create_new_study([direction], plan.study_name)
     content = {
@@ -345,10 +339,24 @@ def _create(plan: StudyPlan, storage: StudyStorage, files: Mapping[str, str]) ->
         "created": datetime.now().isoformat(timespec="seconds"),
     }
     backend.set_study_user_attr(study_id, FINGERPRINT_ATTRIBUTE, content)
+    backend.set_study_user_attr(study_id, BUDGET_ATTRIBUTE, plan.budget)
     log_what_is_drawn_at_random(plan.sampler, plan.space)
 
 
-def _join(plan: StudyPlan, storage: StudyStorage) -> Preparation:
+def _write_snapshots(plan: StudyPlan, files: Mapping[str, str]) -> None:
+    tuning = dict(plan.configuration["tuning"])
+    rest = {key: value for key, value in plan.configuration.items() if key != "tuning"}
+    texts = {
+        CONFIGURATION_FILE: yaml.safe_dump(jsonable(rest), sort_keys=False),
+        TUNING_FILE: yaml.safe_dump(jsonable({"tuning": tuning}), sort_keys=False),
+        **files,
+    }
+    plan.folder.mkdir(parents=True, exist_ok=True)
+    for name, text in texts.items():
+        write_text(plan.folder / name, text)
+
+
+def _join(plan: StudyPlan, storage: StudyStorage, files: Mapping[str, str]) -> Preparation:
     from optuna import __version__ as optuna_version
 
     backend, study_id = open_study(plan, storage)
@@ -388,8 +396,11 @@ def _join(plan: StudyPlan, storage: StudyStorage) -> Preparation:
             stored["optuna"],
             optuna_version,
         )
+    if not (plan.folder / CONFIGURATION_FILE).is_file():  # made on another machine, or by hand
+        _write_snapshots(plan, files)
     if n_finished >= plan.budget:
         return Preparation.FINISHED
+    backend.set_study_user_attr(study_id, BUDGET_ATTRIBUTE, plan.budget)
     backend.set_study_user_attr(study_id, FAILURES_FROM_ATTRIBUTE, len(trials))
     return Preparation.JOINED
 
@@ -412,10 +423,27 @@ def _refuse_while_at_work(plan: StudyPlan, storage: StudyStorage) -> None:
 
 
 def _clear_folder(plan: StudyPlan) -> None:
+    """Remove the results of a study that is no more."""
     for name in (BEST_PARAMS_FILE, SUMMARY_FILE):
         (plan.folder / name).unlink(missing_ok=True)
     shutil.rmtree(plan.folder / TRIALS_FOLDER, ignore_errors=True)
     registry_of(plan.optimization_dir).prune(lambda row: row["run_name"] != plan.run_name)
+
+
+def _set_aside(plan: StudyPlan) -> None:
+    """Rename the trials of an earlier study of this run_name, so that none is taken for a new one.
+
+    They are there when the study was deleted, or is in another storage.
+    """
+    trials = plan.folder / TRIALS_FOLDER
+    if not trials.is_dir():
+        return
+    number = 1
+    while (aside := plan.folder / f"{TRIALS_FOLDER}_earlier_{number}").exists():
+        number += 1
+    trials.rename(aside)
+    log.warning("%s holds trials of an earlier study: they are now in %s", plan.folder, aside.name)
+    _clear_folder(plan)
 
 
 def _register(plan: StudyPlan, summary: StudySummary) -> None:
@@ -478,7 +506,7 @@ def _summarise(
         "trial_time_seconds": math.fsum(
             t.user_attrs.get("wall_time_seconds") or 0.0 for t in finished
         ),
-        "workers": _workers(trials),
+        "workers": workers_of(trials),
         "versions": _versions(),
         "created_with_optuna": stored.get("optuna"),
         "fingerprint": stored.get("digest"),
@@ -505,7 +533,8 @@ def _describe_trial(trial: FrozenTrial) -> dict[str, Any]:
     }
 
 
-def _workers(trials: Sequence[FrozenTrial]) -> list[dict[str, Any]]:
+def workers_of(trials: Sequence[FrozenTrial]) -> list[dict[str, Any]]:
+    """Return every worker that has had a trial: host, pid, worker, finished trials."""
     seen: dict[tuple[Any, ...], dict[str, Any]] = {}
     for trial in trials:
         owner = trial.user_attrs.get("owner")

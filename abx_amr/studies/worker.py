@@ -22,12 +22,14 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from abx_amr.durable import jsonable
+from abx_amr.errors import InputError
 from abx_amr.studies.objective import SeedOutcome, TrialScore, score_outcomes
 from abx_amr.studies.owner import has_died, this_owner
 from abx_amr.studies.samplers import make_sampler
@@ -35,6 +37,8 @@ from abx_amr.studies.space import ParameterValue
 from abx_amr.studies.storages import StorageError, StudyStorage, storage_trouble
 from abx_amr.studies.study import (
     FAILURES_FROM_ATTRIBUTE,
+    GRACE_INTERVALS,
+    HEARTBEAT_ATTRIBUTE,
     TRIALS_FOLDER,
     StudyPlan,
     finish_study,
@@ -53,8 +57,6 @@ log = logging.getLogger(__name__)
 
 RunTrial = Callable[[Mapping[str, ParameterValue], Sequence[int], Path], Sequence[SeedOutcome]]
 
-HEARTBEAT_ATTRIBUTE = "abx:heartbeat"
-GRACE_INTERVALS = 3
 INTERRUPTED = "interrupted"
 SHORTEST_WAIT_SECONDS, LONGEST_WAIT_SECONDS = 0.1, 5.0
 PATIENCE_SECONDS = 300.0  # with a storage that does not answer: a restart, a full disk
@@ -224,6 +226,18 @@ class _Worker:
         return self._claim_waiting(waiting[0], trials) if waiting else self._ask(trials)
 
     def _trials(self) -> list[FrozenTrial]:
+        """Return all trials of the study.
+
+        Raises:
+            InputError: it was deleted.
+        """
+        name = self.plan.study_name
+        try:
+            is_there = self.backend.get_study_id_from_name(name) == self.study_id
+        except KeyError:
+            is_there = False
+        if not is_there:
+            raise InputError(f"study {name!r} was deleted from {self.storage.label} meanwhile")
         return self.backend.get_all_trials(self.study_id, deepcopy=False)
 
     def _claim_waiting(self, trial: FrozenTrial, trials: Sequence[FrozenTrial]) -> FrozenTrial:
@@ -561,21 +575,22 @@ class _Worker:
 def _heartbeat(backend: Any, trial_id: int, interval: float) -> Iterator[None]:
     """Count upwards in the trial's attributes while the block runs, whatever the database says.
 
-    Others watch the number change by their own clock, so no two clocks are compared and any storage
-    will do.
+    Others watch it change by their own clock, so no two clocks are compared and any storage will
+    do; the time beside the number is for people.
     """
     is_over = threading.Event()
 
-    def beat() -> None:
+    def beats() -> None:
         count = 0
         while not is_over.wait(interval):
             count += 1
             try:
-                backend.set_trial_system_attr(trial_id, HEARTBEAT_ATTRIBUTE, count)
+                beat = [count, datetime.now(UTC).isoformat(timespec="seconds")]
+                backend.set_trial_system_attr(trial_id, HEARTBEAT_ATTRIBUTE, beat)
             except Exception as error:  # any database's; the next beat may get through
                 log.debug("heartbeat %d of trial id %d failed: %s", count, trial_id, error)
 
-    thread = threading.Thread(target=beat, name="heartbeat", daemon=True)
+    thread = threading.Thread(target=beats, name="heartbeat", daemon=True)
     thread.start()
     try:
         yield

@@ -66,6 +66,9 @@ class ProcessStorage(ABC):
             backend = self._opened[os.getpid()] = self._connect()
         return backend
 
+    def _is_open(self) -> bool:
+        return os.getpid() in self._opened
+
     def exists(self, study_name: str) -> bool:
         """Say whether the study is there; create nothing."""
         if not self._is_made():

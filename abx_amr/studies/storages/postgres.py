@@ -94,7 +94,8 @@ class PostgresStorage(RelationalStorage):
         Raises:
             StorageError: it is not there, or lets this user not in.
         """
-        self._is_made()
+        with self._explained():
+            self._has_tables()
 
     @contextlib.contextmanager
     def critical_section(self) -> Iterator[None]:
@@ -128,6 +129,8 @@ class PostgresStorage(RelationalStorage):
         return cast("RDBStorage", self.open()._backend)  # type: ignore[attr-defined]
 
     def _is_made(self) -> bool:
+        if self._is_open():
+            return True
         with self._explained():
             return self._has_tables()
 
