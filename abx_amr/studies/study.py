@@ -33,7 +33,7 @@ from abx_amr.studies.space import (
     check_paths,
     parse_search_space,
 )
-from abx_amr.studies.storages import StudyStorage
+from abx_amr.studies.storages import StudyStorage, in_one_line
 
 if TYPE_CHECKING:
     from optuna.storages import BaseStorage
@@ -236,7 +236,7 @@ def prepare_study(
             f"may be running: use `abx-study delete {plan.study_name}` first"
         )
     quiet_optuna()
-    with storage.critical_section():
+    with in_one_line(storage.label), storage.critical_section():
         if plan.overwrite_existing_study and storage.exists(plan.study_name):
             _refuse_while_at_work(plan, storage)
             storage.delete(plan.study_name)
@@ -264,7 +264,7 @@ def finish_study(
         describe_best: What else to say of the best trial, by its mean over seeds.
     """
     quiet_optuna()
-    with storage.critical_section():
+    with in_one_line(storage.label), storage.critical_section():
         backend, study_id = open_study(plan, storage)
         trials = backend.get_all_trials(study_id, deepcopy=False)
         summary = _summarise(plan, trials, backend.get_study_user_attrs(study_id))

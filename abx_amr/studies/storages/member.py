@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 from abc import ABC, abstractmethod
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -116,6 +117,20 @@ def make_folder(folder: Path, *, label: str) -> None:
         raise StorageError(f"{label}: cannot make {folder}: {error.strerror}") from error
     if not os.access(folder, os.W_OK | os.X_OK):
         raise StorageError(f"{label}: {folder} cannot be written by this user")
+
+
+@contextmanager
+def in_one_line(label: str) -> Iterator[None]:
+    """Turn what a storage or a disk refuses while the block runs into a StorageError."""
+    try:
+        yield
+    except InputError:
+        raise
+    except Exception as error:
+        trouble = storage_trouble(error)
+        if trouble is None:
+            raise
+        raise StorageError(f"{label}: {trouble}") from error
 
 
 def storage_trouble(error: BaseException) -> str | None:
