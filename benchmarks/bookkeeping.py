@@ -258,9 +258,9 @@ def main(arguments: list[str]) -> str:
     return "\n".join(
         [
             "The real worker loop (claim, ask, eight values, attributes, tell) with trials that "
-            f"take no time, {TRIALS_PER_STUDY} trials a study: milliseconds between two trials of a "
-            "worker (median) / milliseconds of the workers' processor time per trial / trials per "
-            "second of all workers together.",
+            f"take no time, {TRIALS_PER_STUDY} trials a study: milliseconds between two trials of "
+            "a worker (median) / milliseconds of the workers' processor time per trial / trials "
+            "per second of all workers together.",
             "",
             *storages,
             "",
