@@ -233,7 +233,7 @@ def prepare_study(
     if plan.overwrite_existing_study and not storage.can_overwrite:
         raise InputError(
             f"overwrite_existing_study=true is refused with {storage.label}, where other workers "
-            f"may be running: use `abx-study delete {plan.study_name}` first"
+            f"may be running: use `abx-study delete {plan.study_name} storage=postgres` first"
         )
     quiet_optuna()
     with in_one_line(storage.label), storage.critical_section():
@@ -408,7 +408,7 @@ def _join(plan: StudyPlan, storage: StudyStorage, files: Mapping[str, str]) -> P
 def _ways_out(storage: StudyStorage, plan: StudyPlan) -> str:
     if storage.can_overwrite:
         return "Use another run_name, or overwrite_existing_study=true"
-    return f"Use another run_name, or `abx-study delete {plan.study_name}`"
+    return f"Use another run_name, or `abx-study delete {plan.study_name} storage=postgres`"
 
 
 def _refuse_while_at_work(plan: StudyPlan, storage: StudyStorage) -> None:
