@@ -33,7 +33,7 @@ from abx_amr.studies.space import (
     check_paths,
     parse_search_space,
 )
-from abx_amr.studies.storages import StudyStorage, in_one_line
+from abx_amr.studies.storages import StudyStorage
 
 if TYPE_CHECKING:
     from optuna.storages import BaseStorage
@@ -50,6 +50,7 @@ REGISTRY_FILE = ".optimization_completed.txt"
 REGISTRY_COLUMNS = ("run_name", "timestamp", "best_value", "n_trials")
 
 FINGERPRINT_ATTRIBUTE = "abx_fingerprint"
+DRAWN_ATTRIBUTE = "abx_drawn_with"
 FAILURES_FROM_ATTRIBUTE = "abx_failures_counted_from"
 BUDGET_ATTRIBUTE = "abx_budget"
 HEARTBEAT_ATTRIBUTE = "abx:heartbeat"  # of a trial
@@ -60,8 +61,9 @@ TUNING_KEYS = (
     *("n_trials", "n_seeds_per_trial", "truncated_episodes", "direction", "pruner", "search_space"),
     *("sampler", "sampler_options", "sampler_seed", "stability_penalty_weight"),
     *("seeds", "first_seed", "min_successful_seeds"),
-    *("n_workers", "n_trials_per_worker", "timeout", "wait", "parallel", "worker"),
-    *("max_retry", "max_failures", "heartbeat_interval"),
+    *("n_workers", "n_trials_per_worker", "timeout", "wait", "parallel"),
+    *("worker", "local_workers", "job"),
+    *("max_retry", "max_failures", "heartbeat_interval", "checkpoint_interval"),
 )
 
 
@@ -84,12 +86,17 @@ class StudyPlan:
     min_successful_seeds: int
     penalty_weight: float
     n_workers: int
+    has_jobs: bool
+    wait: bool
     n_trials_per_worker: int | None
     timeout: float | None
     max_retry: int
     max_failures: int
     heartbeat_interval: float
+    checkpoint_interval: float
     worker: int | None
+    local_workers: int
+    job: Mapping[str, int] | None  #: number and seed, for a job that is one seed of one trial
     overwrite_existing_study: bool
     skip_if_exists: bool
 
@@ -128,10 +135,11 @@ class StudyPlan:
         read.choice(
             "pruner", ("none",), default="none", later="no pruner is available in this release"
         )
-        read.choice("parallel", ("workers",), default="workers", later="only workers are available")
-        if tuning.get("wait") not in (None, True):
+        has_jobs = read.choice("parallel", ("workers", "jobs"), default="workers") == "jobs"
+        if has_jobs and not read.flag("wait", default=True):
             raise InputError(
-                f"tuning.wait must be true, not {tuning['wait']!r}: waiting is all there is yet"
+                "tuning.wait=false needs tuning.parallel=workers: with jobs, somebody has to ask "
+                "for the next trials (submit the abx-tune command itself as a job)"
             )
         n_seeds = read.whole("n_seeds_per_trial", default=3, low=1)
         first_seed = read.whole("first_seed", default=FIRST_TUNING_SEED)
@@ -184,12 +192,17 @@ class StudyPlan:
             ),
             penalty_weight=read.number("stability_penalty_weight", default=0.2, low=0.0),
             n_workers=read.whole("n_workers", default=1, low=1),
+            has_jobs=has_jobs,
+            wait=read.flag("wait", default=True),
             n_trials_per_worker=read.whole_or_none("n_trials_per_worker", low=1),
             timeout=read.number_or_none("timeout"),
             max_retry=read.whole("max_retry", default=3, low=0),
             max_failures=read.whole("max_failures", default=n_trials, low=1),
             heartbeat_interval=read.number("heartbeat_interval", default=30.0, above=0.0),
+            checkpoint_interval=read.number("checkpoint_interval", default=60.0, above=0.0),
             worker=read.whole_or_none("worker", low=0),
+            local_workers=read.whole("local_workers", default=1, low=1),
+            job=read.job(),
             overwrite_existing_study=_flag(configuration, "overwrite_existing_study"),
             skip_if_exists=_flag(configuration, "skip_if_exists"),
         )
@@ -236,7 +249,7 @@ def prepare_study(
             f"may be running: use `abx-study delete {plan.study_name} storage=postgres` first"
         )
     quiet_optuna()
-    with in_one_line(storage.label), storage.critical_section():
+    with storage.explained(), storage.critical_section():
         if plan.overwrite_existing_study and storage.exists(plan.study_name):
             _refuse_while_at_work(plan, storage)
             storage.delete(plan.study_name)
@@ -264,7 +277,7 @@ def finish_study(
         describe_best: What else to say of the best trial, by its mean over seeds.
     """
     quiet_optuna()
-    with in_one_line(storage.label), storage.critical_section():
+    with storage.explained(), storage.critical_section():
         backend, study_id = open_study(plan, storage)
         trials = backend.get_all_trials(study_id, deepcopy=False)
         summary = _summarise(plan, trials, backend.get_study_user_attrs(study_id))
@@ -285,6 +298,17 @@ def is_registered(plan: StudyPlan) -> bool:
     registry = registry_of(plan.optimization_dir)
     registry.prune(lambda row: (plan.optimization_dir / row["run_name"]).is_dir())
     return any(row["run_name"] == plan.run_name for row in registry.rows())
+
+
+def is_first_to_draw(plan: StudyPlan, storage: StudyStorage) -> bool:
+    """Say, to one process only, that the figures of the study as it now stands are its to draw."""
+    with storage.critical_section():
+        backend, study_id = open_study(plan, storage)
+        trials = backend.get_all_trials(study_id, deepcopy=False)
+        n_finished = sum(map(is_finished, trials))
+        drawn = backend.get_study_user_attrs(study_id).get(DRAWN_ATTRIBUTE)
+        backend.set_study_user_attr(study_id, DRAWN_ATTRIBUTE, n_finished)
+    return drawn != n_finished
 
 
 def registry_of(optimization_dir: Path) -> CompletionRegistry:
@@ -376,19 +400,7 @@ def _join(plan: StudyPlan, storage: StudyStorage, files: Mapping[str, str]) -> P
             "optuna": optuna_version,
         }
         backend.set_study_user_attr(study_id, FINGERPRINT_ATTRIBUTE, stored)
-    directions = [d.name.lower() for d in backend.get_study_directions(study_id)]
-    if directions != [plan.direction]:
-        raise InputError(
-            f"Configuration Mismatch Detected: study {plan.study_name!r} is to {directions[0]}, "
-            f"not to {plan.direction}. {_ways_out(storage, plan)}"
-        )
-    difference = Fingerprint(stored["values"]).difference(plan.fingerprint)
-    if difference:
-        raise InputError(
-            f"Configuration Mismatch Detected: study {plan.study_name!r} holds {n_finished} "
-            f"finished trials with other settings: {show_difference(difference)}. "
-            f"{_ways_out(storage, plan)}"
-        )
+    _check_settings(plan, storage, backend, study_id, stored, n_finished)
     if stored["optuna"] != optuna_version:
         log.warning(
             "study %r was created with Optuna %s, this is %s: times and samplers may differ",
@@ -403,6 +415,44 @@ def _join(plan: StudyPlan, storage: StudyStorage, files: Mapping[str, str]) -> P
     backend.set_study_user_attr(study_id, BUDGET_ATTRIBUTE, plan.budget)
     backend.set_study_user_attr(study_id, FAILURES_FROM_ATTRIBUTE, len(trials))
     return Preparation.JOINED
+
+
+def check_settings(plan: StudyPlan, storage: StudyStorage) -> None:
+    """Refuse to work on a study with other settings than it was created with.
+
+    A worker composes its configuration when it starts, perhaps hours after the study was prepared.
+
+    Raises:
+        InputError: 'Configuration Mismatch Detected', with the settings that differ.
+    """
+    backend, study_id = open_study(plan, storage)
+    stored = backend.get_study_user_attrs(study_id).get(FINGERPRINT_ATTRIBUTE)
+    if stored is not None:
+        trials = backend.get_all_trials(study_id, deepcopy=False)
+        _check_settings(plan, storage, backend, study_id, stored, sum(map(is_finished, trials)))
+
+
+def _check_settings(
+    plan: StudyPlan,
+    storage: StudyStorage,
+    backend: BaseStorage,
+    study_id: int,
+    stored: Mapping[str, Any],
+    n_finished: int,
+) -> None:
+    directions = [d.name.lower() for d in backend.get_study_directions(study_id)]
+    if directions != [plan.direction]:
+        raise InputError(
+            f"Configuration Mismatch Detected: study {plan.study_name!r} is to {directions[0]}, "
+            f"not to {plan.direction}. {_ways_out(storage, plan)}"
+        )
+    difference = Fingerprint(stored["values"]).difference(plan.fingerprint)
+    if difference:
+        raise InputError(
+            f"Configuration Mismatch Detected: study {plan.study_name!r} holds {n_finished} "
+            f"finished trials with other settings: {show_difference(difference)}. "
+            f"{_ways_out(storage, plan)}"
+        )
 
 
 def _ways_out(storage: StudyStorage, plan: StudyPlan) -> str:
@@ -605,6 +655,22 @@ class _Reader:
                 )
             )
         return text
+
+    def job(self) -> dict[str, int] | None:
+        value = self.tuning.get("job")
+        if value is None:
+            return None
+        if not isinstance(value, Mapping) or set(value) != {"number", "seed"}:
+            raise InputError(f"tuning.job must be {{number: ..., seed: ...}}, not {value!r}")
+        return {str(key): int(number) for key, number in value.items()}
+
+    def flag(self, key: str, *, default: bool) -> bool:
+        value = self.tuning.get(key)
+        if value is None:
+            return default
+        if not isinstance(value, bool):
+            raise InputError(f"tuning.{key} must be true or false, not {value!r}")
+        return value
 
     def whole(
         self, key: str, *, default: int, low: int | None = None, high: int | None = None
