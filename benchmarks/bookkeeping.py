@@ -11,6 +11,8 @@ import json
 import logging
 import os
 import random
+import signal
+import sys
 import tempfile
 import threading
 import time
@@ -81,13 +83,19 @@ def run_workers(plan: Any, storage: Any, sleep: Callable[[], None], folder: Path
         return 0
 
     began = time.perf_counter()
-    children = []
-    for index in range(plan.n_workers):
-        child = os.fork()
-        if child == 0:
-            os._exit(work(index))
-        children.append(child)
-    codes = [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children]
+    children: list[int] = []
+    try:
+        for index in range(plan.n_workers):
+            child = os.fork()
+            if child == 0:
+                os._exit(work(index))
+            children.append(child)
+        codes = [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children]
+    except BaseException:
+        for child in children:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(child, signal.SIGKILL)
+        raise
     return Crowd(time.perf_counter() - began, codes, folder)
 
 
@@ -206,8 +214,25 @@ class Database:
         self.admitted = server.decided().max_connections
 
     def connections(self) -> int:
-        """Return how many clients are connected."""
-        return int(self.server.status().connections)
+        """Return how many clients are connected, the one that asks left out."""
+        import psycopg2
+
+        there = self.server.decided().connection
+        connection = psycopg2.connect(
+            host=there.host,
+            port=there.port,
+            user=there.user,
+            dbname=there.database,
+            passfile=str(self.server.passfile),
+        )
+        try:
+            with connection.cursor() as cursor:
+                cursor.execute(
+                    "SELECT count(*) - 1 FROM pg_stat_activity WHERE datname IS NOT NULL"
+                )
+                return int(cursor.fetchone()[0])
+        finally:
+            connection.close()
 
 
 _server: list[Database] = []
@@ -236,12 +261,13 @@ def fresh_database(kind: str) -> Iterator[Any]:
 
 
 def main(arguments: list[str]) -> str:
-    """Return the tables; `storages` or `crowd` measures only one of them and writes nothing."""
+    """Return the tables."""
     from abx_amr.postgres import Server, Wish
     from abx_amr.postgres.server import max_connections_for
     from abx_amr.studies.study import quiet_optuna
 
     quiet_optuna()
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
     with tempfile.TemporaryDirectory(prefix="abx-bench-") as place:
         Path(place).chmod(0o755)
         server = Server(Path(place) / "pg")

@@ -114,8 +114,8 @@ class ProcessStorage(ABC):
             return str(error)
         if not isinstance(error, OSError):
             return None
-        where = f" ({error.filename})" if error.filename else ""
-        return f"{self.label}: {error.strerror or error}{where}"
+        what = error.strerror or str(error)
+        return f"{self.label}: {what}" + (f" ({error.filename})" if error.filename else "")
 
     @contextlib.contextmanager
     def explained(self) -> Iterator[None]:
