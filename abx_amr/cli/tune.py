@@ -306,6 +306,7 @@ class TuneTask:
         if plan.skip_if_exists and is_registered(plan):
             print(f"{plan.run_name} is complete already, skipped: {_shown(plan.folder)}")
             return False
+        study.storage.check()  # a server that is not there is said before agents are built
         _ = study.receipts
         found = prepare_study(plan, study.storage)
         if found is Preparation.SKIPPED:

@@ -531,7 +531,7 @@ class Server:
 
     def _data_version(self) -> int | None:
         try:
-            return int((self.data / "PG_VERSION").read_text(encoding="ascii"))
+            return int((self.data / "PG_VERSION").read_text(encoding="utf-8"))
         except (FileNotFoundError, ValueError):
             raise InputError(f"{self.data} is no data of PostgreSQL: move it away") from None
 

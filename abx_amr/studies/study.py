@@ -246,10 +246,10 @@ def prepare_study(
     if plan.overwrite_existing_study and not storage.can_overwrite:
         raise InputError(
             f"overwrite_existing_study=true is refused with {storage.label}, where other workers "
-            f"may be running: use `abx-study delete {plan.study_name}` first"
+            f"may be running: use `abx-study delete {plan.study_name} storage=postgres` first"
         )
     quiet_optuna()
-    with storage.critical_section():
+    with storage.explained(), storage.critical_section():
         if plan.overwrite_existing_study and storage.exists(plan.study_name):
             _refuse_while_at_work(plan, storage)
             storage.delete(plan.study_name)
@@ -277,7 +277,7 @@ def finish_study(
         describe_best: What else to say of the best trial, by its mean over seeds.
     """
     quiet_optuna()
-    with storage.critical_section():
+    with storage.explained(), storage.critical_section():
         backend, study_id = open_study(plan, storage)
         trials = backend.get_all_trials(study_id, deepcopy=False)
         summary = _summarise(plan, trials, backend.get_study_user_attrs(study_id))
@@ -458,7 +458,7 @@ def _check_settings(
 def _ways_out(storage: StudyStorage, plan: StudyPlan) -> str:
     if storage.can_overwrite:
         return "Use another run_name, or overwrite_existing_study=true"
-    return f"Use another run_name, or `abx-study delete {plan.study_name}`"
+    return f"Use another run_name, or `abx-study delete {plan.study_name} storage=postgres`"
 
 
 def _refuse_while_at_work(plan: StudyPlan, storage: StudyStorage) -> None:

@@ -30,6 +30,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from abx_amr.durable import jsonable
 from abx_amr.studies.attempts import earlier_attempts, take_over
+from abx_amr.studies.draft import draw
 from abx_amr.studies.objective import SeedOutcome, TrialScore, score_outcomes
 from abx_amr.studies.owner import has_died, this_owner
 from abx_amr.studies.samplers import make_sampler
@@ -49,6 +50,7 @@ from abx_amr.studies.study import (
 )
 
 if TYPE_CHECKING:
+    from optuna.samplers import BaseSampler
     from optuna.storages import BaseStorage
     from optuna.trial import FrozenTrial
 
@@ -320,29 +322,46 @@ class _Worker:
         from optuna.trial import TrialState
 
         if not set(self.plan.space) <= set(trial.params):
-            return self._ask(trials)
+            return self._fill_in(trials)
         self.backend.set_trial_state_values(trial._trial_id, state=TrialState.RUNNING)
         return self._own(trial._trial_id, trial.user_attrs.get("lineage"), trials)
 
     def _ask(self, trials: Sequence[FrozenTrial]) -> FrozenTrial:
-        """Draw the next point (or fill in the waiting trial that the study's user has queued)."""
-        import optuna
-
+        """Draw the next point; it is stored in one piece, as this worker's."""
         index = _count_lineages(trials)
-        sampler = make_sampler(
-            self.plan.sampler, space=self.plan.space, n_trials=self.plan.n_trials, index=index
-        )
-        study = optuna.load_study(
-            study_name=self.plan.study_name,
-            storage=self.backend,
-            sampler=sampler,
-            pruner=optuna.pruners.NopPruner(),
-        )
         with warnings.catch_warnings():
             # Trials whose seeds all failed are infinite; that gp clips them is no news.
             warnings.filterwarnings("ignore", "Clip non-finite values", UserWarning)
+            drawn = draw(
+                self.backend,
+                self.plan.study_name,
+                trials,
+                sampler=self._sampler(index),
+                space=self.plan.space,
+            )
+        drawn.user_attrs |= {"lineage": index, "owner": self.owner}
+        drawn._trial_id = self.backend.create_new_trial(self.study_id, template_trial=drawn)
+        drawn.number = self.backend.get_trial_number_from_id(drawn._trial_id)
+        return drawn
+
+    def _fill_in(self, trials: Sequence[FrozenTrial]) -> FrozenTrial:
+        """Draw what is missing in the waiting trial that the study's user has queued."""
+        import optuna
+
+        study = optuna.load_study(
+            study_name=self.plan.study_name,
+            storage=self.backend,
+            sampler=self._sampler(_count_lineages(trials)),
+            pruner=optuna.pruners.NopPruner(),
+        )
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "Clip non-finite values", UserWarning)
             asked = study.ask(fixed_distributions=self.plan.space)
         return self._own(asked._trial_id, None, trials)
+
+    def _sampler(self, index: int) -> BaseSampler:
+        plan = self.plan
+        return make_sampler(plan.sampler, space=plan.space, n_trials=plan.n_trials, index=index)
 
     def _own(
         self, trial_id: int, lineage: int | None, trials: Sequence[FrozenTrial]

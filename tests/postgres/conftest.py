@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import traceback
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -62,6 +63,54 @@ def command() -> Command:
         process = start(*arguments, environment=environment, **options)
         out, err = process.communicate(timeout=180)
         return Said(process.returncode, out, err)
+
+    return run
+
+
+@pytest.fixture
+def as_another_user(tmp_path_factory) -> Command:
+    """Run abx-postgres in a forked process that has become another user; only root may.
+
+    Forked, because this interpreter itself may lie where only root may read.
+    """
+    if os.geteuid() != 0:
+        pytest.skip("only root can become another user")
+    import filelock  # noqa: F401
+    import psycopg2
+    import psycopg2.sql  # noqa: F401
+
+    from abx_amr.cli import postgres
+
+    def run(uid: int, *arguments: object, environment: dict[str, str]) -> Said:
+        files = [tmp_path_factory.mktemp("said") / name for name in ("out", "err")]
+        child = os.fork()
+        if child == 0:
+            status = 70
+            try:
+                for number, file in enumerate(files, start=1):
+                    os.dup2(os.open(file, os.O_CREAT | os.O_WRONLY), number)
+                sys.stdout, sys.stderr = open(1, "w"), open(2, "w")  # noqa: SIM115
+                for name in services.VARIABLES:
+                    os.environ.pop(name, None)
+                os.environ.update(environment)
+                os.setgroups([])
+                os.setgid(uid)
+                os.setuid(uid)
+                os.chdir("/")
+                sys.argv = ["abx-postgres", *map(str, arguments)]
+                status = 0
+                postgres.main()
+            except SystemExit as stop:
+                status = stop.code
+            except BaseException:
+                traceback.print_exc()
+                status = 70
+            finally:
+                sys.stdout.flush()
+                sys.stderr.flush()
+                os._exit(status)
+        status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+        return Said(status, files[0].read_text(), files[1].read_text())
 
     return run
 

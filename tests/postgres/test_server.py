@@ -6,7 +6,6 @@ import signal
 import socket
 import stat
 import subprocess
-import sys
 import threading
 import time
 from pathlib import Path
@@ -206,35 +205,28 @@ def test_a_second_password_file_gets_our_line_and_keeps_its_others(command, serv
     enter(said.exports).close()
 
 
-@NEEDS_ROOT
-def test_an_ordinary_user_needs_no_root(command):
-    entry = pwd.getpwnam("nobody")
-    if account.server_account("nobody").is_kept_out_of(Path(sys.executable)) is not None:
-        pytest.skip(f"{sys.executable} is closed to nobody")
+def test_an_ordinary_user_needs_no_root(as_another_user):
+    uid = pwd.getpwnam("nobody").pw_uid
     with services.server_folder() as made:
         home = made / "home"
         home.mkdir()
-        os.chown(home, entry.pw_uid, entry.pw_gid)
-        who = {"user": entry.pw_uid, "group": entry.pw_gid, "extra_groups": []}
-        env = {"HOME": str(home), "USER": "nobody", "XDG_DATA_HOME": ""}
-        said = command("up", "port=auto", environment=env, cwd="/", **who)
+        os.chown(home, uid, uid)
+        told = {"HOME": str(home), "USER": "nobody", "XDG_DATA_HOME": ""}
+        said = as_another_user(uid, "up", "port=auto", environment=told)
         try:
             assert said.status == 0, said.err
             place = home / ".local/share/abx-amr/postgres"
             assert said.exports["PGPASSFILE"] == str(place / "pgpass")
-            assert (place / "data").stat().st_uid == entry.pw_uid
+            assert (place / "data").stat().st_uid == uid
             enter(said.exports).close()
+            assert as_another_user(uid, "status", environment=told).status == 0
         finally:
-            assert command("down", environment=env, cwd="/", **who).status == 0
+            assert as_another_user(uid, "down", environment=told).status == 0
 
 
-@NEEDS_ROOT
-def test_a_user_without_passwd_entry_is_told_so(command, tmp_path):
-    if account.server_account("nobody").is_kept_out_of(Path(sys.executable)) is not None:
-        pytest.skip(f"{sys.executable} is closed to others than root")
-    who = {"user": 54321, "group": 54321, "extra_groups": []}
+def test_a_user_without_passwd_entry_is_told_so(as_another_user):
     told = {"USER": "ghost", "HOME": "/tmp"}
-    line = command("up", "data_dir=/tmp/ghost-pg", environment=told, cwd="/", **who).line
+    line = as_another_user(54321, "up", "data_dir=/tmp/ghost-pg", environment=told).line
     assert "user number 54321 has no entry in /etc/passwd" in line
     assert not Path("/tmp/ghost-pg").exists()
 
@@ -289,7 +281,7 @@ def test_the_password_is_nowhere_but_in_its_files(folder, command, tmp_path):
                     seen.append((process / "cmdline").read_bytes())
                 except OSError:
                     continue
-            time.sleep(0.002)
+            time.sleep(0.02)
 
     watcher = threading.Thread(target=watch)
     watcher.start()

@@ -115,7 +115,7 @@ def test_other_settings_are_refused_with_a_way_out_that_works(stored_study, conf
     if storage.can_overwrite:
         assert "overwrite_existing_study=true" in str(error.value)
     else:
-        assert f"`abx-study delete {plan.study_name}`" in str(error.value)
+        assert f"`abx-study delete {plan.study_name} storage=postgres`" in str(error.value)
 
 
 def test_overwriting_is_done_or_refused_with_the_command_that_does_it(stored_study, configuration):
@@ -126,7 +126,7 @@ def test_overwriting_is_done_or_refused_with_the_command_that_does_it(stored_stu
         assert prepare_study(again, storage) is Preparation.CREATED
         assert read_study(storage, plan.study_name).trials == []
     else:
-        with pytest.raises(InputError, match=f"`abx-study delete {plan.study_name}`"):
+        with pytest.raises(InputError, match=f"`abx-study delete {plan.study_name} storage=postgres`"):
             prepare_study(again, storage)
         assert len(read_study(storage, plan.study_name).trials) == 6
 

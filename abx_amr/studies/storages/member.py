@@ -59,6 +59,9 @@ class StudyStorage(Protocol):
         Such trouble may pass: a server restarts, a full disk is cleared, a network comes back.
         """
 
+    def explained(self) -> AbstractContextManager[None]:
+        """Turn the storage's trouble, and that of the disk, into a StorageError."""
+
 
 class ProcessStorage(ABC):
     """A storage that every process connects to anew: what a parent has opened is left alone."""
