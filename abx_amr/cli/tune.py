@@ -8,7 +8,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import asdict, replace
 from functools import cached_property
 from pathlib import Path
@@ -188,6 +188,21 @@ class _Study:
             )
         return [outcomes[seed] for seed in seeds]
 
+    def display(self) -> AbstractContextManager[Callable[[int, int], None]]:
+        """Return what shows the study, read through a connection of its own."""
+        from abx_amr.cli.progress import study_display
+        from abx_amr.configuration import build_storage
+        from abx_amr.studies.overview import StudyOverview, overview_of
+
+        storage: list[StudyStorage] = []
+
+        def look() -> StudyOverview:
+            if not storage:
+                storage.append(build_storage(self.config))
+            return overview_of(self.plan, storage[0])
+
+        return study_display(look, "transitions")
+
     def identities(self, parameters: Mapping[str, Any], seeds: Sequence[int]) -> dict[int, str]:
         """Return seed -> what its result follows from."""
         from abx_amr.studies.attempts import identity
@@ -328,7 +343,14 @@ class TuneTask:
         from abx_amr.studies.overview import overview_of
 
         study = self._study(config)
-        yield lambda: overview_of(study.plan, study.storage).is_complete
+
+        def is_complete() -> bool:
+            return overview_of(study.plan, study.storage).is_complete
+
+        # A worker in this process shows the study itself, beside its own trial.
+        is_elsewhere = study.plan.n_workers > 1 or study.plan.has_jobs
+        with study.display() if is_elsewhere else nullcontext():
+            yield is_complete
 
     def submitted(self, config: DictConfig, lines: Sequence[str]) -> None:
         """Say of workers that are left alone how to watch them and how long they may take."""
@@ -410,13 +432,12 @@ def _finished(study: _Study) -> StudySummary:
 
 
 def _work(study: _Study) -> float:
-    from abx_amr.cli.progress import progress_bar
     from abx_amr.studies.study import check_settings
     from abx_amr.studies.worker import run_worker
 
     plan = study.plan
     check_settings(plan, study.storage)
-    with progress_bar("trial", "transitions") as move:
+    with study.display() as move:
 
         def run_trial(
             parameters: Mapping[str, Any], seeds: Sequence[int], folder: Path
