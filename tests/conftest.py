@@ -1,5 +1,7 @@
-"""What tests of every room may use: a real PostgreSQL server."""
+"""What tests of every room may use: a real PostgreSQL server, and processes that may die."""
 
+import os
+import traceback
 from collections.abc import Iterator
 
 import pytest
@@ -36,3 +38,27 @@ def own_server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
         for name, value in services.database_of(server).environment.items():
             monkeypatch.setenv(name, value)
         yield server
+
+
+@pytest.fixture
+def in_processes():
+    """Return a runner: work(i) in processes of their own, at once; the exit codes come back.
+
+    A negative code is the signal that ended the process.
+    """
+
+    def run(count, work):
+        children = []
+        for index in range(count):
+            child = os.fork()
+            if child == 0:
+                try:
+                    work(index)
+                    os._exit(0)
+                except BaseException:
+                    traceback.print_exc()
+                    os._exit(1)
+            children.append(child)
+        return [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children]
+
+    return run

@@ -26,6 +26,9 @@ class PostgresConnection:
     database: str = DEFAULT_DATABASE
     password: str | None = field(default=None, repr=False)
     driver: str = "psycopg2"
+    settings: Mapping[str, str] = field(
+        default_factory=dict
+    )  #: further ones of libpq: sslmode, ...
 
     def __post_init__(self) -> None:
         """Check the values.
@@ -79,6 +82,7 @@ class PostgresConnection:
             host=self.host,
             port=self.port,
             database=self.database,
+            query=dict(self.settings),
         )
         return made.render_as_string()
 

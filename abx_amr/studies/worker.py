@@ -29,14 +29,13 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from abx_amr.durable import jsonable
-from abx_amr.errors import InputError
 from abx_amr.studies.attempts import earlier_attempts, take_over
 from abx_amr.studies.objective import SeedOutcome, TrialScore, score_outcomes
 from abx_amr.studies.owner import has_died, this_owner
 from abx_amr.studies.samplers import make_sampler
 from abx_amr.studies.slurm_job import TimeLimit, slurm_job
 from abx_amr.studies.space import ParameterValue
-from abx_amr.studies.storages import StorageError, StudyStorage, storage_trouble
+from abx_amr.studies.storages import StorageError, StudyStorage
 from abx_amr.studies.study import (
     FAILURES_FROM_ATTRIBUTE,
     GRACE_INTERVALS,
@@ -160,6 +159,10 @@ class _StopError(Exception):
         self.message = message
 
 
+class _StudyGoneError(StorageError):
+    """The study was deleted while a worker was at it."""
+
+
 class _InterruptError(BaseException):
     """A signal arrived while a trial was running; not an Exception, so that no trial catches it."""
 
@@ -179,7 +182,6 @@ class _Worker:
         self.run_batch = run_batch
         self.size = size
         self.on_event = on_event
-        _, self.study_id = open_study(plan, storage)
         self.owner = {
             **this_owner(),
             "interval": plan.heartbeat_interval,
@@ -196,6 +198,7 @@ class _Worker:
         self.trial_is_running = False
         self.current: set[int] = set()
         self.heartbeats_seen: dict[int, tuple[Any, float]] = {}
+        _, self.study_id = self._patiently(lambda: open_study(plan, storage))
 
     @property
     def backend(self) -> BaseStorage:
@@ -298,16 +301,19 @@ class _Worker:
         """Return all trials of the study.
 
         Raises:
-            InputError: it was deleted.
+            StorageError: it was deleted.
         """
+        self._check_study()
+        return self.backend.get_all_trials(self.study_id, deepcopy=False)
+
+    def _check_study(self) -> None:
         name = self.plan.study_name
         try:
             is_there = self.backend.get_study_id_from_name(name) == self.study_id
         except KeyError:
             is_there = False
         if not is_there:
-            raise InputError(f"study {name!r} was deleted from {self.storage.label} meanwhile")
-        return self.backend.get_all_trials(self.study_id, deepcopy=False)
+            raise _StudyGoneError(f"study {name!r} was deleted from {self.storage.label} meanwhile")
 
     def _claim_waiting(self, trial: FrozenTrial, trials: Sequence[FrozenTrial]) -> FrozenTrial:
         """Take over a trial whose parameters are fixed; only one that lacks some is asked for."""
@@ -623,8 +629,10 @@ class _Worker:
             try:
                 return work()
             except Exception as error:
-                trouble = storage_trouble(error)
-                if trouble is None:
+                if isinstance(error, KeyError):  # what a storage says of what it does not hold
+                    self._check_study()
+                trouble = self.storage.trouble(error)
+                if trouble is None or isinstance(error, _StudyGoneError):
                     raise
                 if began is None:
                     began = time.monotonic()

@@ -4,6 +4,7 @@ import math
 import os
 import pickle
 import signal
+import threading
 import time
 
 import optuna
@@ -11,17 +12,7 @@ import pytest
 from optuna.trial import TrialState
 
 from abx_amr.errors import InputError
-from abx_amr.studies.storages import JournalStorage, SqliteStorage, network_file_system
-
-MEMBERS = {
-    "sqlite": lambda folder: SqliteStorage(path=folder / "deep" / "study.db"),
-    "journal": lambda folder: JournalStorage(path=folder / "deep" / "journal.log"),
-}
-
-
-@pytest.fixture(params=MEMBERS)
-def storage(request, tmp_path):
-    return MEMBERS[request.param](tmp_path)
+from abx_amr.studies.storages import PostgresStorage, SqliteStorage, network_file_system
 
 
 def make_study(storage, name="study"):
@@ -30,10 +21,15 @@ def make_study(storage, name="study"):
     )
 
 
-def test_asking_whether_a_study_exists_creates_nothing(storage, tmp_path):
+def test_asking_whether_a_study_exists_creates_nothing(storage, tmp_path, request):
     storage.check()
     assert not storage.exists("study")
+    assert storage.names() == []
     assert list(tmp_path.iterdir()) == []
+    if isinstance(storage, PostgresStorage):
+        with request.getfixturevalue("postgres").cursor() as cursor:
+            cursor.execute("SELECT count(*) FROM pg_tables WHERE schemaname = 'public'")
+            assert cursor.fetchone() == (0,)
 
 
 def test_a_study_exists_from_its_creation_to_its_deletion(storage):
@@ -43,6 +39,7 @@ def test_a_study_exists_from_its_creation_to_its_deletion(storage):
     storage.delete("study")
     assert not storage.exists("study")
     assert storage.exists("other")
+    assert storage.names() == ["other"]
     storage.delete("study")
 
 
@@ -125,6 +122,46 @@ def test_a_value_comes_back_as_it_was_told(storage, value):
     study = make_study(storage)
     study.tell(study.ask(), value)
     assert make_study(storage).trials[0].value == value
+
+
+def test_what_a_process_wrote_is_seen_by_one_that_had_opened_before(storage, in_processes):
+    study = make_study(storage)
+
+    def work(index):
+        make_study(storage).ask().set_user_attr("by", index)
+
+    assert in_processes(2, work) == [0, 0]
+    assert sorted(t.user_attrs["by"] for t in study.trials) == [0, 1]
+
+
+def test_nothing_open_goes_through_a_fork(storage, in_processes):
+    make_study(storage)
+    mine = storage.open()
+
+    def work(index):
+        assert storage.open() is not mine
+        make_study(storage).ask()
+
+    assert in_processes(2, work) == [0, 0]
+    assert storage.open() is mine
+    assert len(make_study(storage).trials) == 2
+
+
+def test_a_process_killed_while_it_makes_the_storage_leaves_a_usable_one(storage, in_processes):
+    """The tables of a relational storage are many; a death may come after any of them."""
+
+    def die(delay):
+        def work(index):
+            threading.Timer(delay, lambda: os.kill(os.getpid(), signal.SIGKILL)).start()
+            storage.open()
+            time.sleep(10)
+
+        return work
+
+    for delay in (0.02, 0.05, 0.1, 0.2, 0.3):
+        assert in_processes(1, die(delay)) == [-signal.SIGKILL]
+    make_study(storage)
+    assert storage.exists("study")
 
 
 def test_a_storage_that_is_open_goes_to_another_process_closed(storage):

@@ -2,7 +2,7 @@
 
 from abx_amr.studies.storages.file_system import network_file_system
 from abx_amr.studies.storages.journal import JournalStorage
-from abx_amr.studies.storages.member import StorageError, StudyStorage, storage_trouble
+from abx_amr.studies.storages.member import StorageError, StudyStorage
 from abx_amr.studies.storages.postgres import PostgresStorage
 from abx_amr.studies.storages.sqlite import SqliteStorage
 from abx_amr.studies.storages.url import storage_at_url
@@ -15,5 +15,4 @@ __all__ = [
     "StudyStorage",
     "network_file_system",
     "storage_at_url",
-    "storage_trouble",
 ]

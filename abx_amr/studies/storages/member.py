@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -51,6 +53,12 @@ class StudyStorage(Protocol):
     def delete(self, study_name: str) -> None:
         """Remove the study and its trials; no error where there is none."""
 
+    def trouble(self, error: BaseException) -> str | None:
+        """Return in one line why the storage did not do its work, None for another error.
+
+        Such trouble may pass: a server restarts, a full disk is cleared, a network comes back.
+        """
+
 
 class ProcessStorage(ABC):
     """A storage that every process connects to anew: what a parent has opened is left alone."""
@@ -63,7 +71,8 @@ class ProcessStorage(ABC):
         backend = self._opened.get(os.getpid())
         if backend is None:
             # An inherited one stays referenced, so that it is never closed from here.
-            backend = self._opened[os.getpid()] = self._connect()
+            with self.explained():
+                backend = self._opened[os.getpid()] = self._connect()
         return backend
 
     def _is_open(self) -> bool:
@@ -73,8 +82,10 @@ class ProcessStorage(ABC):
         """Say whether the study is there; create nothing."""
         if not self._is_made():
             return False
+        backend = self.open()
         try:
-            self.open().get_study_id_from_name(study_name)
+            with self.explained():
+                backend.get_study_id_from_name(study_name)
         except KeyError:
             return False
         return True
@@ -83,13 +94,38 @@ class ProcessStorage(ABC):
         """Return the names of all studies, oldest first; create nothing."""
         if not self._is_made():
             return []
-        return [study.study_name for study in self.open().get_all_studies()]
+        backend = self.open()
+        with self.explained():
+            return [study.study_name for study in backend.get_all_studies()]
 
     def delete(self, study_name: str) -> None:
         """Remove the study and its trials; no error where there is none."""
         if self.exists(study_name):
             backend = self.open()
-            backend.delete_study(backend.get_study_id_from_name(study_name))
+            with self.explained():
+                backend.delete_study(backend.get_study_id_from_name(study_name))
+
+    def trouble(self, error: BaseException) -> str | None:
+        """Return in one line why the storage did not do its work, None for another error."""
+        if isinstance(error, StorageError):
+            return str(error)
+        return f"{self.label}: {error.strerror or error}" if isinstance(error, OSError) else None
+
+    @contextlib.contextmanager
+    def explained(self) -> Iterator[None]:
+        """Turn the storage's trouble into one line."""
+        try:
+            yield
+        except Exception as error:
+            said = None if isinstance(error, StorageError) else self.trouble(error)
+            if said is None:
+                raise
+            raise StorageError(said) from error
+
+    @property
+    @abstractmethod
+    def label(self) -> str:
+        """What the storage is called in messages; it holds no secret."""
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave what is open behind: another process opens its own."""
@@ -116,24 +152,3 @@ def make_folder(folder: Path, *, label: str) -> None:
         raise StorageError(f"{label}: cannot make {folder}: {error.strerror}") from error
     if not os.access(folder, os.W_OK | os.X_OK):
         raise StorageError(f"{label}: {folder} cannot be written by this user")
-
-
-def storage_trouble(error: BaseException) -> str | None:
-    """Return in one line why a storage did not do its work, None for errors of another kind.
-
-    Such an error may pass: a server restarts, a full disk is cleared, a network comes back.
-    """
-    from optuna.exceptions import StorageInternalError
-    from sqlalchemy.exc import SQLAlchemyError
-
-    if isinstance(error, StorageError):
-        return str(error)
-    if isinstance(error, StorageInternalError) and error.__cause__ is not None:
-        error = error.__cause__
-    if isinstance(error, SQLAlchemyError):
-        cause = getattr(error, "orig", None) or error
-        lines = str(cause).strip().splitlines()
-        return lines[0] if lines else type(cause).__name__
-    if isinstance(error, OSError):
-        return str(error)
-    return None

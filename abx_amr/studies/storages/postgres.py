@@ -8,8 +8,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, cast
 
 from abx_amr.studies.connection import PostgresConnection
-from abx_amr.studies.storages.member import StorageError
-from abx_amr.studies.storages.relational import RelationalStorage
+from abx_amr.studies.storages.relational import RelationalStorage, first_line
 
 if TYPE_CHECKING:
     from optuna.storages import RDBStorage
@@ -94,7 +93,7 @@ class PostgresStorage(RelationalStorage):
         Raises:
             StorageError: it is not there, or lets this user not in.
         """
-        with self._explained():
+        with self.explained():
             self._has_tables()
 
     @contextlib.contextmanager
@@ -107,7 +106,7 @@ class PostgresStorage(RelationalStorage):
         self.open()
         storage = self._storage()
         try:
-            with self._explained(), storage.engine.begin() as connection:
+            with self.explained(), storage.engine.begin() as connection:
                 connection.execute(text("SELECT pg_advisory_xact_lock(:k)"), {"k": SECTION_LOCK})
                 # This thread's Optuna session joins the transaction; each of its commits becomes a
                 # savepoint's.
@@ -131,7 +130,7 @@ class PostgresStorage(RelationalStorage):
     def _is_made(self) -> bool:
         if self._is_open():
             return True
-        with self._explained():
+        with self.explained():
             return self._has_tables()
 
     def _url(self) -> str:
@@ -168,33 +167,15 @@ class PostgresStorage(RelationalStorage):
             return
         options = {"connect_args": self._engine_options()["connect_args"]}
         engine = sqlalchemy.create_engine(self._url(), poolclass=sqlalchemy.NullPool, **options)
-        with self._explained(), engine.begin() as connection:
+        with self.explained(), engine.begin() as connection:
             connection.execute(
                 sqlalchemy.text("SELECT pg_advisory_xact_lock(:k)"), {"k": SCHEMA_LOCK}
             )
             yield
 
-    @contextlib.contextmanager
-    def _explained(self) -> Iterator[None]:
-        """Turn the driver's errors into one line."""
-        from optuna.exceptions import StorageInternalError
-        from sqlalchemy.exc import DBAPIError, SQLAlchemyError
-
-        try:
-            yield
-        except DBAPIError as error:
-            raise StorageError(self._explain(error)) from error
-        except SQLAlchemyError as error:
-            raise StorageError(f"{self.label}: {_first_line(error)}") from error
-        except StorageInternalError as error:
-            cause = error.__cause__
-            if isinstance(cause, DBAPIError):
-                raise StorageError(self._explain(cause)) from error
-            raise StorageError(f"{self.label}: {_first_line(cause or error)}") from error
-
     def _explain(self, error: DBAPIError) -> str:
         place, said = self.connection, str(error.orig)
-        reason = _first_line(error.orig or error)
+        reason = first_line(error.orig or error)
         if "password" in said or "authentication" in said:
             cure = "set PG_PASSWORD or a .pgpass file (`abx-postgres url` says which)"
         elif "does not exist" in said and f'database "{place.database}"' in said:
@@ -202,10 +183,6 @@ class PostgresStorage(RelationalStorage):
         elif error.connection_invalidated or any(sign in said for sign in _NOT_REACHED):
             cure = "start the server with `abx-postgres up`, or set PG_HOST and PG_PORT"
         else:
-            return f"{self.label}: {reason}"
+            return super()._explain(error)
         where = f"host {place.host}, port {place.port}, user {place.user}"
         return f"storage=postgres: no access to PostgreSQL ({where}): {reason}; {cure}"
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]

@@ -10,6 +10,7 @@ from abx_amr.studies.storages.member import ProcessStorage
 
 if TYPE_CHECKING:
     from optuna.storages import BaseStorage, RDBStorage
+    from sqlalchemy.exc import DBAPIError
 
 
 class RelationalStorage(ProcessStorage):
@@ -29,6 +30,24 @@ class RelationalStorage(ProcessStorage):
 
     def _prepare(self, storage: RDBStorage) -> None:
         """Set up the engine, before its first use; still under the lock."""
+
+    def trouble(self, error: BaseException) -> str | None:
+        """Return in one line why the database did not do its work, None for another error."""
+        from optuna.exceptions import StorageInternalError
+        from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+
+        cause: BaseException = error
+        if isinstance(error, StorageInternalError) and error.__cause__ is not None:
+            cause = error.__cause__
+        if isinstance(cause, DBAPIError):
+            return self._explain(cause)
+        if isinstance(cause, SQLAlchemyError):
+            return f"{self.label}: {first_line(cause)}"
+        return super().trouble(error)
+
+    def _explain(self, error: DBAPIError) -> str:
+        """Return in one line what the driver says."""
+        return f"{self.label}: {first_line(error.orig or error)}"
 
     def _connect(self) -> BaseStorage:
         from optuna.storages import RDBStorage, get_storage
@@ -58,3 +77,8 @@ class RelationalStorage(ProcessStorage):
                 return False
             found = connection.execute(sqlalchemy.text("SELECT count(*) FROM alembic_version"))
             return bool(found.scalar_one())
+
+
+def first_line(error: BaseException) -> str:
+    """Return the first line of what an error says, its kind where it says nothing."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]

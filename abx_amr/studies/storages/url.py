@@ -76,12 +76,16 @@ def _connection(parsed: URL, driver: str, source: str) -> PostgresConnection:
             f"{source}: driver '{driver}' cannot be used (available: {', '.join(DRIVERS)})"
         )
     known = PostgresConnection.from_environment()
-    password = parsed.password or parsed.query.get("password")
+    settings: dict[str, str] = {
+        name: value if isinstance(value, str) else value[-1] for name, value in parsed.query.items()
+    }
+    password = parsed.password or settings.pop("password", "")
     return PostgresConnection(
-        host=parsed.host or DEFAULT_HOST,
+        host=settings.pop("host", "") or parsed.host or DEFAULT_HOST,
         port=parsed.port or DEFAULT_PORT,
         user=parsed.username or known.user,
         database=parsed.database or DEFAULT_DATABASE,
-        password=str(password) if password else None,
+        password=password or None,
         driver=driver or DRIVERS[0],
+        settings=settings,
     )
