@@ -42,6 +42,8 @@ seeds; its value is mean - lambda * std of their final evaluation returns.
 
   abx-tune -m +tuning=ppo_default run_name=first_study
   abx-tune -m +tuning=ppo_default experiment=paper_two tuning.n_trials=30 tuning.n_workers=2
+  abx-tune -m +tuning=ppo_default storage=journal hydra/launcher=submitit_slurm \\
+      tuning.n_workers=8 tuning.wait=false          one SLURM array; docs/clusters.md says more
   abx-tune -m +tuning=ppo_default 'agent_algorithm.learning_rate=tag(log, interval(1e-5, 1e-2))'
   abx-tune +tuning=ppo_default                    score the composed configuration once, no search
   abx-train best_params_from=first_study          then train with what was found
@@ -57,6 +59,7 @@ Parts, each a folder in conf/ (GROUP=NAME chooses, KEY=VALUE sets):
 
 Often set: run_name, study_name, optimization_dir, overwrite_existing_study=true,
   skip_if_exists=true, tuning.n_trials, tuning.n_seeds_per_trial, tuning.truncated_episodes,
+  tuning.n_workers, tuning.wait=false (leave them alone), tuning.parallel=jobs (one per seed),
   tuning.sampler (tpe|random|cmaes|gp|qmc|grid), tuning.stability_penalty_weight
 The tutorial's -s GROUP-subconfig=FILE and -p KEY=VALUE work too.
   abx-tune --cfg job +tuning=ppo_default          show the composed configuration

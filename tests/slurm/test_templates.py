@@ -116,30 +116,40 @@ def test_an_array_on_a_journal_file_survives_a_cancelled_and_a_requeued_task(
     assert "Traceback" not in outputs(tmp_path)
 
 
+def one_job(folder: Path, cluster: Cluster, disk: str, *, n_trials: int) -> str:
+    """Return what a job with two workers and a server says, which ended well."""
+    job = submitted(
+        folder, cluster, "sbatch", "--parsable", "--cpus-per-task=2",
+        str(FOLDER / "one_job.sh"), *STUDY, f"tuning.n_trials={n_trials}", DATA_DIR=disk,
+    )  # fmt: skip
+    cluster.wait_for(job)
+    assert cluster.exit_status(job) == 0, outputs(folder)
+    assert not servers_in(disk)
+    return (folder / f"abx-study_{job}.out").read_text()
+
+
 def test_one_job_has_its_own_server_which_ends_after_the_last_worker(
     tmp_path: Path, cluster: Cluster, disk: str
 ) -> None:
     needs_postgres()
-
-    def run(n_trials: int) -> str:
-        job = submitted(
-            tmp_path, cluster, "sbatch", "--parsable", "--cpus-per-task=2",
-            str(FOLDER / "one_job.sh"), *STUDY, f"tuning.n_trials={n_trials}", DATA_DIR=disk,
-        )  # fmt: skip
-        cluster.wait_for(job)
-        assert cluster.exit_status(job) == 0, outputs(tmp_path)
-        return (tmp_path / f"abx-study_{job}.out").read_text()
-
-    assert "4 trials finished of 4" in run(4)
-    assert not servers_in(disk)
+    assert "4 trials finished of 4" in one_job(tmp_path, cluster, disk, n_trials=4)
     assert (tmp_path / ".abx/one_job/study.dump").stat().st_size > 0
-    shutil.rmtree(disk)  # another node
-    said = run(6)
+    assert (tmp_path / "optimization/small/best_params.json").is_file()
+
+
+@pytest.mark.slow
+def test_one_job_goes_on_where_the_disk_of_another_node_knows_nothing(
+    tmp_path: Path, cluster: Cluster, disk: str
+) -> None:
+    needs_postgres()
+    one_job(tmp_path, cluster, disk, n_trials=2)
+    shutil.rmtree(disk)
+    said = one_job(tmp_path, cluster, disk, n_trials=4)
     assert "(joined)" in said
-    assert "6 trials finished of 6" in said
-    assert not servers_in(disk)
+    assert "4 trials finished of 4" in said
 
 
+@pytest.mark.slow
 def test_a_job_that_is_cancelled_keeps_its_study_and_stops_its_server(
     tmp_path: Path, cluster: Cluster, disk: str
 ) -> None:
