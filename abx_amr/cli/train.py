@@ -31,6 +31,8 @@ Parts, each a folder in conf/ (GROUP=NAME chooses, KEY=VALUE sets, +KEY=VALUE ad
   patient_generator  population: default, high_risk, low_risk, mixed_risk, heterogeneous, ...
   environment, reward_calculator, amr_dynamics
   agent_algorithm    ppo, a2c, recurrent_ppo, ppo_linear; rules: never, greedy, amr_threshold, ...
+                     hrl_ppo, hrl_rppo: a manager that chooses options of
+  option_library     default_deterministic, heuristic; and hrl: how the manager sees and discounts
   training           seed, episodes, evaluations, early stopping, n_envs
 
 Other keys: run_name, results_dir, skip_if_exists, trajectories, figures, best_params_from,
@@ -225,6 +227,8 @@ _COMPARED = (
     "patient_generator",
     "reward_calculator",
     "agent_algorithm",
+    "hrl",
+    "option_library",
     "training",
 )
 _NOT_COMPARED = (
