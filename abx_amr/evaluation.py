@@ -200,7 +200,7 @@ class Evaluation:
         levels = found.pop("visible_amr")
         frame = pd.DataFrame(found)
         frame["option"] = pd.Categorical.from_codes(
-            found["option"].tolist(), categories=list(self.decision_names)
+            np.asarray(found["option"], dtype=np.int64), pd.Index(self.decision_names)
         )
         for k, antibiotic in enumerate(self.antibiotics):
             frame[f"visible_amr_{antibiotic}"] = levels[:, k]

@@ -173,11 +173,9 @@ def resume(plan: Run, source: RunFolder, *, on_progress: Progress | None = None)
             folder.append_evaluation(int(seen), {str(c): rows[c].to_numpy() for c in rows})
     if source.option_usage_file.is_file():
         usage = source.read_option_usage()
-        for (seen, seed), rows in usage[usage["transitions"] <= agent.num_timesteps].groupby(
-            ["transitions", "seed"]
-        ):
-            kept = rows.drop(columns=["transitions", "seed"])
-            folder.append_option_usage(int(seen), int(seed), kept)
+        for seen in sorted(t for t in usage["transitions"].unique() if t <= agent.num_timesteps):
+            rows = usage[usage["transitions"] == seen].drop(columns=["transitions", "seed"])
+            folder.append_option_usage(int(seen), plan.settings.seed, rows)
     if source.has_checkpoint("best"):
         folder.adopt_checkpoint(source, "best")
     clinic_env(agent).restore(_part(checkpoint.state, "clinic"))

@@ -43,7 +43,7 @@ class ManagerRecurrentPPO(RecurrentPPO):
 
     def _setup_model(self) -> None:
         super()._setup_model()
-        plain = self.rollout_buffer
+        plain: Any = self.rollout_buffer
         self.rollout_buffer = SemiMarkovRecurrentRolloutBuffer(
             plain.buffer_size,
             plain.observation_space,

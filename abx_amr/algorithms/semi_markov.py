@@ -55,10 +55,12 @@ def semi_markov_advantages(
     """
     discount = np.power(gamma, np.asarray(durations, dtype=np.float64))
     value = np.asarray(values, dtype=np.float64)
-    delta = np.asarray(rewards, dtype=np.float64) + discount * np.asarray(next_values) - value
+    delta: Floats = (
+        np.asarray(rewards, dtype=np.float64) + discount * np.asarray(next_values) - value
+    )
     carried = np.where(np.asarray(ended, dtype=bool), 0.0, discount * gae_lambda)
-    advantages = np.empty_like(delta)
-    following = np.zeros(delta.shape[1:])
+    advantages: Floats = np.empty_like(delta)
+    following: Floats = np.zeros(delta.shape[1:])
     for t in reversed(range(len(delta))):
         following = delta[t] + carried[t] * following
         advantages[t] = following
@@ -140,7 +142,9 @@ class SemiMarkovRolloutBuffer(_Decisions):
 class SemiMarkovRecurrentRolloutBuffer(_Decisions, RecurrentRolloutBuffer):
     """sb3-contrib's recurrent buffer for decisions that last; the others are masked as padding."""
 
-    def _get_samples(self, batch_inds: Any, env_change: Any, env: Any = None) -> Any:
+    def _get_samples(  # type: ignore[override]
+        self, batch_inds: Any, env_change: Any, env: Any = None
+    ) -> Any:
         samples = super()._get_samples(batch_inds, env_change, env)
         if self.included.all():
             return samples

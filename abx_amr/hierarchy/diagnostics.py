@@ -53,7 +53,8 @@ def option_by_amr(decisions: pd.DataFrame) -> pd.DataFrame:
     """Return P(option | quartile of the visible AMR at the decision), per antibiotic.
 
     Columns: antibiotic, quartile, low, high (levels in it), decisions, option, probability. Equal
-    levels lie in the same quartile, so that quartiles may be empty; these are left out.
+    levels lie in the quartile of their mean rank, so that quartiles may be empty; these are left
+    out.
 
     Args:
         decisions: One row per decision: option, visible_amr_<antibiotic>.
@@ -62,8 +63,8 @@ def option_by_amr(decisions: pd.DataFrame) -> pd.DataFrame:
     prefix = "visible_amr_"
     for column in (c for c in decisions.columns if c.startswith(prefix)):
         levels = decisions[column].to_numpy(dtype=np.float64)
-        edges = np.quantile(levels, [0.25, 0.5, 0.75])
-        quartile = np.searchsorted(edges, levels, side="left")
+        ranks = decisions[column].rank(method="average").to_numpy(dtype=np.float64)
+        quartile = np.floor(4.0 * (ranks - 0.5) / len(levels))
         for q, name in enumerate(QUARTILES):
             inside = decisions[quartile == q]
             if inside.empty:

@@ -113,7 +113,7 @@ def draw_transitions(transitions: pd.DataFrame, trigrams: pd.DataFrame, *, title
     bars.barh(place, shown["share"], 0.6, color=canvas.PURPLE)
     sequences = shown[["first", "second", "third"]].agg("\n".join, axis=1)
     bars.set_yticks(place, list(sequences), fontsize=6)
-    bars.invert_yaxis()
+    bars.set_ylim(_SHOWN_TRIGRAMS - 0.5, -0.5)
     bars.set_xlabel("share of the trigrams")
     return figure
 
