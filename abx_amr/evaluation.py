@@ -336,6 +336,42 @@ def _credited(decisions: Columns, numbers: Sequence[int], reward: Floats) -> Col
     }
 
 
+def episode_returns(
+    policy: Policy,
+    model: ClinicModel,
+    *,
+    episodes: int,
+    seed: int,
+    copies: int = 1,
+) -> Floats:
+    """Return the undiscounted returns (copies, N) of N episodes, and nothing else of them.
+
+    Those of `evaluate` to the bit, without its tables: what a trial of many needs.
+
+    Args:
+        policy: Plays the same episodes `copies` times side by side: block c of its observations
+            (copies * N, D) is copy c's.
+        model: The clinic.
+        episodes: How many, N, from number 0 on.
+        seed: Names the episodes.
+        copies: How many agents the policy is made of.
+    """
+    streams = stream_states_at(seed, "evaluation", "clinic", indices=range(episodes))
+    clinic = Clinic(model, np.tile(streams, (copies, 1)))
+    observation = clinic.reset()
+    rewards = np.empty((clinic.num_envs, model.max_time_steps))
+    memory: Any = None
+    for t in range(model.max_time_steps):
+        episode_start = np.full(clinic.num_envs, t == 0)
+        actions, memory = policy.predict(
+            observation, state=memory, episode_start=episode_start, deterministic=True
+        )
+        observation, reward, _ = clinic.step(actions)
+        rewards[:, t] = reward
+    returns: Floats = rewards.sum(axis=1)
+    return returns.reshape(copies, episodes)
+
+
 def _episode_numbers(episodes: int | Sequence[int]) -> tuple[int, ...]:
     if isinstance(episodes, Sequence):
         numbers = tuple(checks.whole_number("episodes", number, 0) for number in episodes)

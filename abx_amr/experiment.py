@@ -6,7 +6,7 @@ import io
 import logging
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, cast
 
@@ -21,16 +21,18 @@ from abx_amr.errors import InputError
 from abx_amr.evaluation import Evaluation, Policy, evaluate
 from abx_amr.learning import (
     AgentSpec,
+    Learner,
     TrainedPolicy,
     TrainingSettings,
     build_agent,
     build_env,
+    can_learn_together,
     clinic_env,
     evaluate_agent,
+    learner_of,
     own_draws,
     random_state,
     recurrent_state,
-    rollouts,
     set_random_state,
     set_recurrent_state,
     transitions_of,
@@ -102,11 +104,9 @@ def run(
     Raises:
         InputError: the agent rejects its arguments; nothing is written then.
     """
-    torch.set_num_threads(plan.settings.torch_threads)
     if isinstance(plan.prescriber, AgentSpec):
-        agent = build_agent(plan.prescriber, plan.model, plan.settings)
-        folder = _open_folder(plan)
-        return _train(plan, agent, folder, _Counters(), on_progress=on_progress)
+        return run_seeds([plan], on_progress=on_progress)[0]
+    torch.set_num_threads(plan.settings.torch_threads)
     folder = _open_folder(plan)
     started = time.perf_counter()
     final = _play(plan, plan.prescriber)
@@ -115,6 +115,42 @@ def run(
     if against is not None:
         facts["against"] = _compare(folder, final, against[0], _play(plan, against[1]))
     return _finish(plan, folder, final, evaluation_seconds=time.perf_counter() - started, **facts)
+
+
+def run_seeds(plans: Sequence[Run], *, on_progress: Progress | None = None) -> list[RunFolder]:
+    """Train plans that differ in their seed alone; return the finished run folders.
+
+    They learn together where the seed-batched trainer takes the agent, else one after the other;
+    each gives what it gives alone, to the bit.
+
+    Args:
+        plans: what to train.
+        on_progress: called with (transitions seen, planned), of all plans, after every update.
+
+    Raises:
+        InputError: the agent rejects its arguments and nothing is written; or a seed could not go
+            on: the others are finished then.
+    """
+    settings = plans[0].settings
+    torch.set_num_threads(settings.torch_threads)
+
+    def member_of(plan: Run) -> _Member:
+        assert isinstance(plan.prescriber, AgentSpec)
+        return _Member(plan, build_agent(plan.prescriber, plan.model, plan.settings))
+
+    if len(plans) > 1:
+        members = [member_of(plan) for plan in plans]
+        if can_learn_together(members[0].agent, settings):
+            return _train(members, on_progress=on_progress)
+    folders: list[RunFolder] = []
+    for done, plan in enumerate(plans):
+
+        def move(seen: int, total: int, done: int = done) -> None:
+            if on_progress is not None:
+                on_progress(done * total + seen, len(plans) * total)
+
+        folders += _train([member_of(plan)], on_progress=move)
+    return folders
 
 
 def _play(plan: Run, policy: Policy) -> Evaluation:
@@ -181,8 +217,11 @@ def resume(plan: Run, source: RunFolder, *, on_progress: Progress | None = None)
     clinic_env(agent).restore(_part(checkpoint.state, "clinic"))
     set_recurrent_state(agent, _part(checkpoint.state, "memory"))
     set_random_state(_part(checkpoint.state, "random"))
-    counters = _Counters.from_array(checkpoint.state["counters"])
-    return _train(plan, agent, folder, counters, on_progress=on_progress)
+    member = _Member(
+        plan, agent, folder=folder, counters=_Counters.from_array(checkpoint.state["counters"])
+    )
+    streams = _part(checkpoint.state, "stream")
+    return _train([member], streams=streams or None, on_progress=on_progress)[0]
 
 
 def _part(state: Mapping[str, np.ndarray], name: str) -> dict[str, np.ndarray]:
@@ -206,114 +245,139 @@ class _Counters:
     saves: int = 0  # multiples of save_freq_every_n_episodes passed
     best_return: float = -math.inf
     without_improvement: int = 0
-    evaluated_at: int = 0  # transitions
 
     def to_array(self) -> np.ndarray:
-        return np.array(
-            [
-                self.evaluations,
-                self.saves,
-                self.best_return,
-                self.without_improvement,
-                self.evaluated_at,
-            ],
-            dtype=np.float64,
-        )
+        counts = [self.evaluations, self.saves, self.best_return, self.without_improvement]
+        return np.array(counts, dtype=np.float64)
 
     @classmethod
     def from_array(cls, values: np.ndarray) -> _Counters:
-        evaluations, saves, best, without, at = values.tolist()
-        return cls(int(evaluations), int(saves), best, int(without), int(at))
+        evaluations, saves, best, without = values.tolist()[:4]
+        return cls(int(evaluations), int(saves), best, int(without))
 
 
 @dataclass
-class _Clock:
-    """Seconds spent by part."""
+class _Member:
+    """One of the agents that learn at the same time."""
 
-    evaluation: float = 0.0
-    started: float = field(default_factory=time.perf_counter)
+    plan: Run
+    agent: OnPolicyAlgorithm
+    folder: RunFolder | None = None
+    counters: _Counters = field(default_factory=_Counters)
+    evaluation_seconds: float = 0.0
+    final: Evaluation | None = None
+    stopped_early: bool = False
 
     @property
-    def total(self) -> float:
-        return time.perf_counter() - self.started
+    def opened(self) -> RunFolder:
+        """The run folder, which `_train` opens where there is none yet."""
+        assert self.folder is not None
+        return self.folder
 
 
 def _train(
-    plan: Run,
-    agent: OnPolicyAlgorithm,
-    folder: RunFolder,
-    counters: _Counters,
+    members: Sequence[_Member],
     *,
+    streams: Mapping[str, np.ndarray] | None = None,
     on_progress: Progress | None,
-) -> RunFolder:
-    total = transitions_of(plan.settings.total_num_training_episodes, plan.model, agent.n_envs)
-    agent.set_logger(configure(str(folder.tensorboard), ["tensorboard"]))
-    log.info("%s: %s transitions in %s", plan.run_name, total, folder.path)
-    clock = _Clock()
-    try:
-        final, stopped_early = _learn(plan, agent, folder, counters, clock, on_progress, total)
-    except KeyboardInterrupt:
-        if folder.has_checkpoint("last"):
-            log.warning("go on with: abx-train resume_from=%s", folder.path)
-        raise
-    _save(agent, folder, "last", counters)
-    agent.logger.close()
-    return _finish(
-        plan,
-        folder,
-        final,
-        agent=agent,
-        best_return=counters.best_return,
-        stopped_early=stopped_early,
-        training_seconds=clock.total - clock.evaluation,
-        evaluation_seconds=clock.evaluation,
+) -> list[RunFolder]:
+    """Let all members learn, then finish each."""
+    plan = members[0].plan
+    total = transitions_of(
+        plan.settings.total_num_training_episodes, plan.model, members[0].agent.n_envs
     )
+    for member in members:
+        if member.folder is None:
+            member.folder = _open_folder(member.plan)
+        member.agent.set_logger(configure(str(member.opened.tensorboard), ["tensorboard"]))
+        log.info("%s: %s transitions in %s", member.plan.run_name, total, member.opened.path)
+    learner = learner_of([m.agent for m in members], plan.settings, streams=streams)
+    started = time.perf_counter()
+    try:
+        for member in _learn(members, learner, on_progress, total):
+            _save(member, learner, "last")
+            member.agent.logger.close()
+    except KeyboardInterrupt:
+        for member in members:
+            if member.opened.has_checkpoint("last"):
+                log.warning("go on with: abx-train resume_from=%s", member.opened.path)
+        raise
+    evaluating = sum(member.evaluation_seconds for member in members)
+    training = (time.perf_counter() - started - evaluating) / len(members)
+    folders = [
+        _finish(
+            member.plan,
+            member.opened,
+            member.final,
+            agent=member.agent,
+            best_return=member.counters.best_return,
+            stopped_early=member.stopped_early,
+            training_seconds=training,
+            evaluation_seconds=member.evaluation_seconds,
+        )
+        for member in members
+        if member.final is not None
+    ]
+    failures = {m.plan.settings.seed: learner.failure(m.agent) for m in members}
+    said = [f"seed {seed}: {failure}" for seed, failure in failures.items() if failure is not None]
+    if said:
+        raise InputError("; ".join(said))
+    return folders
 
 
 def _learn(
-    plan: Run,
-    agent: OnPolicyAlgorithm,
-    folder: RunFolder,
-    counters: _Counters,
-    clock: _Clock,
-    on_progress: Progress | None,
-    total: int,
-) -> tuple[Evaluation, bool]:
-    """Learn, evaluate and save at their frequencies; return the last evaluation, and if early."""
-    settings, model = plan.settings, plan.model
-    stopped_early = False
-    final: Evaluation | None = None
-    for seen in rollouts(agent, total):
+    members: Sequence[_Member], learner: Learner, on_progress: Progress | None, total: int
+) -> Iterator[_Member]:
+    """Learn, evaluate and save at their frequencies; yield each member when it has ended."""
+    settings, model = members[0].plan.settings, members[0].plan.model
+    going = list(members)
+    evaluated = going[0].counters.evaluations
+    saved = going[0].counters.saves
+    for seen in learner.rollouts(total):
         episodes = seen // model.max_time_steps
-        final = None
-        if episodes // settings.eval_freq_every_n_episodes > counters.evaluations or seen >= total:
-            counters.evaluations = episodes // settings.eval_freq_every_n_episodes
-            final = _evaluate_and_keep(plan, agent, folder, counters, clock)
-            early = settings.early_stopping
-            stopped_early = early.enabled and counters.without_improvement >= early.patience
-        if episodes // settings.save_freq_every_n_episodes > counters.saves:
-            counters.saves = episodes // settings.save_freq_every_n_episodes
-            _save(agent, folder, "last", counters)
+        evaluations = episodes // settings.eval_freq_every_n_episodes
+        saves = episodes // settings.save_freq_every_n_episodes
+        is_evaluated, is_saved = evaluations > evaluated or seen >= total, saves > saved
+        evaluated, saved = evaluations, saves
+        if is_evaluated or is_saved:
+            learner.publish()
+        for member in list(going):
+            if learner.failure(member.agent) is not None:
+                member.final = None
+                going.remove(member)
+                continue
+            if is_evaluated:
+                member.counters.evaluations = evaluations
+                member.final = _evaluate_and_keep(member, learner)
+                early = settings.early_stopping
+                member.stopped_early = (
+                    early.enabled and member.counters.without_improvement >= early.patience
+                )
+            if is_saved:
+                member.counters.saves = saves
+                _save(member, learner, "last")
         if on_progress is not None:
-            on_progress(seen, total)
-        if stopped_early:
-            break
-    assert final is not None
-    return final, stopped_early
+            on_progress(seen * len(members), total * len(members))
+        for member in list(going):
+            if member.stopped_early or seen >= total:
+                yield member
+                going.remove(member)
+                if member.stopped_early:
+                    learner.leave(member.agent)
+        if not going:
+            return
 
 
-def _evaluate_and_keep(
-    plan: Run, agent: OnPolicyAlgorithm, folder: RunFolder, counters: _Counters, clock: _Clock
-) -> Evaluation:
+def _evaluate_and_keep(member: _Member, learner: Learner) -> Evaluation:
     """Evaluate, append to the table, keep the best agent, count evaluations without improvement."""
     began = time.perf_counter()
+    plan, agent, counters = member.plan, member.agent, member.counters
     # The steps are kept: early stopping may make this evaluation the one that is drawn.
     evaluation = evaluate_agent(
         agent, plan.model, plan.settings, per_step=True, trajectories=plan.trajectories
     )
-    clock.evaluation += time.perf_counter() - began
-    _append(folder, evaluation, transitions=agent.num_timesteps, seed=plan.settings.seed)
-    counters.evaluated_at = agent.num_timesteps
+    member.evaluation_seconds += time.perf_counter() - began
+    _append(member.opened, evaluation, transitions=agent.num_timesteps, seed=plan.settings.seed)
     mean = evaluation.mean_return
     agent.logger.record("eval/mean_return", mean)
     agent.logger.dump(agent.num_timesteps)
@@ -323,7 +387,7 @@ def _evaluate_and_keep(
         counters.without_improvement += 1
     if mean > counters.best_return:
         counters.best_return = mean
-        _save(agent, folder, "best", counters)
+        _save(member, learner, "best")
     return evaluation
 
 
@@ -351,17 +415,17 @@ def _write_decisions(folder: RunFolder, decisions: pd.DataFrame) -> None:
     )
 
 
-def _save(
-    agent: OnPolicyAlgorithm, folder: RunFolder, name: CheckpointName, counters: _Counters
-) -> None:
+def _save(member: _Member, learner: Learner, name: CheckpointName) -> None:
+    agent = member.agent
     weights = io.BytesIO()
     agent.save(weights)
     state = {f"clinic.{k}": v for k, v in clinic_env(agent).state().items()}
     state.update((f"memory.{k}", v) for k, v in recurrent_state(agent).items())
     state.update((f"random.{k}", v) for k, v in random_state().items())
-    state["counters"] = counters.to_array()
+    state.update((f"stream.{k}", v) for k, v in learner.streams(agent).items())
+    state["counters"] = member.counters.to_array()
     state["transitions"] = np.array(agent.num_timesteps)
-    folder.write_checkpoint(
+    member.opened.write_checkpoint(
         name,
         agent=weights.getvalue(),
         state=state,

@@ -9,9 +9,9 @@ import logging
 import math
 import time
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 import numpy as np
@@ -20,12 +20,15 @@ from stable_baselines3.common.logger import Logger
 from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
 from stable_baselines3.common.vec_env import VecEnv, VecNormalize
 
+from abx_amr.algorithms.seed_batched.networks import why_not_covered
 from abx_amr.envs.vec_env import ClinicVecEnv, action_space, observation_space
 from abx_amr.errors import InputError
-from abx_amr.evaluation import Evaluation, Policy, evaluate
+from abx_amr.evaluation import Evaluation, Policy, episode_returns, evaluate
 from abx_amr.receipts import effective_values
 
 if TYPE_CHECKING:
+    from stable_baselines3 import PPO
+
     from abx_amr.hierarchy.manager_env import ManagerVecEnv
     from abx_amr.simulator.clinic import ClinicModel
 
@@ -67,6 +70,7 @@ class TrainingSettings:
     """How an agent is trained and evaluated; the keys of conf/training/default.yaml."""
 
     seed: int
+    seed_batched: bool
     total_num_training_episodes: int
     eval_freq_every_n_episodes: int
     save_freq_every_n_episodes: int
@@ -74,6 +78,7 @@ class TrainingSettings:
     evaluation_seed: int
     n_envs: int
     torch_threads: int
+    seeds: Sequence[int] | None = None
     additional_episodes: int | None = None
     early_stopping: EarlyStopping = field(default_factory=EarlyStopping)
     vec_normalize: VecNormalizeSettings = field(default_factory=VecNormalizeSettings)
@@ -98,6 +103,11 @@ class TrainingSettings:
                 raise InputError(
                     f"training.{name} must be a whole number of at least 0, got {value}"
                 )
+        if not isinstance(self.seed_batched, bool):
+            raise InputError(
+                f"training.seed_batched must be true or false, got {self.seed_batched!r}"
+            )
+        _check_seeds(self.seeds)
         more = self.additional_episodes
         if more is not None and more < 1:
             raise InputError(f"training.additional_episodes must be at least 1, got {more}")
@@ -133,6 +143,18 @@ class PrescriberRole:
     def prescriber(self, agent: Any, model: ClinicModel) -> Any:
         """Return the agent itself."""
         return agent
+
+
+def _check_seeds(seeds: Any) -> None:
+    if seeds is None:
+        return
+    is_list = isinstance(seeds, Sequence) and not isinstance(seeds, str) and len(seeds) > 0
+    if not is_list or not all(type(seed) is int and seed >= 0 for seed in seeds):
+        raise InputError(
+            f"training.seeds must list whole numbers of at least 0, such as [1,2,3], got {seeds}"
+        )
+    if len(set(seeds)) < len(seeds):
+        raise InputError(f"training.seeds must name each seed once, got {list(seeds)}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -291,6 +313,96 @@ def rollouts(
         yield agent.num_timesteps
 
 
+class Learner(Protocol):
+    """Trains the agents of one or more seeds, which differ in nothing else."""
+
+    def rollouts(self, transitions: int) -> Iterator[int]:
+        """Learn until every agent has seen `transitions`; yield the count after each update."""
+
+    def publish(self) -> None:
+        """Give the agents what they have learned, as it is now."""
+
+    def leave(self, agent: OnPolicyAlgorithm) -> None:
+        """Let an agent's training end here, while the others' go on."""
+
+    def failure(self, agent: OnPolicyAlgorithm) -> InputError | None:
+        """Return why an agent could not go on, None where it could."""
+
+    def streams(self, agent: OnPolicyAlgorithm) -> Mapping[str, np.ndarray]:
+        """Return where the agent's own random streams stand, for a checkpoint."""
+
+    def policy(self, agents: Sequence[OnPolicyAlgorithm]) -> Policy:
+        """Return the agents as one policy: block s of the observations is agent s's."""
+
+
+class Separately:
+    """One agent, trained by its own library."""
+
+    def __init__(self, agent: OnPolicyAlgorithm) -> None:
+        self.agent = agent
+
+    def rollouts(self, transitions: int) -> Iterator[int]:
+        """Learn as the library does."""
+        return rollouts(self.agent, transitions)
+
+    def publish(self) -> None:
+        """The agent has everything already."""
+
+    def leave(self, agent: OnPolicyAlgorithm) -> None:
+        """There is no other."""
+
+    def failure(self, agent: OnPolicyAlgorithm) -> None:
+        """A library raises its errors."""
+
+    def streams(self, agent: OnPolicyAlgorithm) -> Mapping[str, np.ndarray]:
+        """The library draws from global generators, see `random_state`."""
+        return {}
+
+    def policy(self, agents: Sequence[OnPolicyAlgorithm]) -> Policy:
+        """Return the agent as a policy."""
+        return policy_of(self.agent)
+
+
+def can_learn_together(agent: OnPolicyAlgorithm, settings: TrainingSettings) -> bool:
+    """Say whether the seed-batched trainer takes the agent; where it cannot, say why, once."""
+    if not settings.seed_batched:
+        return False
+    reason = why_not_covered(agent)
+    if reason is not None and reason not in _reasons_said:
+        _reasons_said.add(reason)
+        log.info("seeds are trained one after the other by the library's own trainer: %s", reason)
+    return reason is None
+
+
+_reasons_said: set[str] = set()
+
+
+def learner_of(
+    agents: Sequence[OnPolicyAlgorithm],
+    settings: TrainingSettings,
+    *,
+    streams: Mapping[str, np.ndarray] | None = None,
+) -> Learner:
+    """Return what trains the agents: several only where `can_learn_together` says so.
+
+    Args:
+        agents: built agents that differ in their seed alone.
+        settings: the training plan, for the knob and the number of threads.
+        streams: where the one agent's streams stood at its checkpoint.
+    """
+    if can_learn_together(agents[0], settings):
+        from abx_amr.algorithms.seed_batched.trainer import SeedBatchedPPO
+
+        return cast(
+            Learner,
+            SeedBatchedPPO(
+                cast("Sequence[PPO]", agents), threads=settings.torch_threads, streams=streams
+            ),
+        )
+    assert len(agents) == 1
+    return Separately(agents[0])
+
+
 def _shorter(buffer: Any, length: int) -> Any:
     """Return an empty rollout buffer like `buffer` with room for `length` steps."""
     small = object.__new__(type(buffer))
@@ -414,12 +526,12 @@ def evaluate_agent(
         )
 
 
-# --- a trial's seed ------------------------------------------------------------------------------
+# --- a trial's seeds -----------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, kw_only=True)
 class SeedScore:
-    """What one seed of a trial gives back."""
+    """What one seed of a trial gives back; seeds that learned together share their seconds."""
 
     episode_return: float
     returns: tuple[float, ...]
@@ -433,30 +545,96 @@ def train_and_score(
     model: ClinicModel,
     settings: TrainingSettings,
     *,
+    seeds: Sequence[int],
     searched: Mapping[str, str],
     on_progress: Callable[[int, int], None] | None = None,
-) -> SeedScore:
-    """Return the score of one agent: learn, evaluate the last weights once, nothing else.
+) -> dict[int, SeedScore | Exception]:
+    """Return each seed's score, or why it has none: learn, evaluate the last weights once.
+
+    Seeds learn together where the seed-batched trainer takes the agent, else one after the other;
+    nothing else is evaluated, saved or drawn.
 
     Args:
         spec: the algorithm.
         model: the clinic.
-        settings: the training plan; its seed is the agent's.
+        settings: the training plan; each seed takes the place of its own.
+        seeds: the agents' seeds.
         searched: configuration path -> attribute of the built agent (see receipts.py).
-        on_progress: called with (transitions seen, transitions planned) after every update.
+        on_progress: called with (transitions seen, planned), of all seeds, after every update.
     """
-    started = time.perf_counter()
-    agent = build_agent(spec, model, settings)
-    agent.set_logger(silent_logger())
+    outcomes: dict[int, SeedScore | Exception] = {}
     total = transitions_of(settings.total_num_training_episodes, model, settings.n_envs)
-    for seen in rollouts(agent, total):
-        if on_progress is not None:
-            on_progress(seen, total)
-    result = evaluate_agent(agent, model, settings)
-    return SeedScore(
-        episode_return=result.mean_return,
-        returns=tuple(float(r) for r in result.episodes["episode_return"]),
-        effective_values=effective_values(agent, searched),
-        transitions=agent.num_timesteps,
-        seconds=time.perf_counter() - started,
-    )
+
+    def train(group: Sequence[int], agents: Sequence[OnPolicyAlgorithm]) -> None:
+        def move(seen: int) -> None:
+            if on_progress is not None:
+                on_progress(len(outcomes) * total + len(group) * seen, len(seeds) * total)
+
+        scores = _score(agents, model, settings, searched=searched, total=total, on_progress=move)
+        outcomes.update(zip(group, scores, strict=True))
+
+    def build(seed: int) -> OnPolicyAlgorithm:
+        return build_agent(spec, model, replace(settings, seed=seed))
+
+    try:
+        agents = [build(seed) for seed in seeds]
+        if len(seeds) > 1 and can_learn_together(agents[0], settings):
+            train(seeds, agents)
+            return outcomes
+    except Exception:
+        log.debug("seeds %s failed together, each is tried alone", seeds, exc_info=True)
+    for seed in seeds:
+        try:
+            train([seed], [build(seed)])
+        except Exception as error:
+            log.debug("seed %s failed", seed, exc_info=True)
+            outcomes[seed] = error
+    return outcomes
+
+
+def _score(
+    agents: Sequence[OnPolicyAlgorithm],
+    model: ClinicModel,
+    settings: TrainingSettings,
+    *,
+    searched: Mapping[str, str],
+    total: int,
+    on_progress: Callable[[int], None],
+) -> list[SeedScore | Exception]:
+    """Return what each agent of a group scores, or why it could not go on."""
+    started = time.perf_counter()
+    for agent in agents:
+        agent.set_logger(silent_logger())
+    learner = learner_of(agents, settings)
+    for seen in learner.rollouts(total):
+        on_progress(seen)
+    learned = [agent for agent in agents if learner.failure(agent) is None]
+    returns = np.empty((0, 0))
+    if learned:
+        with own_draws(settings.evaluation_seed):
+            returns = episode_returns(
+                learner.policy(learned),
+                model,
+                episodes=settings.num_eval_episodes,
+                seed=settings.evaluation_seed,
+                copies=len(learned),
+            )
+    seconds = (time.perf_counter() - started) / len(agents)
+    scores: list[SeedScore | Exception] = []
+    rows = iter(returns)
+    for agent in agents:
+        failure = learner.failure(agent)
+        if failure is not None:
+            scores.append(failure)
+            continue
+        row = next(rows)
+        scores.append(
+            SeedScore(
+                episode_return=float(row.mean()),
+                returns=tuple(float(r) for r in row),
+                effective_values=effective_values(agent, searched),
+                transitions=agent.num_timesteps,
+                seconds=seconds,
+            )
+        )
+    return scores

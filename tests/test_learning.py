@@ -13,9 +13,12 @@ from abx_amr import configuration
 from abx_amr.errors import InputError
 from abx_amr.learning import (
     AgentSpec,
+    SeedScore,
     TrainingSettings,
     build_agent,
+    can_learn_together,
     evaluate_agent,
+    learner_of,
     rollouts,
     silent_logger,
     train_and_score,
@@ -46,6 +49,14 @@ def agent_of(*overrides: str) -> OnPolicyAlgorithm:
     agent = build_agent(*parts(*overrides))
     agent.set_logger(silent_logger())
     return agent
+
+
+def score_of(
+    spec: AgentSpec, model: ClinicModel, settings: TrainingSettings, seed: int
+) -> SeedScore:
+    score = train_and_score(spec, model, settings, seeds=[seed], searched={})[seed]
+    assert isinstance(score, SeedScore), score
+    return score
 
 
 def weights(agent: OnPolicyAlgorithm) -> list[Any]:
@@ -110,10 +121,77 @@ def test_the_same_seed_gives_the_same_bits_and_another_seed_others(algorithm: st
         f"agent_algorithm={algorithm}", "agent_algorithm.n_steps=40", "training.seed=7",
         "training.total_num_training_episodes=4",
     )  # fmt: skip
-    first, again = (train_and_score(spec, model, settings, searched={}) for _ in range(2))
-    other = train_and_score(spec, model, replace(settings, seed=8), searched={})
+    first, again, other = (score_of(spec, model, settings, seed) for seed in (7, 7, 8))
     assert first.returns == again.returns
     assert first.returns != other.returns
+
+
+@pytest.mark.parametrize("changes", [(), ("training.vec_normalize.enabled=true",)])
+@pytest.mark.parametrize("algorithm", ["ppo", "a2c"])
+def test_a_seed_scores_the_same_whichever_seeds_are_scored_beside_it(
+    algorithm: str, changes: tuple[str, ...]
+) -> None:
+    spec, model, settings = parts(
+        f"agent_algorithm={algorithm}", "agent_algorithm.n_steps=40",
+        "training.total_num_training_episodes=4", *changes,
+    )  # fmt: skip
+    together = train_and_score(spec, model, settings, seeds=[5, 7, 9], searched={})
+    alone = score_of(spec, model, settings, 7)
+    assert list(together) == [5, 7, 9]
+    beside = together[7]
+    assert isinstance(beside, SeedScore)
+    assert beside.returns == alone.returns
+
+
+def test_a_seed_s_score_is_what_its_saved_agent_is_evaluated_to() -> None:
+    spec, model, settings = parts("training.total_num_training_episodes=4")
+    score = score_of(spec, model, settings, 7)
+    agent = build_agent(spec, model, replace(settings, seed=7))
+    agent.set_logger(silent_logger())
+    learner = learner_of([agent], settings)
+    list(learner.rollouts(80))
+    learner.publish()
+    assert tuple(evaluate_agent(agent, model, settings).returns) == score.returns
+
+
+def test_a_seed_that_fails_leaves_the_others_their_scores(monkeypatch: pytest.MonkeyPatch) -> None:
+    spec, model, settings = parts("training.total_num_training_episodes=2")
+    alone = score_of(spec, model, settings, 7)
+
+    def broken(made: AgentSpec, model: ClinicModel, settings: TrainingSettings) -> Any:
+        if settings.seed == 5:
+            raise MemoryError("no room")
+        return build_agent(made, model, settings)
+
+    monkeypatch.setattr("abx_amr.learning.build_agent", broken)
+    scores = train_and_score(spec, model, settings, seeds=[5, 7], searched={})
+    assert isinstance(scores[5], MemoryError)
+    fine = scores[7]
+    assert isinstance(fine, SeedScore)
+    assert fine.returns == alone.returns
+
+
+def test_a_learning_rate_that_diverges_is_a_failure_of_its_seeds_with_a_reason() -> None:
+    spec, model, settings = parts(
+        "agent_algorithm.learning_rate=1e30", "training.total_num_training_episodes=4"
+    )
+    scores = train_and_score(spec, model, settings, seeds=[5, 7], searched={})
+    assert all("no longer finite" in str(score) for score in scores.values())
+
+
+def test_what_the_seed_batched_trainer_does_not_cover_is_said_in_one_line(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level("INFO")
+    _, _, settings = parts()
+    agent = agent_of("agent_algorithm.policy_kwargs.activation_fn=torch.nn.GELU")
+    assert not can_learn_together(agent, settings)
+    assert not can_learn_together(agent, settings)
+    said = [r.message for r in caplog.records if "one after the other" in r.message]
+    assert len(said) == 1
+    assert "GELU" in said[0]
+    assert can_learn_together(agent_of(), settings)
+    assert not can_learn_together(agent_of(), replace(settings, seed_batched=False))
 
 
 def test_evaluating_in_between_changes_nothing_in_training() -> None:
@@ -130,7 +208,7 @@ def test_evaluating_in_between_changes_nothing_in_training() -> None:
 
 def test_a_trial_is_scored_on_the_episodes_of_the_evaluation_seed_alone() -> None:
     spec, model, settings = parts("training.total_num_training_episodes=2")
-    score = train_and_score(spec, model, settings, searched={})
+    score = score_of(spec, model, settings, settings.seed)
     assert len(score.returns) == settings.num_eval_episodes
     assert score.episode_return == pytest.approx(np.mean(score.returns))
     assert score.transitions == 40

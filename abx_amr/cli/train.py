@@ -22,6 +22,7 @@ abx-train: train an antibiotic prescriber in a simulated clinic, evaluate it, an
   abx-train                                             the default clinic, PPO, 25 episodes
   abx-train experiment=paper_two agent_algorithm=recurrent_ppo training.seed=7
   abx-train best_params_from=ppo_default                with the best parameters of a study
+  abx-train experiment=paper_two 'training.seeds=[1,2,3,4,5]'         several seeds at once
   abx-train resume_from=results/base_ppo_20261123_120000 training.additional_episodes=50
   abx-train -m experiment=paper_single,paper_two 'training.seed=range(1,6)'   many runs
 
@@ -33,7 +34,7 @@ Parts, each a folder in conf/ (GROUP=NAME chooses, KEY=VALUE sets, +KEY=VALUE ad
   agent_algorithm    ppo, a2c, recurrent_ppo, ppo_linear; rules: never, greedy, amr_threshold, ...
                      hrl_ppo, hrl_rppo: a manager that chooses options of
   option_library     default_deterministic, heuristic; and hrl: how the manager sees and discounts
-  training           seed, episodes, evaluations, early stopping, n_envs
+  training           seed (or seeds), episodes, evaluations, early stopping, n_envs
 
 Other keys: run_name, results_dir, skip_if_exists, trajectories, figures, best_params_from,
   resume_from
@@ -93,26 +94,58 @@ def train(config: dict[str, Any], *, choices: Mapping[str, str], overrides: Sequ
     else:
         run_name = run_name or f"{choices['experiment']}_{choices['agent_algorithm']}"
     config["run_name"] = run_name
-    if config["study_name"] is None:
-        config["study_name"] = run_name
-    if config["skip_if_exists"]:
-        done = completed_run(config["results_dir"], run_name)
-        if done is not None:
-            print(f"{run_name} is complete already, skipped: {done.path}")
-            return float(done.read_summary()["mean_return"])
-    return _carry_out(config, source=source, tuned=tuned, origin=origin, overrides=overrides)
+    runs = _one_for_each_seed(config)
+    if len(runs) > 1 and source is not None:
+        raise InputError("resume_from goes on with one run: training.seeds cannot be given with it")
+    means: list[float] = []
+    todo: list[dict[str, Any]] = []
+    for run in runs:
+        if run["study_name"] is None:
+            run["study_name"] = run["run_name"]
+        done = completed_run(run["results_dir"], run["run_name"]) if run["skip_if_exists"] else None
+        if done is None:
+            todo.append(run)
+        else:
+            print(f"{run['run_name']} is complete already, skipped: {done.path}")
+            means.append(float(done.read_summary()["mean_return"]))
+    if todo:
+        means += _carry_out(todo, source=source, tuned=tuned, origin=origin, overrides=overrides)
+    if len(means) > 1:
+        _report_seeds(means)
+    return sum(means) / len(means)
+
+
+def _one_for_each_seed(config: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return a configuration for each of training.seeds, each that of a run of its own."""
+    from abx_amr.configuration import build_training, is_rule
+
+    settings = build_training(config)
+    if settings.seeds is None:
+        return [config]
+    if is_rule(config):
+        raise InputError("training.seeds: a fixed rule does not learn, it has no training seeds")
+    return [
+        {
+            **config,
+            "run_name": f"{config['run_name']}_seed{seed}",
+            "training": {**config["training"], "seed": seed, "seeds": None},
+        }
+        for seed in settings.seeds
+    ]
 
 
 def _carry_out(
-    config: dict[str, Any],
+    configs: Sequence[dict[str, Any]],
     *,
     source: Any,
     tuned: Mapping[str, Any],
     origin: Mapping[str, Any],
     overrides: Sequence[str],
-) -> float:
+) -> list[float]:
+    """Train configurations that differ in seed and name alone; return their mean returns."""
     from dataclasses import replace
 
+    from abx_amr import experiment
     from abx_amr.cli.progress import progress_bar
     from abx_amr.configuration import (
         build_agent_spec,
@@ -123,11 +156,11 @@ def _carry_out(
         is_rule,
     )
 
+    config = configs[0]
+    for each in configs:
+        check_training_seed(each["training"]["seed"])
     settings = build_training(config)
-    check_training_seed(settings.seed)
     model = build_clinic(config)
-    from abx_amr import experiment
-
     prescriber = build_rule(config, model) if is_rule(config) else build_agent_spec(config)
     if source is not None and settings.additional_episodes is not None:
         total = experiment.learned_episodes(source, model) + settings.additional_episodes
@@ -138,27 +171,33 @@ def _carry_out(
             "training.additional_episodes goes with resume_from=<run folder>; "
             "a new run takes training.total_num_training_episodes"
         )
-    plan = experiment.Run(
-        run_name=config["run_name"],
-        results_dir=config["results_dir"],
-        model=model,
-        prescriber=prescriber,
-        settings=settings,
-        config=config,
-        overrides=overrides,
-        trajectories=bool(config["trajectories"]),
-        figures=bool(config["figures"]),
-        tuned=tuned,
-        origin=origin,
-    )
+    plans = [
+        experiment.Run(
+            run_name=each["run_name"],
+            results_dir=each["results_dir"],
+            model=model,
+            prescriber=prescriber,
+            settings=replace(settings, seed=each["training"]["seed"]),
+            config=each,
+            overrides=overrides,
+            trajectories=bool(each["trajectories"]),
+            figures=bool(each["figures"]),
+            tuned=tuned,
+            origin=origin,
+        )
+        for each in configs
+    ]
     audit_before_training(config, model)
     with progress_bar(config["run_name"], "transitions") as move:
-        if source is None:
-            folder = experiment.run(plan, on_progress=move)
+        if source is not None:
+            folders = [experiment.resume(plans[0], source, on_progress=move)]
+        elif is_rule(config):
+            folders = [experiment.run(plans[0], on_progress=move)]
         else:
-            folder = experiment.resume(plan, source, on_progress=move)
-    _report(folder)
-    return float(folder.read_summary()["mean_return"])
+            folders = experiment.run_seeds(plans, on_progress=move)
+    for folder in folders:
+        _report(folder)
+    return [float(folder.read_summary()["mean_return"]) for folder in folders]
 
 
 def _resumed(
@@ -266,6 +305,17 @@ def _report(folder: Any) -> None:
         print(f"  {path} = {value} (the agent has {summary['effective_values'].get(path)})")
     print(f"results: {Path(folder.path)}")
     print(f"again:   abx-evaluate run={Path(folder.path)}")
+
+
+def _report_seeds(means: Sequence[float]) -> None:
+    from abx_amr.statistics import summarise
+
+    over = summarise(means)
+    low, high = over.mean_interval
+    print(
+        f"over {over.n} seeds: mean {over.mean:.2f} (95 % interval {low:.2f} to {high:.2f}), "
+        f"IQM {over.iqm:.2f}, std {over.std:.2f}"
+    )
 
 
 def main() -> None:

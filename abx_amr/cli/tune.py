@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from omegaconf import DictConfig
 
     from abx_amr.configuration import Composition
-    from abx_amr.learning import AgentSpec, TrainingSettings
+    from abx_amr.learning import AgentSpec, SeedScore, TrainingSettings
     from abx_amr.simulator.clinic import ClinicModel
     from abx_amr.studies.objective import SeedOutcome
     from abx_amr.studies.storages import StudyStorage
@@ -127,29 +127,34 @@ class _Study:
         from abx_amr.results import write_seed_result
         from abx_amr.studies.objective import SeedOutcome
 
+        scores: Mapping[int, SeedScore | Exception]
+        try:
+            spec, settings = self.agent(parameters, seeds[0])
+        except InputError as error:
+            scores = dict.fromkeys(seeds, error)
+        else:
+            scores = train_and_score(
+                spec,
+                self.model,
+                settings,
+                seeds=seeds,
+                searched=self.receipts,
+                on_progress=on_progress,
+            )
         outcomes: list[SeedOutcome] = []
-        for index, seed in enumerate(seeds):
-
-            def move(seen: int, total: int, done: int = index) -> None:
-                if on_progress is not None:
-                    on_progress(done * total + seen, len(seeds) * total)
-
-            try:
-                spec, settings = self.agent(parameters, seed)
-                score = train_and_score(
-                    spec, self.model, settings, searched=self.receipts, on_progress=move
-                )
+        for seed, score in scores.items():
+            returns: tuple[float, ...] = ()
+            if isinstance(score, Exception):
+                reason = f"{type(score).__name__}: {score}"
+                outcome = SeedOutcome(seed=seed, episode_return=None, failure=reason)
+            else:
                 outcome = SeedOutcome(
                     seed=seed,
                     episode_return=score.episode_return,
                     effective_values=score.effective_values,
                     seconds=score.seconds,
                 )
-                returns: tuple[float, ...] = score.returns
-            except Exception as error:
-                log.debug("seed %s failed", seed, exc_info=True)
-                reason = f"{type(error).__name__}: {error}"
-                outcome, returns = SeedOutcome(seed=seed, episode_return=None, failure=reason), ()
+                returns = score.returns
             outcomes.append(outcome)
             if folder is not None:
                 write_seed_result(folder, outcome=asdict(outcome), evaluation_returns=list(returns))

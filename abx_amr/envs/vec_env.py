@@ -34,6 +34,10 @@ class ClinicVecEnv(VecEnv):
     Environment i draws from the stream (seed, *stream, i): the block of `n_envs` environments has
     one stream per environment, so another `n_envs` is another sample. The end of an episode is a
     truncation. `info` is empty but at that end; what happened in a step is in `last_step`.
+
+    Attributes:
+        clinic: The batch itself.
+        episode_returns: The undiscounted returns of the present episodes so far, (E,).
     """
 
     def __init__(
@@ -60,7 +64,7 @@ class ClinicVecEnv(VecEnv):
         self._seed = seed
         self._renamed = False
         self._actions: NDArray[Any] = np.zeros((n_envs, 0), dtype=np.int64)
-        self._returns = np.zeros(n_envs)
+        self.episode_returns = np.zeros(n_envs)
         self._started = time.time()
         self._running = np.zeros(n_envs, dtype=np.bool_)
         self._ended_step: Mapping[str, Any] | None = None
@@ -82,7 +86,7 @@ class ClinicVecEnv(VecEnv):
         if self._renamed:
             streams = stream_states(self._seed, *self.stream, count=self.num_envs)
             self._renamed = False
-        self._returns[:] = 0.0
+        self.episode_returns[:] = 0.0
         self._ended_step = None
         self.reset_infos = [{} for _ in range(self.num_envs)]
         return self.clinic.reset(streams)
@@ -102,7 +106,7 @@ class ClinicVecEnv(VecEnv):
     ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.bool_], list[dict[str, Any]]]:
         """Return observation (E, D), reward (E,) float32, done (E,) and infos after one step."""
         observation, reward, truncated = self.clinic.step(actions)
-        self._returns += reward
+        self.episode_returns += reward
         self._ended_step = None
         infos: list[dict[str, Any]] = [{} for _ in range(self.num_envs)]
         if truncated:
@@ -121,7 +125,7 @@ class ClinicVecEnv(VecEnv):
             info["terminal_observation"] = observation[e]
             info["TimeLimit.truncated"] = True
             info["episode"] = {
-                "r": float(self._returns[e]),
+                "r": float(self.episode_returns[e]),
                 "l": self.model.max_time_steps,
                 "t": elapsed,
             }

@@ -27,7 +27,12 @@ FREE_SECTIONS = (
         "trajectories",
         "figures",
     ),
-    *("training.seed", "training.total_num_training_episodes", "training.early_stopping"),
+    *(
+        "training.seed",
+        "training.seeds",
+        "training.total_num_training_episodes",
+        "training.early_stopping",
+    ),
     *("training.additional_episodes", "training.torch_threads"),
     *("tuning.n_trials", "tuning.n_workers", "tuning.n_trials_per_worker", "tuning.timeout"),
     *("tuning.wait", "tuning.parallel", "tuning.max_retry", "tuning.max_failures"),

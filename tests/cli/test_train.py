@@ -208,3 +208,58 @@ def test_a_user_s_file_given_with_s_is_the_one_that_runs(call: Call, tmp_path: P
     config = folder("base_never").read_config()
     assert config["environment"]["max_time_steps"] == 8
     assert json.loads(folder("base_never").summary_file.read_text())["mean_return"] < 0
+
+
+def test_seeds_trained_at_once_are_the_runs_of_each_seed_alone(call: Call) -> None:
+    ended = call(train.main, *SMALL, *TWO_EPISODES, *OFTEN, "training.seeds=[3,4]")
+    assert ended.status == 0, ended.err
+    assert "over 2 seeds: mean" in ended.out
+    beside = folder("base_ppo_seed4")
+    assert beside.read_config()["training"]["seed"] == 4
+    assert beside.read_config()["training"]["seeds"] is None
+    assert call(train.main, *SMALL, *TWO_EPISODES, *OFTEN, "training.seed=4").status == 0
+    alone = folder()
+    for one, other in zip(weights(beside), weights(alone), strict=True):
+        assert np.array_equal(one, other)
+    assert beside.read_evaluations().equals(alone.read_evaluations())
+    assert beside.read_summary()["updates"] == alone.read_summary()["updates"]
+
+
+def test_a_run_of_several_seeds_is_resumed_alone_to_the_bit(call: Call) -> None:
+    four = "training.total_num_training_episodes=4"
+    assert call(train.main, *SMALL, four, *OFTEN, "training.seed=4").status == 0
+    whole = weights(folder())
+    assert call(train.main, *SMALL, *TWO_EPISODES, *OFTEN, "training.seeds=[3,4]").status == 0
+    half = folder("base_ppo_seed4")
+    ended = call(train.main, f"resume_from={half.path}", "training.additional_episodes=2")
+    assert ended.status == 0, ended.err
+    for one, other in zip(weights(folder("base_ppo_seed4")), whole, strict=True):
+        assert np.array_equal(one, other)
+
+
+def test_finished_seeds_are_skipped(call: Call) -> None:
+    assert call(train.main, *SMALL, *TWO_EPISODES, "training.seeds=[3]").status == 0
+    ended = call(train.main, *SMALL, *TWO_EPISODES, "training.seeds=[3,4]", "skip_if_exists=true")
+    assert ended.status == 0, ended.err
+    assert "base_ppo_seed3 is complete already" in ended.out
+    assert "over 2 seeds" in ended.out
+
+
+@pytest.mark.parametrize(
+    ("overrides", "said"),
+    [
+        (["training.seeds=[1,1]"], "each seed once"),
+        (["training.seeds=5"], "such as [1,2,3]"),
+        (["training.seeds=[1,1000]"], "got 1000"),
+        (["training.seeds=[1]", "agent_algorithm=greedy"], "does not learn"),
+        (["training.seed_batched=perhaps"], "true or false"),
+    ],
+)
+def test_seeds_that_cannot_be_trained_are_refused(
+    call: Call, overrides: list[str], said: str
+) -> None:
+    base = SMALL[:3] if "agent_algorithm=greedy" in overrides else SMALL
+    ended = call(train.main, *base, *TWO_EPISODES, *overrides)
+    assert ended.status == 2
+    assert said in ended.err
+    assert not Path("results").exists()

@@ -257,7 +257,7 @@ def test_values_learned_from_the_targets_converge_to_the_exact_optimum() -> None
 
 
 def test_the_cut_last_option_bootstraps_over_the_time_it_really_took() -> None:
-    states, buffer = rollout(SemiMarkovRolloutBuffer, OPTIMUM, best, gae_lambda=0.0)
+    _, buffer = rollout(SemiMarkovRolloutBuffer, OPTIMUM, best, gae_lambda=0.0)
     cut = buffer.ended & (buffer.durations > 0)
     assert cut.sum() >= 3
     steps = np.cumsum(buffer.durations, axis=0)

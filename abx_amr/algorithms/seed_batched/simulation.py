@@ -1,0 +1,156 @@
+"""The environments of all seeds, stepped as one.
+
+Shapes: S seeds, E environments of a seed, D observation entries, A choices per action.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+from gymnasium import spaces
+from numpy.typing import NDArray
+from stable_baselines3 import PPO
+
+from abx_amr.envs.vec_env import ClinicVecEnv
+from abx_amr.simulator.clinic import Clinic
+
+Floats32 = NDArray[np.float32]
+Infos = list[dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class Step:
+    """What all environments answered to one action.
+
+    Attributes:
+        rewards: (S * E,).
+        dones: 1 where the step ended an episode, (S * E,).
+        cut: The environments that ended at their time limit, (number,), and
+        terminal_observations: what stood there before the reset, (number, D).
+        infos: Per seed the infos of its environments; empty while no episode ended.
+    """
+
+    rewards: Floats32
+    dones: Floats32
+    cut: NDArray[np.intp]
+    terminal_observations: Floats32
+    infos: Sequence[Infos]
+
+
+class Simulation(Protocol):
+    """All environments of all seeds: seed s has the rows s * E to (s + 1) * E - 1."""
+
+    observations: Floats32
+
+    def step(self, actions: NDArray[np.int64]) -> Step:
+        """Make a step with actions (S * E, A); `observations` (S * E, D) are the next ones."""
+
+    def give_back(self) -> None:
+        """Leave every agent's own environment where its rows stand here."""
+
+
+def simulation(agents: Sequence[PPO]) -> Simulation:
+    """Return the agents' environments as one: one clinic where they are plain clinics."""
+    envs = [agent.get_env() for agent in agents]
+    clinics = [env for env in envs if type(env) is ClinicVecEnv]
+    if len(clinics) == len(envs) and all(env.model is clinics[0].model for env in clinics):
+        return OneClinic(clinics)
+    return SideBySide(agents)
+
+
+class OneClinic:
+    """One batch of clinics for the environments of all seeds: a step is one call."""
+
+    def __init__(self, envs: Sequence[ClinicVecEnv]) -> None:
+        """Take over where the environments stand, all at the same step of an episode."""
+        self.envs = envs
+        self.num_envs = envs[0].num_envs
+        states = [env.clinic.state() for env in envs]
+        whole = {
+            name: states[0][name] if name == "time" else np.concatenate([s[name] for s in states])
+            for name in states[0]
+        }
+        self.clinic = Clinic(envs[0].model, whole["rows"])
+        self.clinic.restore(whole)
+        self.observations: Floats32 = self.clinic.observation
+        self._returns = np.concatenate([env.episode_returns for env in envs])
+        self._running = np.zeros(len(self._returns), np.float32)
+        self._ended = np.ones(len(self._returns), np.float32)
+        self._nobody = np.zeros(0, np.intp)
+        self._everybody = np.arange(len(self._returns))
+        self._nothing = np.zeros((0, self.observations.shape[1]), np.float32)
+        self._no_infos: list[Infos] = [[] for _ in envs]
+        self._began = time.time()
+
+    def step(self, actions: NDArray[np.int64]) -> Step:
+        """Make a step; at the time limit all episodes end and begin again."""
+        observations, rewards, truncated = self.clinic.step(actions)
+        self._returns += rewards
+        few = rewards.astype(np.float32)
+        if not truncated:
+            self.observations = observations
+            return Step(few, self._running, self._nobody, self._nothing, self._no_infos)
+        elapsed = round(time.time() - self._began, 6)
+        length = self.clinic.model.max_time_steps
+        infos = [
+            [{"episode": {"r": float(r), "l": length, "t": elapsed}} for r in of_seed]
+            for of_seed in self._returns.reshape(len(self.envs), self.num_envs)
+        ]
+        self._returns[:] = 0.0
+        self.observations = self.clinic.reset()
+        return Step(few, self._ended, self._everybody, observations, infos)
+
+    def give_back(self) -> None:
+        """Leave every seed's own clinic where its rows stand."""
+        whole = self.clinic.state()
+        for s, env in enumerate(self.envs):
+            rows = slice(s * self.num_envs, (s + 1) * self.num_envs)
+            env.clinic.restore({k: v if k == "time" else v[rows] for k, v in whole.items()})
+            env.episode_returns[:] = self._returns[rows]
+
+
+class SideBySide:
+    """Each seed's own environment, with whatever wraps it, stepped one after the other."""
+
+    def __init__(self, agents: Sequence[PPO]) -> None:
+        """Begin with the agents' last observations."""
+        self.envs = [agent.get_env() for agent in agents]
+        self._is_single_choice = isinstance(agents[0].action_space, spaces.Discrete)
+        last = [np.asarray(agent._last_obs, dtype=np.float32) for agent in agents]
+        self.observations: Floats32 = np.concatenate(last)
+
+    def step(self, actions: NDArray[np.int64]) -> Step:
+        """Make a step in every seed's environment."""
+        observations: list[Any] = []
+        rewards: list[Any] = []
+        dones: list[Any] = []
+        infos: list[Infos] = []
+        cut: list[int] = []
+        terminal: list[Floats32] = []
+        for env, mine in zip(self.envs, np.split(actions, len(self.envs)), strict=True):
+            assert env is not None
+            seen, reward, done, info = env.step(mine[:, 0] if self._is_single_choice else mine)
+            for e in np.flatnonzero(done):
+                if info[e].get("TimeLimit.truncated") and "terminal_observation" in info[e]:
+                    cut.append(sum(len(d) for d in dones) + int(e))
+                    terminal.append(info[e]["terminal_observation"])
+            observations.append(seen)
+            rewards.append(reward)
+            dones.append(done)
+            infos.append(info)
+        self.observations = np.ascontiguousarray(np.concatenate(observations), dtype=np.float32)
+        width = self.observations.shape[1]
+        return Step(
+            np.concatenate(rewards).astype(np.float32),
+            np.concatenate(dones).astype(np.float32),
+            np.array(cut, dtype=np.intp),
+            np.array(terminal, dtype=np.float32).reshape(len(cut), width),
+            infos,
+        )
+
+    def give_back(self) -> None:
+        """Nothing is to be done: the environments are the agents' own."""

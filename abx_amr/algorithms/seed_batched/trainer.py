@@ -1,0 +1,478 @@
+"""PPO for several seeds at once: one rollout in one simulator call a step, compiled updates.
+
+The algorithm is Stable-Baselines3's PPO (arXiv 1707.06347) on its own agents: it begins with their
+initial weights and leaves weights, optimiser and environment with them, so that saving, resuming
+and evaluating need not know how they were trained. A seed draws its actions and minibatches from
+streams of its own and no arithmetic mixes seeds: what it learns is the same to the bit whichever
+seeds learn beside it, and on however many threads.
+
+Shapes: S seeds, E environments of a seed, T steps of a rollout, N = T * E, D observation entries,
+A choices per action, Q parameters.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+from stable_baselines3 import PPO
+from stable_baselines3.common.utils import explained_variance
+from stable_baselines3.common.vec_env import VecNormalize
+from threadpoolctl import ThreadpoolController  # type: ignore[import-untyped]
+
+from abx_amr.algorithms.seed_batched import compiled
+from abx_amr.algorithms.seed_batched.networks import (
+    AdamState,
+    Networks,
+    read_adam,
+    read_parameters,
+    write_adam,
+    write_parameters,
+)
+from abx_amr.algorithms.seed_batched.simulation import Simulation, Step, simulation
+from abx_amr.errors import InputError
+from abx_amr.rng import stream_states
+
+Floats32 = NDArray[np.float32]
+
+ACTIONS_STREAM = ("training", "actions")
+MINIBATCHES_STREAM = ("training", "minibatches")
+
+
+class SeedFailedError(InputError):
+    """A seed's training cannot go on; the others' can."""
+
+
+class SeedLearner:
+    """One seed: its agent, parameters, optimiser and streams.
+
+    Attributes:
+        agent: The SB3 agent that receives everything on `SeedBatchedPPO.publish`.
+        theta: Parameters (Q,), a row of all seeds'.
+        adam: The optimiser's memory.
+        minibatches: The stream that orders minibatches, (4,).
+        failure: Why the seed cannot go on, None while it can.
+    """
+
+    def __init__(self, agent: PPO, streams: Mapping[str, NDArray[np.uint64]] | None) -> None:
+        self.agent = agent
+        self.theta: Floats32 = read_parameters(agent)
+        adam = read_adam(agent)
+        self.mean, self.square = adam.mean, adam.square
+        self.count = np.array([adam.count], dtype=np.int64)
+        seed = int(agent.seed or 0)
+        self.actions = stream_states(seed, *ACTIONS_STREAM, count=1)[0]
+        self.minibatches = stream_states(seed, *MINIBATCHES_STREAM, count=1)[0]
+        if streams is not None:
+            self.actions[:] = streams["actions"]
+            self.minibatches[:] = streams["minibatches"]
+        self.failure: SeedFailedError | None = None
+        self.settings = np.zeros(compiled.NUM_SETTINGS)
+        self.statistics = np.zeros(compiled.NUM_STATISTICS)
+        self.epochs_left = 0
+        self.rollout: Rollout | None = None
+
+    def begin_update(self, rollout: Rollout) -> None:
+        """Take the rollout to learn from and this update's learning rate and clip ranges."""
+        agent, now = self.agent, self.agent._current_progress_remaining
+        adam = agent.policy.optimizer.param_groups[0]
+        clip, clip_value = agent.clip_range, agent.clip_range_vf
+        assert callable(clip)
+        assert clip_value is None or callable(clip_value)
+        self.settings[:] = [
+            agent.lr_schedule(now),
+            clip(now),
+            -1.0 if clip_value is None else clip_value(now),
+            agent.ent_coef,
+            agent.vf_coef,
+            agent.max_grad_norm,
+            np.inf if agent.target_kl is None else agent.target_kl,
+            float(agent.normalize_advantage),
+            *adam["betas"],
+            adam["eps"],
+        ]
+        self.rollout = rollout
+        self.epochs_left = agent.n_epochs
+
+    def learn_epoch(self, networks: Networks) -> bool:
+        """Pass once over the rollout; return whether another epoch is to follow."""
+        rollout, agent = self.rollout, self.agent
+        assert rollout is not None
+        order = np.empty(len(rollout.returns), dtype=np.int32)
+        compiled.shuffle(self.minibatches, order)
+        self.statistics[:] = 0.0
+        outcome = compiled.learn_epoch(
+            self.theta,
+            self.mean,
+            self.square,
+            self.count,
+            networks.layers,
+            networks.num_policy_layers,
+            networks.relu,
+            networks.choices,
+            rollout.observations,
+            rollout.actions,
+            rollout.log_probs,
+            rollout.values,
+            rollout.advantages,
+            rollout.returns,
+            order,
+            agent.batch_size,
+            self.settings,
+            self.statistics,
+        )
+        agent._n_updates += 1
+        self.epochs_left -= 1
+        if outcome == compiled.NOT_FINITE:
+            self.fail()
+        return self.epochs_left > 0 and outcome == compiled.GOES_ON
+
+    def fail(self) -> None:
+        """Note that the loss is no longer finite, so that nothing more can be learned."""
+        self.failure = SeedFailedError(
+            f"the loss is no longer finite after {self.agent.num_timesteps} transitions "
+            f"(learning rate {self.settings[compiled.LEARNING_RATE]:g}): "
+            "lower agent_algorithm.learning_rate"
+        )
+
+    def record(self) -> None:
+        """Log the update under SB3's names; losses are the last epoch's means."""
+        rollout, logger = self.rollout, self.agent.logger
+        assert rollout is not None
+        means = self.statistics / max(1.0, self.statistics[compiled.MINIBATCHES])
+        for name, at in (
+            ("entropy_loss", compiled.ENTROPY_LOSS),
+            ("policy_gradient_loss", compiled.POLICY_LOSS),
+            ("value_loss", compiled.VALUE_LOSS),
+            ("approx_kl", compiled.KL),
+            ("clip_fraction", compiled.CLIPPED),
+        ):
+            logger.record(f"train/{name}", means[at])
+        logger.record("train/loss", self.statistics[compiled.LOSS])
+        logger.record(
+            "train/explained_variance", explained_variance(rollout.values, rollout.returns)
+        )
+        logger.record("train/learning_rate", self.settings[compiled.LEARNING_RATE])
+        logger.record("train/clip_range", self.settings[compiled.CLIP])
+        logger.record("train/n_updates", self.agent._n_updates, exclude="tensorboard")
+
+
+class Rollout:
+    """What one seed learns from: N transitions, environment by environment."""
+
+    def __init__(self, buffer: _Buffer, seed: int, num_envs: int) -> None:
+        """Copy the seed's columns of the buffer."""
+        columns = slice(seed * num_envs, (seed + 1) * num_envs)
+
+        def flat(values: NDArray[Any]) -> NDArray[Any]:
+            mine = values[:, columns].swapaxes(0, 1)
+            return np.ascontiguousarray(mine).reshape(-1, *values.shape[2:])
+
+        self.observations: Floats32 = flat(buffer.observations)
+        self.actions: NDArray[np.int64] = flat(buffer.actions)
+        self.log_probs: Floats32 = flat(buffer.log_probs)
+        self.values: Floats32 = flat(buffer.values)
+        self.advantages: Floats32 = flat(buffer.advantages)
+        self.returns: Floats32 = flat(buffer.returns)
+
+
+class _Buffer:
+    """T steps of S * E environments."""
+
+    def __init__(self, steps: int, rows: int, width: int, choices: int) -> None:
+        self.observations = np.empty((steps, rows, width), np.float32)
+        self.actions = np.empty((steps, rows, choices), np.int64)
+        for name in ("log_probs", "values", "rewards", "starts", "advantages", "returns"):
+            setattr(self, name, np.empty((steps, rows), np.float32))
+
+    log_probs: Floats32
+    values: Floats32
+    rewards: Floats32
+    starts: Floats32
+    advantages: Floats32
+    returns: Floats32
+
+
+class Update(Protocol):
+    """How the seeds of a batch learn from their rollouts."""
+
+    def __call__(self, learners: Sequence[SeedLearner]) -> None:
+        """Make all epochs of every learner that has `begin_update` behind it."""
+
+
+class SeedBatchedPPO:
+    """Trains SB3's PPO agents of several seeds together.
+
+    Attributes:
+        learners: The seeds, in the order of the agents; those that failed or left stay listed.
+    """
+
+    def __init__(
+        self,
+        agents: Sequence[PPO],
+        *,
+        threads: int = 1,
+        streams: Mapping[str, NDArray[np.uint64]] | None = None,
+    ) -> None:
+        """Take over agents that differ in nothing but their seed.
+
+        Args:
+            agents: built agents that `networks.why_not_covered` does not refuse.
+            threads: how many seeds may learn at the same time.
+            streams: where the streams of the one agent that is resumed stood, see `streams`.
+        """
+        self.learners = [SeedLearner(agent, streams) for agent in agents]
+        self.networks = Networks.of(agents[0])
+        self.num_envs = agents[0].n_envs
+        self._threads = threads
+        self._pool = ThreadPoolExecutor(threads - 1) if threads > 1 else None
+        self._libraries = ThreadpoolController()
+        self._update: Update = self._update_compiled
+        if agents[0].device.type != "cpu":
+            from abx_amr.algorithms.seed_batched.stacked import StackedUpdate
+
+            self._update = StackedUpdate(self.networks, agents[0].device)
+        self._batch: list[SeedLearner] = []
+        self._simulation: Simulation | None = None
+
+    # ------------------------------------------------------------------------------- learning
+
+    def rollouts(self, transitions: int, *, planned: int | None = None) -> Iterator[int]:
+        """Learn until every seed has seen `transitions`; yield the count after each update.
+
+        The last rollout is shortened so that learning ends exactly there, and is learned from.
+        `planned` is the count at which schedules end (default: `transitions`). A seed whose loss
+        is no longer finite is left out from then on, see `SeedLearner.failure`.
+
+        Raises:
+            InputError: nothing is left to learn.
+        """
+        agents = [learner.agent for learner in self.learners]
+        seen = agents[0].num_timesteps
+        if transitions <= seen:
+            raise InputError(
+                f"nothing to learn: the agent has seen {seen} transitions "
+                f"and training ends at {transitions}"
+            )
+        for agent in agents:
+            agent._setup_learn(transitions - seen, None, reset_num_timesteps=seen == 0)
+        starts = np.concatenate([np.asarray(agent._last_episode_starts) for agent in agents])
+        self._assemble(self.learners, starts.astype(np.float32))
+        iteration = 0
+        while seen < transitions and self._batch:
+            length = min(agents[0].n_steps, (transitions - seen) // self.num_envs)
+            iteration += 1
+            with self._libraries.limit(limits=1, user_api="blas"):
+                buffer = self._collect(length)
+                seen += length * self.num_envs
+                for s, learner in enumerate(self._batch):
+                    agent = learner.agent
+                    agent.num_timesteps = seen
+                    agent._update_current_progress_remaining(seen, planned or transitions)
+                    agent.dump_logs(iteration)
+                    learner.begin_update(Rollout(buffer, s, self.num_envs))
+                self._update(self._batch)
+            for learner in self._batch:
+                learner.record()
+            if any(learner.failure for learner in self._batch):
+                self._keep([learner for learner in self._batch if learner.failure is None])
+            yield seen
+
+    def leave(self, agent: PPO) -> None:
+        """Let a seed end here, while the others go on; all are published first."""
+        self.publish()
+        self._keep([learner for learner in self._batch if learner.agent is not agent])
+
+    def failure(self, agent: PPO) -> SeedFailedError | None:
+        """Return why a seed could not go on, None where it could."""
+        return self._learner(agent).failure
+
+    def publish(self) -> None:
+        """Give every agent in training its weights, optimiser and environment as they are now."""
+        assert self._simulation is not None
+        self._simulation.give_back()
+        observations = np.split(self._simulation.observations, len(self._batch) or 1)
+        starts = np.split(self._starts, len(self._batch) or 1)
+        for learner, seen, start in zip(self._batch, observations, starts, strict=False):
+            agent = learner.agent
+            write_parameters(agent, learner.theta)
+            write_adam(agent, AdamState(learner.mean, learner.square, int(learner.count[0])))
+            for group in agent.policy.optimizer.param_groups:
+                group["lr"] = agent.lr_schedule(agent._current_progress_remaining)
+            agent._last_obs = seen.copy()
+            agent._last_episode_starts = start.astype(bool)
+
+    def streams(self, agent: PPO) -> dict[str, NDArray[np.uint64]]:
+        """Return where a seed's streams stand, for a checkpoint."""
+        learner = self._learner(agent)
+        return {"actions": learner.actions.copy(), "minibatches": learner.minibatches.copy()}
+
+    def _learner(self, agent: PPO) -> SeedLearner:
+        return next(learner for learner in self.learners if learner.agent is agent)
+
+    def _keep(self, learners: list[SeedLearner]) -> None:
+        """Go on with some of the seeds."""
+        kept = [self._batch.index(learner) for learner in learners]
+        assert self._simulation is not None
+        self._simulation.give_back()
+        observations = np.split(self._simulation.observations, len(self._batch))
+        starts = self._starts.reshape(len(self._batch), -1)[kept].ravel()
+        for at, learner in zip(kept, learners, strict=True):
+            learner.agent._last_obs = observations[at]
+        self._assemble(learners, starts)
+
+    def _assemble(self, learners: Sequence[SeedLearner], starts: Floats32) -> None:
+        """Lay parameters, streams and environments of the seeds side by side."""
+        self._batch = list(learners)
+        self._starts = starts
+        if not learners:
+            return
+        self._theta = np.stack([learner.theta for learner in learners])
+        self._actions = np.stack([learner.actions for learner in learners])
+        for s, learner in enumerate(learners):
+            learner.theta, learner.actions = self._theta[s], self._actions[s]
+        self._simulation = simulation([learner.agent for learner in learners])
+
+    # ------------------------------------------------------------------------------- rollouts
+
+    def _collect(self, length: int) -> _Buffer:
+        """Return `length` steps of every environment, with advantages and value targets."""
+        world, networks = self._simulation, self.networks
+        assert world is not None
+        rows, width = world.observations.shape
+        buffer = _Buffer(length, rows, width, len(networks.choices))
+        gamma = np.float32(self._batch[0].agent.gamma)
+        choosing = (networks.layers, networks.num_policy_layers, networks.relu, networks.choices)
+        for t in range(length):
+            buffer.observations[t] = world.observations
+            buffer.starts[t] = self._starts
+            actions = np.empty((rows, len(networks.choices)), np.int64)
+            compiled.act(
+                self._theta,
+                *choosing,
+                world.observations,
+                self._actions,
+                False,
+                actions,
+                buffer.log_probs[t],
+                buffer.values[t],
+            )
+            buffer.actions[t] = actions
+            step = world.step(actions)
+            buffer.rewards[t] = step.rewards
+            if len(step.cut):
+                buffer.rewards[t, step.cut] += gamma * self._terminal_values(step)
+            self._starts = step.dones
+            for learner, infos in zip(self._batch, step.infos, strict=True):
+                if infos:
+                    learner.agent._update_info_buffer(infos)
+        last_values = np.empty(rows, np.float32)
+        compiled.state_values(self._theta, *choosing[:3], world.observations, last_values)
+        compiled.advantages_and_returns(
+            buffer.rewards,
+            buffer.values,
+            buffer.starts,
+            last_values,
+            self._starts,
+            np.full((length, rows), gamma),
+            self._batch[0].agent.gae_lambda,
+            buffer.advantages,
+            buffer.returns,
+        )
+        return buffer
+
+    def _terminal_values(self, step: Step) -> Floats32:
+        """Return the values of what stood at the time limit, (number,)."""
+        assert self._simulation is not None
+        networks = self.networks
+        rows = np.zeros_like(self._simulation.observations)
+        rows[step.cut] = step.terminal_observations
+        values = np.empty(len(rows), np.float32)
+        compiled.state_values(
+            self._theta, networks.layers, networks.num_policy_layers, networks.relu, rows, values
+        )
+        return values[step.cut]
+
+    # --------------------------------------------------------------------------------- updates
+
+    def _update_compiled(self, learners: Sequence[SeedLearner]) -> None:
+        """Take turns epoch by epoch, so that every thread is busy to the end."""
+        waiting = deque(learners)
+
+        def work() -> None:
+            while True:
+                try:
+                    learner = waiting.popleft()
+                except IndexError:
+                    return
+                if learner.learn_epoch(self.networks):
+                    waiting.append(learner)
+
+        helpers = min(self._threads, len(learners)) - 1
+        futures = [self._pool.submit(work) for _ in range(helpers)] if self._pool else []
+        work()
+        for future in futures:
+            future.result()
+
+    # -------------------------------------------------------------------------------- evaluation
+
+    def policy(self, agents: Sequence[PPO]) -> SeedBatchPolicy:
+        """Return the seeds' present weights as one policy over S equal blocks of observations."""
+        return SeedBatchPolicy(self.networks, [self._learner(agent) for agent in agents])
+
+
+class SeedBatchPolicy:
+    """The policies of S seeds over one batch of raw observations: block s is seed s's."""
+
+    def __init__(self, networks: Networks, learners: Sequence[SeedLearner]) -> None:
+        self.networks = networks
+        self.theta = np.stack([learner.theta for learner in learners])
+        self.statistics = [learner.agent.get_vec_normalize_env() for learner in learners]
+        self._libraries = ThreadpoolController()
+
+    def predict(
+        self,
+        observation: NDArray[np.float32],
+        state: Any = None,
+        episode_start: Any = None,
+        deterministic: bool = True,
+    ) -> tuple[NDArray[np.int64], None]:
+        """Return the likeliest actions (S * E, A)."""
+        if not deterministic:
+            raise ValueError("a batch of seeds is played deterministically")
+        networks = self.networks
+        seen = np.concatenate(
+            [
+                _normalised(statistics, block)
+                for statistics, block in zip(
+                    self.statistics, np.split(observation, len(self.theta)), strict=True
+                )
+            ]
+        )
+        rows = len(seen)
+        actions = np.empty((rows, len(networks.choices)), np.int64)
+        with self._libraries.limit(limits=1, user_api="blas"):
+            compiled.act(
+                self.theta,
+                networks.layers,
+                networks.num_policy_layers,
+                networks.relu,
+                networks.choices,
+                np.ascontiguousarray(seen, dtype=np.float32),
+                np.zeros((len(self.theta), 4), np.uint64),
+                True,
+                actions,
+                np.empty(rows, np.float32),
+                np.empty(rows, np.float32),
+            )
+        return actions, None
+
+
+def _normalised(statistics: VecNormalize | None, block: Floats32) -> Floats32:
+    if statistics is None or not statistics.norm_obs:
+        return block
+    return np.asarray(statistics.normalize_obs(block), dtype=np.float32)
