@@ -615,6 +615,7 @@ def build_manager_role(config: Mapping[str, Any]) -> ManagerRole:
 def _option_entries(section: Any, part: str) -> tuple[OptionEntry, ...]:
     """Return the options under `option_library.<part>`, each with its class."""
     from abx_amr.hierarchy.library import OptionEntry
+    from abx_amr.hierarchy.options import Option
 
     if not isinstance(section, Mapping):
         raise InputError(f"option_library.{part} must map names to options, got {section!r}")
@@ -639,6 +640,11 @@ def _option_entries(section: Any, part: str) -> tuple[OptionEntry, ...]:
                 "class of its own"
             )
         made = locate(target, key=f"{key}._target_")
+        if not (isinstance(made, type) and issubclass(made, Option)):
+            raise InputError(
+                f"option '{name}': {target} must be an Option: a class that inherits from "
+                "abx_amr.hierarchy.options.Option"
+            )
         check_arguments(made, (*parameters, "name"), key=f"option '{name}': {key}")
         arguments = {k: _instantiate_nested(v, key=f"{key}.{k}") for k, v in parameters.items()}
         found.append(OptionEntry(name=str(name), made=made, arguments=arguments))

@@ -26,7 +26,7 @@ class OptionEntry:
     """An option as it is configured: its class and the arguments beside the clinic and the name."""
 
     name: str
-    made: Callable[..., Any]
+    made: Callable[..., Option]
     arguments: Mapping[str, Any]
 
     def for_antibiotic(self, antibiotic: str) -> OptionEntry:
@@ -44,15 +44,9 @@ class OptionEntry:
             InputError: Naming the option.
         """
         try:
-            option = self.made(model, name=self.name, **self.arguments)
+            return self.made(model, name=self.name, **self.arguments)
         except (InputError, TypeError, ValueError, KeyError) as error:
             raise InputError(f"option '{self.name}': {_first_line(error)}") from error
-        if not isinstance(option, Option):
-            raise InputError(
-                f"option '{self.name}': {getattr(self.made, '__name__', self.made)} must be an "
-                "Option (abx_amr.hierarchy.options.Option)"
-            )
-        return option
 
 
 def _replaced(value: Any, antibiotic: str) -> Any:

@@ -131,19 +131,15 @@ class Option(ABC):
 
 def _steps(duration: Any) -> float:
     """Return a duration in steps: a whole number of at least 1, or infinity."""
-    if isinstance(duration, float) and math.isinf(duration) and duration > 0:
-        return duration
-    if (
-        isinstance(duration, bool)
-        or not isinstance(duration, int | float)
-        or duration != int(duration or 0)
-        or duration < 1
-    ):
-        raise InputError(
-            f"duration must be a whole number of steps >= 1, or .inf (until the option terminates "
-            f"or the episode ends), got {duration!r}"
-        )
-    return int(duration)
+    if isinstance(duration, int | float) and not isinstance(duration, bool) and duration >= 1:
+        if math.isinf(duration):
+            return math.inf
+        if duration == int(duration):
+            return int(duration)
+    raise InputError(
+        "duration must be a whole number of steps >= 1, or infinity (.inf in YAML, inf on the "
+        f"command line: until the option terminates or the episode ends), got {duration!r}"
+    )
 
 
 class Block(Option):
