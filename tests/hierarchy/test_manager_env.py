@@ -160,9 +160,8 @@ def test_the_same_seed_gives_the_same_bits_and_state_goes_on_to_the_bit() -> Non
 
 
 def _same(ours: list[Any], theirs: list[Any]) -> bool:
-    return all(
-        np.array_equal(a, b) for x, y in zip(ours, theirs, strict=True) for a, b in zip(x, y, strict=True)
-    )  # fmt: skip
+    pairs = [p for x, y in zip(ours, theirs, strict=True) for p in zip(x, y, strict=True)]
+    return all(np.array_equal(a, b) for a, b in pairs)
 
 
 # --- what the manager sees -----------------------------------------------------------------------
@@ -190,7 +189,7 @@ def test_the_observation_by_hand() -> None:
     for attribute in NOISY:
         treated = np.concatenate([c.attributes[attribute][0] for c in cohorts[:2]])
         shown = treated[treated != -1.0]
-        assert 0 < len(shown)
+        assert len(shown) > 0
         for name, law in (("mean", np.mean), ("std", np.std), ("max", np.max), ("min", np.min)):
             assert seen[f"last_option.{attribute}.{name}"] == pytest.approx(law(shown), abs=1e-6)
         waiting = cohorts[2].attributes[attribute][0]
@@ -294,7 +293,7 @@ def _people(benefit_value: float) -> Any:
     return population(visible=("prob_infected",), sigma=0.1, benefit_value_multiplier=benefit_value)
 
 
-# --- training and evaluation carry options out alike ------------------------------------------------
+# --- training and evaluation carry options out alike ---------------------------------------------
 
 
 class Scripted:
