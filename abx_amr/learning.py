@@ -201,6 +201,19 @@ def _library_errors(what: str) -> Iterator[None]:
         raise InputError(f"agent_algorithm: {what} rejects its arguments: {first_line}") from error
 
 
+def keep_compiler_unloaded() -> None:
+    """Let optimisers be built without torch's compiler, whose loading alone takes a second.
+
+    torch marks the methods of its optimisers as not to be compiled and loads the compiler to do so,
+    on their first call. Here nothing is compiled by torch, so that each stands for itself; where
+    torch no longer has the marks nothing changes.
+    """
+    for method in vars(torch.optim.Optimizer).values():
+        plain = getattr(method, "__wrapped__", None)
+        if getattr(method, "__globals__", {}).get("__name__") == "torch._compile":
+            vars(plain).setdefault("__dynamo_disable", plain)
+
+
 def build_env(spec: AgentSpec, model: ClinicModel, settings: TrainingSettings) -> VecEnv:
     """Return the training environment of `settings.seed`, normalised when asked for."""
     gamma = float(spec.arguments.get("gamma", 0.99))
@@ -243,6 +256,7 @@ def build_agent(
             )
             arguments["batch_size"] = n_steps
     env = build_env(spec, model, settings)
+    keep_compiler_unloaded()
     with _library_errors(name), warnings.catch_warnings():
         # A last minibatch that is smaller than the others is learned from like the others.
         warnings.filterwarnings("ignore", message="You have specified a mini-batch size")

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import stats
 
 from abx_amr.errors import InputError
 from abx_amr.rng import stream
@@ -67,6 +66,8 @@ def interquartile_mean(values: ArrayLike) -> float:
     >>> interquartile_mean([0.0, 1.0, 3.0, 100.0])
     2.0
     """
+    from scipy import stats  # loading it takes a second
+
     return float(stats.trim_mean(_sample(values), 0.25))
 
 
@@ -191,6 +192,8 @@ def _check_confidence(confidence: float) -> None:
 
 
 def _around(mean: float, error: float, freedom: float, confidence: float) -> Interval:
+    from scipy import stats  # loading it takes a second
+
     _check_confidence(confidence)
     half = float(stats.t.ppf((1.0 + confidence) / 2.0, freedom)) * error
     return (mean - half, mean + half)
@@ -200,6 +203,8 @@ def _bootstrap(
     sample: Floats, confidence: float, resamples: int, seed: int
 ) -> tuple[Interval, Interval]:
     """Return the intervals of the mean and of the IQM from the same resamples."""
+    from scipy import stats  # loading it takes a second
+
     _check_confidence(confidence)
     if sample.size == 1:
         return (math.nan, math.nan), (math.nan, math.nan)

@@ -1,5 +1,7 @@
 """Agents learn exactly as long as asked, by SB3's own algorithm, reproducibly to the bit."""
 
+import subprocess
+import sys
 from dataclasses import replace
 from typing import Any
 
@@ -247,3 +249,18 @@ def test_normalised_agents_are_evaluated_on_normalised_observations() -> None:
     assert np.array_equal(before, statistics.obs_rms.mean)  # frozen while evaluating
     statistics.obs_rms.mean = before + 5.0
     assert not np.array_equal(first.returns, evaluate_agent(agent, model, settings).returns)
+
+
+def test_building_and_training_together_loads_neither_torchs_compiler_nor_scipys_statistics() -> (
+    None
+):
+    script = (
+        "import sys; from tests.test_learning import parts; "
+        "from abx_amr.learning import train_and_score; "
+        "scores = train_and_score(*parts(), seeds=[1, 2], searched={}); "
+        "assert scores[2].transitions == 500; "
+        "print([m for m in ('torch._dynamo', 'scipy.stats', 'optuna') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip() == "[]"

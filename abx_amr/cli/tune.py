@@ -333,7 +333,7 @@ def _short(parameters: Mapping[str, Any]) -> str:
 
 
 def _report(summary: StudySummary, plan: StudyPlan, *, n_best: int = 1) -> None:
-    from abx_amr.configuration import AGENT_SECTIONS, CLINIC_SECTIONS
+    from abx_amr.configuration import CLINIC_SECTIONS
 
     content = summary.content
     best = content["best_trial"]
@@ -357,7 +357,8 @@ def _report(summary: StudySummary, plan: StudyPlan, *, n_best: int = 1) -> None:
     for path, value in best["params"].items():
         print(f"  {path:<36} {value!s:<24} {effective.get(path)}")
     if summary.is_complete:
-        sections = ("experiment", *CLINIC_SECTIONS, *AGENT_SECTIONS, "optimization_dir")
+        # A manager's library and settings are the study's own: abx-train takes them from there.
+        sections = ("experiment", *CLINIC_SECTIONS, "agent_algorithm", "optimization_dir")
         same = repeated(*sections, leaving_out=best["params"])
         print(f"train with them:  abx-train best_params_from={plan.run_name}{same}")
     else:

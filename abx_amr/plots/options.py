@@ -111,8 +111,8 @@ def draw_transitions(transitions: pd.DataFrame, trigrams: pd.DataFrame, *, title
     matrix.set_ylabel("option")
     place = np.arange(len(shown))
     bars.barh(place, shown["share"], 0.6, color=canvas.PURPLE)
-    sequences = shown[["first", "second", "third"]].agg("\n".join, axis=1)
-    bars.set_yticks(place, list(sequences), fontsize=6)
+    sequences = zip(shown["first"], shown["second"], shown["third"], strict=True)
+    bars.set_yticks(place, ["\n".join(options) for options in sequences], fontsize=6)
     bars.set_ylim(_SHOWN_TRIGRAMS - 0.5, -0.5)
     bars.set_xlabel("share of the trigrams")
     return figure
