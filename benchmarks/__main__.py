@@ -1,7 +1,7 @@
 """Run benchmarks and write their tables into benchmarks/README.md.
 
 python -m benchmarks                     the quick ones: environment, training, trial, startup
-python -m benchmarks learning            one of them, also the long ones: learning, tuning, pairing
+python -m benchmarks learning            one of them, also the long ones: learning, tuning, hierarchy
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import sys
 from pathlib import Path
 
 QUICK = ("environment", "training", "trial", "startup", "pairing")
-LONG = ("learning", "tuning")
+LONG = ("learning", "tuning", "hierarchy")
 README = Path(__file__).with_name("README.md")
 
 

@@ -19,6 +19,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import numpy as np
@@ -30,6 +31,7 @@ from abx_amr.evaluation import Policy, evaluate
 from abx_amr.planning.cache import reference
 from abx_amr.results import RunFolder, completed_run
 from abx_amr.statistics import t_interval
+from benchmarks.training import RUNS, once
 
 CLINICS = ("paper_single", "paper_two", "paper_two_cross_resistant")
 SEEDS = (1, 2, 3, 4, 5)
@@ -256,6 +258,29 @@ def exploration(bench: Bench) -> list[str]:
     ]
 
 
+def throughput() -> list[str]:
+    """Return how fast a manager learns in primitive steps, and where the time goes."""
+    rows = [
+        "",
+        "Throughput of hrl_ppo: as in the table of training above, in primitive steps, medians of "
+        f"{RUNS} runs. `options` is what they and the manager's view take beside the clinics.",
+        "",
+        "| library | primitive steps/s | clinics | options | policy | update | evaluation |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    once("hrl_ppo")  # compiled code and caches warm
+    for library in ("default_deterministic", "heuristic"):
+        runs = [once("hrl_ppo", f"option_library={library}") for _ in range(RUNS)]
+        for run in runs:
+            run["options"] = run["environment"] - run["clinic"]
+        speed = median(run["transitions"] / run["total"] for run in runs)
+        parts = ("clinic", "options", "policy", "update", "evaluation")
+        shares = [median(run[part] / run["total"] for run in runs) for part in parts]
+        cells = " | ".join(f"{100 * share:.1f} %" for share in shares)
+        rows.append(f"| {library} | {speed:,.0f} | {cells} |")
+    return rows
+
+
 def scores_of(bench: Bench, clinic: str, arm: Arm, seeds: Sequence[int]) -> dict[int, float]:
     """Return seed -> score of the runs that exist."""
     scores = {seed: bench.score(clinic, arm, seed) for seed in seeds}
@@ -281,4 +306,4 @@ def main(arguments: list[str]) -> str:
         if asked.no_training or (asked.only and not arm.stem.startswith(asked.only)):
             continue
         bench.train(clinic, arm, seeds)
-    return "\n".join([*comparison(bench), *exploration(bench)])
+    return "\n".join([*comparison(bench), *exploration(bench), *throughput()])
