@@ -1,7 +1,8 @@
 """Run benchmarks and write their tables into benchmarks/README.md.
 
 python -m benchmarks                     the quick ones: environment, training, trial, startup
-python -m benchmarks learning            one of them, also the long ones: learning, tuning, hierarchy
+python -m benchmarks learning            one of them, also the long ones: learning, tuning,
+                                         hierarchy
 """
 
 from __future__ import annotations
