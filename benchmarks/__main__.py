@@ -1,8 +1,7 @@
 """Run benchmarks and write their tables into benchmarks/README.md.
 
-python -m benchmarks                     the quick ones: environment, training, trial, startup
-python -m benchmarks learning            one of them, also the long ones: learning, tuning,
-                                         hierarchy
+python -m benchmarks                     the quick ones
+python -m benchmarks learning            one of them, also the long ones
 """
 
 from __future__ import annotations
@@ -14,8 +13,8 @@ import re
 import sys
 from pathlib import Path
 
-QUICK = ("environment", "training", "trial", "startup", "pairing")
-LONG = ("learning", "tuning", "hierarchy")
+QUICK = ("environment", "training", "seeds", "trial", "startup", "pairing")
+LONG = ("learning", "tuning", "study", "equivalence", "hierarchy")
 README = Path(__file__).with_name("README.md")
 
 

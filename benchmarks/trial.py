@@ -1,26 +1,32 @@
-"""A whole default trial (3 seeds x 50 episodes x 500 steps, evaluation included) and its floor.
+"""A whole default trial (3 seeds x 50 episodes x 500 steps, evaluation included), by part.
 
-The floor is SB3's bare update time: `PPO.train` alone on buffers of the same size, as many
-minibatches as the trial has, in the same run. The trial is started as a user starts it, by the
-command, so that its imports count.
+The trial is also started as a user starts it, by the command, so that its imports count; and once
+more with SB3's own trainer. The floor is arithmetic alone: the floating-point operations of all
+minibatches over the rate of a matrix product of that size on this core, and the simulator's steps.
 """
 
 from __future__ import annotations
 
-import resource
+import os
 import subprocess
 import sys
 import tempfile
 import time
+from collections import defaultdict
+from collections.abc import Callable
 from statistics import median
 from typing import Any
 
+import numpy as np
 import torch
+from threadpoolctl import threadpool_limits
 
-from abx_amr import configuration
-from abx_amr.learning import build_agent, rollouts, silent_logger
+from abx_amr import configuration, learning
+from abx_amr.algorithms.seed_batched import compiled, trainer
+from abx_amr.algorithms.seed_batched.networks import Networks
+from abx_amr.simulator.clinic import Clinic
 
-RUNS, SEEDS, EPISODES, STEPS = 3, 3, 50, 500
+RUNS, SEEDS, EPISODES, STEPS = 5, 3, 50, 500
 PRIOR_TOOL_SECONDS = 300.0
 # One point of a search space that leaves the defaults as they are.
 ONE_TRIAL = (
@@ -29,58 +35,141 @@ ONE_TRIAL = (
 )
 
 
-def bare_updates() -> float:
-    """Return the seconds that SB3's `train` alone takes for the minibatches of one trial."""
-    config = configuration.compose("train").plain
-    model = configuration.build_clinic(config)
-    settings = configuration.build_training(config)
-    agent: Any = build_agent(configuration.build_agent_spec(config), model, settings)
-    agent.set_logger(silent_logger())
-    rollout = agent.n_steps * agent.n_envs
-    next(rollouts(agent, rollout))  # a filled buffer
-    transitions = SEEDS * EPISODES * STEPS
-    whole = transitions // rollout
-    began = time.process_time()
-    for _ in range(whole):
-        agent.train()
-    return (time.process_time() - began) * transitions / (whole * rollout)
+class Parts:
+    """The default trial's pieces, built once."""
+
+    def __init__(self, *overrides: str) -> None:
+        given = [f"training.total_num_training_episodes={EPISODES}", *overrides]
+        config = configuration.compose("train", given).plain
+        self.spec = configuration.build_agent_spec(config)
+        self.model = configuration.build_clinic(config)
+        self.settings = configuration.build_training(config)
+
+    def run(self) -> float:
+        """Return the wall seconds of the trial in a warm worker."""
+        began = time.perf_counter()
+        scores = learning.train_and_score(
+            self.spec,
+            self.model,
+            self.settings,
+            seeds=range(1000, 1000 + SEEDS),
+            searched={},
+        )
+        assert not any(isinstance(score, Exception) for score in scores.values())
+        return time.perf_counter() - began
 
 
-def whole_trial() -> tuple[float, float]:
-    """Return the processor and the wall seconds of `abx-tune` for one default trial."""
+def split(parts: Parts) -> dict[str, float]:
+    """Return the wall seconds of one trial on one thread, by part."""
+    seconds: dict[str, float] = defaultdict(float)
+    restored: list[tuple[Any, str, Any]] = []
+
+    def wrap(thing: Any, name: str, part: str) -> None:
+        function: Callable[..., Any] = getattr(thing, name)
+
+        def timed(*arguments: Any, **keywords: Any) -> Any:
+            began = time.perf_counter()
+            try:
+                return function(*arguments, **keywords)
+            finally:
+                seconds[part] += time.perf_counter() - began
+
+        restored.append((thing, name, function))
+        setattr(thing, name, timed)
+
+    wrap(learning, "build_agent", "agents")
+    wrap(learning, "episode_returns", "evaluation")
+    wrap(trainer.SeedBatchedPPO, "_collect", "rollouts")
+    wrap(trainer.SeedBatchedPPO, "_update_compiled", "update")
+    try:
+        seconds["whole"] = parts.run()
+    finally:
+        for thing, name, function in restored:
+            setattr(thing, name, function)
+    return dict(seconds)
+
+
+def floor(parts: Parts) -> tuple[float, float, float]:
+    """Return GFLOP of all minibatches, this core's GFLOP/s, and the simulator's seconds."""
+    agent: Any = learning.build_agent(parts.spec, parts.model, parts.settings)
+    networks = Networks.of(agent)
+    first = {0, networks.num_policy_layers}
+    per_sample = sum(
+        2 * int(rows) * int(cols) * (2 if at in first else 3)
+        for at, (_, rows, cols, _) in enumerate(networks.layers)
+    )
+    total = per_sample * SEEDS * EPISODES * STEPS * agent.n_epochs / 1e9
+    generator = np.random.default_rng(0)
+    left, right = (
+        generator.normal(size=size).astype(np.float32) for size in ((64, 128), (128, 128))
+    )
+    with threadpool_limits(limits=1):
+        rates = []
+        for _ in range(RUNS):
+            began = time.perf_counter()
+            for _ in range(20_000):
+                left @ right
+            rates.append(20_000 * 2 * 64 * 128 * 128 / (time.perf_counter() - began) / 1e9)
+    clinic = Clinic(parts.model, np.random.default_rng(1).integers(1, 2**63, (24, 4), np.uint64))
+    actions = np.zeros((24, parts.model.num_patients_per_time_step), np.int64)
+    began = time.perf_counter()
+    for _ in range(SEEDS * EPISODES * STEPS // (24 * STEPS) + 1):
+        clinic.reset()
+        for _ in range(STEPS):
+            clinic.step(actions)
+    return total, max(rates), time.perf_counter() - began
+
+
+def command(cores: int, *overrides: str) -> float:
+    """Return the wall seconds of `abx-tune` for one default trial on so many cores."""
+    allowed = sorted(os.sched_getaffinity(0))[:cores]
     with tempfile.TemporaryDirectory() as folder:
-        began, used = time.perf_counter(), resource.getrusage(resource.RUSAGE_CHILDREN)
+        began = time.perf_counter()
         subprocess.run(
-            [sys.executable, "-m", "abx_amr.cli.tune", *ONE_TRIAL],
+            [sys.executable, "-m", "abx_amr.cli.tune", *ONE_TRIAL, *overrides],
             cwd=folder,
             check=True,
             capture_output=True,
+            preexec_fn=lambda: os.sched_setaffinity(0, allowed),
         )
-        wall, now = time.perf_counter() - began, resource.getrusage(resource.RUSAGE_CHILDREN)
-        return now.ru_utime + now.ru_stime - used.ru_utime - used.ru_stime, wall
+        return time.perf_counter() - began
 
 
 def main(arguments: list[str]) -> str:
-    """Return the table."""
+    """Return the tables."""
     torch.set_num_threads(1)
-    pairs = []
-    for number in range(RUNS):
-        bare, (trial, wall) = bare_updates(), whole_trial()
-        pairs.append((bare, trial, wall))
-        print(
-            f"run {number}: bare {bare:.1f} s, trial {trial:.1f} s, wall {wall:.1f} s", flush=True
-        )
-    bare, trial, wall = (median(p[i] for p in pairs) for i in range(3))
-    ratio = median(t / b for b, t, _ in pairs)
+    _ = compiled  # what is timed below is this room's
+    one, both = Parts("training.torch_threads=1"), Parts("training.torch_threads=2")
+    both.run()
+    runs = [(both.run(), one.run()) for _ in range(RUNS)]
+    wall_both, wall_one = (median(run[i] for run in runs) for i in range(2))
+    parts = split(one)
+    gflop, rate, simulator = floor(one)
+    lowest = gflop / rate + simulator
+    whole = [
+        (command(2, "training.torch_threads=2"), command(1, "training.torch_threads=1"))
+        for _ in range(RUNS)
+    ]
+    command_both, command_one = (median(run[i] for run in whole) for i in range(2))
+    sb3 = command(2, "training.seed_batched=false")
     rows = [
-        "One thread; seconds of processor time, so that other programs on the machine count less.",
+        f"Wall seconds, medians of {RUNS} runs (SB3's trainer: one run).",
         "",
-        f"| what | seconds (median of {RUNS}) |",
-        "|---|---|",
-        f"| SB3's `train` alone, the same minibatches | {bare:.1f} |",
-        f"| default trial, the whole command from start to end | {trial:.1f} |",
-        f"| ratio, run by run | {ratio:.2f} |",
-        f"| the same trial, wall time | {wall:.1f} |",
-        f"| share of the prior tool's 300 s (wall) | {wall / PRIOR_TOOL_SECONDS:.2f} |",
+        "| what | both cores | one core |",
+        "|---|---|---|",
+        f"| the trial in a warm worker | {wall_both:.2f} | {wall_one:.2f} |",
+        f"| share of the prior tool's 300 s | 1/{PRIOR_TOOL_SECONDS / wall_both:.0f} "
+        f"| 1/{PRIOR_TOOL_SECONDS / wall_one:.0f} |",
+        f"| the whole command, imports and figures included | {command_both:.2f} "
+        f"| {command_one:.2f} |",
+        f"| the whole command with training.seed_batched=false (SB3) | {sb3:.1f} | |",
+        "",
+        "By part, one core: "
+        + ", ".join(f"{name} {parts[name]:.2f}" for name in ("update", "rollouts", "evaluation"))
+        + f", agents {parts['agents']:.2f}, the rest "
+        + f"{2 * parts['whole'] - sum(parts.values()):.2f} of {parts['whole']:.2f} s.",
+        "",
+        f"Floor on one core: {gflop:.0f} GFLOP at {rate:.0f} GFLOP/s and {simulator:.2f} s of "
+        f"simulator, {lowest:.2f} s in all; the trial takes {wall_one / lowest:.2f} times that.",
     ]
     return "\n".join(rows)
