@@ -138,6 +138,18 @@ class ClinicVecEnv(VecEnv):
     def close(self) -> None:
         """Nothing is held open."""
 
+    def prescriber(self, agent: Any) -> Any:
+        """Return the agent that learns here as a policy over the clinic: it prescribes itself."""
+        return agent
+
+    def state(self) -> dict[str, NDArray[Any]]:
+        """Return everything needed to go on to the bit."""
+        return self.clinic.state()
+
+    def restore(self, state: Mapping[str, NDArray[Any]]) -> None:
+        """Go on from what `state()` returned."""
+        self.clinic.restore(state)
+
     def get_attr(self, attr_name: str, indices: Any = None) -> list[Any]:
         """Return the batch's attribute once per environment asked for."""
         value = getattr(self, attr_name)
