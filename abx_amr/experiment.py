@@ -28,6 +28,7 @@ from abx_amr.learning import (
     build_env,
     can_learn_together,
     clinic_env,
+    counts_decisions,
     evaluate_agent,
     learner_of,
     own_draws,
@@ -140,7 +141,9 @@ def run_seeds(plans: Sequence[Run], *, on_progress: Progress | None = None) -> l
 
     if len(plans) > 1:
         members = [member_of(plan) for plan in plans]
-        if can_learn_together(members[0].agent, settings):
+        # Managers count primitive steps, each at its own pace: their evaluations do not coincide.
+        agent = members[0].agent
+        if can_learn_together(agent, settings) and not counts_decisions(agent):
             return _train(members, on_progress=on_progress)
     folders: list[RunFolder] = []
     for done, plan in enumerate(plans):

@@ -606,6 +606,34 @@ def train_and_score(
     return outcomes
 
 
+def _returns(
+    learner: Learner,
+    agents: Sequence[OnPolicyAlgorithm],
+    model: ClinicModel,
+    settings: TrainingSettings,
+) -> np.ndarray:
+    """Return the agents' returns (S, N) in the evaluation episodes, played side by side.
+
+    Managers decide at different steps, so that each plays by itself.
+    """
+    groups = [[agent] for agent in agents] if counts_decisions(agents[0]) else [list(agents)]
+    if counts_decisions(agents[0]):
+        learner.publish()
+    with own_draws(settings.evaluation_seed):
+        return np.concatenate(
+            [
+                episode_returns(
+                    policy_of(group[0]) if counts_decisions(group[0]) else learner.policy(group),
+                    model,
+                    episodes=settings.num_eval_episodes,
+                    seed=settings.evaluation_seed,
+                    copies=len(group),
+                )
+                for group in groups
+            ]
+        )
+
+
 def _score(
     agents: Sequence[OnPolicyAlgorithm],
     model: ClinicModel,
@@ -623,16 +651,7 @@ def _score(
     for seen in learner.rollouts(total):
         on_progress(seen)
     learned = [agent for agent in agents if learner.failure(agent) is None]
-    returns = np.empty((0, 0))
-    if learned:
-        with own_draws(settings.evaluation_seed):
-            returns = episode_returns(
-                learner.policy(learned),
-                model,
-                episodes=settings.num_eval_episodes,
-                seed=settings.evaluation_seed,
-                copies=len(learned),
-            )
+    returns = _returns(learner, learned, model, settings) if learned else np.empty((0, 0))
     seconds = (time.perf_counter() - started) / len(agents)
     scores: list[SeedScore | Exception] = []
     rows = iter(returns)
