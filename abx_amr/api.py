@@ -106,7 +106,11 @@ def expected_reward(
 
 
 def load_policy(
-    run_folder: str | Path, *, checkpoint: str = "best", results_dir: str | Path = "results"
+    run_folder: str | Path,
+    *,
+    checkpoint: str = "best",
+    results_dir: str | Path = "results",
+    model: ClinicModel | None = None,
 ) -> Policy:
     """Return the policy of a run: the agent's checkpoint, or the rule that was played.
 
@@ -116,16 +120,18 @@ def load_policy(
         run_folder: a run folder, or the run_name of the newest one.
         checkpoint: best or last.
         results_dir: where a run_name is looked up.
+        model: the clinic it is to prescribe in; None: the run's own.
 
     Raises:
-        InputError: no such run, or it holds no such checkpoint.
+        InputError: no such run, it holds no such checkpoint, or its agent does not fit the clinic.
     """
     from abx_amr.experiment import trained_policy
     from abx_amr.results import find_run
 
     folder = find_run(run_folder, results_dir=results_dir)
     config = folder.read_config()
+    clinic = configuration.build_clinic(config) if model is None else model
     if configuration.is_rule(config):
-        return configuration.build_rule(config, configuration.build_clinic(config))
+        return configuration.build_rule(config, clinic)
     spec = configuration.build_agent_spec(config)
-    return trained_policy(folder, spec.algorithm, checkpoint=cast(Any, checkpoint))
+    return trained_policy(folder, spec, clinic, checkpoint=cast(Any, checkpoint))

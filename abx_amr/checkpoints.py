@@ -61,8 +61,7 @@ def restored(
     checkpoint: Checkpoint, spec: AgentSpec, model: ClinicModel, settings: TrainingSettings
 ) -> Restored:
     """Return the agent that was captured, in an environment of its own."""
-    gamma = float(spec.arguments.get("gamma", 0.99))
-    env = build_env(model, settings, gamma=gamma)
+    env = build_env(spec, model, settings)
     if isinstance(checkpoint.vec_normalize, VecNormalize):
         assert isinstance(env, VecNormalize)
         checkpoint.vec_normalize.set_venv(env.venv)

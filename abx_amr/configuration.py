@@ -30,6 +30,8 @@ from abx_amr.naming import did_you_mean, unknown
 
 if TYPE_CHECKING:
     from abx_amr.algorithms.rules import Rule
+    from abx_amr.hierarchy.library import OptionEntry
+    from abx_amr.hierarchy.manager import ManagerRole
     from abx_amr.learning import AgentSpec, TrainingSettings
     from abx_amr.simulator.clinic import ClinicModel
     from abx_amr.studies.storages import StudyStorage
@@ -44,6 +46,8 @@ CLINIC_SECTIONS = (
     "patient_generator",
     "reward_calculator",
 )
+#: Sections that describe what learns.
+AGENT_SECTIONS = ("agent_algorithm", "hrl", "option_library")
 _TUNING_SEEDS = range(1000, 10_000)
 
 
@@ -186,6 +190,8 @@ def explain(error: Exception, config_name: str, overrides: Sequence[str]) -> str
     if found := re.search(r"Could not override '([^']+)'\.\s*No match in the defaults list", text):
         group = found.group(1)
         option = next((o.partition("=")[2] for o in overrides if o.startswith(f"{group}=")), "")
+        if group in _OF_MANAGERS:
+            return f"{group} {_ONLY_MANAGERS}"
         if available(group):
             return f"{group} is not chosen yet: write +{group}={option}"
         return _unknown_path(group, config_name, overrides)
@@ -210,7 +216,11 @@ def _unknown_path(
     path: str, config_name: str, overrides: Sequence[str], *, detail: str = ""
 ) -> str:
     """Return the line about a key that does not exist, with its nearest sibling."""
+    if path == "hrl.option_library":
+        return f"{_NO_LIBRARY_KEY} ({_listed(available('option_library'))})"
     others = [o for o in overrides if not o.lstrip("+~").startswith(path)]
+    if path.split(".")[0] in _OF_MANAGERS and not _has(path.split(".")[0], config_name, others):
+        return f"{path.split('.')[0]} {_ONLY_MANAGERS}"
     try:
         node: Any = None if path.startswith("hydra.") else compose(config_name, others).config
     except InputError:
@@ -234,6 +244,19 @@ def _unknown_path(
             break
     reason = detail.splitlines()[0] if detail else "it does not exist or takes no such value"
     return f"{path}: {reason}"
+
+
+def _has(section: str, config_name: str, overrides: Sequence[str]) -> bool:
+    try:
+        return section in compose(config_name, overrides).config
+    except InputError:
+        return True
+
+
+_OF_MANAGERS = ("hrl", "option_library")
+_ONLY_MANAGERS = (
+    "belongs to an agent that chooses options: choose agent_algorithm=hrl_ppo or hrl_rppo"
+)
 
 
 def _listed(names: Sequence[str]) -> str:
@@ -548,7 +571,84 @@ def build_agent_spec(config: Mapping[str, Any]) -> AgentSpec:
             policy_arguments[name] = locate(value, key=f"agent_algorithm.policy_kwargs.{name}")
     if policy_arguments:
         arguments["policy_kwargs"] = policy_arguments
+    if getattr(algorithm, "chooses_options", False):
+        role = build_manager_role(config)
+        return AgentSpec(algorithm=algorithm, arguments=arguments, role=role)
+    for section_name in ("hrl", "option_library"):
+        if config.get(section_name) is not None:
+            raise InputError(
+                f"{section_name} belongs to an agent that chooses options "
+                f"(agent_algorithm=hrl_ppo or hrl_rppo): {algorithm.__name__} would not read it"
+            )
     return AgentSpec(algorithm=algorithm, arguments=arguments)
+
+
+_OPTION_TYPES = {
+    "block": "abx_amr.hierarchy.options.Block",
+    "alternation": "abx_amr.hierarchy.options.Alternation",
+    "heuristic": "abx_amr.hierarchy.options.Heuristic",
+}
+_NO_LIBRARY_KEY = "hrl.option_library is no setting: a library is chosen with option_library=NAME"
+
+
+def build_manager_role(config: Mapping[str, Any]) -> ManagerRole:
+    """Return the manager's role: its options as they are configured, and its settings.
+
+    Raises:
+        InputError: an unknown key, option type or parameter; the message names the option.
+    """
+    from abx_amr.hierarchy.manager import ManagerRole, ManagerSettings
+
+    hrl = _section(config, "hrl")
+    if "option_library" in hrl:
+        raise InputError(f"{_NO_LIBRARY_KEY} ({_listed(available('option_library'))})")
+    settings = ManagerSettings(**_dataclass_arguments(ManagerSettings, hrl, key="hrl"))
+    library = _section(config, "option_library")
+    parts = ("options", "for_each_antibiotic")
+    for key in library:
+        if key not in parts:
+            raise InputError(unknown("option_library key", str(key), parts))
+    entries, templates = (_option_entries(library.get(part) or {}, part) for part in parts)
+    return ManagerRole(entries=entries, for_each_antibiotic=templates, settings=settings)
+
+
+def _option_entries(section: Any, part: str) -> tuple[OptionEntry, ...]:
+    """Return the options under `option_library.<part>`, each with its class."""
+    from abx_amr.hierarchy.library import OptionEntry
+    from abx_amr.hierarchy.options import Option
+
+    if not isinstance(section, Mapping):
+        raise InputError(f"option_library.{part} must map names to options, got {section!r}")
+    found = []
+    for name, entry in section.items():
+        key = f"option_library.{part}.{name}"
+        if not isinstance(entry, Mapping):
+            raise InputError(f"{key} must be a section with its type, got {entry!r}")
+        parameters = dict(entry)
+        kind = parameters.pop("type", "custom")
+        target = parameters.pop("_target_", None)
+        if kind != "custom":
+            if kind not in _OPTION_TYPES:
+                known = (*_OPTION_TYPES, "custom")
+                raise InputError(f"option '{name}': {unknown('type', str(kind), known)}")
+            if target is not None:
+                raise InputError(f"option '{name}': _target_ goes with type: custom, not {kind}")
+            target = _OPTION_TYPES[kind]
+        elif not isinstance(target, str):
+            raise InputError(
+                f"option '{name}' needs a type ({', '.join(_OPTION_TYPES)}), or the _target_ of a "
+                "class of its own"
+            )
+        made = locate(target, key=f"{key}._target_")
+        if not (isinstance(made, type) and issubclass(made, Option)):
+            raise InputError(
+                f"option '{name}': {target} must be an Option: a class that inherits from "
+                "abx_amr.hierarchy.options.Option"
+            )
+        check_arguments(made, (*parameters, "name"), key=f"option '{name}': {key}")
+        arguments = {k: _instantiate_nested(v, key=f"{key}.{k}") for k, v in parameters.items()}
+        found.append(OptionEntry(name=str(name), made=made, arguments=arguments))
+    return tuple(found)
 
 
 def _share(value: Any, *, key: str) -> float:

@@ -83,6 +83,23 @@ class RemembersEpisodes(Protocol):
         ...
 
 
+@runtime_checkable
+class MakesDecisions(Protocol):
+    """A policy whose prescriptions follow from decisions that last: a manager with its options."""
+
+    @property
+    def decision_names(self) -> tuple[str, ...]:
+        """What can be decided, by index."""
+        ...
+
+    def decisions(self, state: Any) -> Columns:
+        """Return the decisions of the E episodes whose memory this is, column -> (M,).
+
+        Columns: environment, decision, start, duration, option_clipped, option, visible_amr (M, K).
+        """
+        ...
+
+
 @dataclass(frozen=True, kw_only=True)
 class Evaluation:
     """What a policy did in N episodes.
@@ -97,6 +114,10 @@ class Evaluation:
             Levels are those after the step.
         per_patient: Name -> (T, N, P) and more axes: the cohort that was treated, what was seen of
             it and what it was given; None unless asked for.
+        decisions: Column -> (M,): episode, decision, start (steps made before it), duration,
+            option_clipped, option (an index), visible_amr (M, K) at its start, and reward, the
+            undiscounted sum of the steps it lasted; None for a policy that makes none.
+        decision_names: What was decided, by index.
     """
 
     seed: int
@@ -104,6 +125,8 @@ class Evaluation:
     episodes: Mapping[str, NDArray[Any]]
     per_step: Mapping[str, NDArray[Any]] | None = None
     per_patient: Mapping[str, NDArray[Any]] | None = None
+    decisions: Mapping[str, NDArray[Any]] | None = None
+    decision_names: tuple[str, ...] = ()
 
     @property
     def returns(self) -> Floats:
@@ -162,6 +185,26 @@ class Evaluation:
             for k, antibiotic in enumerate(self.antibiotics):
                 columns[f"{name}_{antibiotic}"] = self.per_step[name][:, :, k].T.ravel()
         return pd.DataFrame(columns)
+
+    def decisions_frame(self) -> pd.DataFrame:
+        """Return one row per decision: what was chosen, for how long, and what it earned.
+
+        Columns: episode, decision, start, duration, option_clipped, option (its name), reward, and
+        visible_amr_<antibiotic> at its start.
+        """
+        import pandas as pd
+
+        if self.decisions is None:
+            raise InputError("there are no decisions: the policy chooses no options")
+        found = dict(self.decisions)
+        levels = found.pop("visible_amr")
+        frame = pd.DataFrame(found)
+        frame["option"] = pd.Categorical.from_codes(
+            np.asarray(found["option"], dtype=np.int64), pd.Index(self.decision_names)
+        )
+        for k, antibiotic in enumerate(self.antibiotics):
+            frame[f"visible_amr_{antibiotic}"] = levels[:, k]
+        return frame
 
     def patients_frame(self) -> pd.DataFrame:
         """Return one row per (episode, step, patient): who came, what was seen, what was given.
@@ -245,13 +288,14 @@ def evaluate(
     tables: list[Columns] = []
     recorded_steps: list[Columns] = []
     recorded_patients: list[Columns] = []
+    made: list[Columns] = []
     for start in range(0, len(numbers), width):
         chunk = numbers[start : start + width]
         memory = (
             policy.initial_state(chunk, seed) if isinstance(policy, RemembersEpisodes) else None
         )
         streams = stream_states_at(seed, "evaluation", "clinic", indices=chunk)
-        steps, patients = _play(
+        steps, patients, memory = _play(
             policy,
             Clinic(model, streams),
             memory=memory,
@@ -264,6 +308,8 @@ def evaluate(
             recorded_steps.append(steps)
         if trajectories:
             recorded_patients.append(patients)
+        if isinstance(policy, MakesDecisions):
+            made.append(_credited(policy.decisions(memory), chunk, steps["reward"]))
         if progress is not None:
             progress(start + len(chunk))
     return Evaluation(
@@ -272,7 +318,22 @@ def evaluate(
         episodes=_joined(tables, axis=0),
         per_step=_by_time(_joined(recorded_steps, axis=0)) if keeps_steps else None,
         per_patient=_joined(recorded_patients, axis=1) if trajectories else None,
+        decisions=_joined(made, axis=0) if made else None,
+        decision_names=policy.decision_names if isinstance(policy, MakesDecisions) else (),
     )
+
+
+def _credited(decisions: Columns, numbers: Sequence[int], reward: Floats) -> Columns:
+    """Return decisions with their episode and their own reward, from the steps' reward (E, T)."""
+    columns = dict(decisions)
+    environment = columns.pop("environment")
+    earned = np.concatenate([np.zeros((len(reward), 1)), reward.cumsum(axis=1)], axis=1)
+    start, end = columns["start"], columns["start"] + columns["duration"]
+    return {
+        "episode": np.asarray(numbers, dtype=np.int64)[environment],
+        **columns,
+        "reward": earned[environment, end] - earned[environment, start],
+    }
 
 
 def episode_returns(
@@ -328,8 +389,11 @@ def _play(
     deterministic: bool,
     normalise: Callable[[NDArray[np.float32]], Any] | None,
     records_patients: bool,
-) -> tuple[Columns, Columns]:
-    """Return the steps, name -> (E, T) or (E, T, K), and the patients, name -> (T, E, P, ...)."""
+) -> tuple[Columns, Columns, Any]:
+    """Return the steps, name -> (E, T) or (E, T, K), the patients, name -> (T, E, P, ...), memory.
+
+    The memory is what the policy last returned.
+    """
     num_envs = clinic.num_envs
     every = max(1, _DESCRIBED_AT_ONCE // num_envs)
     observation = clinic.reset()
@@ -352,7 +416,7 @@ def _play(
             described.append(_describe(clinic.model, moments))
             moments = []
     patients = {name: np.stack([c[name] for c in cohorts]) for name in (cohorts[:1] or [{}])[0]}
-    return _joined(described, axis=1), patients
+    return _joined(described, axis=1), patients, memory
 
 
 def _describe(model: ClinicModel, moments: Sequence[Mapping[str, NDArray[Any]]]) -> Columns:

@@ -7,7 +7,7 @@ import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import torch
@@ -25,6 +25,7 @@ from abx_amr.learning import (
     TrainingSettings,
     build_agent,
     can_learn_together,
+    counts_decisions,
     evaluate_agent,
     learner_of,
     own_draws,
@@ -36,6 +37,8 @@ from abx_amr.results import CheckpointName, RunFolder
 from abx_amr.statistics import summarise
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from abx_amr.simulator.clinic import ClinicModel
 
 log = logging.getLogger(__name__)
@@ -101,7 +104,7 @@ def run(
     folder = _open_folder(plan)
     started = time.perf_counter()
     final = _play(plan, plan.prescriber)
-    folder.append_evaluation(0, final.episodes)
+    _append(folder, final, transitions=0, seed=plan.settings.seed)
     facts: dict[str, Any] = {}
     if against is not None:
         facts["against"] = _compare(folder, final, against[0], _play(plan, against[1]))
@@ -131,7 +134,9 @@ def run_seeds(plans: Sequence[Run], *, on_progress: Progress | None = None) -> l
 
     if len(plans) > 1:
         members = [member_of(plan) for plan in plans]
-        if can_learn_together(members[0].agent, settings):
+        # Managers count primitive steps, each at its own pace: their evaluations do not coincide.
+        agent = members[0].agent
+        if can_learn_together(agent, settings) and not counts_decisions(agent):
             return _train(members, on_progress=on_progress)
     folders: list[RunFolder] = []
     for done, plan in enumerate(plans):
@@ -194,6 +199,11 @@ def resume(plan: Run, source: RunFolder, *, on_progress: Progress | None = None)
         for seen in sorted(t for t in table["transitions"].unique() if t <= agent.num_timesteps):
             rows = table[table["transitions"] == seen].drop(columns="transitions")
             folder.append_evaluation(int(seen), {str(c): rows[c].to_numpy() for c in rows})
+    if source.option_usage_file.is_file():
+        usage = source.read_option_usage()
+        for seen in sorted(t for t in usage["transitions"].unique() if t <= agent.num_timesteps):
+            rows = usage[usage["transitions"] == seen].drop(columns=["transitions", "seed"])
+            folder.append_option_usage(int(seen), plan.settings.seed, rows)
     if source.has_checkpoint("best"):
         folder.adopt_checkpoint(source, "best")
     member = _Member(
@@ -351,7 +361,7 @@ def _evaluate_and_keep(member: _Member, learner: Learner) -> Evaluation:
         agent, plan.model, plan.settings, per_step=True, trajectories=plan.trajectories
     )
     member.evaluation_seconds += time.perf_counter() - began
-    member.opened.append_evaluation(agent.num_timesteps, evaluation.episodes)
+    _append(member.opened, evaluation, transitions=agent.num_timesteps, seed=plan.settings.seed)
     mean = evaluation.mean_return
     agent.logger.record("eval/mean_return", mean)
     agent.logger.dump(agent.num_timesteps)
@@ -363,6 +373,30 @@ def _evaluate_and_keep(member: _Member, learner: Learner) -> Evaluation:
         counters.best_return = mean
         _save(member, learner, "best")
     return evaluation
+
+
+def _append(folder: RunFolder, evaluation: Evaluation, *, transitions: int, seed: int) -> None:
+    """Append an evaluation to the run's tables."""
+    folder.append_evaluation(transitions, evaluation.episodes)
+    if evaluation.decisions is not None:
+        from abx_amr.hierarchy.diagnostics import option_usage
+
+        usage = option_usage(evaluation.decisions_frame())
+        folder.append_option_usage(transitions, seed, usage)
+
+
+def _write_decisions(folder: RunFolder, decisions: pd.DataFrame) -> None:
+    """Write a manager's decisions in the final evaluation, and what they say."""
+    from abx_amr.hierarchy import diagnostics
+
+    folder.write_decisions(
+        decisions,
+        {
+            "option_by_amr": (diagnostics.option_by_amr(decisions), False),
+            "option_transitions": (diagnostics.option_transitions(decisions), True),
+            "option_trigrams": (diagnostics.option_trigrams(decisions), False),
+        },
+    )
 
 
 def _save(member: _Member, learner: Learner, name: CheckpointName) -> None:
@@ -382,10 +416,13 @@ def _finish(
     steps = final.trajectories_frame()
     if plan.trajectories:
         folder.write_trajectories(steps, final.patients_frame())
+    decisions = None if final.decisions is None else final.decisions_frame()
+    if decisions is not None:
+        _write_decisions(folder, decisions)
     if plan.figures:
         from abx_amr.plots.folders import draw_run
 
-        draw_run(folder, steps)
+        draw_run(folder, steps, decisions)
     scores = summarise(final.episodes["episode_return"])
     target = plan.config.get("agent_algorithm", {}).get("_target_")
     folder.write_summary(
@@ -420,33 +457,40 @@ def learned_episodes(source: RunFolder, model: ClinicModel) -> int:
 
 
 def trained_policy(
-    folder: RunFolder, algorithm: type[OnPolicyAlgorithm], *, checkpoint: CheckpointName = "best"
-) -> TrainedPolicy:
-    """Return the policy of a run's checkpoint.
+    folder: RunFolder,
+    spec: AgentSpec,
+    model: ClinicModel,
+    *,
+    checkpoint: CheckpointName = "best",
+) -> Policy:
+    """Return the agent of a run's checkpoint as a policy over a clinic's observations.
 
     Raises:
-        InputError: the folder holds no such checkpoint.
+        InputError: the folder holds no such checkpoint, or its agent does not fit the clinic.
     """
     saved = folder.read_checkpoint(checkpoint)
-    return TrainedPolicy(algorithm.load(saved.agent, device="cpu"), saved.vec_normalize)
+    agent = spec.algorithm.load(saved.agent, device="cpu")
+    _check_fits(agent, spec, model, name=str(folder.path))
+    return cast(Policy, spec.role.prescriber(TrainedPolicy(agent, saved.vec_normalize), model))
 
 
-def check_fits(policy: Policy, model: ClinicModel, *, name: str) -> None:
-    """Refuse an agent whose spaces are not the clinic's.
-
-    Raises:
-        InputError: naming both sizes.
-    """
-    if not isinstance(policy, TrainedPolicy):
-        return
-    expects, gives = policy.agent.observation_space.shape, (model.layout.size,)
+def _check_fits(
+    agent: OnPolicyAlgorithm, spec: AgentSpec, model: ClinicModel, *, name: str
+) -> None:
+    """Refuse an agent whose spaces are not those of its role in the clinic, naming both sizes."""
+    seen, acted = spec.role.spaces(model)
+    expects, gives = agent.observation_space.shape, seen.shape
     if expects != gives:
         raise InputError(
             f"the agent of {name} expects observations of shape {expects}, this clinic gives "
             f"{gives}: patients, visible attributes, antibiotics and features must be those it was "
             "trained with"
         )
-    acts = tuple(getattr(policy.agent.action_space, "nvec", ()))
-    takes = (model.num_treatments,) * model.num_patients_per_time_step
+    acts, takes = _choices(agent.action_space), _choices(acted)
     if acts != takes:
         raise InputError(f"the agent of {name} acts in {acts}, this clinic takes {takes}")
+
+
+def _choices(space: Any) -> tuple[int, ...]:
+    """Return how many choices an action has, per patient or, for a manager, of options."""
+    return tuple(int(n) for n in np.ravel(getattr(space, "nvec", getattr(space, "n", ()))))

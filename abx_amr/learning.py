@@ -20,13 +20,14 @@ from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
 from stable_baselines3.common.vec_env import VecEnv, VecNormalize
 
 from abx_amr.algorithms.seed_batched.networks import why_not_covered
-from abx_amr.envs.vec_env import ClinicVecEnv
+from abx_amr.envs.vec_env import ClinicVecEnv, action_space, observation_space
 from abx_amr.errors import InputError
 from abx_amr.evaluation import Evaluation, Policy, evaluate
 
 if TYPE_CHECKING:
     from stable_baselines3 import PPO
 
+    from abx_amr.hierarchy.manager_env import ManagerVecEnv
     from abx_amr.simulator.clinic import ClinicModel
 
 log = logging.getLogger(__name__)
@@ -110,6 +111,38 @@ class TrainingSettings:
             raise InputError(f"training.additional_episodes must be at least 1, got {more}")
 
 
+class Role(Protocol):
+    """An agent's part: what it sees and decides, in training and in evaluation."""
+
+    def build_env(self, model: ClinicModel, n_envs: int, *, seed: int, gamma: float) -> VecEnv:
+        """Return the training environment; `gamma` is the agent's, per step."""
+        ...
+
+    def spaces(self, model: ClinicModel) -> tuple[Any, Any]:
+        """Return the agent's observation and action space."""
+        ...
+
+    def prescriber(self, agent: Any, model: ClinicModel) -> Any:
+        """Return the agent as a policy over the clinic's observations."""
+        ...
+
+
+class PrescriberRole:
+    """Sees the clinic's observation and prescribes for each patient at every step."""
+
+    def build_env(self, model: ClinicModel, n_envs: int, *, seed: int, gamma: float) -> VecEnv:
+        """Return the batch of clinics."""
+        return ClinicVecEnv(model, n_envs, seed=seed)
+
+    def spaces(self, model: ClinicModel) -> tuple[Any, Any]:
+        """Return the clinic's spaces."""
+        return observation_space(model), action_space(model)
+
+    def prescriber(self, agent: Any, model: ClinicModel) -> Any:
+        """Return the agent itself."""
+        return agent
+
+
 def _check_seeds(seeds: Any) -> None:
     if seeds is None:
         return
@@ -124,13 +157,14 @@ def _check_seeds(seeds: Any) -> None:
 
 @dataclass(frozen=True, kw_only=True)
 class AgentSpec:
-    """An SB3 or sb3-contrib on-policy algorithm and its constructor's arguments.
+    """An SB3 or sb3-contrib on-policy algorithm, its constructor's arguments and its role.
 
     `n_steps` counts the transitions of one update over all environments.
     """
 
     algorithm: type[OnPolicyAlgorithm]
     arguments: Mapping[str, Any]
+    role: Role = field(default_factory=PrescriberRole)
 
 
 # --- building ------------------------------------------------------------------------------------
@@ -178,9 +212,10 @@ def keep_compiler_unloaded() -> None:
             vars(plain).setdefault("__dynamo_disable", plain)
 
 
-def build_env(model: ClinicModel, settings: TrainingSettings, *, gamma: float) -> VecEnv:
+def build_env(spec: AgentSpec, model: ClinicModel, settings: TrainingSettings) -> VecEnv:
     """Return the training environment of `settings.seed`, normalised when asked for."""
-    env: VecEnv = ClinicVecEnv(model, settings.n_envs, seed=settings.seed)
+    gamma = float(spec.arguments.get("gamma", 0.99))
+    env = spec.role.build_env(model, settings.n_envs, seed=settings.seed, gamma=gamma)
     normalise = settings.vec_normalize
     if normalise.enabled:
         env = VecNormalize(
@@ -218,7 +253,7 @@ def build_agent(
                 n_steps,
             )
             arguments["batch_size"] = n_steps
-    env = build_env(model, settings, gamma=float(arguments.get("gamma", 0.99)))
+    env = build_env(spec, model, settings)
     keep_compiler_unloaded()
     with _library_errors(name), warnings.catch_warnings():
         # A last minibatch that is smaller than the others is learned from like the others.
@@ -226,13 +261,17 @@ def build_agent(
         return spec.algorithm(env=env, seed=settings.seed, verbose=0, **arguments)
 
 
-def clinic_env(agent: OnPolicyAlgorithm) -> ClinicVecEnv:
-    """Return the clinic the agent trains in, below any wrapper."""
-    env = agent.get_env()
+def clinic_env(agent: OnPolicyAlgorithm) -> ClinicVecEnv | ManagerVecEnv:
+    """Return the environment the agent trains in, below any wrapper."""
+    env: Any = agent.get_env()
     while isinstance(env, VecNormalize):
         env = env.venv
-    assert isinstance(env, ClinicVecEnv)
-    return env
+    return cast("ClinicVecEnv | ManagerVecEnv", env)
+
+
+def counts_decisions(agent: OnPolicyAlgorithm) -> bool:
+    """Return whether the agent's transitions are decisions that last: a manager's."""
+    return bool(getattr(agent, "chooses_options", False))
 
 
 # --- learning ------------------------------------------------------------------------------------
@@ -250,7 +289,8 @@ def rollouts(
 
     SB3's own `learn`, except that the last rollout is shortened so that learning ends exactly at
     `transitions` and that every rollout is learned from. `planned` is the count at which schedules
-    end (default: `transitions`).
+    end (default: `transitions`). A manager's rollout is counted in primitive steps, which nobody
+    knows beforehand: it is not shortened, and learning ends with the first that reaches the count.
 
     Raises:
         InputError: nothing is left to learn.
@@ -270,6 +310,8 @@ def rollouts(
     iteration = 0
     while agent.num_timesteps < transitions:
         length = min(full_length, (transitions - agent.num_timesteps) // n_envs)
+        if counts_decisions(agent):
+            length = full_length
         if length < full_length:
             agent.n_steps, agent.rollout_buffer = length, _shorter(full_buffer, length)
         try:
@@ -437,15 +479,16 @@ class TrainedPolicy:
         episode_start: np.ndarray | None = None,
         deterministic: bool = False,
     ) -> tuple[np.ndarray, Any]:
-        """Return the prescriptions, shape (E, P), and the recurrent state."""
+        """Return the prescriptions (E, P), or a manager's options (E,), and the recurrent state."""
         if self.statistics is not None and self.statistics.norm_obs:
             observation = cast(np.ndarray, self.statistics.normalize_obs(observation))
         return self.agent.predict(observation, state, episode_start, deterministic)
 
 
-def policy_of(agent: OnPolicyAlgorithm) -> TrainedPolicy:
-    """Return the agent as a policy over raw observations."""
-    return TrainedPolicy(agent, agent.get_vec_normalize_env())
+def policy_of(agent: OnPolicyAlgorithm) -> Policy:
+    """Return the agent as a policy over the clinic's raw observations."""
+    trained = TrainedPolicy(agent, agent.get_vec_normalize_env())
+    return cast(Policy, clinic_env(agent).prescriber(trained))
 
 
 def evaluate_agent(

@@ -9,6 +9,9 @@
       evaluations.csv           one row per (transitions trained, episode)
       trajectories.parquet      one row per (episode, step) of the final evaluation, when asked for
       patients.parquet          one row per (episode, step, patient), beside it
+      option_usage.csv          of a manager: one row per (transitions trained, option)
+      decisions.csv             of a manager: one row per decision of the final evaluation
+      option_by_amr.csv, option_transitions.csv, option_trigrams.csv    drawn from these
       tensorboard/              logs of the training
       figures/<name>.png
       summary.json              written last: a folder that has one is complete
@@ -150,6 +153,20 @@ class RunFolder:
     def patients_file(self) -> Path:
         """One row per (episode, step, patient)."""
         return self.path / "patients.parquet"
+
+    @property
+    def option_usage_file(self) -> Path:
+        """One row per (transitions trained, option), of a manager."""
+        return self.path / "option_usage.csv"
+
+    @property
+    def decisions_file(self) -> Path:
+        """One row per decision of a manager's final evaluation."""
+        return self.path / "decisions.csv"
+
+    def option_table_file(self, name: str) -> Path:
+        """Return where a table about options lies, e.g. `option_transitions`."""
+        return self.path / f"{name}.csv"
 
     @property
     def summary_file(self) -> Path:
@@ -304,6 +321,38 @@ class RunFolder:
     def read_patients(self) -> pd.DataFrame:
         """Return the table of every patient; raises InputError where it was not asked for."""
         return _read_parquet(self.patients_file)
+
+    def append_option_usage(self, transitions: int, seed: int, usage: pd.DataFrame) -> None:
+        """Append one row per option: transitions trained, training seed, the usage's columns."""
+        import pandas as pd
+
+        rows = usage.copy()
+        rows.insert(0, "transitions", transitions)
+        rows.insert(1, "seed", seed)
+        if self.option_usage_file.is_file():
+            rows = pd.concat([self.read_option_usage(), rows], ignore_index=True)
+        durable.write_text(self.option_usage_file, rows.to_csv(index=False))
+
+    def read_option_usage(self) -> pd.DataFrame:
+        """Return option_usage.csv; raises InputError where no manager was evaluated."""
+        return _read_csv(self.option_usage_file)
+
+    def write_decisions(
+        self, decisions: pd.DataFrame, tables: Mapping[str, tuple[pd.DataFrame, bool]]
+    ) -> None:
+        """Write the decisions of the final evaluation and the tables drawn from them.
+
+        Args:
+            decisions: One row per decision.
+            tables: Name -> table, and whether its index is a column too.
+        """
+        durable.write_text(self.decisions_file, decisions.to_csv(index=False))
+        for name, (table, has_index) in tables.items():
+            durable.write_text(self.option_table_file(name), table.to_csv(index=has_index))
+
+    def read_decisions(self) -> pd.DataFrame:
+        """Return decisions.csv; raises InputError where no manager was evaluated."""
+        return _read_csv(self.decisions_file)
 
     # --- the end ---------------------------------------------------------------------------------
 
@@ -659,6 +708,14 @@ def _parquet(table: pd.DataFrame) -> bytes:
     buffer = io.BytesIO()
     table.to_parquet(buffer, index=False)
     return buffer.getvalue()
+
+
+def _read_csv(file: Path) -> pd.DataFrame:
+    import pandas as pd
+
+    if not file.is_file():
+        raise InputError(f"{file} does not exist: only a manager that was evaluated has one")
+    return pd.read_csv(file)
 
 
 def _read_parquet(file: Path) -> pd.DataFrame:

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 
 from abx_amr import configuration
+from abx_amr.hierarchy.manager_env import ManagerVecEnv
 from abx_amr.learning import (
     build_agent,
     clinic_env,
@@ -44,15 +45,17 @@ class Stopwatch:
         object.__setattr__(thing, name, timed)
 
 
-def once(algorithm: str) -> dict[str, float]:
+def once(algorithm: str, *overrides: str) -> dict[str, float]:
     """Return seconds by part of one default training: 25 episodes, 5 evaluations."""
-    config = configuration.compose("train", [f"agent_algorithm={algorithm}"]).plain
+    config = configuration.compose("train", [f"agent_algorithm={algorithm}", *overrides]).plain
     model = configuration.build_clinic(config)
     settings = configuration.build_training(config)
     agent = build_agent(configuration.build_agent_spec(config), model, settings)
     agent.set_logger(silent_logger())
     watch = Stopwatch()
     watch.wrap(clinic_env(agent), "step", "environment")
+    if isinstance(env := clinic_env(agent), ManagerVecEnv):
+        watch.wrap(env.clinics, "step", "clinic")
     watch.wrap(agent, "collect_rollouts", "rollouts")
     watch.wrap(agent, "train", "update")
     total = transitions_of(settings.total_num_training_episodes, model, settings.n_envs)
@@ -66,7 +69,7 @@ def once(algorithm: str) -> dict[str, float]:
             watch.seconds["evaluation"] += time.perf_counter() - start
     watch.seconds["total"] = time.perf_counter() - began
     watch.seconds["policy"] = watch.seconds.pop("rollouts") - watch.seconds["environment"]
-    watch.seconds["transitions"] = total
+    watch.seconds["transitions"] = agent.num_timesteps
     return dict(watch.seconds)
 
 

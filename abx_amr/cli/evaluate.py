@@ -49,7 +49,12 @@ def evaluate_composed(
     config: dict[str, Any], *, choices: Mapping[str, str], overrides: Sequence[str]
 ) -> float:
     """Evaluate with a resolved configuration; return the mean episode return."""
-    from abx_amr.configuration import CLINIC_SECTIONS, build_clinic, build_training
+    from abx_amr.configuration import (
+        AGENT_SECTIONS,
+        CLINIC_SECTIONS,
+        build_clinic,
+        build_training,
+    )
     from abx_amr.experiment import Run, run
     from abx_amr.results import find_run
 
@@ -63,7 +68,7 @@ def evaluate_composed(
         config = {
             **config,
             **{name: clinic[name] for name in CLINIC_SECTIONS},
-            "agent_algorithm": own["agent_algorithm"],
+            **{name: own[name] for name in AGENT_SECTIONS if name in own},
         }
         name = source.run_name
     else:
@@ -162,7 +167,6 @@ def _policy(
 ) -> Policy:
     from abx_amr.api import load_policy
     from abx_amr.configuration import build_rule, is_rule
-    from abx_amr.experiment import check_fits
 
     if is_rule(config):
         return build_rule(config, model)
@@ -170,9 +174,7 @@ def _policy(
         raise InputError(
             "nothing to evaluate: give run=<run folder>, or a rule such as agent_algorithm=greedy"
         )
-    policy = load_policy(folder, checkpoint=checkpoint)
-    check_fits(policy, model, name=str(folder))
-    return policy
+    return load_policy(folder, checkpoint=checkpoint, model=model)
 
 
 def _other(name: str, config: Mapping[str, Any], model: ClinicModel) -> tuple[str, Policy]:

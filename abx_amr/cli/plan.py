@@ -159,15 +159,13 @@ def _agents(
 
     from abx_amr.api import load_policy
     from abx_amr.evaluation import evaluate
-    from abx_amr.experiment import check_fits
     from abx_amr.planning.rule_values import RuleValue
     from abx_amr.results import find_run
 
     found = []
     for run in runs:
         source = find_run(str(run), results_dir=config["results_dir"])
-        policy = load_policy(source.path)
-        check_fits(policy, model, name=str(source.path))
+        policy = load_policy(source.path, model=model)
         asked = config["plan"]
         played = evaluate(policy, model, episodes=asked["episodes"], seed=asked["seed"])
         finals = [played.episodes[f"final_true_amr_{a}"].mean() for a in model.antibiotics]

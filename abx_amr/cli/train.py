@@ -32,6 +32,8 @@ Parts, each a folder in conf/ (GROUP=NAME chooses, KEY=VALUE sets, +KEY=VALUE ad
   patient_generator  population: default, high_risk, low_risk, mixed_risk, heterogeneous, ...
   environment, reward_calculator, amr_dynamics
   agent_algorithm    ppo, a2c, recurrent_ppo, ppo_linear; rules: never, greedy, amr_threshold, ...
+                     hrl_ppo, hrl_rppo: a manager that chooses options of
+  option_library     default_deterministic, heuristic; and hrl: how the manager sees and discounts
   training           seed (or seeds), episodes, evaluations, early stopping, n_envs
 
 Other keys: run_name, results_dir, skip_if_exists, trajectories, figures, best_params_from,
@@ -221,11 +223,12 @@ def _with_best(
     config: dict[str, Any], overrides: Sequence[str]
 ) -> tuple[dict[str, Any], Mapping[str, Any]]:
     """Return the composition with a study's best values, explicit command-line values kept."""
-    from abx_amr.configuration import value_at, with_values
+    from abx_amr.configuration import groups, value_at, with_values
     from abx_amr.studies.best import read_best
 
     best = read_best(config["optimization_dir"], str(config["best_params_from"]))
     studied = best.configuration
+    config = _with_the_studys_agent(config, studied, overrides)
     ours = config["agent_algorithm"].get("_target_")
     theirs = studied["agent_algorithm"].get("_target_")
     if ours != theirs:
@@ -233,7 +236,7 @@ def _with_best(
             f"best_params_from: the study tuned {theirs}, this run trains {ours}: "
             "choose the same agent_algorithm"
         )
-    explicit = {o.lstrip("+").partition("=")[0] for o in overrides}
+    explicit = _keys(overrides) - set(groups())  # a choice in a group is no value of its own
     kept = [p for p in best.values if any(p == e or p.startswith(f"{e}.") for e in explicit)]
     tuned = {p: v for p, v in best.values.items() if p not in kept}
     if kept:
@@ -257,6 +260,35 @@ def _with_best(
     return with_values(config, tuned), tuned
 
 
+def _keys(overrides: Sequence[str]) -> set[str]:
+    return {o.lstrip("+~").partition("=")[0] for o in overrides}
+
+
+def _with_the_studys_agent(
+    config: dict[str, Any], studied: Mapping[str, Any], overrides: Sequence[str]
+) -> dict[str, Any]:
+    """Return the composition with the agent that was tuned, where none is chosen here.
+
+    A manager's library and settings are the study's too, section by section, where none is chosen.
+    Single values that the command line gives are kept.
+    """
+    from abx_amr.configuration import AGENT_SECTIONS, value_at, with_values
+
+    keys = _keys(overrides)
+    sections = [name for name in AGENT_SECTIONS if name not in keys]
+    same = config["agent_algorithm"].get("_target_") == studied["agent_algorithm"].get("_target_")
+    if same:
+        sections = [name for name in sections if name != "agent_algorithm"]
+    elif "agent_algorithm" in keys:
+        return config  # another one is chosen
+    else:
+        log.info("trains the agent that was tuned: %s", studied["agent_algorithm"]["_target_"])
+    rest = {name: value for name, value in config.items() if name not in sections}
+    adopted = {**rest, **{name: studied[name] for name in sections if name in studied}}
+    given = [k for k in keys if k.split(".")[0] in sections and "." in k]
+    return with_values(adopted, {k: value_at(config, k) for k in given})
+
+
 _COMPARED = (
     "antibiotics",
     "amr_dynamics",
@@ -264,6 +296,8 @@ _COMPARED = (
     "patient_generator",
     "reward_calculator",
     "agent_algorithm",
+    "hrl",
+    "option_library",
     "training",
 )
 _NOT_COMPARED = (

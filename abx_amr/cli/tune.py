@@ -51,11 +51,12 @@ seeds; its value is mean - lambda * std of their final evaluation returns.
 The same command again goes on with an interrupted study, or prints a finished one.
 
 Parts, each a folder in conf/ (GROUP=NAME chooses, KEY=VALUE sets):
-  +tuning            ppo_default, a2c_default, recurrent_ppo_default: budget, seeds, search space
+  +tuning            ppo_default, a2c_default, recurrent_ppo_default, hrl_ppo_default,
+                     hrl_rppo_default: budget, seeds, search space
   experiment         the umbrella: base, paper_single, paper_two, paper_two_cross_resistant, ...
   storage            sqlite (default)
   antibiotics, patient_generator, environment, reward_calculator, amr_dynamics,
-  agent_algorithm, training
+  agent_algorithm, training; option_library and hrl for hrl_ppo and hrl_rppo
 
 Often set: run_name, study_name, optimization_dir, overwrite_existing_study=true,
   skip_if_exists=true, tuning.n_trials, tuning.n_seeds_per_trial, tuning.truncated_episodes,
@@ -567,6 +568,7 @@ def _report(summary: StudySummary, plan: StudyPlan, *, n_best: int = 1) -> None:
     for path, value in best["params"].items():
         print(f"  {path:<36} {value!s:<24} {effective.get(path)}")
     if summary.is_complete:
+        # A manager's library and settings are the study's own: abx-train takes them from there.
         sections = ("experiment", *CLINIC_SECTIONS, "agent_algorithm", "optimization_dir")
         same = repeated(*sections, leaving_out=best["params"])
         print(f"train with them:  abx-train best_params_from={plan.run_name}{same}")

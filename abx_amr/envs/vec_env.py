@@ -149,6 +149,10 @@ class ClinicVecEnv(VecEnv):
     def close(self) -> None:
         """Nothing is held open."""
 
+    def prescriber(self, agent: Any) -> Any:
+        """Return the agent that learns here as a policy over the clinic: it prescribes itself."""
+        return agent
+
     def get_attr(self, attr_name: str, indices: Any = None) -> list[Any]:
         """Return the batch's attribute once per environment asked for."""
         value = getattr(self, attr_name)

@@ -6,10 +6,12 @@ from pathlib import Path
 
 import pandas as pd
 
+from abx_amr.hierarchy import diagnostics
 from abx_amr.plots import (
     amr,
     canvas,
     learning_curve,
+    options,
     outcomes,
     paired_difference,
     prescriptions,
@@ -27,13 +29,18 @@ OVER_TIME = {
 }
 
 
-def draw_run(folder: RunFolder, steps: pd.DataFrame | None = None) -> list[Path]:
+def draw_run(
+    folder: RunFolder,
+    steps: pd.DataFrame | None = None,
+    decisions: pd.DataFrame | None = None,
+) -> list[Path]:
     """Draw the figures of a run into its folder and return their files.
 
     Args:
         folder: The run; its learning curve is drawn from evaluations.csv where there is one with
             several evaluations.
         steps: One row per (episode, step) of the final evaluation; None: trajectories.parquet.
+        decisions: One row per decision of the final evaluation, of a manager.
     """
     table = folder.read_trajectories() if steps is None else steps
     episodes = table["episode"].nunique()
@@ -47,7 +54,38 @@ def draw_run(folder: RunFolder, steps: pd.DataFrame | None = None) -> list[Path]
         if evaluations["transitions"].nunique() > 1:
             figure = learning_curve.draw(evaluations, title=f"{folder.path.name}\nlearning curve")
             drawn.append(canvas.save(figure, folder.figure_file("learning_curve")))
+    if decisions is not None:
+        drawn += draw_options(folder, decisions, note=note)
     return drawn
+
+
+def draw_options(folder: RunFolder, decisions: pd.DataFrame, *, note: str) -> list[Path]:
+    """Draw what a manager chose into its run's folder and return the files.
+
+    Args:
+        folder: The run.
+        decisions: One row per decision, see `Evaluation.decisions_frame`.
+        note: Of how many episodes.
+    """
+
+    def title(what: str) -> str:
+        return f"{folder.path.name}\n{what}, {note}"
+
+    transitions = diagnostics.option_transitions(decisions)
+    trigrams = diagnostics.option_trigrams(decisions)
+    figures = {
+        "option_usage": options.draw_usage(
+            diagnostics.option_usage(decisions), title=title("options chosen, and their reward")
+        ),
+        "option_durations": options.draw_durations(decisions, title=title("durations")),
+        "option_by_amr": options.draw_by_amr(
+            diagnostics.option_by_amr(decisions), title=title("options by visible AMR")
+        ),
+        "option_transitions": options.draw_transitions(
+            transitions, trigrams, title=title("which option follows which")
+        ),
+    }
+    return [canvas.save(figure, folder.figure_file(name)) for name, figure in figures.items()]
 
 
 def draw_difference(

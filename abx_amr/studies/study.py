@@ -43,6 +43,7 @@ log = logging.getLogger(__name__)
 
 CONFIGURATION_FILE = "full_agent_env_config.yaml"
 TUNING_FILE = "tuning_config.yaml"
+OPTION_LIBRARY_FILE = "option_library.yaml"  # of a manager's study
 BEST_PARAMS_FILE = "best_params.json"
 SUMMARY_FILE = "study_summary.json"
 TRIALS_FOLDER = "trials"
@@ -375,6 +376,8 @@ def _write_snapshots(plan: StudyPlan, files: Mapping[str, str]) -> None:
         TUNING_FILE: yaml.safe_dump(jsonable({"tuning": tuning}), sort_keys=False),
         **files,
     }
+    if rest.get("option_library") is not None:
+        texts[OPTION_LIBRARY_FILE] = yaml.safe_dump(rest["option_library"], sort_keys=False)
     plan.folder.mkdir(parents=True, exist_ok=True)
     for name, text in texts.items():
         write_text(plan.folder / name, text)

@@ -1,0 +1,1 @@
+"""Hierarchical prescribers: options, their library, and the manager that chooses among them."""
