@@ -1,5 +1,6 @@
 """The whole command on every storage: workers that learn, one is killed, the budget stays exact."""
 
+import importlib
 import os
 import signal
 import sys
@@ -20,7 +21,7 @@ COMMAND = (
 )
 
 
-def first_running(storage, count, seconds=240):
+def first_running(storage, count, seconds=400):
     """Return the processes that run trials, once there are so many."""
     end = time.monotonic() + seconds
     found = []
@@ -39,8 +40,8 @@ def first_running(storage, count, seconds=240):
 def test_workers_that_train_ppo_end_exact_although_two_are_killed(
     kind, request, tmp_path, monkeypatch
 ):
-    import stable_baselines3  # noqa: F401  (once, for all workers)
-
+    for name in ("abx_amr.learning", "hydra", "abx_amr.planning.cache"):
+        importlib.import_module(name)  # once, for all workers
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "argv", ["abx-tune", *COMMAND, f"storage={kind}"])
     marker = None
@@ -64,7 +65,7 @@ def test_workers_that_train_ppo_end_exact_although_two_are_killed(
     finally:
         for pid in killed:
             os.kill(pid, signal.SIGKILL)
-        codes = dict(ended(dict.fromkeys(workers), time.monotonic() + 400))
+        codes = dict(ended(dict.fromkeys(workers), time.monotonic() + 600))
     assert codes == {pid: -signal.SIGKILL if pid in killed else 0 for pid in workers}
 
     trials = read_study(storage, "real").trials
