@@ -191,7 +191,7 @@ def work_on(
     from abx_amr.studies.study import prepare_study
     from abx_amr.studies.worker import run_worker
 
-    logging.basicConfig(level=logging.WARNING)
+    logging.basicConfig(level=logging.WARNING, force=True)
     if fate is not None:
         meet(fate)
 
@@ -249,6 +249,7 @@ def fork(work: Callable[[], object], log: Path) -> int:
         descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
         os.dup2(descriptor, 1)
         os.dup2(descriptor, 2)
+        sys.stdout = sys.stderr = os.fdopen(descriptor, "w", buffering=1, encoding="utf-8")
         work()
         status = 0
     except BaseException:

@@ -65,3 +65,12 @@ def test_the_check_sees_a_lineage_that_was_finished_twice_and_a_trial_left_over(
     assert finished == 2
     assert "lineage 0 was finished 2 times" in faults
     assert "trials [2] were left running or waiting" in faults
+
+
+def test_the_check_sees_what_a_worker_printed(tmp_path):
+    def fail():
+        raise KeyError("lost")
+
+    child = budgets.fork(fail, tmp_path / "worker_0.txt")
+    assert list(budgets.ended({child: None}, 1e9)) == [(child, 1)]
+    assert "Traceback" in (tmp_path / "worker_0.txt").read_text()

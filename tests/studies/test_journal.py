@@ -52,6 +52,17 @@ def test_a_line_torn_while_others_have_the_file_open_is_removed_before_the_next(
     assert [t.value for t in fresh(storage).trials] == [1.0, 2.0]
 
 
+@pytest.mark.parametrize("text", ["notes without an end", "notes\n", '{"a": 1}\n', '{"op'])
+def test_a_file_of_another_kind_is_refused_and_left_as_it_is(storage, text):
+    storage.path.write_text(text)
+    if text == '{"op':  # what a death may leave of the very first line
+        assert not storage.exists("study")
+        return
+    with pytest.raises(StorageError, match="is no journal of Optuna"):
+        storage.exists("study")
+    assert storage.path.read_text() == text
+
+
 def test_a_file_of_one_torn_line_becomes_empty(storage):
     storage.path.write_bytes(b'{"op_code"')
     assert not storage.exists("study")

@@ -12,7 +12,13 @@ import pytest
 from optuna.trial import TrialState
 
 from abx_amr.errors import InputError
-from abx_amr.studies.storages import PostgresStorage, SqliteStorage, network_file_system
+from abx_amr.studies.storages import (
+    JournalStorage,
+    PostgresStorage,
+    SqliteStorage,
+    StorageError,
+    network_file_system,
+)
 
 
 def make_study(storage, name="study"):
@@ -210,6 +216,33 @@ def test_sqlite_refuses_a_network_file_system_with_the_way_out(tmp_path, monkeyp
     with pytest.raises(InputError):
         storage.open()
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_that_is_no_database_is_told_in_one_line(tmp_path):
+    storage = SqliteStorage(path=tmp_path / "study.db")
+    storage.path.write_text("notes, and many of them, so that it is no database for sure\n" * 40)
+    with pytest.raises(StorageError, match=r"sqlite \(.*study.db\): file is not a database"):
+        storage.exists("study")
+
+
+@pytest.mark.parametrize("name", ["a b?c=1#d%20", "x{y}z", "ü"])
+@pytest.mark.parametrize("made", [SqliteStorage, JournalStorage])
+def test_a_path_may_hold_what_means_something_in_a_url(tmp_path, name, made):
+    storage = made(path=tmp_path / name / "study")
+    make_study(storage)
+    assert storage.exists("study")
+    assert [p.name for p in tmp_path.iterdir()] == [name]
+    assert (tmp_path / name / "study").is_file()
+
+
+@pytest.mark.parametrize("made", [SqliteStorage, JournalStorage])
+def test_a_folder_that_cannot_be_made_is_told_in_one_line(tmp_path, made):
+    (tmp_path / "file").touch()
+    storage = made(path=tmp_path / "file" / "study")
+    for use in (storage.open, storage.critical_section().__enter__):
+        with pytest.raises(StorageError, match=r"Not a directory|cannot make") as error:
+            use()
+        assert "\n" not in str(error.value)
 
 
 def test_sqlite_is_opened_with_a_write_ahead_log(tmp_path):

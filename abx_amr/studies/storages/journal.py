@@ -55,7 +55,7 @@ class JournalStorage(ProcessStorage):
     def critical_section(self) -> Iterator[None]:
         """Hold the section's lock file; a holder that has lost it can no longer write."""
         make_folder(self.path.parent, label=self.label)
-        with self._section.hold() as lease:
+        with self.explained(), self._section.hold() as lease:
             self._held.lease = lease
             try:
                 yield
@@ -80,10 +80,7 @@ class JournalStorage(ProcessStorage):
         from abx_amr.studies.storages.journal_file import JournalFile
 
         make_folder(self.path.parent, label=self.label)
-        try:
-            return OptunaJournal(JournalFile(self.path, lock=self._writing, fence=self._fence))
-        except OSError as error:
-            raise StorageError(f"{self.label} cannot be opened: {error.strerror}") from error
+        return OptunaJournal(JournalFile(self.path, lock=self._writing, fence=self._fence))
 
     def _fence(self) -> None:
         lease = getattr(self._held, "lease", None)

@@ -13,15 +13,18 @@ from typing import Any
 from optuna.storages.journal import BaseJournalBackend
 
 from abx_amr.studies.storages.lease import LeaseLock
+from abx_amr.studies.storages.member import StorageError
 
 log = logging.getLogger(__name__)
+
+_FIRST_BYTES = b'{"op_code":'
 
 
 class JournalFile(BaseJournalBackend):
     """Optuna's journal format, one JSON object a line."""
 
     def __init__(self, path: Path, *, lock: LeaseLock, fence: Callable[[], None]) -> None:
-        """Name the file, which is made when missing.
+        """Name the file, which is made when missing; a StorageError where it is of another kind.
 
         Args:
             path: the file.
@@ -32,8 +35,10 @@ class JournalFile(BaseJournalBackend):
         self.lock = lock
         self.fence = fence
         self._read_to = (0, 0)  # so many lines, which end at this byte
-        with lock.hold(), self._writable():
-            pass
+        with lock.hold():
+            _check_is_journal(path)
+            with self._writable():
+                pass
 
     def read_logs(self, log_number_from: int) -> Iterator[dict[str, Any]]:
         """Yield the records from this number on; a line that is no JSON is warned of and skipped.
@@ -84,6 +89,24 @@ class JournalFile(BaseJournalBackend):
             yield descriptor
         finally:
             os.close(descriptor)
+
+
+def _check_is_journal(path: Path) -> None:
+    """Refuse a file of another kind, before anything in it is cut.
+
+    Raises:
+        StorageError: its first line is no record of a journal.
+    """
+    try:
+        with path.open("rb") as file:
+            first = file.readline()
+    except FileNotFoundError:
+        return
+    if first.startswith(_FIRST_BYTES) or (
+        not first.endswith(b"\n") and _FIRST_BYTES.startswith(first[: len(_FIRST_BYTES)])
+    ):
+        return
+    raise StorageError(f"{path} is no journal of Optuna: give another storage.path")
 
 
 def _cut_torn_line(descriptor: int, path: Path) -> None:

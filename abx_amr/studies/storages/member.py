@@ -109,7 +109,10 @@ class ProcessStorage(ABC):
         """Return in one line why the storage did not do its work, None for another error."""
         if isinstance(error, StorageError):
             return str(error)
-        return f"{self.label}: {error.strerror or error}" if isinstance(error, OSError) else None
+        if not isinstance(error, OSError):
+            return None
+        what = error.strerror or str(error)
+        return f"{self.label}: {what}" + (f" ({error.filename})" if error.filename else "")
 
     @contextlib.contextmanager
     def explained(self) -> Iterator[None]:

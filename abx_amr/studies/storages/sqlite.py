@@ -56,14 +56,16 @@ class SqliteStorage(RelationalStorage):
     def critical_section(self) -> Iterator[None]:
         """Hold the lock file beside the database."""
         make_folder(self.path.parent, label=self.label)
-        with self._lock("lock"):
+        with self.explained(), self._lock("lock"):
             yield
 
     def _is_made(self) -> bool:
         return self.path.exists()
 
     def _url(self) -> str:
-        return f"sqlite:///{self.path}"
+        from sqlalchemy import URL
+
+        return URL.create("sqlite", database=str(self.path)).render_as_string()
 
     def _engine_options(self) -> dict[str, Any]:
         return {"connect_args": {"timeout": BUSY_TIMEOUT_SECONDS}}
