@@ -13,11 +13,14 @@
 set -uo pipefail
 
 WORKERS=${WORKERS:-2} STORAGE=${STORAGE:-journal} LOGS=${LOGS:-.abx/logs} TSP=${TSP-tsp}
-mkdir -p "$LOGS"
+mkdir -p "$LOGS" && rm -f "$LOGS"/worker_*.pid
 threads=$(($(nproc) / WORKERS))
 export OMP_NUM_THREADS=${OMP_NUM_THREADS:-$((threads > 0 ? threads : 1))}
 
-run() { exec abx-tune -m "${@:2}" storage="$STORAGE" >"$LOGS/worker_$1.log" 2>&1; }
+run() {
+    echo "$BASHPID" >"$LOGS/worker_$1.pid"
+    exec abx-tune -m "${@:2}" storage="$STORAGE" >"$LOGS/worker_$1.log" 2>&1
+}
 export -f run && export STORAGE LOGS
 
 pids=() jobs=() status=0
@@ -25,15 +28,15 @@ if [[ -n $TSP ]] && command -v "$TSP" >/dev/null; then
     TS_SOCKET=$(mktemp -u "${TMPDIR:-/tmp}/abx-tsp-XXXXXX") && export TS_SOCKET
     "$TSP" -S "$WORKERS"
     for ((i = 0; i < WORKERS; i++)); do jobs+=("$("$TSP" -n bash -c 'run "$@"' run "$i" "$@")"); done
-    for job in "${jobs[@]}"; do
-        until pid=$("$TSP" -p "$job" 2>/dev/null) && ((pid > 0)); do sleep 0.1; done
-        pids+=("$pid")
-    done
     ending() { "$TSP" -w "$1" & wait $!; }
 else
-    for ((i = 0; i < WORKERS; i++)); do run "$i" "$@" & jobs+=($!) pids+=($!); done
+    for ((i = 0; i < WORKERS; i++)); do run "$i" "$@" & jobs+=($!); done
     ending() { wait "$1"; }
 fi
+for ((i = 0; i < WORKERS; i++)); do
+    until [[ -s $LOGS/worker_$i.pid ]]; do sleep 0.1; done
+    pids+=("$(<"$LOGS/worker_$i.pid")")
+done
 echo "$WORKERS workers (${pids[*]}), their output is in $LOGS"
 trap 'kill -TERM "${pids[@]}" 2>/dev/null' TERM INT
 

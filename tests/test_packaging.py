@@ -172,6 +172,7 @@ def test_a_source_archive_holds_the_project_and_gives_the_same_wheel(
     (tree,) = (tmp_path / "tree").iterdir()
     for path in (
         "conf/umbrella.yaml",
+        "slurm/array_journal.sh",
         "tests/test_packaging.py",
         "benchmarks/__main__.py",
         "Makefile",
@@ -189,7 +190,7 @@ def contents(wheel: Path) -> dict[str, int]:
     return {name: crc for name, crc in files.items() if not name.endswith("/RECORD")}
 
 
-def test_a_wheel_holds_both_packages_and_conf_and_no_tests(wheel: Path) -> None:
+def test_a_wheel_holds_both_packages_conf_and_templates_and_no_tests(wheel: Path) -> None:
     names = contents(wheel)
     tops = {name.partition("/")[0] for name in names}
     assert {top for top in tops if not top.endswith(".dist-info")} == set(PACKAGES)
@@ -197,7 +198,10 @@ def test_a_wheel_holds_both_packages_and_conf_and_no_tests(wheel: Path) -> None:
     assert shipped == {
         f"abx_amr/{path.relative_to(ROOT).as_posix()}" for path in (ROOT / "conf").rglob("*.yaml")
     }
-    assert {Path(name).suffix for name in names if ".dist-info/" not in name} == {".py", ".yaml"}
+    templates = {name for name in names if name.startswith("abx_amr/slurm/")}
+    assert templates == {f"abx_amr/slurm/{path.name}" for path in (ROOT / "slurm").iterdir()}
+    suffixes = {Path(name).suffix for name in names if ".dist-info/" not in name}
+    assert suffixes == {".py", ".yaml", ".sh"}
 
 
 @pytest.mark.slow

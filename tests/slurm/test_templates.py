@@ -192,7 +192,13 @@ def test_an_array_shares_a_server_job_which_ends_after_the_last_worker(
     assert "Traceback" not in outputs(tmp_path)
 
 
-@pytest.mark.parametrize("tsp", ["tsp", ""], ids=["task-spooler", "plain processes"])
+@pytest.mark.parametrize(
+    "tsp",
+    [
+        pytest.param("tsp", id="task-spooler"),
+        pytest.param("", id="plain processes", marks=pytest.mark.slow),
+    ],
+)
 def test_local_workers_share_a_study_and_hand_on_their_status(tmp_path: Path, tsp: str) -> None:
     if tsp and shutil.which(tsp) is None:
         lacking("task-spooler is not installed (apt-get install task-spooler)")

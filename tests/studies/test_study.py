@@ -12,7 +12,14 @@ import yaml
 from abx_amr.errors import InputError
 from abx_amr.studies.objective import SeedOutcome
 from abx_amr.studies.storages import SqliteStorage
-from abx_amr.studies.study import Preparation, StudyPlan, finish_study, prepare_study
+from abx_amr.studies.study import (
+    Preparation,
+    StudyPlan,
+    check_settings,
+    finish_study,
+    is_first_to_draw,
+    prepare_study,
+)
 from abx_amr.studies.worker import run_worker
 from tests.studies.conftest import parabola
 
@@ -357,3 +364,17 @@ def test_a_study_that_was_never_started_cannot_be_worked_on(configuration):
     with pytest.raises(InputError, match="does not exist"):
         run_worker(plan, storage_of(plan), parabola)
     assert not plan.folder.exists()
+
+
+def test_a_worker_with_other_settings_than_the_study_is_refused(study, configuration):
+    plan, storage = study()
+    check_settings(plan, storage)
+    changed = configuration({"reward_calculator.lambda_weight": 0.5})
+    with pytest.raises(InputError, match=r"Mismatch Detected.*lambda_weight 0\.0 -> 0\.5"):
+        check_settings(StudyPlan.from_configuration(changed), storage)
+
+
+def test_only_one_process_is_told_to_draw_a_study_as_it_stands(study, in_processes):
+    plan, storage = study(n_trials=2)
+    told = in_processes(4, lambda _: os._exit(10 + is_first_to_draw(plan, storage)))
+    assert sorted(told) == [10, 10, 10, 11]
