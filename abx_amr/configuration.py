@@ -680,6 +680,8 @@ def build_training(config: Mapping[str, Any]) -> TrainingSettings:
     from abx_amr.learning import EarlyStopping, TrainingSettings, VecNormalizeSettings
 
     arguments = _dataclass_arguments(TrainingSettings, config.get("training"), key="training")
+    if arguments.get("torch_threads", 0) is None:
+        arguments["torch_threads"] = 1
     for name, made in (("early_stopping", EarlyStopping), ("vec_normalize", VecNormalizeSettings)):
         if name in arguments:
             key = f"training.{name}"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import logging
 import math
 import time
@@ -14,9 +13,9 @@ import numpy as np
 import torch
 from stable_baselines3.common.logger import configure
 from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
-from stable_baselines3.common.vec_env import VecNormalize
 
 from abx_amr import results
+from abx_amr.checkpoints import captured, restored
 from abx_amr.errors import InputError
 from abx_amr.evaluation import Evaluation, Policy, evaluate
 from abx_amr.learning import (
@@ -25,16 +24,10 @@ from abx_amr.learning import (
     TrainedPolicy,
     TrainingSettings,
     build_agent,
-    build_env,
     can_learn_together,
-    clinic_env,
     evaluate_agent,
     learner_of,
     own_draws,
-    random_state,
-    recurrent_state,
-    set_random_state,
-    set_recurrent_state,
     transitions_of,
 )
 from abx_amr.planning.cache import reference
@@ -188,12 +181,8 @@ def resume(plan: Run, source: RunFolder, *, on_progress: Progress | None = None)
         raise InputError("resume_from: a fixed rule does not learn, there is nothing to resume")
     torch.set_num_threads(plan.settings.torch_threads)
     checkpoint = source.read_checkpoint("last")
-    env = build_env(spec, plan.model, plan.settings)
-    if isinstance(checkpoint.vec_normalize, VecNormalize):
-        assert isinstance(env, VecNormalize)
-        checkpoint.vec_normalize.set_venv(env.venv)
-        env = checkpoint.vec_normalize
-    agent = spec.algorithm.load(checkpoint.agent, env=env, device="cpu", force_reset=False)
+    saved = restored(checkpoint, spec, plan.model, plan.settings)
+    agent = saved.agent
     total = transitions_of(plan.settings.total_num_training_episodes, plan.model, agent.n_envs)
     if total <= agent.num_timesteps:
         episodes = agent.num_timesteps // plan.model.max_time_steps
@@ -214,18 +203,10 @@ def resume(plan: Run, source: RunFolder, *, on_progress: Progress | None = None)
             folder.append_option_usage(int(seen), plan.settings.seed, rows)
     if source.has_checkpoint("best"):
         folder.adopt_checkpoint(source, "best")
-    clinic_env(agent).restore(_part(checkpoint.state, "clinic"))
-    set_recurrent_state(agent, _part(checkpoint.state, "memory"))
-    set_random_state(_part(checkpoint.state, "random"))
     member = _Member(
         plan, agent, folder=folder, counters=_Counters.from_array(checkpoint.state["counters"])
     )
-    streams = _part(checkpoint.state, "stream")
-    return _train([member], streams=streams or None, on_progress=on_progress)[0]
-
-
-def _part(state: Mapping[str, np.ndarray], name: str) -> dict[str, np.ndarray]:
-    return {k.removeprefix(f"{name}."): v for k, v in state.items() if k.startswith(f"{name}.")}
+    return _train([member], streams=[saved.streams], on_progress=on_progress)[0]
 
 
 def _open_folder(plan: Run) -> RunFolder:
@@ -278,7 +259,7 @@ class _Member:
 def _train(
     members: Sequence[_Member],
     *,
-    streams: Mapping[str, np.ndarray] | None = None,
+    streams: Sequence[Mapping[str, np.ndarray] | None] | None = None,
     on_progress: Progress | None,
 ) -> list[RunFolder]:
     """Let all members learn, then finish each."""
@@ -416,21 +397,8 @@ def _write_decisions(folder: RunFolder, decisions: pd.DataFrame) -> None:
 
 
 def _save(member: _Member, learner: Learner, name: CheckpointName) -> None:
-    agent = member.agent
-    weights = io.BytesIO()
-    agent.save(weights)
-    state = {f"clinic.{k}": v for k, v in clinic_env(agent).state().items()}
-    state.update((f"memory.{k}", v) for k, v in recurrent_state(agent).items())
-    state.update((f"random.{k}", v) for k, v in random_state().items())
-    state.update((f"stream.{k}", v) for k, v in learner.streams(agent).items())
-    state["counters"] = member.counters.to_array()
-    state["transitions"] = np.array(agent.num_timesteps)
-    member.opened.write_checkpoint(
-        name,
-        agent=weights.getvalue(),
-        state=state,
-        vec_normalize=agent.get_vec_normalize_env(),
-    )
+    counters = member.counters.to_array()
+    member.opened.write_checkpoint(name, **captured(member.agent, learner, counters=counters))
 
 
 def _finish(

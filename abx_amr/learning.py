@@ -7,11 +7,10 @@ from __future__ import annotations
 
 import logging
 import math
-import time
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 import numpy as np
@@ -23,8 +22,7 @@ from stable_baselines3.common.vec_env import VecEnv, VecNormalize
 from abx_amr.algorithms.seed_batched.networks import why_not_covered
 from abx_amr.envs.vec_env import ClinicVecEnv, action_space, observation_space
 from abx_amr.errors import InputError
-from abx_amr.evaluation import Evaluation, Policy, episode_returns, evaluate
-from abx_amr.receipts import effective_values
+from abx_amr.evaluation import Evaluation, Policy, evaluate
 
 if TYPE_CHECKING:
     from stable_baselines3 import PPO
@@ -395,14 +393,14 @@ def learner_of(
     agents: Sequence[OnPolicyAlgorithm],
     settings: TrainingSettings,
     *,
-    streams: Mapping[str, np.ndarray] | None = None,
+    streams: Sequence[Mapping[str, np.ndarray] | None] | None = None,
 ) -> Learner:
     """Return what trains the agents: several only where `can_learn_together` says so.
 
     Args:
         agents: built agents that differ in their seed alone.
         settings: the training plan, for the knob and the number of threads.
-        streams: where the one agent's streams stood at its checkpoint.
+        streams: for each agent, where its streams stood at its checkpoint.
     """
     if can_learn_together(agents[0], settings):
         from abx_amr.algorithms.seed_batched.trainer import SeedBatchedPPO
@@ -454,33 +452,6 @@ def set_random_state(state: Mapping[str, np.ndarray]) -> None:
     np.random.set_state(  # noqa: NPY002
         ("MT19937", state["numpy_keys"], int(position), int(has_gauss), float(cached))
     )
-
-
-def recurrent_state(agent: OnPolicyAlgorithm) -> dict[str, np.ndarray]:
-    """Return the memory with which a recurrent agent goes on in its episodes; else nothing."""
-    memory = getattr(agent, "_last_lstm_states", None)
-    if memory is None:
-        return {}
-    return {
-        f"{network}.{part}": tensor.detach().cpu().numpy().copy()
-        for network, pair in zip(memory._fields, memory, strict=True)
-        for part, tensor in zip(("hidden", "cell"), pair, strict=True)
-    }
-
-
-def set_recurrent_state(agent: OnPolicyAlgorithm, state: Mapping[str, np.ndarray]) -> None:
-    """Put a recurrent agent's memory where `recurrent_state` found it."""
-    memory: Any = getattr(agent, "_last_lstm_states", None)
-    if memory is None or not state:
-        return
-    pairs = (
-        tuple(
-            torch.from_numpy(state[f"{network}.{part}"].copy()).to(agent.device)
-            for part in ("hidden", "cell")
-        )
-        for network in memory._fields
-    )
-    agent._last_lstm_states = type(memory)(*pairs)  # type: ignore[attr-defined]
 
 
 @contextmanager
@@ -538,117 +509,3 @@ def evaluate_agent(
             per_step=per_step,
             trajectories=trajectories,
         )
-
-
-# --- a trial's seeds -----------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, kw_only=True)
-class SeedScore:
-    """What one seed of a trial gives back; seeds that learned together share their seconds."""
-
-    episode_return: float
-    returns: tuple[float, ...]
-    effective_values: Mapping[str, Any]
-    transitions: int
-    seconds: float
-
-
-def train_and_score(
-    spec: AgentSpec,
-    model: ClinicModel,
-    settings: TrainingSettings,
-    *,
-    seeds: Sequence[int],
-    searched: Mapping[str, str],
-    on_progress: Callable[[int, int], None] | None = None,
-) -> dict[int, SeedScore | Exception]:
-    """Return each seed's score, or why it has none: learn, evaluate the last weights once.
-
-    Seeds learn together where the seed-batched trainer takes the agent, else one after the other;
-    nothing else is evaluated, saved or drawn.
-
-    Args:
-        spec: the algorithm.
-        model: the clinic.
-        settings: the training plan; each seed takes the place of its own.
-        seeds: the agents' seeds.
-        searched: configuration path -> attribute of the built agent (see receipts.py).
-        on_progress: called with (transitions seen, planned), of all seeds, after every update.
-    """
-    outcomes: dict[int, SeedScore | Exception] = {}
-    total = transitions_of(settings.total_num_training_episodes, model, settings.n_envs)
-
-    def train(group: Sequence[int], agents: Sequence[OnPolicyAlgorithm]) -> None:
-        def move(seen: int) -> None:
-            if on_progress is not None:
-                on_progress(len(outcomes) * total + len(group) * seen, len(seeds) * total)
-
-        scores = _score(agents, model, settings, searched=searched, total=total, on_progress=move)
-        outcomes.update(zip(group, scores, strict=True))
-
-    def build(seed: int) -> OnPolicyAlgorithm:
-        return build_agent(spec, model, replace(settings, seed=seed))
-
-    try:
-        agents = [build(seed) for seed in seeds]
-        if len(seeds) > 1 and can_learn_together(agents[0], settings):
-            train(seeds, agents)
-            return outcomes
-    except Exception:
-        log.debug("seeds %s failed together, each is tried alone", seeds, exc_info=True)
-    for seed in seeds:
-        try:
-            train([seed], [build(seed)])
-        except Exception as error:
-            log.debug("seed %s failed", seed, exc_info=True)
-            outcomes[seed] = error
-    return outcomes
-
-
-def _score(
-    agents: Sequence[OnPolicyAlgorithm],
-    model: ClinicModel,
-    settings: TrainingSettings,
-    *,
-    searched: Mapping[str, str],
-    total: int,
-    on_progress: Callable[[int], None],
-) -> list[SeedScore | Exception]:
-    """Return what each agent of a group scores, or why it could not go on."""
-    started = time.perf_counter()
-    for agent in agents:
-        agent.set_logger(silent_logger())
-    learner = learner_of(agents, settings)
-    for seen in learner.rollouts(total):
-        on_progress(seen)
-    learned = [agent for agent in agents if learner.failure(agent) is None]
-    returns = np.empty((0, 0))
-    if learned:
-        with own_draws(settings.evaluation_seed):
-            returns = episode_returns(
-                learner.policy(learned),
-                model,
-                episodes=settings.num_eval_episodes,
-                seed=settings.evaluation_seed,
-                copies=len(learned),
-            )
-    seconds = (time.perf_counter() - started) / len(agents)
-    scores: list[SeedScore | Exception] = []
-    rows = iter(returns)
-    for agent in agents:
-        failure = learner.failure(agent)
-        if failure is not None:
-            scores.append(failure)
-            continue
-        row = next(rows)
-        scores.append(
-            SeedScore(
-                episode_return=float(row.mean()),
-                returns=tuple(float(r) for r in row),
-                effective_values=effective_values(agent, searched),
-                transitions=agent.num_timesteps,
-                seconds=seconds,
-            )
-        )
-    return scores

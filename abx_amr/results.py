@@ -240,26 +240,10 @@ class RunFolder:
         state: Mapping[str, NDArray[Any]],
         vec_normalize: Any | None = None,
     ) -> None:
-        """Write the agent and all that belongs to it as ONE file, so that the parts always match.
-
-        The file is the algorithm's own zip with two more members, which its `load` passes over.
-
-        Args:
-            name: `last` or `best`.
-            agent: what the algorithm's `save` wrote (into a BytesIO).
-            state: arrays to save with it: random generators, clinic, counters.
-            vec_normalize: the environment's VecNormalize, if it has one.
-        """
-        arrays = io.BytesIO()
-        np.savez(arrays, **dict(state))  # type: ignore[arg-type]
-        whole = io.BytesIO(agent)
-        with zipfile.ZipFile(whole, "a") as archive:
-            archive.writestr(_STATE, arrays.getvalue())
-            if vec_normalize is not None:
-                archive.writestr(_VEC_NORMALIZE, pickle.dumps(vec_normalize))
+        """Write the checkpoint `last` or `best`, see `write_checkpoint`."""
         file = self.checkpoint_file(name)
         file.parent.mkdir(exist_ok=True)
-        durable.write_bytes(file, whole.getvalue())
+        write_checkpoint(file, agent=agent, state=state, vec_normalize=vec_normalize)
 
     def has_checkpoint(self, name: CheckpointName) -> bool:
         """Return whether the checkpoint was written."""
@@ -277,27 +261,13 @@ class RunFolder:
         Raises:
             InputError: the folder holds no such checkpoint.
         """
-        file = self.checkpoint_file(name)
         try:
-            with zipfile.ZipFile(file) as archive:
-                members = archive.namelist()
-                state: dict[str, NDArray[Any]] = {}
-                if _STATE in members:
-                    with np.load(io.BytesIO(archive.read(_STATE)), allow_pickle=False) as arrays:
-                        state = {key: arrays[key] for key in arrays.files}
-                normalize = (
-                    pickle.loads(archive.read(_VEC_NORMALIZE))
-                    if _VEC_NORMALIZE in members
-                    else None
-                )
+            return read_checkpoint(self.checkpoint_file(name))
         except FileNotFoundError as error:
             have = [one for one in ("last", "best") if self.has_checkpoint(one)]
             raise InputError(
                 f"{self.path} holds no checkpoint '{name}' (available: {', '.join(have) or 'none'})"
             ) from error
-        except zipfile.BadZipFile as error:
-            raise InputError(f"{file} is no checkpoint: {error}") from error
-        return Checkpoint(agent=file, state=state, vec_normalize=normalize)
 
     # --- tables ----------------------------------------------------------------------------------
 
@@ -488,23 +458,118 @@ def _registry(results_dir: Path | str) -> durable.CompletionRegistry:
     return durable.CompletionRegistry(Path(results_dir) / REGISTRY, columns=REGISTRY_COLUMNS)
 
 
+# --- checkpoints ---------------------------------------------------------------------------------
+
+
+def write_checkpoint(
+    file: Path,
+    *,
+    agent: bytes,
+    state: Mapping[str, NDArray[Any]],
+    vec_normalize: Any | None = None,
+) -> None:
+    """Write an agent and all that belongs to it as ONE file, so that the parts always match.
+
+    The file is the algorithm's own zip with two more members, which its `load` passes over.
+
+    Args:
+        file: the file, in a folder that exists.
+        agent: what the algorithm's `save` wrote (into a BytesIO).
+        state: arrays to save with it: random generators, clinic, counters.
+        vec_normalize: the environment's VecNormalize, if it has one.
+    """
+    arrays = io.BytesIO()
+    np.savez(arrays, **dict(state))  # type: ignore[arg-type]
+    whole = io.BytesIO(agent)
+    with zipfile.ZipFile(whole, "a") as archive:
+        archive.writestr(_STATE, arrays.getvalue())
+        if vec_normalize is not None:
+            archive.writestr(_VEC_NORMALIZE, pickle.dumps(vec_normalize))
+    durable.write_bytes(file, whole.getvalue())
+
+
+def read_checkpoint(file: Path) -> Checkpoint:
+    """Return what `write_checkpoint` wrote.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        InputError: it is no checkpoint.
+    """
+    try:
+        with zipfile.ZipFile(file) as archive:
+            members = archive.namelist()
+            state: dict[str, NDArray[Any]] = {}
+            if _STATE in members:
+                with np.load(io.BytesIO(archive.read(_STATE)), allow_pickle=False) as arrays:
+                    state = {key: arrays[key] for key in arrays.files}
+            normalize = (
+                pickle.loads(archive.read(_VEC_NORMALIZE)) if _VEC_NORMALIZE in members else None
+            )
+    except zipfile.BadZipFile as error:
+        raise InputError(f"{file} is no checkpoint: {error}") from error
+    return Checkpoint(agent=file, state=state, vec_normalize=normalize)
+
+
 # --- studies' seeds ------------------------------------------------------------------------------
 
 
 def write_seed_result(
-    trial_folder: Path | str, *, outcome: Mapping[str, Any], evaluation_returns: Sequence[float]
+    trial_folder: Path | str,
+    *,
+    outcome: Mapping[str, Any],
+    evaluation_returns: Sequence[float],
+    identity: str | None = None,
 ) -> None:
     """Write what a seed of a trial gave to `trial_folder/seed_<s>/result.json`.
+
+    A checkpoint of the seed goes, since there is nothing to go on with.
 
     Args:
         trial_folder: trials/<number> of the study.
         outcome: seed, episode_return, failure, effective_values, seconds.
         evaluation_returns: the return of every evaluation episode.
+        identity: what the result follows from, see `studies.attempts.identity`.
     """
-    folder = Path(trial_folder) / f"seed_{outcome['seed']}"
-    folder.mkdir(parents=True, exist_ok=True)
-    content = {**outcome, "evaluation_returns": list(evaluation_returns)}
-    durable.write_json(folder / "result.json", content)
+    file = seed_checkpoint_file(trial_folder, outcome["seed"])
+    file.parent.mkdir(parents=True, exist_ok=True)
+    content = {**outcome, "evaluation_returns": list(evaluation_returns), "identity": identity}
+    durable.write_json(file.with_name("result.json"), content)
+    file.unlink(missing_ok=True)
+
+
+def read_seed_result(
+    trial_folder: Path | str, seed: int, *, identity: str
+) -> dict[str, Any] | None:
+    """Return what a seed gave, None where it has not ended or follows from something else."""
+    file = Path(trial_folder) / f"seed_{seed}" / "result.json"
+    try:
+        outcome = _read_json(file)
+    except InputError:
+        return None
+    return outcome if outcome.get("identity") == identity else None
+
+
+def write_trial_parameters(
+    trial_folder: Path, *, parameters: Mapping[str, Any], fingerprint: str
+) -> None:
+    """Write the point of a trial to `trial_folder/parameters.json`, for the jobs of its seeds."""
+    trial_folder.mkdir(parents=True, exist_ok=True)
+    content = {"parameters": dict(parameters), "fingerprint": fingerprint}
+    durable.write_json(trial_folder / "parameters.json", content)
+
+
+def read_trial_parameters(trial_folder: Path) -> dict[str, Any]:
+    """Return the point of a trial: `parameters` (path -> value) and the study's `fingerprint`.
+
+    Raises:
+        InputError: there is none.
+    """
+    return _read_json(trial_folder / "parameters.json")
+
+
+def seed_checkpoint_file(trial_folder: Path | str, seed: int) -> Path:
+    """Return where a seed in training is saved, so that it can go on elsewhere."""
+    return Path(trial_folder) / f"seed_{seed}" / "checkpoint.zip"
 
 
 def read_seed_results(study_folder: Path | str) -> pd.DataFrame:

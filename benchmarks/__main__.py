@@ -14,7 +14,7 @@ import sys
 from pathlib import Path
 
 QUICK = ("environment", "training", "seeds", "trial", "startup", "pairing")
-LONG = ("learning", "tuning", "study", "equivalence", "hierarchy")
+LONG = ("learning", "tuning", "study", "equivalence", "budgets", "bookkeeping", "hierarchy")
 README = Path(__file__).with_name("README.md")
 
 

@@ -15,7 +15,6 @@ from abx_amr import configuration
 from abx_amr.errors import InputError
 from abx_amr.learning import (
     AgentSpec,
-    SeedScore,
     TrainingSettings,
     build_agent,
     can_learn_together,
@@ -23,9 +22,9 @@ from abx_amr.learning import (
     learner_of,
     rollouts,
     silent_logger,
-    train_and_score,
     transitions_of,
 )
+from abx_amr.scoring import SeedScore, train_and_score
 from abx_amr.simulator.clinic import ClinicModel
 
 SMALL = (
@@ -165,7 +164,7 @@ def test_a_seed_that_fails_leaves_the_others_their_scores(monkeypatch: pytest.Mo
             raise MemoryError("no room")
         return build_agent(made, model, settings)
 
-    monkeypatch.setattr("abx_amr.learning.build_agent", broken)
+    monkeypatch.setattr("abx_amr.scoring.build_agent", broken)
     scores = train_and_score(spec, model, settings, seeds=[5, 7], searched={})
     assert isinstance(scores[5], MemoryError)
     fine = scores[7]

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import logging
+import math
 import os
+import signal
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, replace
 from functools import cached_property
 from pathlib import Path
@@ -14,18 +17,24 @@ from typing import TYPE_CHECKING, Any
 from abx_amr.cli.door import Command, enter, guarded, repeated
 from abx_amr.cli.optimality import gap_line
 from abx_amr.errors import InputError
+from abx_amr.processors import threads_for
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
 
     from abx_amr.configuration import Composition
-    from abx_amr.learning import AgentSpec, SeedScore, TrainingSettings
+    from abx_amr.learning import AgentSpec, TrainingSettings
+    from abx_amr.scoring import SeedScore
     from abx_amr.simulator.clinic import ClinicModel
     from abx_amr.studies.objective import SeedOutcome
     from abx_amr.studies.storages import StudyStorage
     from abx_amr.studies.study import StudyPlan, StudySummary
+    from abx_amr.studies.worker import ClaimedTrial, Event, WorkerReport
 
 log = logging.getLogger(__name__)
+
+#: Exit status of a worker that leaves trials to do because its time limit is near (EX_TEMPFAIL).
+TEMPORARY = 75
 
 HELP = """
 abx-tune: search with Optuna for hyper-parameters that learn reliably. Every trial trains several
@@ -121,28 +130,21 @@ class _Study:
     ) -> list[SeedOutcome]:
         """Train and score every seed; a seed's own error becomes its outcome.
 
-        Each outcome is written to `folder/seed_<s>/result.json`, unless `folder` is None.
+        Each outcome is written to `folder/seed_<s>/result.json`, unless `folder` is None. Seeds
+        that have succeeded there are not trained again, seeds that were saved there go on.
         """
-        from abx_amr.learning import train_and_score
         from abx_amr.results import write_seed_result
+        from abx_amr.scoring import Saving, train_and_score
         from abx_amr.studies.objective import SeedOutcome
 
-        scores: Mapping[int, SeedScore | Exception]
-        try:
-            spec, settings = self.agent(parameters, seeds[0])
-        except InputError as error:
-            scores = dict.fromkeys(seeds, error)
-        else:
-            scores = train_and_score(
-                spec,
-                self.model,
-                settings,
-                seeds=seeds,
-                searched=self.receipts,
-                on_progress=on_progress,
-            )
-        outcomes: list[SeedOutcome] = []
-        for seed, score in scores.items():
+        identities = self.identities(parameters, seeds)
+        outcomes: dict[int, SeedOutcome] = {}
+        if folder is not None:
+            found = {seed: self.outcome(folder, seed, identities[seed]) for seed in seeds}
+            outcomes = {s: o for s, o in found.items() if o is not None and o.failure is None}
+        missing = [seed for seed in seeds if seed not in outcomes]
+
+        def note(seed: int, score: SeedScore | Exception) -> None:
             returns: tuple[float, ...] = ()
             if isinstance(score, Exception):
                 reason = f"{type(score).__name__}: {score}"
@@ -155,10 +157,99 @@ class _Study:
                     seconds=score.seconds,
                 )
                 returns = score.returns
-            outcomes.append(outcome)
+            outcomes[seed] = outcome
             if folder is not None:
-                write_seed_result(folder, outcome=asdict(outcome), evaluation_returns=list(returns))
-        return outcomes
+                write_seed_result(
+                    folder,
+                    outcome=asdict(outcome),
+                    evaluation_returns=list(returns),
+                    identity=identities[seed],
+                )
+
+        try:
+            spec, settings = self.agent(parameters, seeds[0])
+        except InputError as error:
+            for seed in missing:
+                note(seed, error)
+        else:
+            saving = None
+            if folder is not None:
+                saving = Saving(
+                    folder=folder, interval=self.plan.checkpoint_interval, identities=identities
+                )
+            train_and_score(
+                spec,
+                self.model,
+                settings,
+                seeds=missing,
+                searched=self.receipts,
+                on_progress=on_progress,
+                on_score=note,
+                saving=saving,
+            )
+        return [outcomes[seed] for seed in seeds]
+
+    def identities(self, parameters: Mapping[str, Any], seeds: Sequence[int]) -> dict[int, str]:
+        """Return seed -> what its result follows from."""
+        from abx_amr.studies.attempts import identity
+
+        digest = self.plan.fingerprint.digest
+        return {seed: identity(digest, parameters, seed) for seed in seeds}
+
+    def outcome(self, folder: Path, seed: int, identity: str) -> SeedOutcome | None:
+        """Return what a seed has left in a trial's folder, None where it has not ended."""
+        from abx_amr.results import read_seed_result
+        from abx_amr.studies.objective import SeedOutcome
+
+        found = read_seed_result(folder, seed, identity=identity)
+        if found is None:
+            return None
+        return SeedOutcome(
+            seed=seed,
+            episode_return=found["episode_return"],
+            failure=found["failure"],
+            effective_values=found["effective_values"],
+            seconds=found["seconds"],
+        )
+
+    def run_batch(
+        self, batch: Sequence[ClaimedTrial], launch: Callable[[Sequence[Sequence[str]]], object]
+    ) -> list[list[SeedOutcome]]:
+        """Return the outcomes of trials whose seeds are jobs of their own.
+
+        A job is told its trial and seed and finds the point in the trial's folder. One that leaves
+        no result (killed, out of memory) is launched again, `tuning.max_retry` times.
+        """
+        from abx_amr.results import write_trial_parameters
+        from abx_amr.studies.objective import SeedOutcome
+
+        known: dict[tuple[int, int], SeedOutcome] = {}
+
+        def look(*, is_first: bool = False) -> list[tuple[ClaimedTrial, int]]:
+            """Take in what has ended; return what has not."""
+            for trial in batch:
+                for seed, its in self.identities(trial.parameters, trial.seeds).items():
+                    found = self.outcome(trial.folder, seed, its)
+                    if found is not None and not (is_first and found.failure is not None):
+                        known[trial.number, seed] = found
+            return [(t, s) for t in batch for s in t.seeds if (t.number, s) not in known]
+
+        for trial in batch:
+            write_trial_parameters(
+                trial.folder,
+                parameters=trial.parameters,
+                fingerprint=self.plan.fingerprint.digest,
+            )
+        missing = look(is_first=True)
+        for _ in range(1 + self.plan.max_retry):
+            if not missing:
+                break
+            launch([[f"++tuning.job={{number:{t.number},seed:{s}}}"] for t, s in missing])
+            missing = look()
+        for trial, seed in missing:
+            reason = f"its job left no result, {1 + self.plan.max_retry} times (killed?)"
+            known[trial.number, seed] = SeedOutcome(seed=seed, episode_return=None, failure=reason)
+        return [[known[trial.number, seed] for seed in trial.seeds] for trial in batch]
 
 
 class TuneTask:
@@ -184,10 +275,14 @@ class TuneTask:
         plain = resolved(config)
         if not isinstance(plain.get("tuning"), Mapping):
             raise InputError(_no_tuning())
-        torch.set_num_threads(int(plain["training"]["torch_threads"]))
+        training = plain["training"]
+        if training.get("torch_threads") is None:
+            training["torch_threads"] = threads_for(plain["tuning"].get("local_workers") or 1)
+        torch.set_num_threads(int(training["torch_threads"]))
         worker = plain["tuning"].get("worker")
         # Relative paths belong to the folder they were read in.
-        key = {**plain, "tuning": {**plain["tuning"], "worker": None}, "folder": os.getcwd()}
+        of_a_worker = dict.fromkeys(("worker", "local_workers"))
+        key = {**plain, "tuning": {**plain["tuning"], **of_a_worker}, "folder": os.getcwd()}
         if self._last is None or self._last[0] != key or worker is not None:
             study = _Study(plain)
             if self._last is not None and self._last[0] == key:
@@ -212,6 +307,7 @@ class TuneTask:
         if plan.skip_if_exists and is_registered(plan):
             print(f"{plan.run_name} is complete already, skipped: {_shown(plan.folder)}")
             return False
+        study.storage.check()  # a server that is not there is said before agents are built
         _ = study.receipts
         found = prepare_study(plan, study.storage)
         if found is Preparation.SKIPPED:
@@ -227,6 +323,52 @@ class TuneTask:
             f"{plan.sampler.name}, in {_shown(plan.folder)}"
         )
         return True
+
+    @contextmanager
+    def watching(self, config: DictConfig) -> Iterator[Callable[[], bool]]:
+        """Show the study while the block runs; give a function that says whether it is complete."""
+        from abx_amr.studies.overview import overview_of
+
+        study = self._study(config)
+        yield lambda: overview_of(study.plan, study.storage).is_complete
+
+    def submitted(self, config: DictConfig, lines: Sequence[str]) -> None:
+        """Say of workers that are left alone how to watch them and how long they may take."""
+        from abx_amr.studies.overview import overview_of
+
+        study = self._study(config)
+        for line in lines:
+            print(line)
+        print(overview_of(study.plan, study.storage).prediction(study.plan.n_workers))
+        print("the same command shows the result, or joins as another worker: tuning.wait=true")
+
+    def search(
+        self, config: DictConfig, launch: Callable[[Sequence[Sequence[str]]], object]
+    ) -> None:
+        """Work on the study in batches of trials whose seeds are jobs that `launch` runs.
+
+        `launch(overrides of each job)` comes back when the jobs have ended.
+
+        Raises:
+            SystemExit: the search was stopped.
+        """
+        guarded("abx-tune", self._search)(config, launch)
+
+    def _search(
+        self, config: DictConfig, launch: Callable[[Sequence[Sequence[str]]], object]
+    ) -> None:
+        from abx_amr.studies.worker import run_batches
+
+        study = self._study(config)
+        plan = study.plan
+        report = run_batches(
+            plan,
+            study.storage,
+            lambda batch: study.run_batch(batch, launch),
+            _show,
+            size=math.ceil(plan.n_workers / plan.n_seeds_per_trial),
+        )
+        _end(report)
 
     def finish(self, config: DictConfig) -> float | None:
         """Write the results and the figures, show the best; return the best value."""
@@ -253,6 +395,8 @@ class TuneTask:
 
     def _call(self, config: DictConfig) -> float:
         study = self._study(config)
+        if study.plan.job is not None:
+            return _run_job(study, **study.plan.job)
         if study.plan.worker is None:
             return _score_once(study)
         return _work(study)
@@ -269,20 +413,11 @@ def _finished(study: _Study) -> StudySummary:
 
 def _work(study: _Study) -> float:
     from abx_amr.cli.progress import progress_bar
-    from abx_amr.studies.worker import Event, run_worker
+    from abx_amr.studies.study import check_settings
+    from abx_amr.studies.worker import run_worker
 
     plan = study.plan
-
-    def show(event: Event) -> None:
-        where = f"[{event.finished}/{event.budget}]"
-        if event.kind == "trial_finished":
-            value = "failed on all seeds" if event.value is None else f"{event.value:.3f}"
-            print(f"{where} trial {event.number}: {value}  {_short(event.params)}", flush=True)
-        elif event.kind in ("trial_failed", "trial_reaped"):
-            print(f"{where} trial {event.number}: {event.message}", flush=True)
-        elif event.kind == "stopped" and event.message:
-            log.debug("%s", event.message)
-
+    check_settings(plan, study.storage)
     with progress_bar("trial", "transitions") as move:
 
         def run_trial(
@@ -290,13 +425,65 @@ def _work(study: _Study) -> float:
         ) -> list[SeedOutcome]:
             return study.run_trial(parameters, seeds, folder, on_progress=move)
 
-        report = run_worker(plan, study.storage, run_trial, show)
+        report = run_worker(plan, study.storage, run_trial, _show)
+    _end(report)
+    if report.reason == "budget" and not plan.wait:
+        _finish_for_nobody(study)
+    return 0.0
+
+
+def _show(event: Event) -> None:
+    where = f"[{event.finished}/{event.budget}]"
+    if event.kind == "trial_finished":
+        value = "failed on all seeds" if event.value is None else f"{event.value:.3f}"
+        print(f"{where} trial {event.number}: {value}  {_short(event.params)}", flush=True)
+    elif event.kind in ("trial_failed", "trial_reaped"):
+        print(f"{where} trial {event.number}: {event.message}", flush=True)
+
+
+def _end(report: WorkerReport) -> None:
+    """Say why a worker stopped, where the study does not say it; leave if it was told to."""
     if report.was_interrupted:
         print(report.message, file=sys.stderr)
-        raise SystemExit(130)
+        raise SystemExit(128 + (report.signal_number or signal.SIGINT))
     if report.reason == "failures":
         raise InputError(report.message)
+    if report.reason == "time limit":
+        print(f"{report.message}: run the same command again to go on", file=sys.stderr)
+        raise SystemExit(TEMPORARY)
+    if report.reason != "budget":
+        print(report.message)
+
+
+def _run_job(study: _Study, *, number: int, seed: int) -> float:
+    """Train one seed of one trial and leave its result in the trial's folder."""
+    from abx_amr.results import read_trial_parameters
+    from abx_amr.studies.study import TRIALS_FOLDER
+
+    folder = study.plan.folder / TRIALS_FOLDER / str(number)
+    point = read_trial_parameters(folder)
+    if point["fingerprint"] != study.plan.fingerprint.digest:
+        raise InputError(
+            f"Configuration Mismatch Detected: trial {number} was begun with other settings than "
+            "this job has composed; run the same command again to go on with the study's own"
+        )
+    (outcome,) = study.run_trial(point["parameters"], [seed], folder)
+    said = outcome.failure_reason or f"{outcome.episode_return:.3f}"
+    print(f"trial {number}, seed {seed}: {said}")
     return 0.0
+
+
+def _finish_for_nobody(study: _Study) -> None:
+    """Write a complete study's results and figures where nobody waits to do so."""
+    from abx_amr.plots.folders import draw_study
+    from abx_amr.studies.study import is_first_to_draw
+    from abx_amr.studies.tables import trials_table
+
+    plan = study.plan
+    summary = _finished(study)
+    if study.config["figures"] and is_first_to_draw(plan, study.storage):
+        draw_study(plan.folder, trials_table(plan, study.storage), direction=plan.direction)
+    _report(summary, plan)
 
 
 def _score_once(study: _Study) -> float:

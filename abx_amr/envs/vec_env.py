@@ -80,6 +80,17 @@ class ClinicVecEnv(VecEnv):
             self._seed, self._renamed = int(seed), True
         return [self._seed] * self.num_envs
 
+    def state(self) -> dict[str, NDArray[Any]]:
+        """Return everything needed to go on to the bit, as arrays of its own."""
+        return {**self.clinic.state(), "episode_returns": self.episode_returns.copy()}
+
+    def restore(self, state: Mapping[str, NDArray[Any]]) -> None:
+        """Go on from what `state()` returned; a seed given meanwhile does not count."""
+        self.clinic.restore(state)
+        if "episode_returns" in state:
+            self.episode_returns[:] = state["episode_returns"]
+        self._renamed = False
+
     def reset(self) -> NDArray[np.float32]:
         """Start an episode everywhere and return the observation, shape (E, D)."""
         streams = None
@@ -141,14 +152,6 @@ class ClinicVecEnv(VecEnv):
     def prescriber(self, agent: Any) -> Any:
         """Return the agent that learns here as a policy over the clinic: it prescribes itself."""
         return agent
-
-    def state(self) -> dict[str, NDArray[Any]]:
-        """Return everything needed to go on to the bit."""
-        return self.clinic.state()
-
-    def restore(self, state: Mapping[str, NDArray[Any]]) -> None:
-        """Go on from what `state()` returned."""
-        self.clinic.restore(state)
 
     def get_attr(self, attr_name: str, indices: Any = None) -> list[Any]:
         """Return the batch's attribute once per environment asked for."""

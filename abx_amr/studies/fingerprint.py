@@ -36,7 +36,8 @@ FREE_SECTIONS = (
     *("training.additional_episodes", "training.torch_threads"),
     *("tuning.n_trials", "tuning.n_workers", "tuning.n_trials_per_worker", "tuning.timeout"),
     *("tuning.wait", "tuning.parallel", "tuning.max_retry", "tuning.max_failures"),
-    *("tuning.heartbeat_interval", "tuning.worker"),
+    *("tuning.heartbeat_interval", "tuning.checkpoint_interval"),
+    *("tuning.worker", "tuning.local_workers", "tuning.job"),
 )
 FREE_FREQUENCIES = re.compile(r"training\.(save|eval)_(freq|every)\w*")
 

@@ -51,15 +51,20 @@ REGISTRY_FILE = ".optimization_completed.txt"
 REGISTRY_COLUMNS = ("run_name", "timestamp", "best_value", "n_trials")
 
 FINGERPRINT_ATTRIBUTE = "abx_fingerprint"
+DRAWN_ATTRIBUTE = "abx_drawn_with"
 FAILURES_FROM_ATTRIBUTE = "abx_failures_counted_from"
+BUDGET_ATTRIBUTE = "abx_budget"
+HEARTBEAT_ATTRIBUTE = "abx:heartbeat"  # of a trial
+GRACE_INTERVALS = 3
 
 FIRST_TUNING_SEED, LAST_TUNING_SEED = 1000, 9999
 TUNING_KEYS = (
     *("n_trials", "n_seeds_per_trial", "truncated_episodes", "direction", "pruner", "search_space"),
     *("sampler", "sampler_options", "sampler_seed", "stability_penalty_weight"),
     *("seeds", "first_seed", "min_successful_seeds"),
-    *("n_workers", "n_trials_per_worker", "timeout", "wait", "parallel", "worker"),
-    *("max_retry", "max_failures", "heartbeat_interval"),
+    *("n_workers", "n_trials_per_worker", "timeout", "wait", "parallel"),
+    *("worker", "local_workers", "job"),
+    *("max_retry", "max_failures", "heartbeat_interval", "checkpoint_interval"),
 )
 
 
@@ -82,12 +87,17 @@ class StudyPlan:
     min_successful_seeds: int
     penalty_weight: float
     n_workers: int
+    has_jobs: bool
+    wait: bool
     n_trials_per_worker: int | None
     timeout: float | None
     max_retry: int
     max_failures: int
     heartbeat_interval: float
+    checkpoint_interval: float
     worker: int | None
+    local_workers: int
+    job: Mapping[str, int] | None  #: number and seed, for a job that is one seed of one trial
     overwrite_existing_study: bool
     skip_if_exists: bool
 
@@ -126,10 +136,11 @@ class StudyPlan:
         read.choice(
             "pruner", ("none",), default="none", later="no pruner is available in this release"
         )
-        read.choice("parallel", ("workers",), default="workers", later="only workers are available")
-        if tuning.get("wait") not in (None, True):
+        has_jobs = read.choice("parallel", ("workers", "jobs"), default="workers") == "jobs"
+        if has_jobs and not read.flag("wait", default=True):
             raise InputError(
-                f"tuning.wait must be true, not {tuning['wait']!r}: waiting is all there is yet"
+                "tuning.wait=false needs tuning.parallel=workers: with jobs, somebody has to ask "
+                "for the next trials (submit the abx-tune command itself as a job)"
             )
         n_seeds = read.whole("n_seeds_per_trial", default=3, low=1)
         first_seed = read.whole("first_seed", default=FIRST_TUNING_SEED)
@@ -182,12 +193,17 @@ class StudyPlan:
             ),
             penalty_weight=read.number("stability_penalty_weight", default=0.2, low=0.0),
             n_workers=read.whole("n_workers", default=1, low=1),
+            has_jobs=has_jobs,
+            wait=read.flag("wait", default=True),
             n_trials_per_worker=read.whole_or_none("n_trials_per_worker", low=1),
             timeout=read.number_or_none("timeout"),
             max_retry=read.whole("max_retry", default=3, low=0),
             max_failures=read.whole("max_failures", default=n_trials, low=1),
             heartbeat_interval=read.number("heartbeat_interval", default=30.0, above=0.0),
+            checkpoint_interval=read.number("checkpoint_interval", default=60.0, above=0.0),
             worker=read.whole_or_none("worker", low=0),
+            local_workers=read.whole("local_workers", default=1, low=1),
+            job=read.job(),
             overwrite_existing_study=_flag(configuration, "overwrite_existing_study"),
             skip_if_exists=_flag(configuration, "skip_if_exists"),
         )
@@ -231,18 +247,16 @@ def prepare_study(
     if plan.overwrite_existing_study and not storage.can_overwrite:
         raise InputError(
             f"overwrite_existing_study=true is refused with {storage.label}, where other workers "
-            f"may be running: use `abx-study delete {plan.study_name}` first"
+            f"may be running: use `abx-study delete {plan.study_name} storage=postgres` first"
         )
     quiet_optuna()
-    if not storage.exists(plan.study_name):
-        plan.folder.mkdir(parents=True, exist_ok=True)
-    with storage.critical_section():
+    with storage.explained(), storage.critical_section():
         if plan.overwrite_existing_study and storage.exists(plan.study_name):
             _refuse_while_at_work(plan, storage)
             storage.delete(plan.study_name)
             _clear_folder(plan)
         if storage.exists(plan.study_name):
-            return _join(plan, storage)
+            return _join(plan, storage, files or {})
         _create(plan, storage, files or {})
         return Preparation.CREATED
 
@@ -264,7 +278,7 @@ def finish_study(
         describe_best: What else to say of the best trial, by its mean over seeds.
     """
     quiet_optuna()
-    with storage.critical_section():
+    with storage.explained(), storage.critical_section():
         backend, study_id = open_study(plan, storage)
         trials = backend.get_all_trials(study_id, deepcopy=False)
         summary = _summarise(plan, trials, backend.get_study_user_attrs(study_id))
@@ -285,6 +299,17 @@ def is_registered(plan: StudyPlan) -> bool:
     registry = registry_of(plan.optimization_dir)
     registry.prune(lambda row: (plan.optimization_dir / row["run_name"]).is_dir())
     return any(row["run_name"] == plan.run_name for row in registry.rows())
+
+
+def is_first_to_draw(plan: StudyPlan, storage: StudyStorage) -> bool:
+    """Say, to one process only, that the figures of the study as it now stands are its to draw."""
+    with storage.critical_section():
+        backend, study_id = open_study(plan, storage)
+        trials = backend.get_all_trials(study_id, deepcopy=False)
+        n_finished = sum(map(is_finished, trials))
+        drawn = backend.get_study_user_attrs(study_id).get(DRAWN_ATTRIBUTE)
+        backend.set_study_user_attr(study_id, DRAWN_ATTRIBUTE, n_finished)
+    return drawn != n_finished
 
 
 def registry_of(optimization_dir: Path) -> CompletionRegistry:
@@ -322,23 +347,14 @@ def _create(plan: StudyPlan, storage: StudyStorage, files: Mapping[str, str]) ->
     others = [study.study_name for study in backend.get_all_studies()]
     if others:
         log.warning(
-            "study %r is new, but %s already holds %s: workers that share a study need the same "
-            "study_name",
+            "study %r is new, this study has one worker; %s already holds %s: workers that share a "
+            "study need the same study_name",
             plan.study_name,
             storage.label,
             ", ".join(repr(name) for name in others),
         )
-    tuning = dict(plan.configuration["tuning"])
-    rest = {key: value for key, value in plan.configuration.items() if key != "tuning"}
-    texts = {
-        CONFIGURATION_FILE: yaml.safe_dump(jsonable(rest), sort_keys=False),
-        TUNING_FILE: yaml.safe_dump(jsonable({"tuning": tuning}), sort_keys=False),
-        **files,
-    }
-    if rest.get("option_library") is not None:
-        texts[OPTION_LIBRARY_FILE] = yaml.safe_dump(rest["option_library"], sort_keys=False)
-    for name, text in texts.items():
-        write_text(plan.folder / name, text)
+    _set_aside(plan)
+    _write_snapshots(plan, files)
     direction = StudyDirection[plan.direction.upper()]
     study_id = backend.create_new_study([direction], plan.study_name)
     content = {
@@ -348,10 +364,26 @@ def _create(plan: StudyPlan, storage: StudyStorage, files: Mapping[str, str]) ->
         "created": datetime.now().isoformat(timespec="seconds"),
     }
     backend.set_study_user_attr(study_id, FINGERPRINT_ATTRIBUTE, content)
+    backend.set_study_user_attr(study_id, BUDGET_ATTRIBUTE, plan.budget)
     log_what_is_drawn_at_random(plan.sampler, plan.space)
 
 
-def _join(plan: StudyPlan, storage: StudyStorage) -> Preparation:
+def _write_snapshots(plan: StudyPlan, files: Mapping[str, str]) -> None:
+    tuning = dict(plan.configuration["tuning"])
+    rest = {key: value for key, value in plan.configuration.items() if key != "tuning"}
+    texts = {
+        CONFIGURATION_FILE: yaml.safe_dump(jsonable(rest), sort_keys=False),
+        TUNING_FILE: yaml.safe_dump(jsonable({"tuning": tuning}), sort_keys=False),
+        **files,
+    }
+    if rest.get("option_library") is not None:
+        texts[OPTION_LIBRARY_FILE] = yaml.safe_dump(rest["option_library"], sort_keys=False)
+    plan.folder.mkdir(parents=True, exist_ok=True)
+    for name, text in texts.items():
+        write_text(plan.folder / name, text)
+
+
+def _join(plan: StudyPlan, storage: StudyStorage, files: Mapping[str, str]) -> Preparation:
     from optuna import __version__ as optuna_version
 
     backend, study_id = open_study(plan, storage)
@@ -371,6 +403,46 @@ def _join(plan: StudyPlan, storage: StudyStorage) -> Preparation:
             "optuna": optuna_version,
         }
         backend.set_study_user_attr(study_id, FINGERPRINT_ATTRIBUTE, stored)
+    _check_settings(plan, storage, backend, study_id, stored, n_finished)
+    if stored["optuna"] != optuna_version:
+        log.warning(
+            "study %r was created with Optuna %s, this is %s: times and samplers may differ",
+            plan.study_name,
+            stored["optuna"],
+            optuna_version,
+        )
+    if not (plan.folder / CONFIGURATION_FILE).is_file():  # made on another machine, or by hand
+        _write_snapshots(plan, files)
+    if n_finished >= plan.budget:
+        return Preparation.FINISHED
+    backend.set_study_user_attr(study_id, BUDGET_ATTRIBUTE, plan.budget)
+    backend.set_study_user_attr(study_id, FAILURES_FROM_ATTRIBUTE, len(trials))
+    return Preparation.JOINED
+
+
+def check_settings(plan: StudyPlan, storage: StudyStorage) -> None:
+    """Refuse to work on a study with other settings than it was created with.
+
+    A worker composes its configuration when it starts, perhaps hours after the study was prepared.
+
+    Raises:
+        InputError: 'Configuration Mismatch Detected', with the settings that differ.
+    """
+    backend, study_id = open_study(plan, storage)
+    stored = backend.get_study_user_attrs(study_id).get(FINGERPRINT_ATTRIBUTE)
+    if stored is not None:
+        trials = backend.get_all_trials(study_id, deepcopy=False)
+        _check_settings(plan, storage, backend, study_id, stored, sum(map(is_finished, trials)))
+
+
+def _check_settings(
+    plan: StudyPlan,
+    storage: StudyStorage,
+    backend: BaseStorage,
+    study_id: int,
+    stored: Mapping[str, Any],
+    n_finished: int,
+) -> None:
     directions = [d.name.lower() for d in backend.get_study_directions(study_id)]
     if directions != [plan.direction]:
         raise InputError(
@@ -384,23 +456,12 @@ def _join(plan: StudyPlan, storage: StudyStorage) -> Preparation:
             f"finished trials with other settings: {show_difference(difference)}. "
             f"{_ways_out(storage, plan)}"
         )
-    if stored["optuna"] != optuna_version:
-        log.warning(
-            "study %r was created with Optuna %s, this is %s: times and samplers may differ",
-            plan.study_name,
-            stored["optuna"],
-            optuna_version,
-        )
-    if n_finished >= plan.budget:
-        return Preparation.FINISHED
-    backend.set_study_user_attr(study_id, FAILURES_FROM_ATTRIBUTE, len(trials))
-    return Preparation.JOINED
 
 
 def _ways_out(storage: StudyStorage, plan: StudyPlan) -> str:
     if storage.can_overwrite:
         return "Use another run_name, or overwrite_existing_study=true"
-    return f"Use another run_name, or `abx-study delete {plan.study_name}`"
+    return f"Use another run_name, or `abx-study delete {plan.study_name} storage=postgres`"
 
 
 def _refuse_while_at_work(plan: StudyPlan, storage: StudyStorage) -> None:
@@ -415,10 +476,27 @@ def _refuse_while_at_work(plan: StudyPlan, storage: StudyStorage) -> None:
 
 
 def _clear_folder(plan: StudyPlan) -> None:
+    """Remove the results of a study that is no more."""
     for name in (BEST_PARAMS_FILE, SUMMARY_FILE):
         (plan.folder / name).unlink(missing_ok=True)
     shutil.rmtree(plan.folder / TRIALS_FOLDER, ignore_errors=True)
     registry_of(plan.optimization_dir).prune(lambda row: row["run_name"] != plan.run_name)
+
+
+def _set_aside(plan: StudyPlan) -> None:
+    """Rename the trials of an earlier study of this run_name, so that none is taken for a new one.
+
+    They are there when the study was deleted, or is in another storage.
+    """
+    trials = plan.folder / TRIALS_FOLDER
+    if not trials.is_dir():
+        return
+    number = 1
+    while (aside := plan.folder / f"{TRIALS_FOLDER}_earlier_{number}").exists():
+        number += 1
+    trials.rename(aside)
+    log.warning("%s holds trials of an earlier study: they are now in %s", plan.folder, aside.name)
+    _clear_folder(plan)
 
 
 def _register(plan: StudyPlan, summary: StudySummary) -> None:
@@ -481,7 +559,7 @@ def _summarise(
         "trial_time_seconds": math.fsum(
             t.user_attrs.get("wall_time_seconds") or 0.0 for t in finished
         ),
-        "workers": _workers(trials),
+        "workers": workers_of(trials),
         "versions": _versions(),
         "created_with_optuna": stored.get("optuna"),
         "fingerprint": stored.get("digest"),
@@ -508,7 +586,8 @@ def _describe_trial(trial: FrozenTrial) -> dict[str, Any]:
     }
 
 
-def _workers(trials: Sequence[FrozenTrial]) -> list[dict[str, Any]]:
+def workers_of(trials: Sequence[FrozenTrial]) -> list[dict[str, Any]]:
+    """Return every worker that has had a trial: host, pid, worker, finished trials."""
     seen: dict[tuple[Any, ...], dict[str, Any]] = {}
     for trial in trials:
         owner = trial.user_attrs.get("owner")
@@ -579,6 +658,22 @@ class _Reader:
                 )
             )
         return text
+
+    def job(self) -> dict[str, int] | None:
+        value = self.tuning.get("job")
+        if value is None:
+            return None
+        if not isinstance(value, Mapping) or set(value) != {"number", "seed"}:
+            raise InputError(f"tuning.job must be {{number: ..., seed: ...}}, not {value!r}")
+        return {str(key): int(number) for key, number in value.items()}
+
+    def flag(self, key: str, *, default: bool) -> bool:
+        value = self.tuning.get(key)
+        if value is None:
+            return default
+        if not isinstance(value, bool):
+            raise InputError(f"tuning.{key} must be true or false, not {value!r}")
+        return value
 
     def whole(
         self, key: str, *, default: int, low: int | None = None, high: int | None = None

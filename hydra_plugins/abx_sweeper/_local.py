@@ -1,115 +1,110 @@
-"""Workers as processes of this machine, for `tuning.n_workers` above 1 without a launcher.
+"""Jobs as processes of this machine.
 
-Each worker is started in a session of its own: it outlives the launching process, and a signal
-reaches it only through here. Nothing is believed of a worker but what it wrote into the study.
+Each is started in a session of its own: it outlives the launching process, and a signal reaches it
+only through here. Nothing is believed of a job but what it wrote.
 """
 
 from __future__ import annotations
 
 import logging
 import os
-import pickle
 import signal
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
-from hydra.core.singleton import Singleton
-from hydra.core.utils import run_job, setup_globals
-from hydra.types import HydraContext, TaskFunction
-from omegaconf import DictConfig, open_dict
+from ._job import Job, unpacked
 
 log = logging.getLogger(__name__)
 
-WORKERS_FOLDER = "workers"
+LOGS_FOLDER = "workers"
 POLL_SECONDS = 0.2
 ERROR_LINES = 5
 USER_ERROR = 2
+TEMPORARY = 75  # of a worker that leaves trials to do because its time limit is near
+
+Process = subprocess.Popen[bytes]
 
 
-def run_workers(
-    jobs: Sequence[Sequence[str]],
-    *,
-    hydra_context: HydraContext,
-    task_function: TaskFunction,
-    config: DictConfig,
-) -> None:
-    """Start one process for each job and wait for all; a worker that dies costs only itself.
+class LocalPlace:
+    """Processes of this machine, at most `at_once` of them together."""
 
-    SIGINT and SIGTERM are passed on to the workers; SystemExit follows when they ended. It also
-    follows, with their last line, where all refused the user's settings. A RuntimeError shows the
-    last lines of a log where every worker failed otherwise.
-    """
-    folder = Path(str(config.hydra.sweep.dir)).absolute() / WORKERS_FOLDER
-    folder.mkdir(parents=True, exist_ok=True)
-    log.info("%d workers, their output is in %s", len(jobs), folder)
-    logs = [_free_log(folder, index) for index in range(len(jobs))]
-    with _passing_on_signals() as (processes, signals):
-        for index, overrides in enumerate(jobs):
-            payload = _pack(index, overrides, hydra_context, task_function, config)
-            processes.append(_start(payload, logs[index]))
-        _wait(processes)
-    if signals:
-        print("stopped: run the same command again to go on", file=sys.stderr)
-        raise SystemExit(128 + signals[0])
-    failed = [index for index, process in enumerate(processes) if process.returncode != 0]
-    for index in failed:
-        log.warning("worker %d ended with status %d", index, processes[index].returncode)
-    if len(failed) == len(jobs) and all(process.returncode > 0 for process in processes):
-        lines = logs[failed[0]].read_text(encoding="utf-8", errors="replace").splitlines()
-        if all(process.returncode == USER_ERROR for process in processes):
-            print("\n".join(lines[-1:]), file=sys.stderr)
-            raise SystemExit(USER_ERROR)
-        raise RuntimeError("every worker failed; the first: " + "\n".join(lines[-ERROR_LINES:]))
+    def __init__(
+        self, make: Callable[[int, Sequence[str]], Job], *, sweep_dir: str, at_once: int
+    ) -> None:
+        self.make = make
+        self.folder = Path(sweep_dir).absolute() / LOGS_FOLDER
+        self.at_once = at_once
 
+    is_on_this_machine = True
 
-def work(payload: bytes) -> None:
-    """Be the worker that `payload` describes: compose the configuration, call the task function."""
-    index, overrides, hydra_context, task_function, config, singletons = pickle.loads(payload)
-    Singleton.set_state(singletons)
-    setup_globals()
-    composed = hydra_context.config_loader.load_sweep_config(config, list(overrides))
-    with open_dict(composed):
-        composed.hydra.job.id = f"worker_{index}"
-        composed.hydra.job.num = index
-    result = run_job(
-        hydra_context=hydra_context,
-        task_function=task_function,
-        config=composed,
-        job_dir_key="hydra.sweep.dir",
-        job_subdir_key="hydra.sweep.subdir",
-    )
-    _ = result.return_value  # raises what the task function raised
+    def check(self, *, wait: bool) -> None:
+        """Accept: nothing is needed."""
 
+    def run(self, jobs: Sequence[Sequence[str]], is_done: Callable[[], bool]) -> list[Any]:
+        """Run the jobs until all ended; one that dies costs only itself.
 
-def _pack(
-    index: int,
-    overrides: Sequence[str],
-    hydra_context: HydraContext,
-    task_function: TaskFunction,
-    config: DictConfig,
-) -> bytes:
-    import cloudpickle  # type: ignore[import-untyped]
+        SIGINT and SIGTERM are passed on to them; SystemExit follows when they ended. It also
+        follows, with their last line, where all refused the user's settings. A RuntimeError shows
+        the last lines of a log where every job failed otherwise.
+        """
+        logs = self._logs(len(jobs))
+        with _passing_on_signals() as (processes, signals):
+            for index, overrides in enumerate(jobs):
+                while sum(p.poll() is None for p in processes) >= self.at_once and not signals:
+                    time.sleep(POLL_SECONDS)
+                if signals:
+                    break
+                processes.append(_start(self.make(index, overrides), logs[index]))
+            while any(process.poll() is None for process in processes):
+                time.sleep(POLL_SECONDS)
+        if signals:
+            print("stopped: run the same command again to go on", file=sys.stderr)
+            raise SystemExit(128 + signals[0])
+        statuses = [process.returncode for process in processes]
+        failed = [i for i, status in enumerate(statuses) if status not in (0, TEMPORARY)]
+        for index in failed:
+            status = processes[index].returncode
+            log.warning("%s ended with status %d", logs[index].stem, status)
+        if len(failed) == len(jobs) and all(process.returncode > 0 for process in processes):
+            lines = logs[failed[0]].read_text(encoding="utf-8", errors="replace").splitlines()
+            if all(process.returncode == USER_ERROR for process in processes):
+                print("\n".join(lines[-1:]), file=sys.stderr)
+                raise SystemExit(USER_ERROR)
+            raise RuntimeError("every worker failed; the first: " + "\n".join(lines[-ERROR_LINES:]))
+        if TEMPORARY in statuses:
+            print("time is up: run the same command again to go on", file=sys.stderr)
+            raise SystemExit(TEMPORARY)
+        return []
 
-    parts = (
-        index,
-        list(overrides),
-        hydra_context,
-        task_function,
-        config,
-        Singleton.get_state(),
-    )
-    packed: bytes = cloudpickle.dumps(parts)
-    return packed
+    def submit(self, jobs: Sequence[Sequence[str]]) -> list[str]:
+        """Start the jobs and leave them."""
+        logs = self._logs(len(jobs))
+        started = [_start(self.make(i, job), logs[i]) for i, job in enumerate(jobs)]
+        numbers = " ".join(str(process.pid) for process in started)
+        for process in started:
+            process.returncode = 0  # nobody waits for it: Popen need not warn
+        return [
+            f"processes {numbers}",
+            f"watch:  tail -f {self.folder}/*.log",
+            f"stop:   kill {numbers}",
+        ]
+
+    def _logs(self, count: int) -> list[Path]:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        print(f"{count} processes, output in {os.path.relpath(self.folder)}/*.log", flush=True)
+        return [_free_log(self.folder, index) for index in range(count)]
 
 
-def _start(payload: bytes, log_path: Path) -> subprocess.Popen[bytes]:
+def _start(job: Job, log_path: Path) -> Process:
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path or "." for path in sys.path)}
+    payload = job.packed()
     with log_path.open("ab") as output:
         process = subprocess.Popen(
             [sys.executable, "-c", "from hydra_plugins.abx_sweeper._local import main; main()"],
@@ -128,11 +123,6 @@ def _start(payload: bytes, log_path: Path) -> subprocess.Popen[bytes]:
     return process
 
 
-def _wait(processes: Sequence[subprocess.Popen[bytes]]) -> None:
-    while any(process.poll() is None for process in processes):
-        time.sleep(POLL_SECONDS)
-
-
 def _free_log(folder: Path, index: int) -> Path:
     """Return the log of a worker; the logs of earlier runs are kept."""
     number = 0
@@ -144,9 +134,9 @@ def _free_log(folder: Path, index: int) -> Path:
 
 
 @contextmanager
-def _passing_on_signals() -> Iterator[tuple[list[subprocess.Popen[bytes]], list[int]]]:
+def _passing_on_signals() -> Iterator[tuple[list[Process], list[int]]]:
     """Give a list for the processes that signals go to, and the signals that have come."""
-    processes: list[subprocess.Popen[bytes]] = []
+    processes: list[Process] = []
     signals: list[int] = []
 
     def pass_on(number: int, frame: FrameType | None) -> None:
@@ -167,5 +157,8 @@ def _passing_on_signals() -> Iterator[tuple[list[subprocess.Popen[bytes]], list[
 
 
 def main() -> None:
-    """Be the worker described on the standard input."""
-    work(sys.stdin.buffer.read())
+    """Be the job described on the standard input."""
+    try:
+        unpacked(sys.stdin.buffer.read())()
+    except KeyboardInterrupt:
+        raise SystemExit(128 + signal.SIGINT) from None

@@ -23,16 +23,16 @@ from hydra.core.override_parser.types import (
     QuotedString,
     RangeSweep,
 )
-from hydra.core.plugins import Plugins
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf
 
 from abx_amr.errors import InputError
 from abx_amr.studies.space import full_path, written_keys
 
+from ._places import place_of
+
 log = logging.getLogger(__name__)
 
-BASIC_LAUNCHER = "hydra._internal.core_plugins.basic_launcher.BasicLauncher"
 FIELDS = ("type", "low", "high", "step", "log", "choices")
 
 Entry = dict[str, Any]
@@ -45,10 +45,9 @@ def run_study(
     task_function: TaskFunction,
     config: DictConfig,
 ) -> list[Any]:
-    """Prepare the study, run its workers, finish it; return what the workers returned.
+    """Prepare the study, run its workers or its jobs, finish it; return what the workers returned.
 
-    Workers that are processes of their own write what they have to say into the study: they return
-    nothing here.
+    What runs in processes of its own writes what it has to say: it returns nothing here.
     """
     prepare = _hook(task_function, "prepare")
     finish = _hook(task_function, "finish")
@@ -63,25 +62,36 @@ def run_study(
     composed = compose(fixed)
     job_config = _without_hydra(composed)
     n_workers = int(OmegaConf.select(composed, "tuning.n_workers", default=None) or 1)
+    has_jobs = OmegaConf.select(composed, "tuning.parallel", default=None) == "jobs"
+    place = place_of(
+        composed,
+        n_jobs=n_workers,
+        is_inline_possible=not has_jobs,
+        hydra_context=hydra_context,
+        task_function=task_function,
+        config=config,
+    )
+    wait = OmegaConf.select(composed, "tuning.wait", default=None) is not False
+    place.check(wait=wait)
     if prepare(job_config) is False:
         return []
-    jobs = [[*fixed, f"++tuning.worker={worker}"] for worker in range(n_workers)]
-    if n_workers > 1 and composed.hydra.launcher.get("_target_") == BASIC_LAUNCHER:
-        from hydra_plugins.abx_sweeper import _local
+    local = n_workers if place.is_on_this_machine else 1
+    shared = [*fixed, f"++tuning.local_workers={local}"]
+    jobs = [[*shared, f"++tuning.worker={worker}"] for worker in range(n_workers)]
+    if not wait:
+        lines = place.submit(jobs)
+        _hook(task_function, "submitted")(job_config, lines)
+        return []
+    returned: list[Any] = []
+    with _hook(task_function, "watching")(job_config) as is_complete:
+        if has_jobs:
 
-        returned: list[Any] = []
-        _local.run_workers(
-            jobs,
-            hydra_context=hydra_context,
-            task_function=task_function,
-            config=config,
-        )
-    else:
-        launcher = Plugins.instance().instantiate_launcher(
-            hydra_context=hydra_context, task_function=task_function, config=config
-        )
-        results = launcher.launch(jobs, initial_job_idx=0)
-        returned = [result.return_value for result in results]
+            def launch(changes: Sequence[Sequence[str]]) -> None:
+                place.run([[*shared, *change] for change in changes], lambda: False)
+
+            _hook(task_function, "search")(job_config, launch)
+        else:
+            returned = place.run(jobs, is_complete)
     finish(job_config)
     return returned
 

@@ -222,10 +222,11 @@ def test_gradients_written_by_hand_are_autograds(depth, width, rows, relu, seed)
     layers = np.array(table)
     outputs, gradient = np.empty(rows * place, np.float32), np.empty_like(theta)
     spare = np.empty(2 * rows * max(20, width), np.float32)
-    ours = compiled.forward(theta, layers, 0, len(layers), relu, x.numpy(), outputs)
-    np.testing.assert_allclose(ours, out.detach().numpy(), rtol=1e-4, atol=1e-4)
+    columns, by_output = (np.ascontiguousarray(values.numpy().T) for values in (x, weight))
+    ours = compiled.forward(theta, layers, 0, len(layers), relu, columns, outputs)
+    np.testing.assert_allclose(ours.T, out.detach().numpy(), rtol=1e-4, atol=1e-4)
     compiled.backward(
-        theta, layers, 0, len(layers), relu, x.numpy(), outputs, weight.numpy(), gradient, spare
+        theta, layers, 0, len(layers), relu, columns, outputs, by_output, gradient, spare
     )
     scale = np.abs(true).max() + 1.0
     np.testing.assert_allclose(gradient / scale, true / scale, atol=2e-5)
@@ -234,10 +235,10 @@ def test_gradients_written_by_hand_are_autograds(depth, width, rows, relu, seed)
 def test_tanh_is_tanh_to_3e_7_and_keeps_what_is_not_a_number():
     x = np.linspace(-12, 12, 4001, dtype=np.float32)[None]
     ours = x.copy()
-    compiled.add_bias_tanh(ours, np.zeros(x.shape[1], np.float32))
+    compiled.add_bias_tanh(ours, np.zeros(1, np.float32))
     assert np.abs(ours - np.tanh(x.astype(np.float64))).max() < 3e-7
     odd = np.array([[np.nan, np.inf, -np.inf]], np.float32)
-    compiled.add_bias_tanh(odd, np.zeros(3, np.float32))
+    compiled.add_bias_tanh(odd, np.zeros(1, np.float32))
     assert np.isnan(odd[0, 0])
     np.testing.assert_allclose(odd[0, 1:], [1.0, -1.0], atol=3e-7)
 
@@ -338,7 +339,7 @@ def test_training_that_is_resumed_equals_training_that_was_not():
     second = PPO.load(saved, env=ClinicVecEnv(CLINIC, N_ENVS, seed=1), force_reset=False)
     second.set_logger(silent_logger())
     second.env.clinic.restore(first.env.clinic.state())
-    again = SeedBatchedPPO([second], streams=trainer.streams(first))
+    again = SeedBatchedPPO([second], streams=[trainer.streams(first)])
     assert list(again.rollouts(192)) == [192]
     again.publish()
     assert np.array_equal(read_parameters(second), read_parameters(whole))

@@ -50,7 +50,7 @@ def test_a_resumed_manager_equals_an_uninterrupted_one_to_the_bit(
     assert call(train.main, *start, episodes(9), "run_name=part").status == 0
     middle = folder("part").read_checkpoint("last").state
     assert middle["clinic.clinics.time"].max() > 0  # not all at the end of an episode
-    assert ("memory.pi.hidden" in middle) == (algorithm == "hrl_rppo")
+    assert ("lstm.pi.0" in middle) == (algorithm == "hrl_rppo")
     ended = call(train.main, f"resume_from={folder('part').path}", episodes(20), "run_name=rest")
     assert ended.status == 0, ended.err
     whole, rest = folder("whole"), folder("rest")

@@ -1,13 +1,16 @@
-"""A study of a parabola, and processes that may die."""
+"""A study of a parabola, and every kind of storage."""
 
 import copy
-import os
-import traceback
 
 import pytest
 
 from abx_amr.studies.objective import SeedOutcome
-from abx_amr.studies.storages import SqliteStorage
+from abx_amr.studies.storages import (
+    JournalStorage,
+    PostgresStorage,
+    SqliteStorage,
+    storage_at_url,
+)
 from abx_amr.studies.study import StudyPlan, prepare_study
 
 CONFIGURATION = {
@@ -70,6 +73,35 @@ def study(configuration):
     return make
 
 
+STORAGES = ("sqlite", "journal", "postgres", "url")
+
+
+@pytest.fixture(params=STORAGES)
+def storage(request, tmp_path, monkeypatch):
+    """Every kind of storage, empty."""
+    if request.param == "sqlite":
+        return SqliteStorage(path=tmp_path / "deep" / "study.db")
+    if request.param == "journal":
+        return JournalStorage(path=tmp_path / "deep" / "journal.log")
+    if request.param == "url":
+        monkeypatch.setenv("ABX_STORAGE_URL", f"journal:///{tmp_path}/deep/at_url.log")
+        return storage_at_url()
+    request.getfixturevalue("postgres")
+    return PostgresStorage()
+
+
+@pytest.fixture
+def stored_study(configuration, storage):
+    """Return a maker of prepared studies in every kind of storage: (plan, storage)."""
+
+    def make(changes=None, **tuning):
+        plan = StudyPlan.from_configuration(configuration(changes, **tuning))
+        prepare_study(plan, storage)
+        return plan, storage
+
+    return make
+
+
 @pytest.fixture
 def trials_of():
     """Return a reader of all trials of a study, in order."""
@@ -79,27 +111,3 @@ def trials_of():
         return backend.get_all_trials(backend.get_study_id_from_name(plan.study_name))
 
     return read
-
-
-@pytest.fixture
-def in_processes():
-    """Return a runner: work(i) in processes of their own, at once; the exit codes come back.
-
-    A negative code is the signal that ended the process.
-    """
-
-    def run(count, work):
-        children = []
-        for index in range(count):
-            child = os.fork()
-            if child == 0:
-                try:
-                    work(index)
-                    os._exit(0)
-                except BaseException:
-                    traceback.print_exc()
-                    os._exit(1)
-            children.append(child)
-        return [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children]
-
-    return run

@@ -4,6 +4,7 @@ import math
 import os
 import pickle
 import signal
+import threading
 import time
 
 import optuna
@@ -11,14 +12,13 @@ import pytest
 from optuna.trial import TrialState
 
 from abx_amr.errors import InputError
-from abx_amr.studies.storages import SqliteStorage, network_file_system
-
-MEMBERS = {"sqlite": lambda folder: SqliteStorage(path=folder / "deep" / "study.db")}
-
-
-@pytest.fixture(params=MEMBERS)
-def storage(request, tmp_path):
-    return MEMBERS[request.param](tmp_path)
+from abx_amr.studies.storages import (
+    JournalStorage,
+    PostgresStorage,
+    SqliteStorage,
+    StorageError,
+    network_file_system,
+)
 
 
 def make_study(storage, name="study"):
@@ -27,10 +27,15 @@ def make_study(storage, name="study"):
     )
 
 
-def test_asking_whether_a_study_exists_creates_nothing(storage, tmp_path):
+def test_asking_whether_a_study_exists_creates_nothing(storage, tmp_path, request):
     storage.check()
     assert not storage.exists("study")
+    assert storage.names() == []
     assert list(tmp_path.iterdir()) == []
+    if isinstance(storage, PostgresStorage):
+        with request.getfixturevalue("postgres").cursor() as cursor:
+            cursor.execute("SELECT count(*) FROM pg_tables WHERE schemaname = 'public'")
+            assert cursor.fetchone() == (0,)
 
 
 def test_a_study_exists_from_its_creation_to_its_deletion(storage):
@@ -40,6 +45,7 @@ def test_a_study_exists_from_its_creation_to_its_deletion(storage):
     storage.delete("study")
     assert not storage.exists("study")
     assert storage.exists("other")
+    assert storage.names() == ["other"]
     storage.delete("study")
 
 
@@ -124,6 +130,46 @@ def test_a_value_comes_back_as_it_was_told(storage, value):
     assert make_study(storage).trials[0].value == value
 
 
+def test_what_a_process_wrote_is_seen_by_one_that_had_opened_before(storage, in_processes):
+    study = make_study(storage)
+
+    def work(index):
+        make_study(storage).ask().set_user_attr("by", index)
+
+    assert in_processes(2, work) == [0, 0]
+    assert sorted(t.user_attrs["by"] for t in study.trials) == [0, 1]
+
+
+def test_nothing_open_goes_through_a_fork(storage, in_processes):
+    make_study(storage)
+    mine = storage.open()
+
+    def work(index):
+        assert storage.open() is not mine
+        make_study(storage).ask()
+
+    assert in_processes(2, work) == [0, 0]
+    assert storage.open() is mine
+    assert len(make_study(storage).trials) == 2
+
+
+def test_a_process_killed_while_it_makes_the_storage_leaves_a_usable_one(storage, in_processes):
+    """The tables of a relational storage are many; a death may come after any of them."""
+
+    def die(delay):
+        def work(index):
+            threading.Timer(delay, lambda: os.kill(os.getpid(), signal.SIGKILL)).start()
+            storage.open()
+            time.sleep(10)
+
+        return work
+
+    for delay in (0.02, 0.05, 0.1, 0.2, 0.3):
+        assert in_processes(1, die(delay)) == [-signal.SIGKILL]
+    make_study(storage)
+    assert storage.exists("study")
+
+
 def test_a_storage_that_is_open_goes_to_another_process_closed(storage):
     make_study(storage)
     other = pickle.loads(pickle.dumps(storage))
@@ -163,13 +209,40 @@ def test_the_file_system_of_a_path_is_the_one_mounted_nearest(tmp_path, path, ki
 
 
 def test_sqlite_refuses_a_network_file_system_with_the_way_out(tmp_path, monkeypatch):
-    monkeypatch.setattr("abx_amr.studies.storages.network_file_system", lambda path: "nfs4")
+    monkeypatch.setattr("abx_amr.studies.storages.sqlite.network_file_system", lambda path: "nfs4")
     storage = SqliteStorage(path=tmp_path / "x" / "study.db")
     with pytest.raises(InputError, match=r"nfs4.*storage=journal or storage=postgres"):
         storage.check()
     with pytest.raises(InputError):
         storage.open()
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_that_is_no_database_is_told_in_one_line(tmp_path):
+    storage = SqliteStorage(path=tmp_path / "study.db")
+    storage.path.write_text("notes, and many of them, so that it is no database for sure\n" * 40)
+    with pytest.raises(StorageError, match=r"sqlite \(.*study.db\): file is not a database"):
+        storage.exists("study")
+
+
+@pytest.mark.parametrize("name", ["a b?c=1#d%20", "x{y}z", "ü"])
+@pytest.mark.parametrize("made", [SqliteStorage, JournalStorage])
+def test_a_path_may_hold_what_means_something_in_a_url(tmp_path, name, made):
+    storage = made(path=tmp_path / name / "study")
+    make_study(storage)
+    assert storage.exists("study")
+    assert [p.name for p in tmp_path.iterdir()] == [name]
+    assert (tmp_path / name / "study").is_file()
+
+
+@pytest.mark.parametrize("made", [SqliteStorage, JournalStorage])
+def test_a_folder_that_cannot_be_made_is_told_in_one_line(tmp_path, made):
+    (tmp_path / "file").touch()
+    storage = made(path=tmp_path / "file" / "study")
+    for use in (storage.open, storage.critical_section().__enter__):
+        with pytest.raises(StorageError, match=r"Not a directory|cannot make") as error:
+            use()
+        assert "\n" not in str(error.value)
 
 
 def test_sqlite_is_opened_with_a_write_ahead_log(tmp_path):

@@ -420,8 +420,8 @@ def test_the_heart_beats_on_through_errors_of_the_database(caplog):
 
     class Flaky:
         def set_trial_system_attr(self, trial_id, key, value):
-            beats.append((trial_id, key, value))
-            if value < 3:
+            beats.append((trial_id, key, value[0]))
+            if value[0] < 3:
                 raise ConnectionError("server closed the connection")
 
     with caplog.at_level(logging.DEBUG), _heartbeat(Flaky(), 7, 0.02):

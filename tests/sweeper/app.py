@@ -1,5 +1,6 @@
 """A command like abx-tune with a parabola for trials; its faults come by environment."""
 
+import contextlib
 import os
 import signal
 import sys
@@ -57,8 +58,19 @@ def finish(config: DictConfig) -> None:
     say("finished:", summary.n_finished, "of", summary.budget)
 
 
+@contextlib.contextmanager
+def watching(config: DictConfig):
+    yield lambda: False
+
+
+def submitted(config: DictConfig, lines: list[str]) -> None:
+    say("\n".join(lines))
+
+
+tune.submitted = submitted
 tune.prepare = prepare
 tune.finish = finish
+tune.watching = watching
 
 if __name__ == "__main__":
     is_1_3 = hydra.__version__.startswith("1.3")

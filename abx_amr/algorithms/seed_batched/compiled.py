@@ -1,13 +1,15 @@
 """PPO's arithmetic for small networks, compiled: forward, backward and Adam written by hand.
 
-Shapes: S seeds, E environments of a seed, n rows, D observation entries, A choices per action,
-T steps of a rollout, N = T * E its transitions, Q the parameters of a seed in one float32 vector.
+Shapes: S seeds, E environments of a seed, n samples, D observation entries, A choices per action,
+C categories of all choices, T steps of a rollout, N = T * E its transitions, Q the parameters of a
+seed in one float32 vector.
 All compiled code stands in this one file, because a compiled function's disk cache is renewed when
 its own file changes, not when a file it calls into does.
 
 A network is a range of rows of the table `layers` (int64, L x 4): where its weights begin in the
 vector, outputs, inputs, where its outputs begin in a row of all outputs. A layer's weights are
-(outputs, inputs) as in torch, its biases follow them. The policy's layers come first.
+(outputs, inputs) as in torch, its biases follow them. The policy's layers come first. Inside, a
+column is a sample: products of (outputs, inputs) and (inputs, few samples) are the quickest.
 
 What is random comes from the caller: streams are SFC64 states, shape (4,), advanced in place.
 """
@@ -87,31 +89,31 @@ def shuffle(stream: Streams, order: Order) -> None:
 
 @compiled
 def add_bias(h: Floats32, bias: Floats32) -> None:
-    """Add `bias` (w,) to every row of `h` (n, w)."""
-    for i in range(h.shape[0]):
-        for j in range(h.shape[1]):
-            h[i, j] += bias[j]
+    """Add `bias` (w,) to every column of `h` (w, n)."""
+    for j in range(h.shape[0]):
+        for i in range(h.shape[1]):
+            h[j, i] += bias[j]
 
 
 @compiled
 def add_bias_relu(h: Floats32, bias: Floats32) -> None:
-    """Replace `h` (n, w) by max(0, h + bias)."""
-    for i in range(h.shape[0]):
-        for j in range(h.shape[1]):
-            h[i, j] = max(_0F, h[i, j] + bias[j])
+    """Replace `h` (w, n) by max(0, h + bias)."""
+    for j in range(h.shape[0]):
+        for i in range(h.shape[1]):
+            h[j, i] = max(_0F, h[j, i] + bias[j])
 
 
 @compiled
 def add_bias_tanh(h: Floats32, bias: Floats32) -> None:
-    """Replace `h` (n, w) by tanh(h + bias), to 3e-7.
+    """Replace `h` (w, n) by tanh(h + bias), to 3e-7.
 
     A rational approximation without branches, which runs on vector units (the coefficients of
     Eigen's float tanh); beyond 7.9 the value is 1 in float32.
     """
     limit = np.float32(7.90531110763549805)
-    for i in range(h.shape[0]):
-        for j in range(h.shape[1]):
-            x = h[i, j] + bias[j]
+    for j in range(h.shape[0]):
+        for i in range(h.shape[1]):
+            x = h[j, i] + bias[j]
             x = limit if x > limit else x  # not min and max: what is not a number stays so
             x = -limit if x < -limit else x
             y = x * x
@@ -124,7 +126,7 @@ def add_bias_tanh(h: Floats32, bias: Floats32) -> None:
             under = np.float32(1.19825839466702e-06) * y + np.float32(1.18534705686654e-04)
             under = under * y + np.float32(2.26843463243900e-03)
             under = under * y + np.float32(4.89352518554385e-03)
-            h[i, j] = x * over / under
+            h[j, i] = x * over / under
 
 
 @compiled
@@ -137,18 +139,18 @@ def forward(
     inputs: Floats32,
     outputs: Floats32,
 ) -> Floats32:
-    """Return what layers `first` to `last` - 1 make of `inputs` (n, D): the last one's outputs.
+    """Return what layers `first` to `last` - 1 make of `inputs` (D, n): the last one's outputs.
 
     `outputs` (n * all outputs,) receives those of every layer; the last layer is linear.
     """
-    n = inputs.shape[0]
+    n = inputs.shape[1]
     below = inputs
     for at in range(first, last):
         w, rows, cols, place = layers[at]
         weights = theta[w : w + rows * cols].reshape(rows, cols)
         bias = theta[w + rows * cols : w + rows * cols + rows]
-        out = outputs[n * place : n * (place + rows)].reshape(n, rows)
-        np.dot(below, weights.T, out)
+        out = outputs[n * place : n * (place + rows)].reshape(rows, n)
+        np.dot(weights, below, out)
         if at == last - 1:
             add_bias(out, bias)
         elif relu:
@@ -180,13 +182,13 @@ def backward(
         first: the network's first layer.
         last: one past its last.
         relu: whether hidden layers end in relu, else tanh.
-        inputs: (n, D).
+        inputs: (D, n).
         outputs: those that `forward` left.
-        loss_by_output: the loss's gradient by the last layer's outputs, (n, outputs).
+        loss_by_output: the loss's gradient by the last layer's outputs, (outputs, n).
         gradient: (Q,), written where the network's parameters are.
         spare: at least two times n * widest layer, overwritten.
     """
-    n = inputs.shape[0]
+    n = inputs.shape[1]
     half = spare.shape[0] // 2
     delta = loss_by_output
     side = 0
@@ -195,26 +197,27 @@ def backward(
         weights = theta[w : w + rows * cols].reshape(rows, cols)
         by_weights = gradient[w : w + rows * cols].reshape(rows, cols)
         by_bias = gradient[w + rows * cols : w + rows * cols + rows]
-        by_bias[:] = _0F
-        for i in range(n):
-            for j in range(rows):
-                by_bias[j] += delta[i, j]
+        for j in range(rows):
+            total = _0F
+            for i in range(n):
+                total += delta[j, i]
+            by_bias[j] = total
         if at == first:
-            np.dot(delta.T, inputs, by_weights)
+            np.dot(delta, inputs.T, by_weights)
         else:
             place = layers[at - 1, PLACE]
-            h = outputs[n * place : n * (place + cols)].reshape(n, cols)
-            np.dot(delta.T, h, by_weights)
-            below = spare[side * half : side * half + n * cols].reshape(n, cols)
-            np.dot(delta, weights, below)
+            h = outputs[n * place : n * (place + cols)].reshape(cols, n)
+            np.dot(delta, h.T, by_weights)
+            below = spare[side * half : side * half + n * cols].reshape(cols, n)
+            np.dot(weights.T, delta, below)
             if relu:
-                for i in range(n):
-                    for j in range(cols):
-                        below[i, j] = below[i, j] if h[i, j] > _0F else _0F
+                for j in range(cols):
+                    for i in range(n):
+                        below[j, i] = below[j, i] if h[j, i] > _0F else _0F
             else:
-                for i in range(n):
-                    for j in range(cols):
-                        below[i, j] *= _1F - h[i, j] * h[i, j]
+                for j in range(cols):
+                    for i in range(n):
+                        below[j, i] *= _1F - h[j, i] * h[j, i]
             delta = below
             side = 1 - side
 
@@ -224,19 +227,19 @@ def backward(
 
 @compiled
 def log_softmax(logits: Floats32, choices: Ints) -> None:
-    """Replace the logits of every choice (n, sum of choices) by log probabilities."""
-    for i in range(logits.shape[0]):
+    """Replace the logits (C, n) of every choice by log probabilities."""
+    for i in range(logits.shape[1]):
         at = 0
         for k in choices:
-            highest = logits[i, at]
+            highest = logits[at, i]
             for j in range(at + 1, at + k):
-                highest = max(highest, logits[i, j])
+                highest = max(highest, logits[j, i])
             total = _0F
             for j in range(at, at + k):
-                total += math.exp(logits[i, j] - highest)
+                total += math.exp(logits[j, i] - highest)
             shift = highest + math.log(total)
             for j in range(at, at + k):
-                logits[i, j] -= shift
+                logits[j, i] -= shift
             at += k
 
 
@@ -276,7 +279,7 @@ def act(
     n = observations.shape[0] // num_seeds
     outputs = np.empty(n * (layers[-1, PLACE] + layers[-1, OUTPUTS]), np.float32)
     for s in range(num_seeds):
-        seen = observations[s * n : (s + 1) * n]
+        seen = observations[s * n : (s + 1) * n].T.copy()
         logits = forward(theta[s], layers, 0, num_policy_layers, relu, seen, outputs)
         log_softmax(logits, choices)
         value = forward(theta[s], layers, num_policy_layers, len(layers), relu, seen, outputs)
@@ -290,20 +293,20 @@ def act(
                 if is_deterministic:
                     chosen = 0
                     for j in range(1, k):
-                        if logits[i, at + j] > logits[i, at + chosen]:
+                        if logits[at + j, i] > logits[at + chosen, i]:
                             chosen = j
                 else:
                     left = next_uniform(stream)
                     for j in range(k - 1):
-                        left -= math.exp(logits[i, at + j])
+                        left -= math.exp(logits[at + j, i])
                         if left < 0.0:
                             chosen = j
                             break
                 actions[row, a] = chosen
-                log_prob += logits[i, at + chosen]
+                log_prob += logits[at + chosen, i]
                 at += k
             log_probs[row] = log_prob
-            values[row] = value[i, 0]
+            values[row] = value[0, i]
 
 
 @compiled
@@ -320,10 +323,10 @@ def state_values(
     n = observations.shape[0] // num_seeds
     outputs = np.empty(n * (layers[-1, PLACE] + layers[-1, OUTPUTS]), np.float32)
     for s in range(num_seeds):
-        seen = observations[s * n : (s + 1) * n]
+        seen = observations[s * n : (s + 1) * n].T.copy()
         value = forward(theta[s], layers, num_policy_layers, len(layers), relu, seen, outputs)
         for i in range(n):
-            values[s * n + i] = value[i, 0]
+            values[s * n + i] = value[0, i]
 
 
 @compiled
@@ -433,14 +436,14 @@ def loss_and_output_gradients(
     by_values: Floats32,
     statistics: Floats,
 ) -> None:
-    """Write PPO's loss by logits (n, sum of choices) and values (n, 1), and its statistics.
+    """Write PPO's loss by logits (C, n) and values (1, n), and its statistics.
 
     loss = -mean(min(A r, A clip(r))) - ent_coef mean(H) + vf_coef mean((V - R)^2)
-    (arXiv 1707.06347; `log_probs` are those of all categories, (n, sum of choices))
+    (arXiv 1707.06347; `log_probs` are those of all categories, (C, n))
 
     Args:
         log_probs: of every category now.
-        values: now, (n, 1).
+        values: now, (1, n).
         choices: the number of categories of each of the A choices.
         actions: (N, A).
         old_log_probs: of the actions, when they were taken, (N,).
@@ -469,12 +472,12 @@ def loss_and_output_gradients(
         at, log_prob, entropy = 0, _0F, _0F
         for a in range(choices.shape[0]):
             k = choices[a]
-            log_prob += log_probs[i, at + actions[row, a]]
+            log_prob += log_probs[at + actions[row, a], i]
             of_choice = _0F
             for j in range(at, at + k):
-                p = math.exp(log_probs[i, j])
-                by_logits[i, j] = p  # probabilities for now
-                of_choice -= p * log_probs[i, j]
+                p = math.exp(log_probs[j, i])
+                by_logits[j, i] = p  # probabilities for now
+                of_choice -= p * log_probs[j, i]
             entropy += of_choice
             at += k
         log_ratio = log_prob - old_log_probs[row]
@@ -493,13 +496,13 @@ def loss_and_output_gradients(
             k = choices[a]
             of_choice = _0F
             for j in range(at, at + k):
-                of_choice -= by_logits[i, j] * log_probs[i, j]
+                of_choice -= by_logits[j, i] * log_probs[j, i]
             for j in range(at, at + k):
-                p = by_logits[i, j]
-                by_logits[i, j] = by_entropy * p * (log_probs[i, j] + of_choice) - by_log_prob * p
-            by_logits[i, at + actions[row, a]] += by_log_prob
+                p = by_logits[j, i]
+                by_logits[j, i] = by_entropy * p * (log_probs[j, i] + of_choice) - by_log_prob * p
+            by_logits[at + actions[row, a], i] += by_log_prob
             at += k
-        predicted, slope = np.float32(values[i, 0]), _1F
+        predicted, slope = np.float32(values[0, i]), _1F
         if clip_value >= _0F:
             change = predicted - old_values[row]
             if abs(change) > clip_value:
@@ -508,7 +511,7 @@ def loss_and_output_gradients(
             predicted = np.float32(old_values[row] + change)
         error = predicted - returns[row]
         value_loss += error * error
-        by_values[i, 0] = by_value * error * slope
+        by_values[0, i] = by_value * error * slope
     statistics[POLICY_LOSS] = policy_loss / n
     statistics[VALUE_LOSS] = value_loss / n
     statistics[ENTROPY_LOSS] = -entropies / n
@@ -579,11 +582,12 @@ def learn_epoch(
     for start in range(0, total, batch_size):
         chosen = order[start : min(start + batch_size, total)]
         n = chosen.shape[0]
-        inputs = inputs_room[: n * width].reshape(n, width)
+        inputs = inputs_room[: n * width].reshape(width, n)
         for i in range(n):
-            inputs[i] = observations[chosen[i]]
-        by_logits = by_logits_room[: n * choices.sum()].reshape(n, choices.sum())
-        by_values = by_values_room[:n].reshape(n, 1)
+            for d in range(width):
+                inputs[d, i] = observations[chosen[i], d]
+        by_logits = by_logits_room[: n * choices.sum()].reshape(choices.sum(), n)
+        by_values = by_values_room[:n].reshape(1, n)
         logits = forward(theta, layers, 0, num_policy_layers, relu, inputs, outputs)
         log_softmax(logits, choices)
         values = forward(theta, layers, num_policy_layers, len(layers), relu, inputs, outputs)

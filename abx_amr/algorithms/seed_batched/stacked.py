@@ -33,6 +33,7 @@ class StackedUpdate:
     def __call__(self, learners: Sequence[SeedLearner]) -> None:
         """Make all epochs of every learner that has `begin_update` behind it."""
         self.settings = self._to_device([one.settings for one in learners])
+        self.normalises = learners[0].agent.normalize_advantage
         theta = self._to_device([one.theta for one in learners])
         mean = self._to_device([one.mean for one in learners])
         square = self._to_device([one.square for one in learners])
@@ -124,7 +125,7 @@ class StackedUpdate:
             log_prob = log_prob + log_probs.gather(2, batch["actions"][:, :, a : a + 1])[:, :, 0]
             entropy = entropy - (log_probs.exp() * log_probs).sum(dim=2)
         advantage = batch["advantages"]
-        if bool(settings[0, compiled.NORMALISE] > 0) and advantage.shape[1] > 1:
+        if self.normalises and advantage.shape[1] > 1:
             std = advantage.std(dim=1, keepdim=True)
             advantage = (advantage - advantage.mean(dim=1, keepdim=True)) / (std + 1e-8)
         log_ratio = log_prob - batch["log_probs"]

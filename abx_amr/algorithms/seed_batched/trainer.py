@@ -216,16 +216,19 @@ class SeedBatchedPPO:
         agents: Sequence[PPO],
         *,
         threads: int = 1,
-        streams: Mapping[str, NDArray[np.uint64]] | None = None,
+        streams: Sequence[Mapping[str, NDArray[np.uint64]] | None] | None = None,
     ) -> None:
         """Take over agents that differ in nothing but their seed.
 
         Args:
             agents: built agents that `networks.why_not_covered` does not refuse.
             threads: how many seeds may learn at the same time.
-            streams: where the streams of the one agent that is resumed stood, see `streams`.
+            streams: for each agent, where its streams stood at its checkpoint, see `streams`.
         """
-        self.learners = [SeedLearner(agent, streams) for agent in agents]
+        self.learners = [
+            SeedLearner(agent, stood)
+            for agent, stood in zip(agents, streams or [None] * len(agents), strict=True)
+        ]
         self.networks = Networks.of(agents[0])
         self.num_envs = agents[0].n_envs
         self._threads = threads

@@ -1,0 +1,336 @@
+"""abx-study: look at studies, export, copy and delete them, in any storage."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from abx_amr.cli.arguments import translate
+from abx_amr.cli.door import guarded
+from abx_amr.errors import InputError
+from abx_amr.naming import unknown
+
+if TYPE_CHECKING:
+    from abx_amr.studies.storages import StudyStorage
+    from abx_amr.studies.stored import StoredStudy
+
+HELP = """
+abx-study: look at studies, export, copy and delete them, in any storage.
+
+  abx-study list                                      the studies below optimization/
+  abx-study list storage=postgres                     those of a server (PG_HOST, PG_PORT, ...)
+  abx-study show first_study
+  abx-study best first_study storage=postgres > best_params.json
+  abx-study export first_study folder=tables          CSV and Parquet, a row per trial and seed
+  abx-study copy first_study storage=sqlite to=postgres
+  abx-study delete first_study storage=postgres
+
+abx-study VERB NAME [KEY=VALUE ...]
+  create   make the tables and an empty study; no error where it exists (direction=minimize)
+  list     every study of the storage and how far it is
+  show     budget, states, best value with its seeds, workers, fingerprint, last heartbeat
+  best     the best parameters as JSON: configuration path -> value
+  trials   one line per trial
+  delete   remove the study from the storage (files in optimization/NAME stay); refused while
+           workers are at it, unless force=true
+  export   NAME_trials.csv and NAME_trials.parquet in folder=. (the working folder)
+  copy     into the storage to=STORAGE (its own keys: to.KEY=VALUE), as to_study_name=NAME if told;
+           the copy can be resumed there (force=true: although workers are at it)
+
+Keys are those of the configuration: storage (sqlite, journal, postgres, url), storage.path, ...,
+optimization_dir, run_name (default NAME).
+"""
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Enter through the command line."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    if not given or any(argument in ("--help", "-h") for argument in given):
+        print(HELP.strip())
+        return
+    try:
+        guarded("abx-study", _run)(given)
+    except BrokenPipeError:  # `abx-study trials NAME | head`
+        sys.stderr.close()
+    except KeyboardInterrupt:
+        print("abx-study: interrupted", file=sys.stderr)
+        raise SystemExit(130) from None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Asked:
+    """A command line that was understood."""
+
+    name: str
+    config: dict[str, Any]
+    storage: StudyStorage
+    target: StudyStorage | None
+
+
+def create(asked: Asked) -> None:
+    """Make the tables and an empty study."""
+    from optuna.study import StudyDirection
+
+    from abx_amr.studies.study import quiet_optuna
+
+    direction = asked.config["direction"]
+    if direction not in ("maximize", "minimize"):
+        raise InputError(f"direction must be maximize or minimize, not {direction!r}")
+    quiet_optuna()
+    asked.storage.check()
+    with asked.storage.critical_section():
+        is_new = not asked.storage.exists(asked.name)
+        if is_new:
+            backend = asked.storage.open()
+            backend.create_new_study([StudyDirection[direction.upper()]], asked.name)
+    said = "created in" if is_new else "exists already in"
+    print(f"study {asked.name} {said} {asked.storage.label}")
+
+
+def list_studies(asked: Asked) -> None:
+    """Print a line per study."""
+    from abx_amr.studies.stored import read_studies
+
+    rows = [("study", "finished", "running", "failed", "best value", "last heartbeat", "storage")]
+    for storage in _all_storages(asked.storage):
+        for study in read_studies(storage):
+            states, best = study.states, study.best
+            budget = "?" if study.budget is None else study.budget
+            rows.append(
+                (
+                    study.name,
+                    f"{study.n_finished}/{budget}",
+                    str(states["RUNNING"]),
+                    str(states["FAIL"]),
+                    "-" if best is None else f"{best.values[0]:.3f}",
+                    _moment(study),
+                    storage.label,
+                )
+            )
+    if len(rows) == 1:
+        print(f"no study in {asked.storage.label}")
+        return
+    _print_rows(rows)
+
+
+def show(asked: Asked) -> None:
+    """Print how far a study is, its best, and who works on it."""
+    from abx_amr.studies.study import workers_of
+
+    study = _study(asked)
+    known = study.fingerprint
+    print(f"study {study.name} in {study.label}, to {study.direction}")
+    budget = "unknown (abx-tune sets it)" if study.budget is None else f"{study.budget} trials"
+    states = ", ".join(f"{count} {state}" for state, count in study.states.items() if count)
+    print(f"budget: {budget}; finished: {study.n_finished} ({states or 'no trial yet'})")
+    _print_best(study)
+    workers = workers_of(study.trials)
+    live = {(owner.get("host"), owner.get("pid")) for owner in study.live_workers()}
+    alone = ": this study has one worker" if len(workers) == 1 else ""
+    print(f"workers seen: {len(workers)}{alone}")
+    for worker in workers:
+        at_work = "at work" if (worker["host"], worker["pid"]) in live else "gone or idle"
+        print(f"  {worker['host']} process {worker['pid']}: {worker['trials']} finished, {at_work}")
+    print(f"last heartbeat: {_moment(study)}")
+    if known:
+        created = known.get("created", "?")
+        print(f"fingerprint: {known['digest']}")
+        print(f"created {created} with Optuna {known.get('optuna', '?')}")
+
+
+def best(asked: Asked) -> None:
+    """Print the best parameters as JSON."""
+    study = _study(asked)
+    if study.best is None:
+        raise InputError(
+            f"study '{study.name}' has no best parameters: {study.n_finished} trials are finished, "
+            "none has a finite value"
+        )
+    print(json.dumps(study.best.params, indent=2))
+
+
+def trials(asked: Asked) -> None:
+    """Print a line per trial."""
+    study = _study(asked)
+    paths = list(dict.fromkeys(path for trial in study.trials for path in trial.params))
+    rows = [("trial", "state", "value", "mean", "std", "seconds", *map(_last_part, paths), "note")]
+    for trial in study.trials:
+        kept = trial.user_attrs
+        numbers = (
+            trial.values[0] if trial.values else None,
+            kept.get("mean_reward"),
+            kept.get("std_reward"),
+            kept.get("wall_time_seconds"),
+        )
+        again = kept.get("retry_of")
+        notes = [
+            f"retry of {again}" if again is not None else "",
+            str(kept.get("failure") or "") if trial.state.name == "FAIL" else "",
+        ]
+        rows.append(
+            (
+                str(trial.number),
+                trial.state.name,
+                *("-" if n is None else f"{n:.3f}" for n in numbers),
+                *(_short(trial.params.get(path)) for path in paths),
+                "; ".join(filter(None, notes)),
+            )
+        )
+    _print_rows(rows)
+
+
+def delete(asked: Asked) -> None:
+    """Remove a study and its trials from the storage; the files of its run stay."""
+    study = _study(asked)
+    _refuse_at_work(study, asked, "stop them first")
+    with asked.storage.critical_section():
+        asked.storage.delete(asked.name)
+    print(f"study {asked.name} and its {len(study.trials)} trials deleted from {study.label}")
+
+
+def export(asked: Asked) -> None:
+    """Write a row per trial and seed as CSV and Parquet."""
+    from abx_amr.studies.tables import seeds_table, write_table
+
+    study = _study(asked)
+    folder = Path(str(asked.config["folder"]))
+    table = seeds_table(study)
+    for file in write_table(table, folder, f"{study.name}_trials"):
+        print(f"{file}: {len(table)} rows")
+
+
+def copy(asked: Asked) -> None:
+    """Take a study into another storage."""
+    from abx_amr.studies.copying import copy_study
+
+    if asked.target is None:
+        raise InputError("copy needs to=STORAGE, for example to=postgres")
+    _refuse_at_work(_study(asked), asked, "what they do from now on would be missing")
+    made = copy_study(
+        asked.storage, asked.target, asked.name, as_name=asked.config["to_study_name"]
+    )
+    print(f"study {made.name}: {len(made.trials)} trials copied to {made.label}")
+
+
+VERBS: dict[str, Callable[[Asked], None]] = {
+    "create": create,
+    "list": list_studies,
+    "show": show,
+    "best": best,
+    "trials": trials,
+    "delete": delete,
+    "export": export,
+    "copy": copy,
+}
+
+
+def _run(given: list[str]) -> None:
+    verb, *rest = given
+    if verb not in VERBS:
+        raise InputError(unknown("verb", verb, VERBS))
+    VERBS[verb](_understood(verb, rest))
+
+
+def _understood(verb: str, rest: list[str]) -> Asked:
+    from abx_amr.configuration import build_storage, compose
+
+    name = "*"
+    if verb != "list":
+        if not rest or "=" in rest[0] or rest[0].startswith("-"):
+            raise InputError(f"write abx-study {verb} NAME [KEY=VALUE ...]")
+        name = rest.pop(0)
+    arguments = translate(rest)
+    for argument in arguments:
+        if "=" not in argument and not argument.startswith("~"):
+            raise InputError(f"'{argument}' is no setting: write key=value")
+    there = [a for a in arguments if a.partition("=")[0].split(".")[0] == "to"]
+    here = [a for a in arguments if a not in there]
+    if not any(argument.startswith("run_name=") for argument in here):
+        here.append(f"run_name={_quoted(name)}")
+    if there and verb != "copy":
+        raise InputError(f"'{there[0]}' goes with abx-study copy")
+    config = compose("study", here).plain
+    if not isinstance(config["force"], bool):
+        raise InputError(f"force must be true or false, not {config['force']!r}")
+    target = None
+    if there:
+        rest_of = [a for a in here if not a.startswith(("storage=", "storage."))]
+        target = build_storage(
+            compose("study", [*rest_of, *(f"storage{a.removeprefix('to')}" for a in there)]).plain
+        )
+    return Asked(name=name, config=config, storage=build_storage(config), target=target)
+
+
+def _quoted(text: str) -> str:
+    """Return a value that Hydra's grammar reads as this very text."""
+    escaped = text.replace("\\", "\\\\").replace("'", "\\'")
+    return f"'{escaped}'"
+
+
+def _study(asked: Asked) -> StoredStudy:
+    from abx_amr.studies.stored import read_study
+
+    return read_study(asked.storage, asked.name)
+
+
+def _all_storages(storage: StudyStorage) -> list[StudyStorage]:
+    """Return the storage, or one for each file where its path has a * for the run's name."""
+    path = getattr(storage, "path", None)
+    if not isinstance(path, Path) or "*" not in str(path):
+        return [storage]
+    made = type(storage)
+    root = Path(path.anchor)
+    return [made(path=p) for p in sorted(root.glob(str(path.relative_to(root))))]  # type: ignore[call-arg]
+
+
+def _refuse_at_work(study: StoredStudy, asked: Asked, why: str) -> None:
+    live = study.live_workers()
+    if live and not asked.config["force"]:
+        who = ", ".join(f"process {owner['pid']} on {owner['host']}" for owner in live)
+        raise InputError(f"study '{study.name}' is being worked on by {who}: {why}, or force=true")
+
+
+def _print_best(study: StoredStudy) -> None:
+    found = study.best
+    if found is None:
+        print("best: no trial has a finite value yet")
+        return
+    seeds = found.user_attrs.get("seeds") or []
+    of_seeds = ", ".join(
+        f"seed {s['seed']} "
+        + ("failed" if s.get("episode_return") is None else f"{s['episode_return']:.3f}")
+        for s in seeds
+    )
+    print(f"best: {found.values[0]:.6g} (trial {found.number}){': ' if of_seeds else ''}{of_seeds}")
+    for path, value in found.params.items():
+        print(f"  {path} = {value}")
+
+
+def _moment(study: StoredStudy) -> str:
+    heard = study.last_heartbeat
+    return "-" if heard is None else heard.astimezone().isoformat(sep=" ", timespec="seconds")
+
+
+def _print_rows(rows: Sequence[Sequence[str]]) -> None:
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    for row in rows:
+        cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+        print("  ".join(cells).rstrip())
+
+
+def _short(value: Any) -> str:
+    if value is None:
+        return "-"
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def _last_part(path: str) -> str:
+    return path.rsplit(".", 1)[-1]
+
+
+if __name__ == "__main__":
+    main()

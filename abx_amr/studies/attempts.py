@@ -1,0 +1,73 @@
+"""What one attempt at a trial leaves to the next: seeds that have ended, seeds in training.
+
+A trial that is tried again is a new trial with the same parameters, in a folder of its own.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from abx_amr.durable import jsonable
+from abx_amr.studies.space import ParameterValue
+
+if TYPE_CHECKING:
+    from optuna.trial import FrozenTrial
+
+RESULT_FILE = "result.json"
+
+
+def identity(fingerprint_digest: str, parameters: Mapping[str, ParameterValue], seed: int) -> str:
+    """Return what a seed's result follows from: the study's settings, the point, the seed.
+
+    Numbers of trials are given again after a study was deleted; what lies in their folders is only
+    believed where this is the same.
+    """
+    text = json.dumps([fingerprint_digest, jsonable(parameters), seed], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def earlier_attempts(trial: FrozenTrial, trials: Sequence[FrozenTrial]) -> list[int]:
+    """Return the numbers of the trials that this one repeats, the latest first."""
+    by_number = {one.number: one for one in trials}
+    found: list[int] = []
+    earlier = trial.user_attrs.get("retry_of")
+    while earlier is not None and earlier not in found:
+        found.append(int(earlier))
+        known = by_number.get(int(earlier))
+        earlier = known.user_attrs.get("retry_of") if known is not None else None
+    return found
+
+
+def take_over(folder: Path, earlier: Sequence[Path]) -> None:
+    """Bring what earlier attempts left into a trial's folder, the latest of each seed.
+
+    Results are shared with the earlier folder; a seed in training moves here.
+    """
+    for attempt in earlier:
+        for seed_folder in sorted(attempt.glob("seed_*")):
+            target = folder / seed_folder.name
+            if target.exists():
+                continue
+            target.mkdir(parents=True)
+            result = seed_folder / RESULT_FILE
+            if result.exists():
+                _share(result, target / RESULT_FILE)
+                continue
+            for file in seed_folder.iterdir():
+                if not file.name.startswith("."):
+                    with contextlib.suppress(FileNotFoundError):
+                        os.replace(file, target / file.name)
+
+
+def _share(source: Path, target: Path) -> None:
+    try:
+        os.link(source, target)
+    except OSError:  # a file system without hard links
+        shutil.copyfile(source, target)

@@ -1,0 +1,110 @@
+"""A trial that is drawn in memory and stored as a whole.
+
+Drawn in the storage, a point of eight values costs some sixty exchanges with a database, all of
+them inside the critical section in which every other worker waits. So a sampler is shown the
+storage with one more trial, which lies here; it enters the storage in one piece, with its owner.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Container, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from optuna.distributions import BaseDistribution
+    from optuna.samplers import BaseSampler
+    from optuna.storages import BaseStorage
+    from optuna.trial import FrozenTrial, TrialState
+
+DRAFT_ID = -1
+
+
+def draw(
+    backend: BaseStorage,
+    study_name: str,
+    trials: Sequence[FrozenTrial],
+    *,
+    sampler: BaseSampler,
+    space: Mapping[str, BaseDistribution],
+) -> FrozenTrial:
+    """Return a running trial with a value for everything in `space`; it is stored nowhere yet.
+
+    Args:
+        backend: where the study is.
+        study_name: the study.
+        trials: all its trials, none of them waiting.
+        sampler: what draws, as it would from the storage.
+        space: what to draw.
+    """
+    import optuna
+
+    draft = _Draft(backend, trials)
+    study = optuna.load_study(
+        study_name=study_name,
+        storage=draft,  # type: ignore[arg-type]
+        sampler=sampler,
+        pruner=optuna.pruners.NopPruner(),
+    )
+    study.ask(fixed_distributions=dict(space))
+    assert draft.trial is not None
+    return draft.trial
+
+
+class _Draft:
+    """Optuna's storage with one more trial; what is not about that trial goes to the storage."""
+
+    def __init__(self, backend: BaseStorage, trials: Sequence[FrozenTrial]) -> None:
+        self._backend = backend
+        self._trials = trials
+        self.trial: FrozenTrial | None = None
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._backend, name)
+
+    def create_new_trial(self, study_id: int, template_trial: FrozenTrial | None = None) -> int:
+        from optuna.trial import TrialState, create_trial
+
+        assert template_trial is None
+        self.trial = create_trial(state=TrialState.RUNNING)
+        self.trial.number = len(self._trials)
+        self.trial._trial_id = DRAFT_ID
+        return DRAFT_ID
+
+    def get_trial(self, trial_id: int) -> FrozenTrial:
+        return copy.deepcopy(self._mine(trial_id)) or self._backend.get_trial(trial_id)
+
+    def get_trial_system_attrs(self, trial_id: int) -> dict[str, Any]:
+        return self.get_trial(trial_id).system_attrs
+
+    def get_all_trials(
+        self,
+        study_id: int,
+        deepcopy: bool = True,
+        states: Container[TrialState] | None = None,
+    ) -> list[FrozenTrial]:
+        both = [*self._trials, *([self.trial] if self.trial is not None else [])]
+        found = [trial for trial in both if states is None or trial.state in states]
+        return copy.deepcopy(found) if deepcopy else found
+
+    def set_trial_param(
+        self,
+        trial_id: int,
+        param_name: str,
+        param_value_internal: float,
+        distribution: BaseDistribution,
+    ) -> None:
+        mine = self._mine(trial_id)
+        assert mine is not None
+        mine.params[param_name] = distribution.to_external_repr(param_value_internal)
+        mine.distributions[param_name] = distribution
+
+    def set_trial_system_attr(self, trial_id: int, key: str, value: Any) -> None:
+        mine = self._mine(trial_id)
+        if mine is None:
+            self._backend.set_trial_system_attr(trial_id, key, value)
+        else:
+            mine.system_attrs[key] = value
+
+    def _mine(self, trial_id: int) -> FrozenTrial | None:
+        return self.trial if trial_id == DRAFT_ID else None

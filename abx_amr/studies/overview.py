@@ -1,0 +1,160 @@
+"""How far a study is and who works on it, read from the study itself, on whatever node they are."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from abx_amr.studies.stored import read_study
+from abx_amr.studies.study import is_finished
+
+if TYPE_CHECKING:
+    from optuna.trial import FrozenTrial
+
+    from abx_amr.studies.storages import StudyStorage
+    from abx_amr.studies.study import StudyPlan
+
+#: Trials from which the present rate is taken.
+RECENT_TRIALS = 20
+
+
+@dataclass(frozen=True, kw_only=True)
+class WorkerLine:
+    """What one worker has done and is doing."""
+
+    name: str
+    n_finished: int
+    trial: int | None = None  #: that it runs
+    seconds: float | None = None  #: since that trial began
+
+
+@dataclass(frozen=True, kw_only=True)
+class StudyOverview:
+    """How far a study is; times in seconds."""
+
+    budget: int
+    n_finished: int
+    n_running: int
+    n_waiting: int
+    n_failed: int
+    best_value: float | None
+    best_trial: int | None
+    trials_per_hour: float | None
+    typical_trial_seconds: float | None
+    workers: Sequence[WorkerLine]
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether the budget is reached."""
+        return self.n_finished >= self.budget
+
+    @property
+    def remaining_seconds(self) -> float | None:
+        """How long the rest takes at the present rate, None where no rate is known."""
+        left = self.budget - self.n_finished
+        if left <= 0:
+            return 0.0
+        return left / self.trials_per_hour * 3600 if self.trials_per_hour else None
+
+    def prediction(self, n_workers: int) -> str:
+        """Return in one line how long `n_workers` need for the rest, from the trials seen so far.
+
+        >>> StudyOverview(
+        ...     budget=20, n_finished=4, n_running=0, n_waiting=0, n_failed=0, best_value=None,
+        ...     best_trial=None, trials_per_hour=None, typical_trial_seconds=900.0, workers=()
+        ... ).prediction(8)
+        'prediction: 16 trials of about 900 s by 8 workers: 0.5 hours, once all have begun'
+        """
+        left = max(0, self.budget - self.n_finished)
+        if self.typical_trial_seconds is None:
+            return "prediction: none, no trial has finished yet (the same command says it later)"
+        hours = math.ceil(left / n_workers) * self.typical_trial_seconds / 3600
+        return (
+            f"prediction: {left} trials of about {self.typical_trial_seconds:.3g} s by "
+            f"{n_workers} workers: {hours:.3g} hours, once all have begun"
+        )
+
+
+def overview_of(plan: StudyPlan, storage: StudyStorage) -> StudyOverview:
+    """Return how far the study is.
+
+    Raises:
+        InputError: the study does not exist.
+    """
+    study = read_study(storage, plan.study_name)
+    finished = [trial for trial in study.trials if is_finished(trial)]
+    best = study.best
+    lengths = [
+        float(seconds)
+        for trial in finished
+        if (seconds := trial.user_attrs.get("wall_time_seconds")) is not None
+    ]
+    return StudyOverview(
+        budget=plan.budget,
+        n_finished=len(finished),
+        n_running=study.states["RUNNING"],
+        n_waiting=study.states["WAITING"],
+        n_failed=study.states["FAIL"],
+        best_value=best.values[0] if best else None,
+        best_trial=best.number if best else None,
+        trials_per_hour=_rate(finished),
+        typical_trial_seconds=statistics.median(lengths) if lengths else None,
+        workers=_worker_lines(study.trials),
+    )
+
+
+def _rate(finished: Sequence[FrozenTrial]) -> float | None:
+    """Return finished trials per hour over the last ones."""
+    recent = sorted(
+        (trial for trial in finished if trial.datetime_start and trial.datetime_complete),
+        key=lambda trial: _moment(trial.datetime_complete),
+    )[-RECENT_TRIALS:]
+    if not recent:
+        return None
+    began = min(_moment(trial.datetime_start) for trial in recent)
+    seconds = (_moment(recent[-1].datetime_complete) - began).total_seconds()
+    return len(recent) / seconds * 3600 if seconds > 0 else None
+
+
+def _worker_lines(trials: Sequence[FrozenTrial]) -> list[WorkerLine]:
+    """Return a line for every worker that has ever had a trial, in the order they came."""
+    done: dict[tuple[Any, ...], int] = {}
+    names: dict[tuple[Any, ...], str] = {}
+    running: dict[tuple[Any, ...], FrozenTrial] = {}
+    for trial in trials:
+        owner = trial.user_attrs.get("owner")
+        if owner is None:
+            continue
+        key = tuple(str(owner.get(part)) for part in ("host", "boot", "pid", "started"))
+        names.setdefault(key, _worker_name(owner))
+        done[key] = done.get(key, 0) + is_finished(trial)
+        if trial.state.name == "RUNNING":
+            running[key] = trial
+    now = datetime.now(UTC)
+    return [
+        WorkerLine(
+            name=name,
+            n_finished=done[key],
+            trial=running[key].number if key in running else None,
+            seconds=(now - _moment(running[key].datetime_start)).total_seconds()
+            if key in running
+            else None,
+        )
+        for key, name in names.items()
+    ]
+
+
+def _worker_name(owner: Mapping[str, Any]) -> str:
+    index = owner.get("worker")
+    said = f"worker {index}" if index is not None else "worker"
+    job = f", SLURM {owner['slurm_job']}" if owner.get("slurm_job") else ""
+    return f"{said} on {owner.get('host')} ({owner.get('pid')}{job})"
+
+
+def _moment(moment: datetime | None) -> datetime:
+    assert moment is not None
+    return moment.astimezone(UTC)

@@ -1,0 +1,18 @@
+"""Where a study lives: one class a kind of storage, all with the same verbs (see StudyStorage)."""
+
+from abx_amr.studies.storages.file_system import network_file_system
+from abx_amr.studies.storages.journal import JournalStorage
+from abx_amr.studies.storages.member import StorageError, StudyStorage
+from abx_amr.studies.storages.postgres import PostgresStorage
+from abx_amr.studies.storages.sqlite import SqliteStorage
+from abx_amr.studies.storages.url import storage_at_url
+
+__all__ = [
+    "JournalStorage",
+    "PostgresStorage",
+    "SqliteStorage",
+    "StorageError",
+    "StudyStorage",
+    "network_file_system",
+    "storage_at_url",
+]

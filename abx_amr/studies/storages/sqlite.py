@@ -1,0 +1,112 @@
+"""A study in one SQLite file."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from filelock import FileLock, Timeout
+
+from abx_amr.errors import InputError
+from abx_amr.studies.storages.file_system import network_file_system
+from abx_amr.studies.storages.member import make_folder
+from abx_amr.studies.storages.relational import RelationalStorage
+
+if TYPE_CHECKING:
+    from optuna.storages import RDBStorage
+
+BUSY_TIMEOUT_SECONDS = 60
+LOCK_TIMEOUT_SECONDS = 600.0
+
+
+class SqliteStorage(RelationalStorage):
+    """A study in an SQLite file: no setup, several processes of one machine.
+
+    Write-ahead log, BEGIN IMMEDIATE (a transaction that will write asks for the lock first, so that
+    no two processes claim the same trial) and a busy timeout; the critical section is a lock file
+    beside the database.
+    """
+
+    can_overwrite = True
+
+    def __init__(self, *, path: Path | str) -> None:
+        """Name the file, which need not exist."""
+        super().__init__()
+        self.path = Path(path).absolute()
+
+    @property
+    def label(self) -> str:
+        """What the storage is called in messages."""
+        return f"sqlite ({self.path})"
+
+    def check(self) -> None:
+        """Refuse a network file system, where SQLite's locks do not hold."""
+        kind = network_file_system(self.path)
+        if kind is not None:
+            raise InputError(
+                f"storage=sqlite cannot be used in {self.path.parent}: its file system ({kind}) "
+                "does not lock reliably; use storage=journal or storage=postgres, or a local "
+                "optimization_dir"
+            )
+
+    @contextlib.contextmanager
+    def critical_section(self) -> Iterator[None]:
+        """Hold the lock file beside the database."""
+        make_folder(self.path.parent, label=self.label)
+        with self.explained(), self._lock("lock"):
+            yield
+
+    def _is_made(self) -> bool:
+        return self.path.exists()
+
+    def _url(self) -> str:
+        from sqlalchemy import URL
+
+        return URL.create("sqlite", database=str(self.path)).render_as_string()
+
+    def _engine_options(self) -> dict[str, Any]:
+        return {"connect_args": {"timeout": BUSY_TIMEOUT_SECONDS}}
+
+    @contextlib.contextmanager
+    def _schema_lock(self) -> Iterator[None]:
+        self.check()
+        make_folder(self.path.parent, label=self.label)
+        with self._lock("schema.lock"):
+            yield
+
+    def _prepare(self, storage: RDBStorage) -> None:
+        from sqlalchemy import event
+
+        event.listen(storage.engine, "connect", _prepare_connection)
+        event.listen(storage.engine, "begin", _begin_immediately)
+        storage.engine.connect().close()  # the file becomes a write-ahead log under the lock
+
+    @contextlib.contextmanager
+    def _lock(self, ending: str) -> Iterator[None]:
+        lock = FileLock(f"{self.path}.{ending}", timeout=LOCK_TIMEOUT_SECONDS)
+        began = time.monotonic()
+        try:
+            lock.acquire()
+        except Timeout:
+            raise TimeoutError(
+                f"{self.label}: another process has held {lock.lock_file} for "
+                f"{time.monotonic() - began:.0f} s"
+            ) from None
+        try:
+            yield
+        finally:
+            lock.release()
+
+
+def _prepare_connection(connection: Any, _record: object) -> None:
+    connection.isolation_level = None  # transactions begin below, not inside the driver
+    connection.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_SECONDS * 1000}")
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute("PRAGMA synchronous = NORMAL")
+
+
+def _begin_immediately(connection: Any) -> None:
+    connection.exec_driver_sql("BEGIN IMMEDIATE")

@@ -1,0 +1,295 @@
+"""What a trial costs beside its training, on every storage, and 200 workers on one PostgreSQL.
+
+The real worker loop with an objective that does nothing (the table of storages) or sleeps (the
+crowd); workers are forked processes, PostgreSQL is started here in a folder of its own on the disk.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import os
+import random
+import signal
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from statistics import median, quantiles
+from typing import Any
+
+WORKERS = (1, 4, 16)
+TRIALS_PER_STUDY = 160
+CROWD, CROWD_TRIALS, CROWD_SECONDS = 200, 1000, (6.0, 14.0)
+STORAGES = ("sqlite", "journal", "postgres")
+
+
+def plan_of(folder: Path, **tuning: Any) -> Any:
+    """Return a study over eight values."""
+    from abx_amr.studies.study import StudyPlan
+
+    names = [f"x{i}" for i in range(8)]
+    space = {name: {"type": "float", "low": 0.0, "high": 1.0} for name in names}
+    return StudyPlan.from_configuration(
+        {
+            "run_name": "bench",
+            "optimization_dir": str(folder),
+            "agent_algorithm": dict.fromkeys(names, 0.5),
+            "tuning": {"search_space": space, "sampler": "random", **tuning},
+        }
+    )
+
+
+def storage_of(kind: str, plan: Any) -> Any:
+    """Return a storage of this kind for the plan."""
+    from abx_amr.studies import storages
+
+    if kind == "sqlite":
+        return storages.SqliteStorage(path=plan.folder / "optuna_study.db")
+    if kind == "journal":
+        return storages.JournalStorage(path=plan.folder / "journal.log")
+    return storages.PostgresStorage(n_workers=plan.n_workers)
+
+
+def run_workers(plan: Any, storage: Any, sleep: Callable[[], None], folder: Path) -> Crowd:
+    """Run the plan's workers to the end of its budget; return what they went through."""
+    from abx_amr.studies.objective import SeedOutcome
+    from abx_amr.studies.worker import run_worker
+
+    def work(index: int) -> int:
+        between: list[float] = []
+        ended: list[float] = []
+        logging.basicConfig(filename=folder / f"{index}.log", level=logging.WARNING)
+
+        def run_trial(params: Any, seeds: Any, _: Path) -> list[SeedOutcome]:
+            if ended:
+                between.append(time.perf_counter() - ended[-1])
+            sleep()
+            ended.append(time.perf_counter())
+            return [SeedOutcome(seed, float(sum(params.values()))) for seed in seeds]
+
+        began = time.process_time()
+        try:
+            run_worker(plan, storage, run_trial)
+        except Exception as error:
+            logging.warning("%s: %s", type(error).__name__, error)
+            return 1
+        used = time.process_time() - began
+        text = json.dumps({"between": between, "used": used, "trials": len(ended)})
+        (folder / f"{index}.json").write_text(text)
+        return 0
+
+    began = time.perf_counter()
+    children: list[int] = []
+    try:
+        for index in range(plan.n_workers):
+            child = os.fork()
+            if child == 0:
+                os._exit(work(index))
+            children.append(child)
+        codes = [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children]
+    except BaseException:
+        for child in children:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(child, signal.SIGKILL)
+        raise
+    return Crowd(time.perf_counter() - began, codes, folder)
+
+
+class Crowd:
+    """How workers fared: wall time, exit codes, seconds between their trials, log lines."""
+
+    def __init__(self, seconds: float, codes: list[int], folder: Path) -> None:
+        self.seconds = seconds
+        self.failed = sum(code != 0 for code in codes)
+        told = [json.loads(file.read_text()) for file in folder.glob("*.json")]
+        self.between = [seconds for one in told for seconds in one["between"]]
+        self.used = sum(one["used"] for one in told)
+        self.complaints = [
+            line for file in folder.glob("*.log") for line in file.read_text().splitlines()
+        ]
+
+
+def finished(plan: Any, storage: Any) -> int:
+    """Return how many trials of the study are finished."""
+    from abx_amr.studies.study import is_finished
+
+    backend = storage.open()
+    study = backend.get_study_id_from_name(plan.study_name)
+    return sum(map(is_finished, backend.get_all_trials(study, deepcopy=False)))
+
+
+def per_trial() -> list[str]:
+    """Return the table of storages and workers."""
+    from abx_amr.studies.study import prepare_study
+
+    cells: dict[tuple[str, int], str] = {}
+    for kind in STORAGES:
+        for n_workers in WORKERS:
+            with tempfile.TemporaryDirectory() as place, fresh_database(kind):
+                folder = Path(place)
+                plan = plan_of(folder, n_trials=TRIALS_PER_STUDY, n_workers=n_workers)
+                storage = storage_of(kind, plan)
+                prepare_study(plan, storage)
+                ran = run_workers(plan, storage, lambda: None, folder)
+                assert finished(plan, storage) == TRIALS_PER_STUDY
+                assert ran.failed == 0, ran.complaints
+                rate = TRIALS_PER_STUDY / ran.seconds
+                each = 1000 * ran.used / TRIALS_PER_STUDY
+                cells[kind, n_workers] = (
+                    f"{1000 * median(ran.between):.0f} / {each:.0f} / {rate:.1f}"
+                )
+                print(kind, n_workers, cells[kind, n_workers], flush=True)
+    head = " | ".join(f"{n} worker{'s' if n > 1 else ''}" for n in WORKERS)
+    rows = [f"| storage | {head} |", "|---" * (len(WORKERS) + 1) + "|"]
+    for kind in STORAGES:
+        rows.append(f"| {kind} | " + " | ".join(cells[kind, n] for n in WORKERS) + " |")
+    return rows
+
+
+def crowd() -> list[str]:
+    """Return the table of the crowd on PostgreSQL."""
+    from abx_amr.studies.study import prepare_study
+
+    with tempfile.TemporaryDirectory() as place, fresh_database("postgres") as database:
+        folder = Path(place)
+        plan = plan_of(folder, n_trials=CROWD_TRIALS, n_workers=CROWD)
+        storage = storage_of("postgres", plan)
+        prepare_study(plan, storage)
+        with watching(database) as most:
+            ran = run_workers(
+                plan, storage, lambda: time.sleep(random.uniform(*CROWD_SECONDS)), folder
+            )
+        exact = finished(plan, storage)
+        trials = storage.open().get_all_trials(
+            storage.open().get_study_id_from_name(plan.study_name), deepcopy=False
+        )
+    ideal = CROWD / (sum(CROWD_SECONDS) / 2)
+    slow = quantiles(ran.between, n=100)
+    rows = [
+        "| what | value |",
+        "|---|---|",
+        f"| finished trials, asked for {CROWD_TRIALS} | {exact} |",
+        f"| trials of any other state | {len(trials) - exact} |",
+        f"| workers that failed | {ran.failed} |",
+        f"| lines of warnings | {len(ran.complaints)} |",
+        f"| wall time, s | {ran.seconds:.0f} |",
+        f"| trials/s (all workers always training: {ideal:.0f}) | {exact / ran.seconds:.1f} |",
+        f"| between two trials of a worker, s: median | {median(ran.between):.2f} |",
+        f"| the same, 99th percentile | {slow[98]:.2f} |",
+        f"| connections at once, most (admitted {database.admitted}) | {most['connections']} |",
+    ]
+    for line in sorted(set(ran.complaints))[:10]:
+        print(line)
+    return rows
+
+
+@contextlib.contextmanager
+def watching(database: Database) -> Iterator[dict[str, int]]:
+    """Give the largest number of connections seen while the block runs."""
+    most = {"connections": 0}
+    over = threading.Event()
+
+    def watch() -> None:
+        while not over.wait(0.25):
+            most["connections"] = max(most["connections"], database.connections())
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    try:
+        yield most
+    finally:
+        over.set()
+        watcher.join()
+
+
+class Database:
+    """The server of this benchmark, and a new database on it for each study."""
+
+    def __init__(self, server: Any) -> None:
+        self.server = server
+        self.admitted = server.decided().max_connections
+
+    def connections(self) -> int:
+        """Return how many clients are connected, the one that asks left out."""
+        import psycopg2
+
+        there = self.server.decided().connection
+        connection = psycopg2.connect(
+            host=there.host,
+            port=there.port,
+            user=there.user,
+            dbname=there.database,
+            passfile=str(self.server.passfile),
+        )
+        try:
+            with connection.cursor() as cursor:
+                cursor.execute(
+                    "SELECT count(*) - 1 FROM pg_stat_activity WHERE datname IS NOT NULL"
+                )
+                return int(cursor.fetchone()[0])
+        finally:
+            connection.close()
+
+
+_server: list[Database] = []
+
+
+@contextlib.contextmanager
+def fresh_database(kind: str) -> Iterator[Any]:
+    """Give an empty database, to which PG_* point; for other storages nothing."""
+    if kind != "postgres":
+        yield None
+        return
+    from abx_amr.postgres import Wish
+
+    [database] = _server
+    name = f"bench_{time.monotonic_ns()}"
+    server = database.server
+    decided = server.up(Wish(user="bench", database=name))
+    os.environ |= {
+        "PG_HOST": decided.connection.host,
+        "PG_PORT": str(decided.port),
+        "PG_USERNAME": "bench",
+        "DB_NAME": name,
+        "PGPASSFILE": str(server.passfile),
+    }
+    yield database
+
+
+def main(arguments: list[str]) -> str:
+    """Return the tables."""
+    from abx_amr.postgres import Server, Wish
+    from abx_amr.postgres.server import max_connections_for
+    from abx_amr.studies.study import quiet_optuna
+
+    quiet_optuna()
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
+    with tempfile.TemporaryDirectory(prefix="abx-bench-") as place:
+        Path(place).chmod(0o755)
+        server = Server(Path(place) / "pg")
+        most = max_connections_for(CROWD)
+        server.up(Wish(user="bench", database="bench", any_port=True, max_connections=most))
+        _server[:] = [Database(server)]
+        try:
+            storages, crowded = per_trial(), crowd()
+        finally:
+            server.down()
+    low, high = CROWD_SECONDS
+    return "\n".join(
+        [
+            "The real worker loop (claim, ask, eight values, attributes, tell) with trials that "
+            f"take no time, {TRIALS_PER_STUDY} trials a study: milliseconds between two trials of "
+            "a worker (median) / milliseconds of the workers' processor time per trial / trials "
+            "per second of all workers together.",
+            "",
+            *storages,
+            "",
+            f"{CROWD} workers on one PostgreSQL, {CROWD_TRIALS} trials of {low:g} to {high:g} s:",
+            "",
+            *crowded,
+        ]
+    )

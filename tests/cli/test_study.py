@@ -1,0 +1,279 @@
+"""abx-study: what it shows, writes, copies and deletes, and how it refuses."""
+
+import json
+import math
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import optuna
+import pandas as pd
+import pytest
+
+from abx_amr.cli import study as command
+from abx_amr.studies.objective import SeedOutcome
+from abx_amr.studies.storages import JournalStorage, SqliteStorage
+from abx_amr.studies.stored import read_study
+from abx_amr.studies.study import StudyPlan, prepare_study
+from abx_amr.studies.worker import run_worker
+
+SPACE = {
+    "x": {"type": "float", "low": -1.0, "high": 1.0},
+    "size": {"type": "categorical", "choices": [32, "auto"]},
+}
+
+
+def outcomes(params, seeds, folder):
+    """Seed 1001 fails in trial 1; the best is near x = 0.3."""
+    return [
+        SeedOutcome(seed, None, failure="OutOfMemoryError")
+        if (seed, folder.name) == (1001, "1")
+        else SeedOutcome(seed, -((params["agent_algorithm.x"] - 0.3) ** 2) + 0.001 * (seed % 7))
+        for seed in seeds
+    ]
+
+
+def make(name="exp", *, storage=None, n_trials=4, run_trial=outcomes):
+    """Run a study as abx-tune would have, below the working folder."""
+    plan = StudyPlan.from_configuration(
+        {
+            "run_name": name,
+            "optimization_dir": "optimization",
+            "agent_algorithm": {"x": 0.0, "size": 32},
+            "tuning": {"n_trials": n_trials, "sampler": "random", "search_space": SPACE},
+        }
+    )
+    storage = storage or SqliteStorage(path=plan.folder / "optuna_study.db")
+    prepare_study(plan, storage)
+    run_worker(plan, storage, run_trial)
+    return plan, storage
+
+
+@pytest.fixture(autouse=True)
+def _here(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture
+def ask(capsys):
+    """Return a caller of the command: (status, lines printed, lines of error)."""
+
+    def run(*arguments):
+        status = 0
+        try:
+            command.main(list(arguments))
+        except SystemExit as end:
+            status = end.code
+        printed = capsys.readouterr()
+        return status, printed.out.splitlines(), printed.err.splitlines()
+
+    return run
+
+
+def test_create_makes_a_study_that_abx_tune_takes_over(ask):
+    status, out, _ = ask("create", "exp", "direction=minimize")
+    assert (status, len(out)) == (0, 1)
+    assert "created in sqlite" in out[0]
+    storage = SqliteStorage(path="optimization/exp/optuna_study.db")
+    assert read_study(storage, "exp").direction == "minimize"
+    assert "exists already" in ask("create", "exp")[1][0]
+
+
+def test_a_study_created_by_hand_is_worked_on_and_has_its_files(ask):
+    ask("create", "exp")
+    plan, _ = make()
+    assert (plan.folder / "full_agent_env_config.yaml").is_file()
+    assert (plan.folder / "best_params.json").is_file()
+    assert "finished: 4 (4 COMPLETE)" in "\n".join(ask("show", "exp")[1])
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "journal", "postgres"])
+def test_create_by_eight_at_once_makes_one_study(kind, request, in_processes):
+    if kind == "postgres":
+        request.getfixturevalue("postgres")
+    codes = in_processes(8, lambda _: command.main(["create", "exp", f"storage={kind}"]))
+    assert codes == [0] * 8
+
+
+def test_list_shows_every_study_below_the_folder(ask):
+    make("first")
+    make("second", n_trials=2)
+    status, out, _ = ask("list")
+    assert status == 0
+    assert [line.split()[:2] for line in out[1:]] == [["first", "4/4"], ["second", "2/2"]]
+
+
+def test_list_shows_every_study_of_a_storage(ask):
+    storage = JournalStorage(path="all.log")
+    make("first", storage=storage)
+    make("second", storage=storage)
+    out = ask("list", "storage=journal", f"storage.path={storage.path}")[1]
+    assert [line.split()[0] for line in out[1:]] == ["first", "second"]
+
+
+def test_list_of_nothing_creates_nothing(ask, tmp_path):
+    status, out, _ = ask("list")
+    assert (status, out[0].startswith("no study in sqlite")) == (0, True)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_show_says_how_far_the_study_is_and_who_works_on_it(ask):
+    plan, storage = make()
+    study = read_study(storage, "exp")
+    text = "\n".join(ask("show", "exp")[1])
+    assert "budget: 4 trials; finished: 4 (4 COMPLETE)" in text
+    seeds = study.best.user_attrs["seeds"]
+    shown = ", ".join(f"seed {s['seed']} {s['episode_return']:.3f}" for s in seeds)
+    assert f"(trial {study.best.number}): {shown}" in text
+    assert "workers seen: 1: this study has one worker" in text
+    assert f"process {os.getpid()}: 4 finished, gone or idle" in text
+    assert f"fingerprint: {plan.fingerprint.digest}" in text
+    assert "last heartbeat: 20" in text
+
+
+def test_best_prints_what_best_params_json_holds(ask):
+    plan, _ = make()
+    out = ask("best", "exp")[1]
+    assert json.loads("\n".join(out)) == json.loads((plan.folder / "best_params.json").read_text())
+
+
+def test_best_of_a_study_without_a_finite_value_says_so(ask):
+    make(run_trial=lambda p, seeds, f: [SeedOutcome(s, None, failure="x") for s in seeds])
+    status, _, err = ask("best", "exp")
+    assert status == 2
+    assert "4 trials are finished, none has a finite value" in err[0]
+
+
+def test_trials_has_a_line_for_each(ask):
+    make()
+    out = ask("trials", "exp")[1]
+    assert out[0].split()[:4] == ["trial", "state", "value", "mean"]
+    assert [line.split()[:2] for line in out[1:]] == [[str(n), "COMPLETE"] for n in range(4)]
+
+
+def test_export_writes_a_row_for_every_trial_and_seed(ask):
+    _, storage = make()
+    mine = optuna.load_study(study_name="exp", storage=storage.open())
+    mine.enqueue_trial({"agent_algorithm.x": 0.5})
+    status, out, _ = ask("export", "exp", "folder=tables")
+    assert (status, len(out)) == (0, 2)
+    csv = pd.read_csv("tables/exp_trials.csv")
+    parquet = pd.read_parquet("tables/exp_trials.parquet")
+    assert len(csv) == len(parquet) == 4 * 3 + 1
+    assert list(csv.columns) == list(parquet.columns)
+    assert not csv.duplicated(["number", "seed"]).any()
+    study = read_study(storage, "exp")
+    for trial in study.trials[:4]:
+        rows = parquet[parquet["number"] == trial.number]
+        assert list(rows["seed"]) == [1000, 1001, 1002]
+        assert set(rows["value"]) == set(trial.values)
+        assert set(rows["params.agent_algorithm.x"]) == {trial.params["agent_algorithm.x"]}
+        for row, seed in zip(rows.itertuples(), trial.user_attrs["seeds"], strict=True):
+            expected = seed["episode_return"]
+            assert (
+                math.isnan(row.episode_return)
+                if expected is None
+                else (row.episode_return == expected)
+            )
+    failed = csv[csv["seed_failure"] == "OutOfMemoryError"]
+    assert list(zip(failed["number"], failed["seed"], strict=True)) == [(1, 1001)]
+    assert list(csv["state"])[-1] == "WAITING"
+
+
+def test_copy_to_another_storage_and_back_is_the_same_study(ask, postgres):
+    _, storage = make()
+    assert ask("copy", "exp", "storage=sqlite", "to=postgres")[0] == 0
+    status, out, _ = ask(
+        *("copy", "exp", "storage=postgres", "to=journal", "to.path=back.log", "to_study_name=b")
+    )
+    assert status == 0
+    assert "study b: 4 trials copied to journal" in out[0]
+    back = read_study(JournalStorage(path="back.log"), "b")
+    there = read_study(storage, "exp")
+    assert [(t.params, t.values, t.user_attrs) for t in back.trials] == [
+        (t.params, t.values, t.user_attrs) for t in there.trials
+    ]
+    assert back.user_attrs == there.user_attrs
+
+
+def test_delete_removes_the_study_and_leaves_its_files(ask):
+    plan, storage = make()
+    (plan.folder / "trials" / "0").mkdir(parents=True)
+    assert ask("delete", "exp")[0] == 0
+    assert not storage.exists("exp")
+    assert (plan.folder / "best_params.json").exists()
+    make()  # a new one of the same name does not take them for its own
+    assert (plan.folder / "trials_earlier_1" / "0").is_dir()
+    assert not (plan.folder / "trials" / "0").exists()
+
+
+def test_delete_and_copy_are_refused_while_a_worker_is_at_work_unless_forced(ask):
+    refused = []
+
+    def run_trial(params, seeds, folder):
+        refused.append(ask("delete", "exp"))
+        refused.append(ask("copy", "exp", "to=journal"))
+        assert ask("copy", "exp", "to=journal", "force=true")[0] == 0
+        return outcomes(params, seeds, folder)
+
+    make(n_trials=1, run_trial=run_trial)
+    for status, _, err in refused:
+        assert status == 2
+        assert f"is being worked on by process {os.getpid()}" in err[0]
+        assert "force=true" in err[0]
+
+
+def files():
+    """Return what lies below the working folder; SQLite's own files come and go."""
+    return sorted(p for p in Path().rglob("*") if not p.name.endswith(("-wal", "-shm")))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["shwo", "exp"], "verb 'shwo' does not exist; did you mean 'show'"),
+        (["show"], "write abx-study show NAME"),
+        (["show", "storage=sqlite"], "write abx-study show NAME"),
+        (["show", "nowhere"], "study 'nowhere' does not exist in sqlite"),
+        (["show", "ex"], "study 'ex' does not exist"),
+        (["show", "exp", "storage=sqlit"], "did you mean 'sqlite'"),
+        (["show", "exp", "storage.pth=x"], "storage.pth does not exist"),
+        (["show", "exp", "nonsense"], "write key=value"),
+        (["show", "exp", "to=journal"], "goes with abx-study copy"),
+        (["copy", "exp"], "copy needs to=STORAGE"),
+        (["copy", "exp", "to=sqlite"], "'exp' exists in sqlite"),
+        (["create", "x", "direction=up"], "direction must be maximize or minimize"),
+        (["delete", "exp", "force=maybe"], "force must be true or false"),
+        (["show", "exp", "storage=url"], "ABX_STORAGE_URL"),
+    ],
+)
+def test_a_mistake_is_one_line_and_status_2(ask, arguments, said, monkeypatch):
+    monkeypatch.delenv("ABX_STORAGE_URL", raising=False)
+    make(n_trials=1)
+    before = files()
+    status, out, err = ask(*arguments)
+    assert (status, out, len(err)) == (2, [], 1)
+    assert err[0].startswith("abx-study: error: ")
+    assert said in err[0]
+    assert files() == before
+
+
+def test_a_server_that_is_not_there_is_one_line_and_status_2():
+    done = subprocess.run(
+        [sys.executable, "-m", "abx_amr.cli.study", "show", "exp", "storage=postgres"],
+        env={**os.environ, "PG_HOST": "127.0.0.1", "PG_PORT": "1", "PG_USERNAME": "ada"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert len(done.stderr.splitlines()) == 1
+    assert "host 127.0.0.1, port 1, user ada" in done.stderr
+    assert "`abx-postgres up`" in done.stderr
+
+
+def test_help_has_commands_to_paste(ask):
+    text = "\n".join(ask("--help")[1])
+    assert "abx-study show first_study" in text
+    assert all(verb in text for verb in command.VERBS)

@@ -1,0 +1,64 @@
+"""What tests of every room may use: a real PostgreSQL server, and processes that may die."""
+
+import os
+import traceback
+from collections.abc import Iterator
+
+import pytest
+
+from abx_amr.postgres import Server
+from tests import services
+from tests.services import Database
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[Database]:
+    """A running server: the one PG_* point at, else one started here for the session."""
+    with services.some_server() as there:
+        yield there
+
+
+@pytest.fixture
+def postgres(postgres_server: Database, monkeypatch: pytest.MonkeyPatch) -> Iterator[Database]:
+    """A fresh database for this test, to which PG_* point."""
+    with services.fresh_database(postgres_server) as database:
+        for name in services.VARIABLES:
+            monkeypatch.delenv(name, raising=False)
+        for name, value in database.environment.items():
+            monkeypatch.setenv(name, value)
+        yield database
+
+
+@pytest.fixture
+def own_server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
+    """A server of this test alone, which it may stop and start; PG_* point at it."""
+    with services.running_server() as server:
+        for name in services.VARIABLES:
+            monkeypatch.delenv(name, raising=False)
+        for name, value in services.database_of(server).environment.items():
+            monkeypatch.setenv(name, value)
+        yield server
+
+
+@pytest.fixture
+def in_processes():
+    """Return a runner: work(i) in processes of their own, at once; the exit codes come back.
+
+    A negative code is the signal that ended the process.
+    """
+
+    def run(count, work):
+        children = []
+        for index in range(count):
+            child = os.fork()
+            if child == 0:
+                try:
+                    work(index)
+                    os._exit(0)
+                except BaseException:
+                    traceback.print_exc()
+                    os._exit(1)
+            children.append(child)
+        return [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children]
+
+    return run
