@@ -1,5 +1,6 @@
 # make tune   installs everything and runs a small real study; ends with its best parameters
 # make test   installs everything and runs the tests      make test-all  the slow ones too
+#             (PostgreSQL, SLURM, task-spooler, shellcheck: tested where they are installed)
 # make check  format, lint, types, import contracts        make bench     the benchmarks
 # make hydra14  the sweeper, the commands and the configuration on Hydra 1.4
 SHELL := /bin/bash

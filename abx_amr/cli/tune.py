@@ -8,7 +8,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import asdict, replace
 from functools import cached_property
 from pathlib import Path
@@ -42,6 +42,8 @@ seeds; its value is mean - lambda * std of their final evaluation returns.
 
   abx-tune -m +tuning=ppo_default run_name=first_study
   abx-tune -m +tuning=ppo_default experiment=paper_two tuning.n_trials=30 tuning.n_workers=2
+  abx-tune -m +tuning=ppo_default storage=journal hydra/launcher=submitit_slurm \\
+      tuning.n_workers=8 tuning.wait=false          one SLURM array; docs/clusters.md says more
   abx-tune -m +tuning=ppo_default 'agent_algorithm.learning_rate=tag(log, interval(1e-5, 1e-2))'
   abx-tune +tuning=ppo_default                    score the composed configuration once, no search
   abx-train best_params_from=first_study          then train with what was found
@@ -58,6 +60,7 @@ Parts, each a folder in conf/ (GROUP=NAME chooses, KEY=VALUE sets):
 
 Often set: run_name, study_name, optimization_dir, overwrite_existing_study=true,
   skip_if_exists=true, tuning.n_trials, tuning.n_seeds_per_trial, tuning.truncated_episodes,
+  tuning.n_workers, tuning.wait=false (leave them alone), tuning.parallel=jobs (one per seed),
   tuning.sampler (tpe|random|cmaes|gp|qmc|grid), tuning.stability_penalty_weight
 The tutorial's -s GROUP-subconfig=FILE and -p KEY=VALUE work too.
   abx-tune --cfg job +tuning=ppo_default          show the composed configuration
@@ -188,6 +191,21 @@ class _Study:
                 saving=saving,
             )
         return [outcomes[seed] for seed in seeds]
+
+    def display(self) -> AbstractContextManager[Callable[[int, int], None]]:
+        """Return what shows the study, read through a connection of its own."""
+        from abx_amr.cli.progress import study_display
+        from abx_amr.configuration import build_storage
+        from abx_amr.studies.overview import StudyOverview, overview_of
+
+        storage: list[StudyStorage] = []
+
+        def look() -> StudyOverview:
+            if not storage:
+                storage.append(build_storage(self.config))
+            return overview_of(self.plan, storage[0])
+
+        return study_display(look, "transitions")
 
     def identities(self, parameters: Mapping[str, Any], seeds: Sequence[int]) -> dict[int, str]:
         """Return seed -> what its result follows from."""
@@ -330,7 +348,14 @@ class TuneTask:
         from abx_amr.studies.overview import overview_of
 
         study = self._study(config)
-        yield lambda: overview_of(study.plan, study.storage).is_complete
+
+        def is_complete() -> bool:
+            return overview_of(study.plan, study.storage).is_complete
+
+        # A worker in this process shows the study itself, beside its own trial.
+        is_elsewhere = study.plan.n_workers > 1 or study.plan.has_jobs
+        with study.display() if is_elsewhere else nullcontext():
+            yield is_complete
 
     def submitted(self, config: DictConfig, lines: Sequence[str]) -> None:
         """Say of workers that are left alone how to watch them and how long they may take."""
@@ -412,13 +437,12 @@ def _finished(study: _Study) -> StudySummary:
 
 
 def _work(study: _Study) -> float:
-    from abx_amr.cli.progress import progress_bar
     from abx_amr.studies.study import check_settings
     from abx_amr.studies.worker import run_worker
 
     plan = study.plan
     check_settings(plan, study.storage)
-    with progress_bar("trial", "transitions") as move:
+    with study.display() as move:
 
         def run_trial(
             parameters: Mapping[str, Any], seeds: Sequence[int], folder: Path

@@ -43,6 +43,8 @@ def tune(config: DictConfig):
     plan, storage = plan_of(config)
     report = run_worker(plan, storage, run_trial)
     say("report:", report.reason, report.trials_run, report.message)
+    if report.was_interrupted:
+        sys.exit(128 + report.signal_number)
 
 
 def prepare(config: DictConfig) -> bool:
