@@ -25,6 +25,7 @@ from abx_amr.learning import (
     TrainingSettings,
     build_agent,
     can_learn_together,
+    counts_decisions,
     evaluate_agent,
     learner_of,
     own_draws,
@@ -133,7 +134,9 @@ def run_seeds(plans: Sequence[Run], *, on_progress: Progress | None = None) -> l
 
     if len(plans) > 1:
         members = [member_of(plan) for plan in plans]
-        if can_learn_together(members[0].agent, settings):
+        # Managers count primitive steps, each at its own pace: their evaluations do not coincide.
+        agent = members[0].agent
+        if can_learn_together(agent, settings) and not counts_decisions(agent):
             return _train(members, on_progress=on_progress)
     folders: list[RunFolder] = []
     for done, plan in enumerate(plans):

@@ -23,8 +23,10 @@ from abx_amr.learning import (
     TrainingSettings,
     build_agent,
     can_learn_together,
+    counts_decisions,
     learner_of,
     own_draws,
+    policy_of,
     silent_logger,
     transitions_of,
 )
@@ -160,6 +162,33 @@ def train_and_score(
     return {seed: outcomes[seed] for seed in seeds}
 
 
+def _returns(
+    learner: Learner,
+    agents: Sequence[OnPolicyAlgorithm],
+    model: ClinicModel,
+    settings: TrainingSettings,
+) -> np.ndarray:
+    """Return the agents' returns (S, N) in the evaluation episodes.
+
+    They are played side by side; only managers, who decide at different steps, play by themselves.
+    """
+    apart = counts_decisions(agents[0])
+    groups = [[agent] for agent in agents] if apart else [list(agents)]
+    with own_draws(settings.evaluation_seed):
+        return np.concatenate(
+            [
+                episode_returns(
+                    policy_of(group[0]) if apart else learner.policy(group),
+                    model,
+                    episodes=settings.num_eval_episodes,
+                    seed=settings.evaluation_seed,
+                    copies=len(group),
+                )
+                for group in groups
+            ]
+        )
+
+
 def _score(
     group: Mapping[int, Restored],
     model: ClinicModel,
@@ -176,7 +205,9 @@ def _score(
     for agent in agents:
         agent.set_logger(silent_logger())
     learner = learner_of(agents, settings, streams=[one.streams for one in group.values()])
-    for seen in learner.rollouts(total):
+    # A manager that was saved may have reached its end, while others had not.
+    is_left = agents[0].num_timesteps < total
+    for seen in learner.rollouts(total) if is_left else ():
         on_progress(seen)
         is_due = saving is not None and time.perf_counter() - saved_at >= saving.interval
         if saving is not None and is_due and seen < total:
@@ -185,17 +216,10 @@ def _score(
                 if learner.failure(one.agent) is None:
                     saving.write(seed, one.agent, learner)
             saved_at = time.perf_counter()
+    if is_left:
+        learner.publish()
     learned = [agent for agent in agents if learner.failure(agent) is None]
-    returns = np.empty((0, 0))
-    if learned:
-        with own_draws(settings.evaluation_seed):
-            returns = episode_returns(
-                learner.policy(learned),
-                model,
-                episodes=settings.num_eval_episodes,
-                seed=settings.evaluation_seed,
-                copies=len(learned),
-            )
+    returns = _returns(learner, learned, model, settings) if learned else np.empty((0, 0))
     seconds = (time.perf_counter() - started) / len(agents)
     scores: dict[int, SeedScore | Exception] = {}
     rows = iter(returns)

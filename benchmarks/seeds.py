@@ -103,7 +103,7 @@ def _row(what: str, runs: list[tuple[float, float]]) -> str:
 
 
 def _score_ten_seeds() -> None:
-    from abx_amr.learning import train_and_score
+    from abx_amr.scoring import train_and_score
 
     torch.set_num_threads(1)
     config = configuration.compose("train", ["training.total_num_training_episodes=10"]).plain

@@ -21,7 +21,7 @@ import numpy as np
 import torch
 from threadpoolctl import threadpool_limits
 
-from abx_amr import configuration, learning
+from abx_amr import configuration, learning, scoring
 from abx_amr.algorithms.seed_batched import compiled, trainer
 from abx_amr.algorithms.seed_batched.networks import Networks
 from abx_amr.simulator.clinic import Clinic
@@ -48,7 +48,7 @@ class Parts:
     def run(self) -> float:
         """Return the wall seconds of the trial in a warm worker."""
         began = time.perf_counter()
-        scores = learning.train_and_score(
+        scores = scoring.train_and_score(
             self.spec,
             self.model,
             self.settings,
@@ -77,8 +77,8 @@ def split(parts: Parts) -> dict[str, float]:
         restored.append((thing, name, function))
         setattr(thing, name, timed)
 
-    wrap(learning, "build_agent", "agents")
-    wrap(learning, "episode_returns", "evaluation")
+    wrap(scoring, "build_agent", "agents")
+    wrap(scoring, "episode_returns", "evaluation")
     wrap(trainer.SeedBatchedPPO, "_collect", "rollouts")
     wrap(trainer.SeedBatchedPPO, "_update_compiled", "update")
     try:

@@ -255,7 +255,7 @@ def test_building_and_training_together_loads_neither_torchs_compiler_nor_scipys
 ):
     script = (
         "import sys; from tests.test_learning import parts; "
-        "from abx_amr.learning import train_and_score; "
+        "from abx_amr.scoring import train_and_score; "
         "scores = train_and_score(*parts(), seeds=[1, 2], searched={}); "
         "assert scores[2].transitions == 500; "
         "print([m for m in ('torch._dynamo', 'scipy.stats', 'optuna') if m in sys.modules])"

@@ -19,10 +19,10 @@ from abx_amr.learning import (
     policy_of,
     rollouts,
     silent_logger,
-    train_and_score,
     transitions_of,
 )
 from abx_amr.receipts import find_receipts, snapshot
+from abx_amr.scoring import train_and_score
 from tests.hierarchy.conftest import Parts, manager, parts
 
 ALGORITHMS = ("hrl_ppo", "hrl_rppo")

@@ -126,7 +126,9 @@ def test_overwriting_is_done_or_refused_with_the_command_that_does_it(stored_stu
         assert prepare_study(again, storage) is Preparation.CREATED
         assert read_study(storage, plan.study_name).trials == []
     else:
-        with pytest.raises(InputError, match=f"`abx-study delete {plan.study_name} storage=postgres`"):
+        with pytest.raises(
+            InputError, match=f"`abx-study delete {plan.study_name} storage=postgres`"
+        ):
             prepare_study(again, storage)
         assert len(read_study(storage, plan.study_name).trials) == 6
 

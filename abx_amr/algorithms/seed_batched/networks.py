@@ -19,20 +19,23 @@ from stable_baselines3.common.policies import ActorCriticPolicy
 from stable_baselines3.common.torch_layers import FlattenExtractor
 from torch import nn
 
+from abx_amr.algorithms.managers import ManagerPPO
+from abx_amr.algorithms.semi_markov import SemiMarkovRolloutBuffer
+
 Floats32 = NDArray[np.float32]
 Ints = NDArray[np.int64]
 
 
 def why_not_covered(agent: OnPolicyAlgorithm) -> str | None:
     """Return why the seed-batched trainer cannot train this agent, None where it can."""
-    if type(agent) is not PPO:
+    if type(agent) not in (PPO, ManagerPPO):
         return f"{type(agent).__name__} is not stable_baselines3.PPO"
     policy = agent.policy
     if type(policy) is not ActorCriticPolicy:
         return f"the policy {type(policy).__name__} is not MlpPolicy"
     if agent.use_sde:
         return "use_sde=true explores with a noise matrix"
-    if type(agent.rollout_buffer) is not RolloutBuffer:
+    if type(agent.rollout_buffer) not in (RolloutBuffer, SemiMarkovRolloutBuffer):
         return f"the buffer {type(agent.rollout_buffer).__name__} is not RolloutBuffer"
     if type(policy.features_extractor) is not FlattenExtractor:
         return f"{type(policy.features_extractor).__name__} is not FlattenExtractor"

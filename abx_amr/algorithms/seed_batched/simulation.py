@@ -32,6 +32,8 @@ class Step:
         cut: The environments that ended at their time limit, (number,), and
         terminal_observations: what stood there before the reset, (number, D).
         infos: Per seed the infos of its environments; empty while no episode ended.
+        durations: How many primitive steps each lasted, (S * E,); None: one, as everybody's.
+        included: Whether each is learned from, (S * E,); None: all are.
     """
 
     rewards: Floats32
@@ -39,6 +41,8 @@ class Step:
     cut: NDArray[np.intp]
     terminal_observations: Floats32
     infos: Sequence[Infos]
+    durations: NDArray[np.int64] | None = None
+    included: NDArray[np.bool_] | None = None
 
 
 class Simulation(Protocol):
@@ -120,6 +124,7 @@ class SideBySide:
         """Begin with the agents' last observations."""
         self.envs = [agent.get_env() for agent in agents]
         self._is_single_choice = isinstance(agents[0].action_space, spaces.Discrete)
+        self._lasts = bool(getattr(agents[0], "chooses_options", False))
         last = [np.asarray(agent._last_obs, dtype=np.float32) for agent in agents]
         self.observations: Floats32 = np.concatenate(last)
 
@@ -135,7 +140,9 @@ class SideBySide:
             assert env is not None
             seen, reward, done, info = env.step(mine[:, 0] if self._is_single_choice else mine)
             for e in np.flatnonzero(done):
-                if info[e].get("TimeLimit.truncated") and "terminal_observation" in info[e]:
+                # A manager's episodes end at the time limit alone, which hides from SB3.
+                is_cut = self._lasts or info[e].get("TimeLimit.truncated", False)
+                if is_cut and "terminal_observation" in info[e]:
                     cut.append(sum(len(d) for d in dones) + int(e))
                     terminal.append(info[e]["terminal_observation"])
             observations.append(seen)
@@ -150,7 +157,18 @@ class SideBySide:
             np.array(cut, dtype=np.intp),
             np.array(terminal, dtype=np.float32).reshape(len(cut), width),
             infos,
+            *(self._decisions(infos) if self._lasts else ()),
         )
+
+    def _decisions(self, infos: Sequence[Infos]) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+        """Return how long each decision lasted and whether it is learned from, (S * E,)."""
+        told = [info for of_seed in infos for info in of_seed]
+        env = self.envs[0]
+        assert env is not None
+        excludes = env.get_attr("exclude_clipped_decisions_from_training")[0]
+        clipped = np.array([info["option_clipped"] for info in told], dtype=np.bool_)
+        durations = np.array([info["duration"] for info in told], dtype=np.int64)
+        return durations, ~(clipped & excludes)
 
     def give_back(self) -> None:
         """Nothing is to be done: the environments are the agents' own."""

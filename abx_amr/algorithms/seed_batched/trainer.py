@@ -102,8 +102,9 @@ class SeedLearner:
         """Pass once over the rollout; return whether another epoch is to follow."""
         rollout, agent = self.rollout, self.agent
         assert rollout is not None
-        order = np.empty(len(rollout.returns), dtype=np.int32)
+        order = np.empty(len(rollout.included), dtype=np.int32)
         compiled.shuffle(self.minibatches, order)
+        order = rollout.included[order]
         self.statistics[:] = 0.0
         outcome = compiled.learn_epoch(
             self.theta,
@@ -178,6 +179,8 @@ class Rollout:
         self.values: Floats32 = flat(buffer.values)
         self.advantages: Floats32 = flat(buffer.advantages)
         self.returns: Floats32 = flat(buffer.returns)
+        self.included: NDArray[np.int32] = np.flatnonzero(flat(buffer.included)).astype(np.int32)
+        self.primitive_steps = int(buffer.durations[:, columns].sum())
 
 
 class _Buffer:
@@ -188,6 +191,8 @@ class _Buffer:
         self.actions = np.empty((steps, rows, choices), np.int64)
         for name in ("log_probs", "values", "rewards", "starts", "advantages", "returns"):
             setattr(self, name, np.empty((steps, rows), np.float32))
+        self.durations = np.ones((steps, rows), np.int64)
+        self.included = np.ones((steps, rows), np.bool_)
 
     log_probs: Floats32
     values: Floats32
@@ -247,7 +252,9 @@ class SeedBatchedPPO:
     def rollouts(self, transitions: int, *, planned: int | None = None) -> Iterator[int]:
         """Learn until every seed has seen `transitions`; yield the count after each update.
 
-        The last rollout is shortened so that learning ends exactly there, and is learned from.
+        The last rollout is shortened so that learning ends exactly there, and is learned from. A
+        manager's transitions are primitive steps, which nobody knows beforehand: each seed ends
+        with its first rollout that reaches the count, and the least count is what comes back.
         `planned` is the count at which schedules end (default: `transitions`). A seed whose loss
         is no longer finite is left out from then on, see `SeedLearner.failure`.
 
@@ -265,29 +272,36 @@ class SeedBatchedPPO:
             agent._setup_learn(transitions - seen, None, reset_num_timesteps=seen == 0)
         starts = np.concatenate([np.asarray(agent._last_episode_starts) for agent in agents])
         self._assemble(self.learners, starts.astype(np.float32))
+        lasts = bool(getattr(agents[0], "chooses_options", False))
         iteration = 0
-        while seen < transitions and self._batch:
-            length = min(agents[0].n_steps, (transitions - seen) // self.num_envs)
+        while self._batch:
+            left = transitions - min(learner.agent.num_timesteps for learner in self._batch)
+            length = agents[0].n_steps if lasts else min(agents[0].n_steps, left // self.num_envs)
             iteration += 1
             with self._libraries.limit(limits=1, user_api="blas"):
                 buffer = self._collect(length)
-                seen += length * self.num_envs
                 for s, learner in enumerate(self._batch):
-                    agent = learner.agent
-                    agent.num_timesteps = seen
-                    agent._update_current_progress_remaining(seen, planned or transitions)
+                    agent, rollout = learner.agent, Rollout(buffer, s, self.num_envs)
+                    agent.num_timesteps += rollout.primitive_steps
+                    now = agent.num_timesteps
+                    agent._update_current_progress_remaining(now, planned or transitions)
                     agent.dump_logs(iteration)
-                    learner.begin_update(Rollout(buffer, s, self.num_envs))
+                    learner.begin_update(rollout)
                 self._update(self._batch)
             for learner in self._batch:
                 learner.record()
-            if any(learner.failure for learner in self._batch):
-                self._keep([learner for learner in self._batch if learner.failure is None])
+            seen = min(learner.agent.num_timesteps for learner in self._batch)
+            going = [one for one in self._batch if one.failure is None]
+            if seen < transitions:
+                going = [one for one in going if one.agent.num_timesteps < transitions]
+            if len(going) < len(self._batch):
+                self._keep(going)
             yield seen
+            if seen >= transitions:
+                return
 
     def leave(self, agent: PPO) -> None:
-        """Let a seed end here, while the others go on; all are published first."""
-        self.publish()
+        """Let a seed end here, while the others go on."""
         self._keep([learner for learner in self._batch if learner.agent is not agent])
 
     def failure(self, agent: PPO) -> SeedFailedError | None:
@@ -318,14 +332,10 @@ class SeedBatchedPPO:
         return next(learner for learner in self.learners if learner.agent is agent)
 
     def _keep(self, learners: list[SeedLearner]) -> None:
-        """Go on with some of the seeds."""
+        """Go on with some of the seeds; all are published first."""
+        self.publish()
         kept = [self._batch.index(learner) for learner in learners]
-        assert self._simulation is not None
-        self._simulation.give_back()
-        observations = np.split(self._simulation.observations, len(self._batch))
         starts = self._starts.reshape(len(self._batch), -1)[kept].ravel()
-        for at, learner in zip(kept, learners, strict=True):
-            learner.agent._last_obs = observations[at]
         self._assemble(learners, starts)
 
     def _assemble(self, learners: Sequence[SeedLearner], starts: Floats32) -> None:
@@ -367,12 +377,22 @@ class SeedBatchedPPO:
             buffer.actions[t] = actions
             step = world.step(actions)
             buffer.rewards[t] = step.rewards
+            if step.durations is not None:
+                buffer.durations[t] = step.durations
+            if step.included is not None:
+                buffer.included[t] = step.included
             if len(step.cut):
-                buffer.rewards[t, step.cut] += gamma * self._terminal_values(step)
+                discounts = gamma ** buffer.durations[t, step.cut].astype(np.float32)
+                buffer.rewards[t, step.cut] += discounts * self._terminal_values(step)
             self._starts = step.dones
             for learner, infos in zip(self._batch, step.infos, strict=True):
                 if infos:
                     learner.agent._update_info_buffer(infos)
+        if not buffer.included.reshape(length, len(self._batch), -1).any(axis=(0, 2)).all():
+            raise InputError(
+                "hrl.exclude_clipped_decisions_from_training leaves nothing to learn from: the end "
+                "of the episode cut every option of the rollout; use shorter options, or false"
+            )
         last_values = np.empty(rows, np.float32)
         compiled.state_values(self._theta, *choosing[:3], world.observations, last_values)
         compiled.advantages_and_returns(
@@ -381,7 +401,7 @@ class SeedBatchedPPO:
             buffer.starts,
             last_values,
             self._starts,
-            np.full((length, rows), gamma),
+            gamma ** buffer.durations.astype(np.float32),
             self._batch[0].agent.gae_lambda,
             buffer.advantages,
             buffer.returns,
