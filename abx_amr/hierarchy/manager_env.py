@@ -182,6 +182,7 @@ class ManagerVecEnv(VecEnv):
             )
         self._observation[:] = state["seen"]
         self._returns[:] = state["returns"]
+        self._renamed = False
 
     # --- what SB3 asks of a VecEnv ---------------------------------------------------------------
 

@@ -12,7 +12,12 @@ import yaml
 
 from abx_amr.errors import InputError
 from abx_amr.naming import did_you_mean
-from abx_amr.studies.study import BEST_PARAMS_FILE, CONFIGURATION_FILE, SUMMARY_FILE
+from abx_amr.studies.study import (
+    BEST_PARAMS_FILE,
+    CONFIGURATION_FILE,
+    OPTION_LIBRARY_FILE,
+    SUMMARY_FILE,
+)
 
 
 @dataclass(frozen=True)
@@ -37,10 +42,14 @@ def read_best(optimization_dir: Path | str, run_name: str) -> BestParameters:
     file = folder / BEST_PARAMS_FILE
     if not file.is_file():
         raise InputError(f"best_params_from: {file} does not exist: {_how_far(folder)}")
+    configuration = yaml.safe_load((folder / CONFIGURATION_FILE).read_text(encoding="utf-8"))
+    library = folder / OPTION_LIBRARY_FILE
+    if library.is_file():  # as it was given: the configuration has null for an endless duration
+        configuration["option_library"] = yaml.safe_load(library.read_text(encoding="utf-8"))
     return BestParameters(
         folder=folder,
         values=json.loads(file.read_text(encoding="utf-8")),
-        configuration=yaml.safe_load((folder / CONFIGURATION_FILE).read_text(encoding="utf-8")),
+        configuration=configuration,
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import shlex
 from pathlib import Path
 from typing import Any
@@ -49,7 +50,7 @@ def test_a_resumed_manager_equals_an_uninterrupted_one_to_the_bit(
     assert call(train.main, *start, episodes(9), "run_name=part").status == 0
     middle = folder("part").read_checkpoint("last").state
     assert middle["clinic.clinics.time"].max() > 0  # not all at the end of an episode
-    assert ("memory.pi.hidden" in middle) == (algorithm == "hrl_rppo")
+    assert ("lstm.pi.0" in middle) == (algorithm == "hrl_rppo")
     ended = call(train.main, f"resume_from={folder('part').path}", episodes(20), "run_name=rest")
     assert ended.status == 0, ended.err
     whole, rest = folder("whole"), folder("rest")
@@ -163,7 +164,8 @@ def test_a_study_over_another_library_is_trained_with_it_also_where_the_agent_is
     call: Call,
 ) -> None:
     study = (*STUDY, "tuning.n_trials=1", "tuning.n_seeds_per_trial=1", "run_name=mine")
-    started = call(tune.main, *study, "option_library=heuristic")
+    endless = "+option_library.options.endless={type: block, antibiotic: A, duration: inf}"
+    started = call(tune.main, *study, "option_library=heuristic", endless)
     assert started.status == 0, started.err
     few = (*TINY[:1], "figures=false", episodes(1), "best_params_from=mine", "training.n_envs=2")
     ended = call(
@@ -172,6 +174,7 @@ def test_a_study_over_another_library_is_trained_with_it_also_where_the_agent_is
     assert ended.status == 0, ended.err
     config = folder("chosen").read_config()
     assert "HEURISTIC_0_0" in config["option_library"]["options"]
+    assert config["option_library"]["options"]["endless"]["duration"] == math.inf
     assert config["hrl"]["option_gamma"] == 0.5  # explicit values win
     best = json.loads(Path("optimization/mine/best_params.json").read_text())
     learning_rate = best["agent_algorithm.learning_rate"]
