@@ -36,7 +36,7 @@ tune: $(READY)
 	@echo "(abx-train and the other commands: source $(BIN)/activate)"
 
 test: $(READY)
-	$(BIN)/python -m pytest -m "not slow"
+	$(BIN)/python -m pytest -n 2 --dist loadgroup -m "not slow"
 
 test-all: $(READY)
 	$(BIN)/python -m pytest

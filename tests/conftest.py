@@ -11,6 +11,14 @@ from tests import services
 from tests.services import Database
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keep a file's tests in one process, and all that need the SLURM cluster in the same one."""
+    for item in items:
+        room = item.path.parent.name
+        group = room if room in ("slurm", "postgres") else str(item.path)
+        item.add_marker(pytest.mark.xdist_group(group))
+
+
 @pytest.fixture(scope="session")
 def postgres_server() -> Iterator[Database]:
     """A running server: the one PG_* point at, else one started here for the session."""
