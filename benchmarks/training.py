@@ -16,7 +16,6 @@ from abx_amr.learning import (
     build_agent,
     clinic_env,
     evaluate_agent,
-    rollouts,
     silent_logger,
     transitions_of,
 )
@@ -60,11 +59,12 @@ def once(algorithm: str, *overrides: str) -> dict[str, float]:
     watch.wrap(agent, "train", "update")
     total = transitions_of(settings.total_num_training_episodes, model, settings.n_envs)
     began, evaluated = time.perf_counter(), 0
-    for seen in rollouts(agent, total):
+    for seen in learner.rollouts(total):
         every = settings.eval_freq_every_n_episodes * model.max_time_steps
         if seen // every > evaluated or seen >= total:
             evaluated = seen // every
             start = time.perf_counter()
+            learner.publish()
             evaluate_agent(agent, model, settings, per_step=True)
             watch.seconds["evaluation"] += time.perf_counter() - start
     watch.seconds["total"] = time.perf_counter() - began
