@@ -11,11 +11,13 @@ from typing import Any
 import torch
 
 from abx_amr import configuration
+from abx_amr.algorithms.seed_batched.trainer import SeedBatchedPPO
 from abx_amr.hierarchy.manager_env import ManagerVecEnv
 from abx_amr.learning import (
     build_agent,
     clinic_env,
     evaluate_agent,
+    learner_of,
     silent_logger,
     transitions_of,
 )
@@ -51,12 +53,24 @@ def once(algorithm: str, *overrides: str) -> dict[str, float]:
     settings = configuration.build_training(config)
     agent = build_agent(configuration.build_agent_spec(config), model, settings)
     agent.set_logger(silent_logger())
+    learner: Any = learner_of([agent], settings)
     watch = Stopwatch()
-    watch.wrap(clinic_env(agent), "step", "environment")
     if isinstance(env := clinic_env(agent), ManagerVecEnv):
         watch.wrap(env.clinics, "step", "clinic")
-    watch.wrap(agent, "collect_rollouts", "rollouts")
-    watch.wrap(agent, "train", "update")
+    if isinstance(learner, SeedBatchedPPO):
+        watch.wrap(learner, "_collect", "rollouts")
+        watch.wrap(learner, "_update", "update")
+        assemble = learner._assemble
+
+        def assembled(*arguments: Any) -> None:
+            assemble(*arguments)
+            watch.wrap(learner._simulation, "step", "environment")
+
+        learner._assemble = assembled  # type: ignore[method-assign]
+    else:
+        watch.wrap(env, "step", "environment")
+        watch.wrap(agent, "collect_rollouts", "rollouts")
+        watch.wrap(agent, "train", "update")
     total = transitions_of(settings.total_num_training_episodes, model, settings.n_envs)
     began, evaluated = time.perf_counter(), 0
     for seen in learner.rollouts(total):
