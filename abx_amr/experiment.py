@@ -32,7 +32,9 @@ from abx_amr.learning import (
     learner_of,
     own_draws,
     random_state,
+    recurrent_state,
     set_random_state,
+    set_recurrent_state,
     transitions_of,
 )
 from abx_amr.planning.cache import reference
@@ -207,6 +209,7 @@ def resume(plan: Run, source: RunFolder, *, on_progress: Progress | None = None)
     if source.has_checkpoint("best"):
         folder.adopt_checkpoint(source, "best")
     clinic_env(agent).clinic.restore(_part(checkpoint.state, "clinic"))
+    set_recurrent_state(agent, _part(checkpoint.state, "memory"))
     set_random_state(_part(checkpoint.state, "random"))
     member = _Member(
         plan, agent, folder=folder, counters=_Counters.from_array(checkpoint.state["counters"])
@@ -387,6 +390,7 @@ def _save(member: _Member, learner: Learner, name: CheckpointName) -> None:
     weights = io.BytesIO()
     agent.save(weights)
     state = {f"clinic.{k}": v for k, v in clinic_env(agent).clinic.state().items()}
+    state.update((f"memory.{k}", v) for k, v in recurrent_state(agent).items())
     state.update((f"random.{k}", v) for k, v in random_state().items())
     state.update((f"stream.{k}", v) for k, v in learner.streams(agent).items())
     state["counters"] = member.counters.to_array()

@@ -414,6 +414,33 @@ def set_random_state(state: Mapping[str, np.ndarray]) -> None:
     )
 
 
+def recurrent_state(agent: OnPolicyAlgorithm) -> dict[str, np.ndarray]:
+    """Return the memory with which a recurrent agent goes on in its episodes; else nothing."""
+    memory = getattr(agent, "_last_lstm_states", None)
+    if memory is None:
+        return {}
+    return {
+        f"{network}.{part}": tensor.detach().cpu().numpy().copy()
+        for network, pair in zip(memory._fields, memory, strict=True)
+        for part, tensor in zip(("hidden", "cell"), pair, strict=True)
+    }
+
+
+def set_recurrent_state(agent: OnPolicyAlgorithm, state: Mapping[str, np.ndarray]) -> None:
+    """Put a recurrent agent's memory where `recurrent_state` found it."""
+    memory: Any = getattr(agent, "_last_lstm_states", None)
+    if memory is None or not state:
+        return
+    pairs = (
+        tuple(
+            torch.from_numpy(state[f"{network}.{part}"].copy()).to(agent.device)
+            for part in ("hidden", "cell")
+        )
+        for network in memory._fields
+    )
+    agent._last_lstm_states = type(memory)(*pairs)  # type: ignore[attr-defined]
+
+
 @contextmanager
 def own_draws(seed: int) -> Iterator[None]:
     """Keep what an evaluation draws apart from what training draws."""
