@@ -294,6 +294,31 @@ def test_training_that_is_resumed_equals_training_that_was_not():
     assert np.array_equal(read_memory(second), read_memory(whole))
 
 
+def test_the_last_rollout_is_shortened_and_learned_from():
+    one = agent()
+    trainer = SeedBatchedPPO([one])
+    assert list(trainer.rollouts(48 + 15)) == [48, 63]
+    trainer.publish()
+    assert one.num_timesteps == 63
+    assert one._n_updates == 4
+    assert read_adam(one).count == 2 * 3 + 2 * 1
+
+
+def test_a_seed_that_diverges_is_left_out_and_the_others_go_on_unchanged():
+    calm = agent(2)
+    trained([calm], 144)
+    wild, beside = agent(1), agent(2)
+    with torch.no_grad():
+        wild.policy.lstm_critic.weight_hh_l0.fill_(np.nan)
+    trainer = SeedBatchedPPO([wild, beside])
+    assert list(trainer.rollouts(144)) == [48, 96, 144]
+    trainer.publish()
+    assert "no longer finite" in str(trainer.failure(wild))
+    assert trainer.failure(beside) is None
+    assert np.array_equal(read_parameters(beside), read_parameters(calm))
+    assert np.array_equal(read_memory(beside), read_memory(calm))
+
+
 def test_a_saved_agent_goes_on_under_sb3_contrib_itself():
     one = agent()
     trained([one], 96)
@@ -386,3 +411,6 @@ def test_what_is_not_covered_is_said():
         ({"optimizer_class": torch.optim.RMSprop}, "RMSprop is not Adam"),
     ):
         assert reason in why_not_covered(agent(kwargs=kwargs))
+    on_another_device = agent()
+    on_another_device.device = torch.device("meta")
+    assert "trained on the processor, not on meta" in why_not_covered(on_another_device)
