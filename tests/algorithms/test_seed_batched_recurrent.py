@@ -24,7 +24,7 @@ from abx_amr.algorithms.seed_batched.networks import (
 from abx_amr.algorithms.seed_batched.trainer import Rollout, SeedBatchedPPO, SeedLearner, _Buffer
 from abx_amr.envs.vec_env import ClinicVecEnv
 from abx_amr.evaluation import episode_returns
-from abx_amr.learning import policy_of, recurrent_state, set_recurrent_state, silent_logger
+from abx_amr.learning import policy_of, silent_logger
 from tests.clinics import clinic_model
 
 CLINIC = clinic_model(steps=11, patients=2)
@@ -285,7 +285,7 @@ def test_training_that_is_resumed_equals_training_that_was_not():
     second = saved_and_loaded(first, ClinicVecEnv(CLINIC, N_ENVS, seed=1))
     second.env.clinic.restore(first.env.clinic.state())
     assert not read_memory(second).any()
-    set_recurrent_state(second, recurrent_state(first))
+    write_memory(second, read_memory(first))
     again = SeedBatchedPPO([second], streams=trainer.streams(first))
     assert list(again.rollouts(3 * 48)) == [3 * 48]
     again.publish()
