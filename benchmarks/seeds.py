@@ -1,8 +1,8 @@
-"""Transitions per second of several seeds: the seed-batched trainer beside SB3's PPO.
+"""Transitions per second of several seeds: the seed-batched trainer beside SB3 and sb3-contrib.
 
-SB3 trains seed after seed on the same batched simulator, so its transitions per second are those of
-one seed. Both run on one thread and are timed in processor seconds, run by run in turn, rollouts
-and updates together.
+The libraries train seed after seed on the same batched simulator, so their transitions per second
+are those of one seed. All run on one thread and are timed in processor seconds, run by run in turn,
+rollouts and updates together.
 """
 
 from __future__ import annotations
@@ -25,6 +25,8 @@ RUNS = 3
 SEEDS = (1, 3, 5, 10)
 REGIMES = ((32, 2048), (64, 2048), (256, 2048), (32, 128), (64, 128), (128, 128))
 TRANSITIONS = 8192  # per seed; SB3 learns a quarter of them
+RECURRENT = "agent_algorithm=recurrent_ppo"
+RECURRENT_SEEDS = (1, 3)
 
 
 def agents_of(seeds: int, *overrides: str) -> list[Any]:
@@ -88,6 +90,18 @@ def main(arguments: list[str]) -> str:
         given = (f"agent_algorithm.batch_size={batch_size}", f"agent_algorithm.n_steps={n_steps}")
         runs = [(together(3, *given), by_sb3(*given)) for _ in range(RUNS)]
         rows.append(_row(f"{batch_size}, {n_steps}", runs))
+        print(rows[-1], flush=True)
+    rows += [
+        "",
+        "PPO with an LSTM (agent_algorithm=recurrent_ppo), by seeds:",
+        "",
+        "| seeds | seed-batched | sb3-contrib, seed after seed | ratio, run by run |",
+        "|---|---|---|---|",
+    ]
+    together(1, RECURRENT)  # compiled
+    for seeds in RECURRENT_SEEDS:
+        runs = [(together(seeds, RECURRENT), by_sb3(RECURRENT)) for _ in range(RUNS)]
+        rows.append(_row(str(seeds), runs))
         print(rows[-1], flush=True)
     rows += [
         "",

@@ -128,7 +128,7 @@ def test_the_same_seed_gives_the_same_bits_and_another_seed_others(algorithm: st
 
 
 @pytest.mark.parametrize("changes", [(), ("training.vec_normalize.enabled=true",)])
-@pytest.mark.parametrize("algorithm", ["ppo", "a2c"])
+@pytest.mark.parametrize("algorithm", ["ppo", "a2c", "recurrent_ppo"])
 def test_a_seed_scores_the_same_whichever_seeds_are_scored_beside_it(
     algorithm: str, changes: tuple[str, ...]
 ) -> None:

@@ -1,6 +1,7 @@
-"""An SB3 agent's networks and optimiser as plain arrays, and back.
+"""An SB3 or sb3-contrib agent's networks, optimiser and memory as plain arrays, and back.
 
-Shapes: Q parameters of an agent in one float32 vector, L layers.
+Shapes: Q parameters of an agent in one float32 vector, L layers, M LSTMs of H hidden units (none in
+networks that are not recurrent), E environments.
 """
 
 from __future__ import annotations
@@ -28,15 +29,18 @@ Ints = NDArray[np.int64]
 
 def why_not_covered(agent: OnPolicyAlgorithm) -> str | None:
     """Return why the seed-batched trainer cannot train this agent, None where it can."""
-    if type(agent) not in (PPO, ManagerPPO):
-        return f"{type(agent).__name__} is not stable_baselines3.PPO"
-    policy = agent.policy
-    if type(policy) is not ActorCriticPolicy:
-        return f"the policy {type(policy).__name__} is not MlpPolicy"
+    policy: Any = agent.policy
+    if type(agent) in (PPO, ManagerPPO):
+        if type(policy) is not ActorCriticPolicy:
+            return f"the policy {type(policy).__name__} is not MlpPolicy"
+        if type(agent.rollout_buffer) not in (RolloutBuffer, SemiMarkovRolloutBuffer):
+            return f"the buffer {type(agent.rollout_buffer).__name__} is not RolloutBuffer"
+    else:
+        reason = _why_no_recurrent_ppo(agent)
+        if reason is not None:
+            return reason
     if agent.use_sde:
         return "use_sde=true explores with a noise matrix"
-    if type(agent.rollout_buffer) not in (RolloutBuffer, SemiMarkovRolloutBuffer):
-        return f"the buffer {type(agent.rollout_buffer).__name__} is not RolloutBuffer"
     if type(policy.features_extractor) is not FlattenExtractor:
         return f"{type(policy.features_extractor).__name__} is not FlattenExtractor"
     if not isinstance(agent.action_space, spaces.Discrete | spaces.MultiDiscrete):
@@ -65,17 +69,54 @@ def why_not_covered(agent: OnPolicyAlgorithm) -> str | None:
     return None
 
 
+def _why_no_recurrent_ppo(agent: OnPolicyAlgorithm) -> str | None:
+    """Return what sets an agent apart from a RecurrentPPO that is covered."""
+    from sb3_contrib import RecurrentPPO
+    from sb3_contrib.common.recurrent.buffers import RecurrentRolloutBuffer
+    from sb3_contrib.common.recurrent.policies import RecurrentActorCriticPolicy
+
+    policy: Any = agent.policy
+    if type(agent) is not RecurrentPPO:
+        name = type(agent).__name__
+        return f"{name} is not stable_baselines3.PPO or sb3_contrib.RecurrentPPO"
+    if type(policy) is not RecurrentActorCriticPolicy:
+        return f"the policy {type(policy).__name__} is not MlpLstmPolicy"
+    if type(agent.rollout_buffer) is not RecurrentRolloutBuffer:
+        return f"the buffer {type(agent.rollout_buffer).__name__} is not RecurrentRolloutBuffer"
+    if policy.shared_lstm:
+        return "shared_lstm=true gives the value function the policy's LSTM"
+    lstm = policy.lstm_actor
+    if lstm.num_layers != 1:
+        return f"n_lstm_layers={lstm.num_layers} is not 1"
+    odd = [
+        f"{name}={getattr(lstm, name)}"
+        for name, usual in _USUAL_LSTM.items()
+        if getattr(lstm, name) != usual
+    ]
+    if odd:
+        return f"lstm_kwargs: {', '.join(odd)}"
+    if agent.device.type != "cpu":
+        return f"recurrent networks are trained on the processor, not on {agent.device.type}"
+    return None
+
+
+# what lstm_kwargs may not change (dropout stands between layers: one layer has none)
+_USUAL_LSTM = {"bias": True, "batch_first": False, "bidirectional": False, "proj_size": 0}
+
+
 @dataclass(frozen=True)
 class Networks:
     """Where everything of a policy stands in a vector of parameters.
 
     Attributes:
         layers: (L, 4): where the weights begin, outputs, inputs, where the outputs begin in a row
-            of all outputs; the policy's layers first.
+            of all outputs; the policy's layers first. Above the policy's one LSTM alone, the first
+            of the value function's is its linear layer in the place of an LSTM.
         num_policy_layers: How many of them are the policy's.
         relu: Whether hidden layers end in relu, else tanh.
         choices: The number of categories of each choice of an action.
         size: Q.
+        lstms: (M, 3): where the parameters begin, hidden units, inputs; the policy's first.
     """
 
     layers: Ints
@@ -83,17 +124,22 @@ class Networks:
     relu: bool
     choices: Ints
     size: int
+    lstms: Ints
 
     @classmethod
     def of(cls, agent: PPO) -> Networks:
         """Return the plan of an agent's networks (one that `why_not_covered` does not refuse)."""
         rows: list[tuple[int, int, int, int]] = []
+        lstms: list[tuple[int, int, int]] = []
         at = place = 0
-        for linear in _linears(agent):
-            outputs, inputs = linear.weight.shape
-            rows.append((at, outputs, inputs, place))
-            at += outputs * inputs + outputs
-            place += outputs
+        for module in _modules(agent):
+            if isinstance(module, nn.LSTM):
+                lstms.append((at, module.hidden_size, module.input_size))
+            else:
+                outputs, inputs = module.weight.shape
+                rows.append((at, outputs, inputs, place))
+                place += outputs
+            at += sum(p.numel() for p in module.parameters())
         space = agent.action_space
         choices = space.nvec if isinstance(space, spaces.MultiDiscrete) else [space.n]  # type: ignore[attr-defined]
         extractor = agent.policy.mlp_extractor
@@ -104,23 +150,41 @@ class Networks:
             relu=any(isinstance(module, nn.ReLU) for module in hidden),
             choices=np.array(choices, dtype=np.int64),
             size=at,
+            lstms=np.array(lstms, dtype=np.int64).reshape(-1, 3),
         )
 
+    @property
+    def memory_size(self) -> int:
+        """How many numbers an episode carries from step to step."""
+        return int(2 * self.lstms[:, 1].sum())
 
-def _linears(agent: PPO) -> list[nn.Linear]:
-    """Return the layers in the order of the table: the policy's, then the value function's."""
-    policy = agent.policy
+
+def _modules(agent: PPO) -> list[Any]:
+    """Return what has parameters, in the vector's order: the policy's, then the value function's.
+
+    An LSTM stands below the linear layers of its network.
+    """
+    policy: Any = agent.policy
     found: list[Any] = []
-    for body, head in (
-        (policy.mlp_extractor.policy_net, policy.action_net),
-        (policy.mlp_extractor.value_net, policy.value_net),
+    for below, body, head in (
+        (_lstms(agent)[:1], policy.mlp_extractor.policy_net, policy.action_net),
+        (_lstms(agent)[1:], policy.mlp_extractor.value_net, policy.value_net),
     ):
-        found += [module for module in body if isinstance(module, nn.Linear)] + [head]
+        found += [*below, *(module for module in body if isinstance(module, nn.Linear)), head]
     return found
 
 
+def _lstms(agent: PPO) -> list[Any]:
+    """Return what stands below both networks: two LSTMs, an LSTM and a layer, or nothing."""
+    policy: Any = agent.policy
+    if not hasattr(policy, "lstm_actor"):
+        return []
+    return [policy.lstm_actor, policy.critic if policy.lstm_critic is None else policy.lstm_critic]
+
+
 def _parameters(agent: PPO) -> list[torch.Tensor]:
-    return [p for linear in _linears(agent) for p in (linear.weight, linear.bias)]
+    # A module lists its own as the vector has them: weights before biases, inputs' before states'.
+    return [p for module in _modules(agent) for p in module.parameters()]
 
 
 @dataclass(frozen=True)
@@ -177,3 +241,33 @@ def write_adam(agent: PPO, adam: AdamState) -> None:
             "exp_avg_sq": torch.from_numpy(parts[1]).to(device),
         }
         at += p.numel()
+
+
+def read_memory(agent: PPO) -> Floats32:
+    """Return what an agent's episodes remember, (E, 2 M H); nothing without an LSTM."""
+    lstms = Networks.of(agent).lstms
+    states = [
+        state[0].detach().cpu().numpy()
+        for pair in getattr(agent, "_last_lstm_states", ())[: len(lstms)]
+        for state in pair
+    ]
+    empty = np.zeros((agent.n_envs, 0), np.float32)
+    return np.concatenate([empty, *states], axis=1, dtype=np.float32)
+
+
+def write_memory(agent: PPO, memory: Floats32) -> None:
+    """Give an agent what its episodes remember, (E, 2 M H)."""
+    if memory.shape[1] == 0:
+        return
+    told: Any = agent
+    states = type(told._last_lstm_states)
+    hidden = told.policy.lstm_actor.hidden_size
+    parts = [memory[:, at : at + hidden] for at in range(0, memory.shape[1], hidden)]
+    # Without an LSTM of its own the value function is said to remember what the policy does.
+    pairs = [parts[:2], parts[-2:]]
+    told._last_lstm_states = states(
+        *(
+            tuple(torch.from_numpy(part[None].copy()).to(agent.device) for part in pair)
+            for pair in pairs
+        )
+    )

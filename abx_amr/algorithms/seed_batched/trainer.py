@@ -1,13 +1,13 @@
 """PPO for several seeds at once: one rollout in one simulator call a step, compiled updates.
 
-The algorithm is Stable-Baselines3's PPO (arXiv 1707.06347) on its own agents: it begins with their
-initial weights and leaves weights, optimiser and environment with them, so that saving, resuming
-and evaluating need not know how they were trained. A seed draws its actions and minibatches from
-streams of its own and no arithmetic mixes seeds: what it learns is the same to the bit whichever
-seeds learn beside it, and on however many threads.
+The algorithm is Stable-Baselines3's PPO (arXiv 1707.06347), or sb3-contrib's RecurrentPPO, on its
+own agents: it begins with their initial weights and leaves weights, optimiser, memory and
+environment with them, so that saving, resuming and evaluating need not know how they were trained.
+A seed draws its actions and minibatches from streams of its own and no arithmetic mixes seeds: what
+it learns is the same to the bit whichever seeds learn beside it, and on however many threads.
 
 Shapes: S seeds, E environments of a seed, T steps of a rollout, N = T * E, D observation entries,
-A choices per action, Q parameters.
+A choices per action, W numbers that an episode remembers (none without an LSTM), Q parameters.
 """
 
 from __future__ import annotations
@@ -25,12 +25,15 @@ from stable_baselines3.common.vec_env import VecNormalize
 from threadpoolctl import ThreadpoolController  # type: ignore[import-untyped]
 
 from abx_amr.algorithms.seed_batched import compiled
+from abx_amr.algorithms.seed_batched.arithmetic import Arithmetic, arithmetic_of
 from abx_amr.algorithms.seed_batched.networks import (
     AdamState,
     Networks,
     read_adam,
+    read_memory,
     read_parameters,
     write_adam,
+    write_memory,
     write_parameters,
 )
 from abx_amr.algorithms.seed_batched.simulation import Simulation, Step, simulation
@@ -98,35 +101,11 @@ class SeedLearner:
         self.rollout = rollout
         self.epochs_left = agent.n_epochs
 
-    def learn_epoch(self, networks: Networks) -> bool:
+    def learn_epoch(self, arithmetic: Arithmetic) -> bool:
         """Pass once over the rollout; return whether another epoch is to follow."""
-        rollout, agent = self.rollout, self.agent
-        assert rollout is not None
-        order = np.empty(len(rollout.included), dtype=np.int32)
-        compiled.shuffle(self.minibatches, order)
-        order = rollout.included[order]
         self.statistics[:] = 0.0
-        outcome = compiled.learn_epoch(
-            self.theta,
-            self.mean,
-            self.square,
-            self.count,
-            networks.layers,
-            networks.num_policy_layers,
-            networks.relu,
-            networks.choices,
-            rollout.observations,
-            rollout.actions,
-            rollout.log_probs,
-            rollout.values,
-            rollout.advantages,
-            rollout.returns,
-            order,
-            agent.batch_size,
-            self.settings,
-            self.statistics,
-        )
-        agent._n_updates += 1
+        outcome = arithmetic.learn_epoch(self)
+        self.agent._n_updates += 1
         self.epochs_left -= 1
         if outcome == compiled.NOT_FINITE:
             self.fail()
@@ -171,7 +150,7 @@ class Rollout:
 
         def flat(values: NDArray[Any]) -> NDArray[Any]:
             mine = values[:, columns].swapaxes(0, 1)
-            return np.ascontiguousarray(mine).reshape(-1, *values.shape[2:])
+            return np.ascontiguousarray(mine).reshape(len(values) * num_envs, *values.shape[2:])
 
         self.observations: Floats32 = flat(buffer.observations)
         self.actions: NDArray[np.int64] = flat(buffer.actions)
@@ -179,6 +158,8 @@ class Rollout:
         self.values: Floats32 = flat(buffer.values)
         self.advantages: Floats32 = flat(buffer.advantages)
         self.returns: Floats32 = flat(buffer.returns)
+        self.starts: Floats32 = flat(buffer.starts)
+        self.memory: Floats32 = flat(buffer.memory)
         self.included: NDArray[np.int32] = np.flatnonzero(flat(buffer.included)).astype(np.int32)
         self.primitive_steps = int(buffer.durations[:, columns].sum())
 
@@ -186,9 +167,10 @@ class Rollout:
 class _Buffer:
     """T steps of S * E environments."""
 
-    def __init__(self, steps: int, rows: int, width: int, choices: int) -> None:
+    def __init__(self, steps: int, rows: int, width: int, networks: Networks) -> None:
         self.observations = np.empty((steps, rows, width), np.float32)
-        self.actions = np.empty((steps, rows, choices), np.int64)
+        self.memory = np.empty((steps, rows, networks.memory_size), np.float32)
+        self.actions = np.empty((steps, rows, len(networks.choices)), np.int64)
         for name in ("log_probs", "values", "rewards", "starts", "advantages", "returns"):
             setattr(self, name, np.empty((steps, rows), np.float32))
         self.durations = np.ones((steps, rows), np.int64)
@@ -235,6 +217,7 @@ class SeedBatchedPPO:
             for agent, stood in zip(agents, streams or [None] * len(agents), strict=True)
         ]
         self.networks = Networks.of(agents[0])
+        self._arithmetic = arithmetic_of(self.networks)
         self.num_envs = agents[0].n_envs
         self._threads = threads
         self._pool = ThreadPoolExecutor(threads - 1) if threads > 1 else None
@@ -271,7 +254,8 @@ class SeedBatchedPPO:
         for agent in agents:
             agent._setup_learn(transitions - seen, None, reset_num_timesteps=seen == 0)
         starts = np.concatenate([np.asarray(agent._last_episode_starts) for agent in agents])
-        self._assemble(self.learners, starts.astype(np.float32))
+        memory = np.concatenate([read_memory(agent) for agent in agents])
+        self._assemble(self.learners, starts.astype(np.float32), memory)
         lasts = bool(getattr(agents[0], "chooses_options", False))
         iteration = 0
         while self._batch:
@@ -309,12 +293,15 @@ class SeedBatchedPPO:
         return self._learner(agent).failure
 
     def publish(self) -> None:
-        """Give every agent in training its weights, optimiser and environment as they are now."""
+        """Give every agent in training its weights, optimiser, memory and environment of now."""
         assert self._simulation is not None
         self._simulation.give_back()
         observations = np.split(self._simulation.observations, len(self._batch) or 1)
         starts = np.split(self._starts, len(self._batch) or 1)
-        for learner, seen, start in zip(self._batch, observations, starts, strict=False):
+        memories = np.split(self._memory, len(self._batch) or 1)
+        for learner, seen, start, memory in zip(
+            self._batch, observations, starts, memories, strict=False
+        ):
             agent = learner.agent
             write_parameters(agent, learner.theta)
             write_adam(agent, AdamState(learner.mean, learner.square, int(learner.count[0])))
@@ -322,6 +309,7 @@ class SeedBatchedPPO:
                 group["lr"] = agent.lr_schedule(agent._current_progress_remaining)
             agent._last_obs = seen.copy()
             agent._last_episode_starts = start.astype(bool)
+            write_memory(agent, memory)
 
     def streams(self, agent: PPO) -> dict[str, NDArray[np.uint64]]:
         """Return where a seed's streams stand, for a checkpoint."""
@@ -334,14 +322,15 @@ class SeedBatchedPPO:
     def _keep(self, learners: list[SeedLearner]) -> None:
         """Go on with some of the seeds; all are published first."""
         self.publish()
-        kept = [self._batch.index(learner) for learner in learners]
-        starts = self._starts.reshape(len(self._batch), -1)[kept].ravel()
-        self._assemble(learners, starts)
+        is_kept = np.repeat([learner in learners for learner in self._batch], self.num_envs)
+        self._assemble(learners, self._starts[is_kept], self._memory[is_kept])
 
-    def _assemble(self, learners: Sequence[SeedLearner], starts: Floats32) -> None:
-        """Lay parameters, streams and environments of the seeds side by side."""
+    def _assemble(
+        self, learners: Sequence[SeedLearner], starts: Floats32, memory: Floats32
+    ) -> None:
+        """Lay parameters, streams, memory and environments of the seeds side by side."""
         self._batch = list(learners)
-        self._starts = starts
+        self._starts, self._memory = starts, memory
         if not learners:
             return
         self._theta = np.stack([learner.theta for learner in learners])
@@ -354,27 +343,23 @@ class SeedBatchedPPO:
 
     def _collect(self, length: int) -> _Buffer:
         """Return `length` steps of every environment, with advantages and value targets."""
-        world, networks = self._simulation, self.networks
+        world = self._simulation
         assert world is not None
         rows, width = world.observations.shape
-        buffer = _Buffer(length, rows, width, len(networks.choices))
+        buffer = _Buffer(length, rows, width, self.networks)
         gamma = np.float32(self._batch[0].agent.gamma)
-        choosing = (networks.layers, networks.num_policy_layers, networks.relu, networks.choices)
         for t in range(length):
             buffer.observations[t] = world.observations
             buffer.starts[t] = self._starts
-            actions = np.empty((rows, len(networks.choices)), np.int64)
-            compiled.act(
+            buffer.memory[t] = self._memory
+            actions, log_probs, values = self._arithmetic.act(
                 self._theta,
-                *choosing,
                 world.observations,
-                self._actions,
-                False,
-                actions,
-                buffer.log_probs[t],
-                buffer.values[t],
+                starts=self._starts,
+                memory=self._memory,
+                streams=self._actions,
             )
-            buffer.actions[t] = actions
+            buffer.actions[t], buffer.log_probs[t], buffer.values[t] = actions, log_probs, values
             step = world.step(actions)
             buffer.rewards[t] = step.rewards
             if step.durations is not None:
@@ -393,8 +378,9 @@ class SeedBatchedPPO:
                 "hrl.exclude_clipped_decisions_from_training leaves nothing to learn from: the end "
                 "of the episode cut every option of the rollout; use shorter options, or false"
             )
-        last_values = np.empty(rows, np.float32)
-        compiled.state_values(self._theta, *choosing[:3], world.observations, last_values)
+        last_values = self._arithmetic.values(
+            self._theta, world.observations, starts=self._starts, memory=self._memory
+        )
         compiled.advantages_and_returns(
             buffer.rewards,
             buffer.values,
@@ -411,12 +397,10 @@ class SeedBatchedPPO:
     def _terminal_values(self, step: Step) -> Floats32:
         """Return the values of what stood at the time limit, (number,)."""
         assert self._simulation is not None
-        networks = self.networks
         rows = np.zeros_like(self._simulation.observations)
         rows[step.cut] = step.terminal_observations
-        values = np.empty(len(rows), np.float32)
-        compiled.state_values(
-            self._theta, networks.layers, networks.num_policy_layers, networks.relu, rows, values
+        values = self._arithmetic.values(
+            self._theta, rows, starts=np.zeros(len(rows), np.float32), memory=self._memory
         )
         return values[step.cut]
 
@@ -432,7 +416,7 @@ class SeedBatchedPPO:
                     learner = waiting.popleft()
                 except IndexError:
                     return
-                if learner.learn_epoch(self.networks):
+                if learner.learn_epoch(self._arithmetic):
                     waiting.append(learner)
 
         helpers = min(self._threads, len(learners)) - 1
@@ -453,6 +437,7 @@ class SeedBatchPolicy:
 
     def __init__(self, networks: Networks, learners: Sequence[SeedLearner]) -> None:
         self.networks = networks
+        self._arithmetic = arithmetic_of(networks)
         self.theta = np.stack([learner.theta for learner in learners])
         self.statistics = [learner.agent.get_vec_normalize_env() for learner in learners]
         self._libraries = ThreadpoolController()
@@ -460,14 +445,13 @@ class SeedBatchPolicy:
     def predict(
         self,
         observation: NDArray[np.float32],
-        state: Any = None,
-        episode_start: Any = None,
+        state: Floats32 | None = None,
+        episode_start: NDArray[np.bool_] | None = None,
         deterministic: bool = True,
-    ) -> tuple[NDArray[np.int64], None]:
-        """Return the likeliest actions (S * E, A)."""
+    ) -> tuple[NDArray[np.int64], Floats32]:
+        """Return the likeliest actions (S * E, A) and what is remembered (S * E, W)."""
         if not deterministic:
             raise ValueError("a batch of seeds is played deterministically")
-        networks = self.networks
         seen = np.concatenate(
             [
                 _normalised(statistics, block)
@@ -476,23 +460,20 @@ class SeedBatchPolicy:
                 )
             ]
         )
-        rows = len(seen)
-        actions = np.empty((rows, len(networks.choices)), np.int64)
+        rows, width = len(seen), self.networks.memory_size
+        memory = np.zeros((rows, width), np.float32) if state is None else state.copy()
+        starts = np.zeros(rows, np.float32)
+        if episode_start is not None:
+            starts[:] = episode_start
         with self._libraries.limit(limits=1, user_api="blas"):
-            compiled.act(
+            choice = self._arithmetic.act(
                 self.theta,
-                networks.layers,
-                networks.num_policy_layers,
-                networks.relu,
-                networks.choices,
                 np.ascontiguousarray(seen, dtype=np.float32),
-                np.zeros((len(self.theta), 4), np.uint64),
-                True,
-                actions,
-                np.empty(rows, np.float32),
-                np.empty(rows, np.float32),
+                starts=starts,
+                memory=memory,
+                streams=None,
             )
-        return actions, None
+        return choice.actions, memory
 
 
 def _normalised(statistics: VecNormalize | None, block: Floats32) -> Floats32:
