@@ -157,8 +157,10 @@ def _passing_on_signals() -> Iterator[tuple[list[Process], list[int]]]:
 
 
 def main() -> None:
-    """Be the job described on the standard input."""
-    try:
-        unpacked(sys.stdin.buffer.read())()
-    except KeyboardInterrupt:
-        raise SystemExit(128 + signal.SIGINT) from None
+    """Be the job described on the standard input.
+
+    An interrupt ends it at once, until a worker takes over signals: there is nothing to give back
+    yet, and a KeyboardInterrupt may get lost in a library that is being loaded.
+    """
+    signal.signal(signal.SIGINT, lambda number, frame: os._exit(128 + number))
+    unpacked(sys.stdin.buffer.read())()

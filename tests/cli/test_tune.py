@@ -3,9 +3,11 @@
 import json
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +54,18 @@ def trials(name: str = "ppo_default") -> list[Any]:
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     storage = f"sqlite:///optimization/{name}/optuna_study.db"
     return optuna.load_study(study_name=name, storage=storage).trials
+
+
+def running_trials(database: Path) -> int:
+    """Return how many trials are running, without making the tables that are not there yet."""
+    if not database.exists():
+        return 0
+    try:
+        with closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True)) as connection:
+            found = connection.execute("SELECT count(*) FROM trials WHERE state = 'RUNNING'")
+            return int(found.fetchone()[0])
+    except sqlite3.OperationalError:
+        return 0
 
 
 def values(name: str = "ppo_default") -> list[Any]:
@@ -316,7 +330,7 @@ def test_an_interrupt_gives_the_trials_back_and_says_how_to_go_on(
     process = subprocess.Popen(
         [
             *(sys.executable, "-m", "abx_amr.cli.tune", *SMALL_STUDY, *FOUR_TRIALS),
-            *("tuning.truncated_episodes=200", f"tuning.n_workers={workers}"),
+            *("tuning.truncated_episodes=100000", f"tuning.n_workers={workers}"),
         ],
         cwd=tmp_path,
         stdout=subprocess.PIPE,
@@ -324,16 +338,17 @@ def test_an_interrupt_gives_the_trials_back_and_says_how_to_go_on(
         text=True,
         env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": os.getcwd()},
     )
-    begun = tmp_path / "optimization/ppo_default/trials/0/seed_1000/result.json"
+    monkeypatch.chdir(tmp_path)
+    database = tmp_path / "optimization/ppo_default/optuna_study.db"
     deadline = time.monotonic() + 120
-    while not begun.exists() and time.monotonic() < deadline:
-        time.sleep(0.02)
+    while time.monotonic() < deadline and running_trials(database) < workers:
+        time.sleep(0.2)
+    time.sleep(1.0)  # into the trial
     process.send_signal(signal.SIGINT)
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 130
     assert "run the same command again to go on" in errors
     assert "Traceback" not in errors
-    monkeypatch.chdir(tmp_path)
     states = [t.state.name for t in trials()]
     assert "RUNNING" not in states
     assert states.count("FAIL") == states.count("WAITING") > 0
