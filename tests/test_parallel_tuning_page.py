@@ -100,6 +100,7 @@ def shell(tmp_path):
             "PATH": f"{programs}:{os.environ['PATH']}",
             "PYTHONPATH": str(PAGE.parents[1]),
             "ABX_POSTGRES_DIR": str(made / "pg"),
+            "TMPDIR": str(made),
             "OMP_NUM_THREADS": "1",
         }
         try:

@@ -336,6 +336,9 @@ class Server:
         programs = find_programs(
             self._bin_dir, account=account, version=None if is_new else self._data_version()
         )
+        listening = wish.listening or Listening()
+        if is_new:  # a port that is taken is said before anything is made
+            self._port(wish, listening.addresses, None)
         if self.pid() is not None:  # of an unknown configuration
             self._stop(programs, account, wish.timeout)
         for folder in (self.sockets, self.log_folder):
@@ -345,7 +348,7 @@ class Server:
         self._set_log_aside()
         decided = Decided(
             port=0,
-            listening=wish.listening or Listening(),
+            listening=listening,
             max_connections=wish.max_connections
             or (before.max_connections if before else max_connections_for(DEFAULT_WORKERS)),
             user=wish.user,
