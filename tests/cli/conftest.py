@@ -1,5 +1,6 @@
 """Commands called as their entry points call them, in this process, in an empty folder."""
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -49,6 +50,8 @@ def call(
 ) -> Call:
     """Call a command's main with arguments; its status, output and errors come back."""
     monkeypatch.chdir(tmp_path)
+    # Hydra logs to the output of this test, which later tests do not have.
+    monkeypatch.setattr(logging.getLogger(), "handlers", [])
     torch.set_num_threads(1)
 
     def run(main: Callable[[], None], *arguments: str) -> Ended:
