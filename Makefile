@@ -52,7 +52,7 @@ bench: $(READY)
 
 # A second environment: Hydra 1.4 with the upstream sweeper beside ours.
 hydra14: $(READY14)
-	$(VENV14)/bin/python -m pytest -m "not slow" $(HYDRA14_TESTS)
+	$(VENV14)/bin/python -m pytest -n 2 --dist loadgroup -m "not slow" $(HYDRA14_TESTS)
 
 $(READY14): pyproject.toml constraints.txt Makefile
 	@test -n "$(PYTHON)" || { echo "make: Python 3.11 or newer is needed: install it, or set PYTHON=" >&2; exit 2; }
@@ -60,7 +60,7 @@ $(READY14): pyproject.toml constraints.txt Makefile
 	test -x $(VENV14)/bin/python || $(PYTHON) -m venv $(VENV14)
 	grep -vE '^(hydra-core|omegaconf|antlr4-python3-runtime)==' constraints.txt > $(VENV14)/constraints.txt
 	$(VENV14)/bin/python -m pip install --quiet --disable-pip-version-check \
-		-c $(VENV14)/constraints.txt -e '.[optuna-sweeper]' $(HYDRA14) pytest hypothesis
+		-c $(VENV14)/constraints.txt -e '.[optuna-sweeper]' $(HYDRA14) pytest pytest-xdist hypothesis
 	@touch $@
 
 clean:
