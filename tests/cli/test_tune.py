@@ -345,7 +345,7 @@ def test_an_interrupt_gives_the_trials_back_and_says_how_to_go_on(
         time.sleep(0.2)
     time.sleep(1.0)  # into the trial
     process.send_signal(signal.SIGINT)
-    _, errors = process.communicate(timeout=60)
+    _, errors = process.communicate(timeout=240)
     assert process.returncode == 130
     assert "run the same command again to go on" in errors
     assert "Traceback" not in errors
