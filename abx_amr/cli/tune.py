@@ -54,7 +54,7 @@ Parts, each a folder in conf/ (GROUP=NAME chooses, KEY=VALUE sets):
   +tuning            ppo_default, a2c_default, recurrent_ppo_default, hrl_ppo_default,
                      hrl_rppo_default: budget, seeds, search space
   experiment         the umbrella: base, paper_single, paper_two, paper_two_cross_resistant, ...
-  storage            sqlite (default)
+  storage            sqlite (default), journal, postgres, url
   antibiotics, patient_generator, environment, reward_calculator, amr_dynamics,
   agent_algorithm, training; option_library and hrl for hrl_ppo and hrl_rppo
 
