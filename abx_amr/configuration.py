@@ -268,6 +268,12 @@ def groups() -> list[str]:
     return [p.name for p in conf_dir().iterdir() if p.is_dir() and not p.name.startswith("_")]
 
 
+def chosen_groups(choices: Mapping[str, str]) -> dict[str, str]:
+    """Return the choices made in our own groups, those of Hydra and empty ones left out."""
+    ours = set(groups())
+    return {g: str(c) for g, c in choices.items() if g in ours and str(c) != "None"}
+
+
 # --- from plain data to objects ------------------------------------------------------------------
 
 
