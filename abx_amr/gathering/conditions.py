@@ -82,9 +82,11 @@ def label_runs(
     clinics = _labels(
         runs, in_clinic, goal=where, start=[0] * len(runs), first=("experiment", *CLINIC_SECTIONS)
     )
+    experiments = sorted({run.choices.get("experiment", "") for run in runs})
     if not any(clinics):
-        names = sorted({run.choices.get("experiment", "clinic") for run in runs})
-        clinics = ["/".join(names)] * len(runs)
+        clinics = ["/".join(filter(None, experiments)) or "clinic"] * len(runs)
+    elif len(experiments) == 1:
+        clinics = _behind(experiments[0], clinics)
     notes: list[str] = []
     if len(set(where)) > 1:
         notes.append(
@@ -107,8 +109,14 @@ def label_runs(
         agents = [_agent(run) for run in runs]
         if not any(conditions):
             conditions = agents
-        conditions = [c or a for c, a in zip(conditions, agents, strict=True)]
+        elif len(set(agents)) == 1:
+            conditions = _behind(agents[0], conditions)
     return clinics, conditions, notes
+
+
+def _behind(name: str, labels: Sequence[str]) -> list[str]:
+    """Return the labels behind the name that all share."""
+    return [f"{name}_{label}" if name else label for label in labels]
 
 
 def identity(run: GatheredRun) -> str:
@@ -216,7 +224,13 @@ def _written(columns: Sequence[tuple[str, Sequence[Any]]], groups: set[str]) -> 
             parts.append(["untuned" if v is None else f"tuned-{_plain(v)}" for v in values])
         else:
             parts.append([word + (MISSING if v is None else _plain(v)) for v in values])
-    return ["_".join(row) for row in zip(*parts, strict=True)]
+    whole = ["_".join(row) for row in zip(*parts, strict=True)]
+    # What a run does not have need not be said, unless it is all that tells it apart.
+    said = [
+        "_".join(p for p, (_, values) in zip(row, columns, strict=True) if values[i] is not None)
+        for i, row in enumerate(zip(*parts, strict=True))
+    ]
+    return said if all(said) and len(set(said)) == len(set(whole)) else whole
 
 
 def _plain(text: str) -> str:
