@@ -76,7 +76,9 @@ def _steps(kind: str, body: str, before: str) -> list[Step]:
     if named := re.match(r"# file: (\S+)\n", body):
         file, folder = shlex.quote(named[1]), shlex.quote(str(Path(named[1]).parent))
         content = body[named.end() :]
-        return [Step(f"mkdir -p {folder} && cat > {file} <<'END OF {file}'\n{content}END OF {file}")]
+        return [
+            Step(f"mkdir -p {folder} && cat > {file} <<'END OF {file}'\n{content}END OF {file}")
+        ]
     if kind == "bash":
         return [Step(body)]
     if kind == "python":
@@ -119,7 +121,9 @@ def matches(shown: list[str], said: str) -> bool:
         if line.strip() == "...":
             parts.append(r"(?:[^\n]*\n)*?")
         else:
-            words = (re.escape(part) for part in re.split(r"\s+", line.strip().replace("...", "\0")))
+            words = (
+                re.escape(part) for part in re.split(r"\s+", line.strip().replace("...", "\0"))
+            )
             parts.append(r"[ \t]*" + r"[ \t]+".join(words).replace("\0", "[^\\n]*") + r"[ \t]*\n")
     return re.fullmatch("".join(parts), said) is not None
 

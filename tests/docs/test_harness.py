@@ -100,7 +100,9 @@ def test_a_page_that_tells_the_truth_passes(run) -> None:
 def test_a_command_gets_the_folder_the_environment_and_small_sizes(run) -> None:
     folder = run(
         BLOCK.format("bash", "mkdir deep && cd deep\nABX_X=1 abx-train run_name=first")
-        + BLOCK.format("console", "$ abx-train --cfg job | grep max_time_steps\nmax_time_steps: 500")
+        + BLOCK.format(
+            "console", "$ abx-train --cfg job | grep max_time_steps\nmax_time_steps: 500"
+        )
     )
     (summary,) = (folder / "deep" / "results").glob("first_*/summary.json")
     assert summary.is_file()

@@ -152,9 +152,7 @@ def _attend(served: socket.socket) -> NoReturn:
         signal.pidfd_send_signal(handle, (served.recv(1) or bytes([signal.SIGKILL]))[0])
 
 
-def _become(
-    *, argv: list[str], cwd: str, environ: dict[str, str], streams: list[int]
-) -> NoReturn:
+def _become(*, argv: list[str], cwd: str, environ: dict[str, str], streams: list[int]) -> NoReturn:
     """Run a command as a process of its own would, and end."""
     status = 0
     try:
@@ -172,7 +170,7 @@ def _become(
     except SystemExit as ended:
         status = ended.code if isinstance(ended.code, int) else int(ended.code is not None)
         if isinstance(ended.code, str):
-            print(ended.code, file=sys.stderr)
+            sys.stderr.write(f"{ended.code}\n")
         sys.stdout.flush()
     except BaseException:
         sys.stdout.flush()
