@@ -10,6 +10,7 @@ its type is that of the class's signature. A key without a meaning is an error.
 from __future__ import annotations
 
 import argparse
+import functools
 import inspect
 import re
 import sys
@@ -173,6 +174,7 @@ class Argument:
     meaning: str
 
 
+@functools.cache
 def arguments(made: Callable[..., Any]) -> dict[str, Argument]:
     """Return name -> argument of a class or function, from its signature and docstrings."""
     meanings: dict[str, str] = {}
