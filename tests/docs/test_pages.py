@@ -47,8 +47,8 @@ def option_libraries(folder: Path, text: str) -> None:
 
 #: What must be there after a page has run, beside what it shows.
 AFTER: dict[str, Callable[[Path, str], None]] = {
-    "parallel-tuning.md": parallel_tuning,
-    "option-libraries.md": option_libraries,
+    "how-to/parallel-tuning.md": parallel_tuning,
+    "tutorials/06-option-libraries.md": option_libraries,
 }
 
 
