@@ -9,7 +9,8 @@
     ```sh                 not run, with `<!-- not run: reason -->` in the line before
 
 A comment `<!-- status: 1 -->` before a console block gives the exit status of its last command,
-`<!-- test: slow postgres slurm figures -->` says what a page needs.
+`<!-- figures -->` before a bash block has it draw what is not drawn otherwise, and
+`<!-- test: slow postgres slurm -->` says what a page needs.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-NEEDS = {"slow", "postgres", "slurm", "figures"}
+NEEDS = {"slow", "postgres", "slurm"}
 NOT_RUN = {"text", "yaml"}
 
 
@@ -79,6 +80,8 @@ def _steps(kind: str, body: str, before: str) -> list[Step]:
         return [
             Step(f"mkdir -p {folder} && cat > {file} <<'END OF {file}'\n{content}END OF {file}")
         ]
+    if kind == "bash" and before == "<!-- figures -->":
+        return [Step(f"export ABX_PAGE_FIGURES=1\n{body}unset ABX_PAGE_FIGURES\n")]
     if kind == "bash":
         return [Step(body)]
     if kind == "python":

@@ -67,8 +67,6 @@ def served(
     needs = needs_of((DOCS / name).read_text(encoding="utf-8"))
     if "slurm" in needs:
         environment |= request.getfixturevalue("cluster").environment
-    if "figures" in needs:
-        environment["ABX_PAGE_FIGURES"] = "1"
     if "postgres" not in needs:
         yield environment
         return
