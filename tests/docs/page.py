@@ -9,7 +9,7 @@
     ```sh                 not run, with `<!-- not run: reason -->` in the line before
 
 A comment `<!-- status: 1 -->` before a console block gives the exit status of its last command,
-`<!-- figures -->` before a bash block has it draw what is not drawn otherwise, and
+`<!-- figures -->` before a block has its commands draw, which they do not otherwise, and
 `<!-- test: slow postgres slurm -->` says what a page needs.
 """
 
@@ -68,7 +68,10 @@ def steps_of(text: str) -> list[Step]:
             body.append(inside)
         else:
             raise PageError(f"the block that begins with {line!r} is not closed")
-        steps += _steps(fence[3], textwrap.dedent("\n".join(body)) + "\n", before)
+        found = _steps(fence[3], textwrap.dedent("\n".join(body)) + "\n", before)
+        if before == "<!-- figures -->":
+            found = [Step("export ABX_PAGE_FIGURES=1"), *found, Step("unset ABX_PAGE_FIGURES")]
+        steps += found
         before = ""
     return steps
 
@@ -80,8 +83,6 @@ def _steps(kind: str, body: str, before: str) -> list[Step]:
         return [
             Step(f"mkdir -p {folder} && cat > {file} <<'END OF {file}'\n{content}END OF {file}")
         ]
-    if kind == "bash" and before == "<!-- figures -->":
-        return [Step(f"export ABX_PAGE_FIGURES=1\n{body}unset ABX_PAGE_FIGURES\n")]
     if kind == "bash":
         return [Step(body)]
     if kind == "python":
