@@ -76,7 +76,7 @@ class Option(ABC):
         Args:
             model: The clinic; an option reads its parameters, never its state.
             name: Names the option.
-            duration: See above.
+            duration: Steps, at least 1; infinity: until it terminates or the episode ends.
             may_prescribe: Names of antibiotics; None: all.
 
         Raises:
@@ -146,7 +146,14 @@ class Block(Option):
     """The same prescription for everybody for `duration` steps."""
 
     def __init__(self, model: ClinicModel, *, name: str, antibiotic: str, duration: float) -> None:
-        """Take the antibiotic, or no_treatment, and for how many steps."""
+        """Take what is prescribed, and for how long.
+
+        Args:
+            model: The clinic.
+            name: Names the option.
+            antibiotic: An antibiotic of the formulary, or no_treatment.
+            duration: Steps, at least 1; infinity: until the episode ends.
+        """
         prescribed = [] if antibiotic == NO_TREATMENT else [antibiotic]
         super().__init__(model, name=name, duration=duration, may_prescribe=prescribed)
         self.prescription = self.treatment(antibiotic)
@@ -160,7 +167,13 @@ class Alternation(Option):
     """Walks a sequence of prescriptions, each for everybody, one a step, to its end."""
 
     def __init__(self, model: ClinicModel, *, name: str, sequence: Sequence[str]) -> None:
-        """Take the sequence of antibiotics and no_treatment; its length is the duration."""
+        """Take what is prescribed in turn.
+
+        Args:
+            model: The clinic.
+            name: Names the option.
+            sequence: Antibiotics and no_treatment, one a step; its length is the duration.
+        """
         if isinstance(sequence, str) or not isinstance(sequence, Sequence) or not sequence:
             raise InputError(
                 f"sequence must be a list of antibiotics and no_treatment, got {sequence!r}"
