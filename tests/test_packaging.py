@@ -234,7 +234,7 @@ def test_an_empty_environment_gets_the_pinned_versions_and_runs_a_study(
     said = there.run("abx-train", "-m", "agent_algorithm=ppo,never", *few, folder=folder)
     assert "3 of 3 runs are complete" in said
     said = there.run("abx-gather", folder=folder)
-    assert "3 runs, 2 conditions in 1 clinics" in said
+    assert "3 runs, 2 conditions in 1 clinic" in said
 
 
 #: As the README has it, with no size of a test.

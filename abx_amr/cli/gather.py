@@ -98,7 +98,9 @@ def gather(asked: Mapping[str, Any]) -> None:
     files = _written(tables, asked)
     _print(tables, [*notes, *comparing.notes_on(grouped, pairs)], asked)
     _print_left_out([*left_out, *repeated])
-    print(f"{len(runs)} runs, {len(grouped)} conditions in {len(set(clinics))} clinics")
+    counts = {"run": len(runs), "condition": len(grouped), "clinic": len(set(clinics))}
+    said = [f"{count} {name}{'' if count == 1 else 's'}" for name, count in counts.items()]
+    print(f"{said[0]}, {said[1]} in {said[2]}")
     print(f"tables: {', '.join(str(file) for file in files)}")
 
 

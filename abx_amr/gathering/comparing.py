@@ -284,7 +284,10 @@ def notes_on(conditions: Sequence[Condition], pairs: pd.DataFrame) -> list[str]:
     if len(pairs):
         lonely = int(((pairs["unpaired_first"] > 0) | (pairs["unpaired_second"] > 0)).sum())
         if lonely:
-            notes.append(f"{lonely} pairs have seeds without a partner, which the tests leave out")
+            notes.append(
+                f"{lonely} of {len(pairs)} pairs with seeds that have no partner: the tests leave "
+                "these out"
+            )
     runs = [run for condition in conditions for run in condition.runs]
     for name, what in (("version", "versions of abx-amr"), ("commit", "commits")):
         found = {run.facts[name] for run in runs}

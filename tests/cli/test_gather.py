@@ -45,7 +45,7 @@ def test_runs_of_a_set_and_their_evaluations_are_gathered(call: Call) -> None:
     ]
     assert Path("gathered/returns.png").is_file()
     assert "clinic paper_two" in ended.out
-    assert "5 runs, 3 conditions in 1 clinics" in ended.out
+    assert "5 runs, 3 conditions in 1 clinic" in ended.out
 
     for run in ("paper_two_ppo_gamma0.9_seed1", "paper_two_ppo_gamma0.9_seed2"):
         fair = ("evaluation.episodes=3", "evaluation.seed=5", "figures=false")
@@ -85,7 +85,7 @@ def test_few_seeds_and_unpaired_ones_are_said(call: Call) -> None:
     write_run(Path("results"), *TWO, returns=[5.0, 2.0], seed=10, complete=False)
     ended = call(gather.main, "figures=false")
     assert "2 of 2 conditions have fewer than 5 seeds" in ended.out
-    assert "1 pairs have seeds without a partner" in ended.out
+    assert "1 of 1 pairs with seeds that have no partner" in ended.out
     assert "paper_two_ppo_seed10_20260101_000000: not complete" in ended.out
 
 
