@@ -16,6 +16,7 @@ from pathlib import Path
 from abx_amr.durable import write_text
 from abx_amr.errors import InputError
 from abx_amr.naming import nearest, unknown
+from abx_amr.project import from_here
 
 _STAGED = Path(".abx") / "conf"
 
@@ -129,7 +130,7 @@ def stage(group: str, file: Path) -> str:
     digest = hashlib.sha256(text.encode()).hexdigest()[:12]
     stem = re.sub(r"[^A-Za-z0-9_]+", "_", file.stem)
     name = f"{stem}-{digest}"
-    target = _STAGED / group / f"{name}.yaml"
+    target = Path(from_here(str(_STAGED))) / group / f"{name}.yaml"
     if not target.exists():
         target.parent.mkdir(parents=True, exist_ok=True)
         write_text(target, text)

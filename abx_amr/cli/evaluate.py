@@ -56,6 +56,7 @@ def evaluate_composed(
         build_clinic,
         build_training,
         chosen_groups,
+        config_of_run,
         is_rule,
     )
     from abx_amr.experiment import Run, run
@@ -65,7 +66,7 @@ def evaluate_composed(
     origin: dict[str, Any] = {"choices": chosen_groups(choices)}
     if config["run"] is not None:
         source = find_run(str(config["run"]), results_dir=config["results_dir"])
-        own = source.read_config()
+        own = config_of_run(source)
         clinic = _clinic_of(own, source.read_overrides(), config, overrides)
         model = build_clinic(clinic)
         policy = _policy(own, source.path, model, checkpoint=config["checkpoint"])
@@ -209,7 +210,7 @@ def _policy(
 
 def _other(name: str, config: Mapping[str, Any], model: ClinicModel) -> tuple[str, Policy]:
     """Return the rule or run to compare with."""
-    from abx_amr.configuration import available, build_rule, compose, is_rule
+    from abx_amr.configuration import available, build_rule, compose, config_of_run, is_rule
     from abx_amr.results import find_run
 
     if name in available("agent_algorithm") and not Path(name).is_dir():
@@ -222,7 +223,7 @@ def _other(name: str, config: Mapping[str, Any], model: ClinicModel) -> tuple[st
     except InputError as error:
         hint = did_you_mean(name, available("agent_algorithm"))
         raise InputError(f"against={name} is no rule{hint} and no run: {error}") from error
-    own = source.read_config()
+    own = config_of_run(source)
     return name, _policy(own, source.path, model, checkpoint=str(config["checkpoint"]))
 
 

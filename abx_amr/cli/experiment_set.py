@@ -86,6 +86,8 @@ class ExperimentSet:
                     clear_failure(member.config["results_dir"], name)
                 continue
             self.skipped += member.names
+            if member.config.get("best_params_from"):
+                continue  # the study's values are not in what is composed here
             for run in filter(None, done):
                 if said := self.differences(run.read_config(), member.config):
                     changed.setdefault(said, run.run_name)
@@ -216,7 +218,8 @@ def _member(job: Combination, settings: _Settings) -> Member:
         overrides = list(job.overrides)
     else:
         seed = None if settings.is_rule or seeds else job.swept.get(SEED, training.get("seed"))
-        name = run_name_of(job.swept, config, settings.choices, seed=seed)
+        is_given = any(_key(o) == "run_name" for o in job.overrides)
+        name = run_name_of(job.swept, config, settings.choices, seed=seed, is_given=is_given)
         overrides.append(f"run_name='{name}'")
     names = [f"{name}_seed{s}" for s in seeds] if isinstance(seeds, list) else [name]
     return Member(name=name, names=tuple(names), overrides=tuple(overrides), config=config)
@@ -228,8 +231,12 @@ def run_name_of(
     choices: Mapping[str, str],
     *,
     seed: object | None,
+    is_given: bool = False,
 ) -> str:
     """Return the name of a run of a set: what it is, the swept values, the seed.
+
+    A run_name that the command line gives (`is_given`) comes first also where a study's best
+    parameters are trained with; one that an experiment gives names its plain runs.
 
     >>> run_name_of(
     ...     {"experiment": "paper_two", "agent_algorithm.gamma": "0.9", "training.seed": "3"},
@@ -242,11 +249,11 @@ def run_name_of(
     from abx_amr.configuration import groups
 
     shown = [key for key in swept if key not in _NOT_IN_NAMES and not key.startswith("hydra")]
-    if config["run_name"] is not None:
-        parts = [str(config["run_name"])]
-    elif config.get("best_params_from") is not None:
+    if config.get("best_params_from") is not None and not is_given:
         parts = [f"{config['best_params_from']}_optimized"]
         shown = [key for key in shown if key != "best_params_from"]
+    elif config["run_name"] is not None:
+        parts = [str(config["run_name"])]
     else:
         parts = [choices["experiment"], choices["agent_algorithm"]]
         shown = [key for key in shown if key not in ("experiment", "agent_algorithm")]

@@ -58,6 +58,7 @@ _FREE_ON_RESUME = (
     "resume_from",
     "run_name",
     "results_dir",
+    "optimization_dir",
     "skip_if_exists",
     "trajectories",
     "figures",
@@ -77,7 +78,7 @@ def train(config: dict[str, Any], *, choices: Mapping[str, str], overrides: Sequ
     Raises:
         InputError: the user's mistake, before anything is written.
     """
-    from abx_amr.configuration import AGENT_SECTIONS, chosen_groups
+    from abx_amr.configuration import AGENT_SECTIONS, chosen_groups, config_of_run
     from abx_amr.results import completed_run, find_run
 
     if config["resume_from"] and config["best_params_from"]:
@@ -88,7 +89,7 @@ def train(config: dict[str, Any], *, choices: Mapping[str, str], overrides: Sequ
     run_name = config.get("run_name")
     if config.get("resume_from"):
         source = find_run(str(config["resume_from"]), results_dir=config["results_dir"])
-        config = _resumed(config, source.read_config(), overrides)
+        config = _resumed(config, config_of_run(source), overrides)
         run_name = run_name or source.run_name
         origin["resumed_from"] = str(source.path)
         origin["choices"] = source.read_provenance().get("choices") or {}
@@ -98,7 +99,8 @@ def train(config: dict[str, Any], *, choices: Mapping[str, str], overrides: Sequ
         for section in AGENT_SECTIONS:  # chosen by the study, not here
             if asked.get(section, {}).get("_target_") != config.get(section, {}).get("_target_"):
                 origin["choices"].pop(section, None)
-        run_name = run_name or f"{config['best_params_from']}_optimized"
+        if "run_name" not in _keys(overrides):  # one that an experiment gives names its plain runs
+            run_name = f"{config['best_params_from']}_optimized"
         origin["best_params_from"] = str(config["best_params_from"])
     else:
         run_name = run_name or f"{choices['experiment']}_{choices['agent_algorithm']}"
@@ -160,8 +162,6 @@ def differences(own: Mapping[str, Any], asked: Mapping[str, Any]) -> str:
     """
     from abx_amr.configuration import value_at
 
-    if own.get("best_params_from") or asked.get("best_params_from"):
-        return ""  # the study's values are not in what was asked for
     paths = dict.fromkeys([*_leaves(own), *_leaves(asked)])
     pairs = {
         path: (value_at(own, path, missing=None), value_at(asked, path, missing=None))

@@ -72,10 +72,13 @@ class _Study:
     """A composed tuning configuration as objects, built once."""
 
     def __init__(self, config: dict[str, Any]) -> None:
+        from abx_amr.configuration import own_code
         from abx_amr.studies.study import StudyPlan
 
-        self.config = config
-        self.plan: StudyPlan = StudyPlan.from_configuration(config)
+        # A project's own classes count as its values do: trials of changed code are others.
+        code = own_code(config)
+        self.config = {**config, "code": code} if code else config
+        self.plan: StudyPlan = StudyPlan.from_configuration(self.config)
 
     @cached_property
     def storage(self) -> StudyStorage:

@@ -8,9 +8,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from abx_amr.cli import experiment_set, train
+from abx_amr.cli import experiment_set, gather, train, tune
 from abx_amr.results import completed_runs, newest_run, run_folders
-from tests.cli.conftest import SMALL, Call
+from tests.cli.conftest import SMALL, SMALL_STUDY, Call
 
 TWO_EPISODES = ("training.total_num_training_episodes=2",)
 SET = ("-m", *SMALL, *TWO_EPISODES, "experiment=paper_single,paper_two", "training.seed=range(1,3)")
@@ -141,6 +141,22 @@ def test_seeds_trained_together_are_runs_of_a_set_too(call: Call) -> None:
     apart = ("training.seed=1,2", "agent_algorithm.gamma=0.9,0.99")
     again = call(train.main, "-m", *SMALL, *TWO_EPISODES, *apart, "skip_if_exists=true")
     assert "4 runs, 4 are complete already and skipped" in again.out
+
+
+def test_the_best_parameters_of_a_study_are_trained_with_several_seeds(call: Call) -> None:
+    assert call(tune.main, *SMALL_STUDY, "tuning.n_trials=1").status == 0
+    best = ("-m", *SMALL[:3], SMALL[-1], *TWO_EPISODES, "best_params_from=ppo_default")
+    ended = call(train.main, *best, "training.seed=1,2")
+    assert ended.status == 0, ended.err
+    assert names() == ["ppo_default_optimized_seed1", "ppo_default_optimized_seed2"]
+    again = call(train.main, *best, "training.seed=1,2", "skip_if_exists=true")
+    assert "2 runs, 2 are complete already and skipped" in again.out
+    assert "other settings" not in again.out + again.err
+    seeds = call(train.main, *best[1:], "training.seeds=[2,3]", "skip_if_exists=true")
+    assert "ppo_default_optimized_seed2 is complete already" in seeds.out
+    assert "other settings" not in seeds.out + seeds.err
+    table = call(gather.main)
+    assert "3 runs, 1 condition in 1 clinic" in table.out
 
 
 def test_a_run_name_given_stands_before_what_is_swept(call: Call) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import logging
 import os
 import select
 import signal
@@ -121,6 +122,8 @@ def serve(address: str) -> NoReturn:
         main_of("abx-train")()
         os.chdir("/")
     sys.path[:] = path
+    logging.getLogger().handlers.clear()
+    logging.getLogger().setLevel(logging.WARNING)
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     listener = socket.socket(socket.AF_UNIX)
     listener.bind(address)
