@@ -70,8 +70,8 @@ class Installed:
     venv: Path
     conf: Path
 
-    def run(self, command: str, *arguments: str, folder: Path) -> str:
-        return run(self.venv / "bin" / command, *arguments, folder=folder)
+    def run(self, command: str, *arguments: str, folder: Path, timeout: float = 120) -> str:
+        return run(self.venv / "bin" / command, *arguments, folder=folder, timeout=timeout)
 
 
 def environment_beside_this_one(folder: Path) -> Path:
@@ -231,7 +231,9 @@ def test_an_empty_environment_gets_the_pinned_versions_and_runs_a_study(
     assert "train with them:  abx-train best_params_from=ppo_default" in said
     assert (folder / "optimization" / "ppo_default" / "best_params.json").is_file()
     few = ("environment.max_time_steps=32", "figures=false", "training.seed=1,2")
-    said = there.run("abx-train", "-m", "agent_algorithm=ppo,never", *few, folder=folder)
+    said = there.run(
+        "abx-train", "-m", "agent_algorithm=ppo,never", *few, folder=folder, timeout=600
+    )
     assert "3 of 3 runs are complete" in said
     said = there.run("abx-gather", folder=folder)
     assert "3 runs, 2 conditions in 1 clinic" in said
