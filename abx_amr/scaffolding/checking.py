@@ -39,6 +39,8 @@ _PARTNERS = {
     "amr_dynamics": ("antibiotics",),
     "option_library": ("antibiotics", "patient_generator"),
 }
+#: Faults that may lie in what a member is tried with.
+_PARTNERS_MATTER = re.compile(r"formulary|not visible|parameter '|missing|belongs to an agent")
 #: What a member of a group needs to be chosen at all.
 _BESIDE = {
     "option_library": ("agent_algorithm=hrl_ppo",),
@@ -225,6 +227,8 @@ class _Check:
             if not its:
                 return
             first = its if first is None else first
+            if not _PARTNERS_MATTER.search(" ".join(its)):
+                break
         for message in first or ():
             self._say(file, message)
 
@@ -246,7 +250,9 @@ class _Check:
         elif group == "tuning":
             chosen = [f"+tuning={name}", "run_name=check"]
             yield _attempt("tune", chosen)
-            for experiment in self.experiments:  # it may search what only one of them has
+            # It may search what only the agent of an experiment has.
+            agents = {a.choices.get("agent_algorithm"): e for e, a in self.experiments.items()}
+            for experiment in agents.values():
                 yield _attempt("tune", [*chosen, f"experiment={experiment}"])
         else:
             primary = name if name in ("tune", "evaluate", "plan", "study") else "train"
@@ -473,11 +479,12 @@ def _mended(config: Plain, message: str) -> bool:
         if meant is not None:
             parent.setdefault(meant[1], value)
         return True
-    value = meant[1] if meant is not None else _fit_value(path)
+    value = _fit_value(path)
+    if meant is not None and isinstance(parent[last], str):
+        value = meant[1]
     if value is None or value == parent[last]:
-        del parent[last]
-    else:
-        parent[last] = value
+        return False
+    parent[last] = value
     return True
 
 
