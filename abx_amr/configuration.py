@@ -344,7 +344,6 @@ def locate(path: str, *, key: str) -> Any:
             f"give the dotted path of a class in an installed or local module ({cure})"
         ) from error
 
-
     finally:
         complaints.disabled = was_disabled
 

@@ -42,7 +42,6 @@ class Project:
             if path.is_dir() and not path.name.startswith((".", "_"))
         )
 
-
     def file_of(self, target: str) -> Path | None:
         """Return the file of the project in which a dotted path is defined, None if in none."""
         *parents, _ = target.split(".")
