@@ -55,10 +55,12 @@ def sized(command: str, arguments: Sequence[str]) -> list[str]:
         added = ("training.num_eval_episodes=2",)
     elif command == "abx-train":
         added = (*TRAINING, "training.total_num_training_episodes=2")
+        if given.get("agent_algorithm", "").startswith("hrl"):  # of manager's decisions
+            added = (*added, "agent_algorithm.n_steps=64")
     elif command == "abx-tune":
         added = (*TRAINING, *(STUDY if "tuning" in given else ()))
-        if given.get("tuning", "").startswith("hrl"):  # a manager's rollout is n_steps decisions
-            added = (*added, "tuning.search_space.n_steps.high=64")
+        if given.get("tuning", "").startswith("hrl"):
+            added = (*added, "tuning.search_space.n_steps.high=128")
     elif command == "abx-evaluate":
         added = ("evaluation.episodes=2", *(() if "run" in given else CLINIC))
     elif command == "abx-plan":
