@@ -178,6 +178,7 @@ def test_names_stay_short_and_plain() -> None:
     assert len(experiment_set.run_name_of(long, settings, choices, seed=1)) < 80
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("launcher", ["joblib", "submitit_local"])
 def test_a_killed_run_costs_only_itself_behind_any_launcher(tmp_path: Path, launcher: str) -> None:
     (tmp_path / "deadly.py").write_text(
