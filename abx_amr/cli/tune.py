@@ -43,7 +43,7 @@ seeds; its value is mean - lambda * std of their final evaluation returns.
   abx-tune -m +tuning=ppo_default run_name=first_study
   abx-tune -m +tuning=ppo_default experiment=paper_two tuning.n_trials=30 tuning.n_workers=2
   abx-tune -m +tuning=ppo_default storage=journal hydra/launcher=submitit_slurm \\
-      tuning.n_workers=8 tuning.wait=false          one SLURM array; docs/clusters.md says more
+      tuning.n_workers=8 tuning.wait=false          one SLURM array; tutorial 8 says more
   abx-tune -m +tuning=ppo_default 'agent_algorithm.learning_rate=tag(log, interval(1e-5, 1e-2))'
   abx-tune +tuning=ppo_default                    score the composed configuration once, no search
   abx-train best_params_from=first_study          then train with what was found
