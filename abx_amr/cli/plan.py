@@ -76,7 +76,8 @@ class PlanSettings:
             checks.flag(f"plan.{name}", getattr(self, name))
         for name in ("gammas", "lambda_weights", "runs"):
             if not isinstance(getattr(self, name), list):
-                raise InputError(f"plan.{name} must be a list, got {getattr(self, name)!r}")
+                value = getattr(self, name)
+                raise InputError(f"plan.{name} must be a list: write plan.{name}=[{value}]")
         for gamma in self.gammas:
             checks.number("plan.gammas", gamma, 0, 1, open_low=True, open_high=True)
         for weight in self.lambda_weights:
