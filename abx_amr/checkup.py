@@ -164,7 +164,7 @@ def cores(
         yield Finding(
             about="cores",
             state="warn",
-            said=f"{said}, but only {share:g} may be used at once: threads would wait for each other",
+            said=f"{said}, but only {share:g} may be used at once: threads wait for each other",
             cure=f"export OMP_NUM_THREADS={whole}",
         )
     else:
@@ -244,7 +244,7 @@ def folders() -> Iterator[Finding]:
         yield Finding(
             about="disk",
             state="warn",
-            said=f"the working folder is on a network disk ({kind}), where storage=sqlite is refused",
+            said=f"the working folder is on a network disk ({kind}): storage=sqlite is refused",
             cure="storage=journal or storage=postgres, or a local optimization_dir=FOLDER",
         )
 

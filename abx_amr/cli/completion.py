@@ -37,7 +37,7 @@ _abx_complete() {
         compopt -o nospace 2>/dev/null
     fi
 }
-complete -o default -F _abx_complete %s
+complete -o default -F _abx_complete NAMES
 """
 _ZSH = """
 _abx_complete() {
@@ -46,10 +46,10 @@ _abx_complete() {
     found=(${found:#})
     if (( $#found )); then compadd -S '' -- $found; else _files; fi
 }
-compdef _abx_complete %s
+compdef _abx_complete NAMES
 """
 _FISH = """
-for name in %s
+for name in NAMES
     complete -c $name -a '(abx completion query (commandline -cp) 2>/dev/null)'
 end
 """
@@ -74,7 +74,7 @@ def main(arguments: Sequence[str]) -> int:
     from abx_amr.cli.abx import commands
 
     names = " ".join(["abx", *(f"abx-{name}" for name in commands())])
-    print((SHELLS[arguments[0]] % names).strip())
+    print(SHELLS[arguments[0]].replace("NAMES", names).strip())
     return 0
 
 

@@ -73,7 +73,7 @@ LINES = {
     "abx-study show done storage=p": ["storage=postgres"],
     "abx-postgres up po": ["port="],
     "abx-train --config-d": ["--config-dir"],
-    "abx-train nonsense=1 trai": [],
+    "abx-train nonsense=1 trai": ["training="],
 }
 
 
@@ -103,7 +103,7 @@ def test_an_unknown_shell_is_refused(call: Call) -> None:
 
 
 def type_into(shell: list[str], setup: str, typed: str, wanted: str, *, seconds: float = 40) -> str:
-    """Type into an interactive shell on a terminal until it shows `wanted`; return what it shows."""
+    """Type into an interactive shell on a terminal and return what it shows until `wanted`."""
     environment = {
         "PATH": f"{BIN}:{os.environ['PATH']}",
         "HOME": os.environ.get("HOME", "/"),
