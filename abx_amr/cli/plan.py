@@ -29,7 +29,7 @@ abx-plan: the exact optimum of a clinic by dynamic programming, its bounds, tune
 the agent's discount factor costs even a perfect learner.
 
   abx-plan                                              the default clinic: some minutes
-  abx-plan experiment=paper_two plan.runs=[base_ppo]    with the gap of a trained agent
+  abx-plan experiment=paper_two 'plan.runs=[base_ppo]'  with the gap of a trained agent
   abx-plan experiment=paper_single plan.front=true plan.information=true
   abx-evaluate agent_algorithm=optimal experiment=paper_two     play the optimal policy
 
