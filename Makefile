@@ -20,7 +20,7 @@ HYDRA14_TESTS := tests/sweeper tests/test_configuration.py \
 	tests/cli/test_evaluate.py::test_a_run_is_evaluated_again_on_its_own_clinic
 RUN_NAME ?= make_tune
 
-.PHONY: install tune test test-all check bench hydra14 clean
+.PHONY: install tune test test-all check reference bench hydra14 clean
 install: $(READY)
 
 $(READY): pyproject.toml constraints.txt
@@ -46,6 +46,10 @@ check: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+# Every configuration key, from conf/ and the classes that take them: docs/reference/.
+reference: $(READY)
+	$(BIN)/python docs/reference.py
 
 bench: $(READY)
 	$(BIN)/python -m benchmarks

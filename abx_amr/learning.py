@@ -35,7 +35,13 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, kw_only=True)
 class EarlyStopping:
-    """Stop when `patience` evaluations in a row beat the best mean by no more than `min_delta`."""
+    """Stop when `patience` evaluations in a row beat the best mean by no more than `min_delta`.
+
+    Attributes:
+        enabled: Whether training may end early.
+        patience: Evaluations in a row without improvement after which it ends, at least 1.
+        min_delta: Gain in mean return that counts as an improvement, >= 0.
+    """
 
     enabled: bool = False
     patience: int = 5
@@ -54,7 +60,15 @@ class EarlyStopping:
 
 @dataclass(frozen=True, kw_only=True)
 class VecNormalizeSettings:
-    """SB3's VecNormalize: running normalisation of observations and rewards."""
+    """SB3's VecNormalize: running normalisation of observations and rewards.
+
+    Attributes:
+        enabled: Whether the agent learns behind it.
+        norm_obs: Whether observations are normalised by their running mean and variance.
+        norm_reward: Whether rewards are divided by the running deviation of discounted returns.
+        clip_obs: Normalised observations are clipped to [-clip_obs, clip_obs].
+        clip_reward: Normalised rewards are clipped to [-clip_reward, clip_reward].
+    """
 
     enabled: bool = False
     norm_obs: bool = True

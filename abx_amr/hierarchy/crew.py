@@ -34,7 +34,8 @@ class Crew:
         self.option: Which = np.full(num_envs, -1, dtype=np.int64)
         self.step: NDArray[np.int64] = np.zeros(num_envs, dtype=np.int64)
         self._durations: Floats = np.array([option.duration for option in library], dtype=float)
-        self._memories: list[Floats] = [np.zeros((num_envs, o.memory_size)) for o in library]
+        # Of each team; an option that keeps something is a team of its own.
+        self._memories: list[Floats] = [np.zeros((num_envs, m)) for m in library.memory_sizes]
         self._may_terminate = [
             type(o).should_terminate is not Option.should_terminate for o in library
         ]
@@ -50,22 +51,24 @@ class Crew:
         self.option[which] = options
         self.step[which] = 0
         self.view.select(which, options, observation)
-        for o, members in _by_option(options):
-            memory = np.zeros((len(members), self._memories[o].shape[1]))
+        for o, members in _apart(options):
+            team = self.library.team[o]
+            memory = np.zeros((len(members), self._memories[team].shape[1]))
             self.library[o].reset(memory)
-            self._memories[o][which[members]] = memory
+            self._memories[team][which[members]] = memory
 
     def prescribe(self, which: Which, observation: Floats32) -> Actions:
         """Return what the options prescribe for the waiting cohorts, (N, P), and take it in."""
         decoded = self._decode(observation)
-        groups = _by_option(self.option[which])
+        option = self.option[which]
+        groups = _apart(self.library.team[option])
         actions: Actions = np.empty((len(which), self.layout.clinic.num_patients), dtype=np.int64)
-        for o, members in groups:
+        for team, members in groups:
             envs = which[members]
-            memory = self._memories[o][envs]
+            memory = self._memories[team][envs]
             seen = self._seen(decoded, members, envs, memory, alone=len(groups) == 1)
-            actions[members] = self.library.decide(o, seen)
-            self._memories[o][envs] = memory
+            actions[members] = self.library.decide(team, option[members], seen)
+            self._memories[team][envs] = memory
         self.view.treat(which, observation, actions)
         return actions
 
@@ -79,16 +82,17 @@ class Crew:
         ended = truncated | (self.step[which] >= self._durations[option])
         if not ended.all() and any(self._may_terminate):
             decoded = self._decode(observation)
-            for o, members in _by_option(option):
+            for o, members in _apart(option):
                 members = members[~ended[members]]
                 if not self._may_terminate[o] or not len(members):
                     continue
                 envs = which[members]
-                memory = self._memories[o][envs]
+                kept = self._memories[self.library.team[o]]
+                memory = kept[envs]
                 wishes = self.library[o].should_terminate(
                     self._seen(decoded, members, envs, memory, alone=False)
                 )
-                self._memories[o][envs] = memory
+                kept[envs] = memory
                 if wishes is not None:
                     ended[members] = wishes
         return ended
@@ -128,10 +132,10 @@ def manager_layout(library: OptionLibrary, *, shows_every_patient: bool) -> Mana
     )
 
 
-def _by_option(options: Which) -> list[tuple[int, Which]]:
-    """Return option -> positions that are inside it, by option.
+def _apart(labels: Which) -> list[tuple[int, Which]]:
+    """Return label -> positions that have it, by label.
 
-    >>> [(o, m.tolist()) for o, m in _by_option(np.array([3, 1, 3]))]
+    >>> [(o, m.tolist()) for o, m in _apart(np.array([3, 1, 3]))]
     [(1, [1]), (3, [0, 2])]
     """
-    return [(int(o), np.flatnonzero(options == o)) for o in np.unique(options)]
+    return [(o, np.flatnonzero(labels == o)) for o in sorted(set(labels.tolist()))]

@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from abx_amr.errors import InputError
-from abx_amr.hierarchy.options import Actions, Floats, Option, Seen
+from abx_amr.hierarchy.options import Actions, Floats, Option, Seen, Team
 from abx_amr.rng import stream_states
 from abx_amr.simulator.clinic import Clinic, ClinicModel
 
@@ -64,8 +65,40 @@ def _first_line(error: BaseException) -> str:
     return said if isinstance(error, InputError) else f"{type(error).__name__}: {said}"
 
 
+class _Alone:
+    """An option that decides by itself."""
+
+    def __init__(self, option: Option) -> None:
+        self.option = option
+
+    def decide(self, member: NDArray[np.int64], seen: Seen) -> Actions:
+        return self.option.decide(seen)
+
+
+def _teams(options: Sequence[Option]) -> list[tuple[Team, list[int]]]:
+    """Return the teams in which the options decide, with their members' positions."""
+    by_class: dict[type[Option], list[int]] = {}
+    for o, option in enumerate(options):
+        by_class.setdefault(type(option), []).append(o)
+    found: list[tuple[Team, list[int]]] = []
+    for made, members in by_class.items():
+        # Inherited, it would not know what a subclass decides.
+        team = made.team([options[o] for o in members]) if "team" in vars(made) else None
+        if team is not None:
+            found.append((team, members))
+        else:
+            found += [(_Alone(options[o]), [o]) for o in members]
+    return found
+
+
 class OptionLibrary(Sequence[Option]):
-    """The options among which a manager chooses, in order; checked for their clinic."""
+    """The options among which a manager chooses, in order; checked for their clinic.
+
+    Attributes:
+        names: Of the options, in order.
+        team: The team in which each option decides, shape (O,).
+        memory_sizes: M of each team.
+    """
 
     def __init__(self, options: Sequence[Option], model: ClinicModel) -> None:
         """Check the options.
@@ -95,6 +128,14 @@ class OptionLibrary(Sequence[Option]):
                         f"option '{option.name}' needs {attribute}, which is not visible "
                         f"(patient_generator.visible_patient_attributes: {', '.join(visible)})"
                     )
+        teams = _teams(self._options)
+        self._teams = tuple(team for team, _ in teams)
+        self.team = np.zeros(len(names), dtype=np.int64)
+        self._member = np.zeros(len(names), dtype=np.int64)
+        for index, (_, members) in enumerate(teams):
+            self.team[members] = index
+            self._member[members] = np.arange(len(members))
+        self.memory_sizes = tuple(self._options[members[0]].memory_size for _, members in teams)
         self._try_all()
 
     @classmethod
@@ -121,28 +162,29 @@ class OptionLibrary(Sequence[Option]):
     def __iter__(self) -> Iterator[Option]:
         return iter(self._options)
 
-    def decide(self, index: int, seen: Seen) -> Actions:
-        """Return the prescriptions of one option, (N, P), checked.
+    def decide(self, team: int, options: NDArray[np.int64], seen: Seen) -> Actions:
+        """Return the prescriptions of a team's options (N,), one an environment, (N, P), checked.
 
         Raises:
             InputError: Wrong shape or type, out of range, or an antibiotic it may not prescribe.
         """
-        option = self._options[index]
-        given = option.decide(seen)
+        given = self._teams[team].decide(self._member[options], seen)
         shape = (len(seen.step), self.model.num_patients_per_time_step)
         if np.shape(given) != shape or np.asarray(given).dtype.kind not in "iu":
             raise InputError(
-                f"option '{option.name}' must prescribe whole numbers of shape {shape}, got "
-                f"{np.asarray(given).dtype} of shape {np.shape(given)}"
+                f"option '{self.names[options[0]]}' must prescribe whole numbers of shape {shape}, "
+                f"got {np.asarray(given).dtype} of shape {np.shape(given)}"
             )
         actions = np.asarray(given, dtype=np.int64)
         highest = self.model.num_treatments - 1
         if actions.min() < 0 or actions.max() > highest:
             raise InputError(
-                f"option '{option.name}' must prescribe in 0..{highest} ({highest} = no "
+                f"option '{self.names[options[0]]}' must prescribe in 0..{highest} ({highest} = no "
                 f"treatment), got {int(actions.min())}..{int(actions.max())}"
             )
-        if not self._allowed[index][actions].all():
+        allowed = self._allowed[options[:, None], actions]
+        if not allowed.all():
+            option = self._options[options[np.flatnonzero(~allowed.all(axis=1))[0]]]
             raise InputError(
                 f"option '{option.name}' prescribed an antibiotic beside those it may prescribe "
                 f"({', '.join(option.may_prescribe) or 'none'})"
@@ -167,7 +209,7 @@ class OptionLibrary(Sequence[Option]):
             )
             try:
                 option.reset(memory)
-                self.decide(index, first)
+                self.decide(int(self.team[index]), np.full(_TRIED, index), first)
                 ends = option.should_terminate(second)
             except InputError:
                 raise

@@ -10,7 +10,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,6 +30,9 @@ NO_TREATMENT = "no_treatment"
 THRESHOLD = "prescribe_"
 EVERY_OTHER = f"{THRESHOLD}*"
 
+_RECOVERY = ATTRIBUTES.index("recovery_without_treatment_prob")
+_NEUTRAL = (0.0, 1.0, 1.0, 1.0, 1.0)  # of what is not known; recovery is configured
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Seen:
@@ -47,6 +50,14 @@ class Seen:
     visible_amr: Floats32
     step: NDArray[np.int64]
     memory: Floats
+
+
+class Team(Protocol):
+    """Options of one class that decide in one call, each environment inside one of them."""
+
+    def decide(self, member: NDArray[np.int64], seen: Seen) -> Actions:
+        """Return one prescription per patient, (N, P); `member` (N,) counts within the team."""
+        ...
 
 
 class Option(ABC):
@@ -76,7 +87,7 @@ class Option(ABC):
         Args:
             model: The clinic; an option reads its parameters, never its state.
             name: Names the option.
-            duration: See above.
+            duration: Steps, at least 1; infinity: until it terminates or the episode ends.
             may_prescribe: Names of antibiotics; None: all.
 
         Raises:
@@ -117,6 +128,14 @@ class Option(ABC):
     def decide(self, seen: Seen) -> Actions:
         """Return one prescription per patient, shape (N, P)."""
 
+    @classmethod
+    def team(cls, options: Sequence[Self]) -> Team | None:
+        """Return what decides for several options of exactly this class; None: each by itself.
+
+        A class that offers it keeps no memory.
+        """
+        return None
+
     def should_terminate(self, seen: Seen) -> Flags | None:
         """Return where the option ends early, shape (N,); None: nowhere.
 
@@ -146,21 +165,39 @@ class Block(Option):
     """The same prescription for everybody for `duration` steps."""
 
     def __init__(self, model: ClinicModel, *, name: str, antibiotic: str, duration: float) -> None:
-        """Take the antibiotic, or no_treatment, and for how many steps."""
+        """Take what is prescribed, and for how long.
+
+        Args:
+            model: The clinic.
+            name: Names the option.
+            antibiotic: An antibiotic of the formulary, or no_treatment.
+            duration: Steps, at least 1; infinity: until the episode ends.
+        """
         prescribed = [] if antibiotic == NO_TREATMENT else [antibiotic]
         super().__init__(model, name=name, duration=duration, may_prescribe=prescribed)
-        self.prescription = self.treatment(antibiotic)
+        self.sequence = np.array([self.treatment(antibiotic)], dtype=np.int64)
 
     def decide(self, seen: Seen) -> Actions:
         """Return the prescription for everybody."""
-        return np.full((len(seen.step), self.num_patients), self.prescription, dtype=np.int64)
+        return _Courses([self]).decide(np.zeros(len(seen.step), dtype=np.int64), seen)
+
+    @classmethod
+    def team(cls, options: Sequence[Self]) -> Team:
+        """Return what looks the prescriptions up."""
+        return _Courses(options)
 
 
 class Alternation(Option):
     """Walks a sequence of prescriptions, each for everybody, one a step, to its end."""
 
     def __init__(self, model: ClinicModel, *, name: str, sequence: Sequence[str]) -> None:
-        """Take the sequence of antibiotics and no_treatment; its length is the duration."""
+        """Take what is prescribed in turn.
+
+        Args:
+            model: The clinic.
+            name: Names the option.
+            sequence: Antibiotics and no_treatment, one a step; its length is the duration.
+        """
         if isinstance(sequence, str) or not isinstance(sequence, Sequence) or not sequence:
             raise InputError(
                 f"sequence must be a list of antibiotics and no_treatment, got {sequence!r}"
@@ -171,7 +208,27 @@ class Alternation(Option):
 
     def decide(self, seen: Seen) -> Actions:
         """Return the prescription whose turn it is."""
-        return self.for_all(self.sequence[seen.step])
+        return _Courses([self]).decide(np.zeros(len(seen.step), dtype=np.int64), seen)
+
+    @classmethod
+    def team(cls, options: Sequence[Self]) -> Team:
+        """Return what looks the prescriptions up."""
+        return _Courses(options)
+
+
+class _Courses:
+    """Blocks or alternations: the same for everybody, by the step inside the option."""
+
+    def __init__(self, options: Sequence[Block | Alternation]) -> None:
+        self.num_patients = options[0].num_patients
+        self.length = np.array([len(option.sequence) for option in options])
+        self.table = np.zeros((len(options), self.length.max()), dtype=np.int64)
+        for o, option in enumerate(options):
+            self.table[o, : len(option.sequence)] = option.sequence
+
+    def decide(self, member: NDArray[np.int64], seen: Seen) -> Actions:
+        turn = seen.step % self.length[member]
+        return np.repeat(self.table[member, turn][:, None], self.num_patients, axis=1)
 
 
 class Heuristic(Option):
@@ -221,37 +278,58 @@ class Heuristic(Option):
         self.use_relative_uncertainty = checks.flag(
             "use_relative_uncertainty", use_relative_uncertainty
         )
-        recovery = checks.number(
+        self.default_recovery = checks.number(
             "default_recovery_without_treatment_prob",
             default_recovery_without_treatment_prob,
             0.0,
             1.0,
         )
-        self._neutral = np.array([0.0, 1.0, 1.0, 1.0, 1.0, recovery])
 
     def decide(self, seen: Seen) -> Actions:
         """Return each patient's best eligible treatment."""
-        count = len(seen.step)
-        believed = np.empty((count, self.num_patients, len(ATTRIBUTES)))
-        known = np.zeros(believed.shape, dtype=bool)
+        return _Heuristics([self]).decide(np.zeros(len(seen.step), dtype=np.int64), seen)
+
+    @classmethod
+    def team(cls, options: Sequence[Self]) -> Team:
+        """Return what computes the expected rewards of all environments at once."""
+        return _Heuristics(options)
+
+
+class _Heuristics:
+    """Heuristic options of one clinic, whose expected rewards are computed together."""
+
+    def __init__(self, options: Sequence[Heuristic]) -> None:
+        first = options[0]
+        self.reward = first.model.reward
+        self.no_treatment = first.no_treatment
+        self.thresholds = np.stack([option.thresholds for option in options])  # (O, K)
+        self.recovery = np.array([option.default_recovery for option in options])
+        self.most_unknown = np.array([option.uncertainty_threshold for option in options])
+        self.is_relative = np.array([option.use_relative_uncertainty for option in options])
+
+    def decide(self, member: NDArray[np.int64], seen: Seen) -> Actions:
+        count, num_patients = next(iter(seen.attributes.values())).shape
+        believed = np.empty((count, num_patients, len(ATTRIBUTES)))
+        unknown = np.zeros((count, num_patients), dtype=np.int64)
         for a, attribute in enumerate(ATTRIBUTES):
             values = seen.attributes.get(attribute)
+            neutral = self.recovery[member][:, None] if a == _RECOVERY else _NEUTRAL[a]
             if values is None:
-                believed[:, :, a] = self._neutral[a]
+                believed[:, :, a] = neutral
                 continue
-            known[:, :, a] = values != PADDING
-            believed[:, :, a] = np.where(known[:, :, a], values, self._neutral[a])
-        unknown = len(ATTRIBUTES) - known.sum(axis=2)
-        if self.use_relative_uncertainty:
-            unknown -= len(ATTRIBUTES) - len(seen.attributes)
+            hidden = values == PADDING
+            unknown += hidden
+            believed[:, :, a] = np.where(hidden, neutral, values)
+        not_visible = len(ATTRIBUTES) - len(seen.attributes)
+        most = self.most_unknown[member] - np.where(self.is_relative[member], 0, not_visible)
         amr = seen.visible_amr.astype(np.float64)[:, None, :]
-        expected = self.model.reward.expected_reward(believed, amr)
+        expected = self.reward.expected_reward(believed, amr)
         treated = expected[:, :, :-1]
-        eligible = np.where(treated >= self.thresholds, treated, -math.inf)
-        best = eligible.argmax(axis=2)
+        eligible = np.where(treated >= self.thresholds[member][:, None, :], treated, -math.inf)
         treats = eligible.max(axis=2) > expected[:, :, -1]
-        treats &= known[:, :, 0] & (unknown <= self.uncertainty_threshold)
-        return np.where(treats, best, self.no_treatment)
+        treats &= seen.attributes["prob_infected"] != PADDING
+        treats &= unknown <= most[:, None]
+        return np.where(treats, eligible.argmax(axis=2), self.no_treatment)
 
 
 def _thresholds(given: Any, model: ClinicModel) -> Floats:

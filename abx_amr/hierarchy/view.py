@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from abx_amr.simulator.kernel import compiled
 from abx_amr.simulator.observation import ObservationLayout
 from abx_amr.simulator.patients import PADDING
 
@@ -28,6 +29,8 @@ Actions = NDArray[np.int64]
 Floats = NDArray[np.float64]
 Floats32 = NDArray[np.float32]
 Which = NDArray[np.int64]
+#: count, mean, squares, highest, lowest (E, V) and since (E, K) of ManagerView.
+State = tuple[Floats, Floats, Floats, Floats, Floats, Floats]
 
 _HALF_WAY = 10.0  # a count of 10 is seen as 0.5
 _MOMENTS = ("count", "mean", "squares")
@@ -143,26 +146,12 @@ class ManagerView:
 
     def treat(self, which: Which, observation: Floats32, actions: Actions) -> None:
         """Take in a cohort (N, D) and what it was prescribed (N, P)."""
-        values = self._patients(observation).astype(np.float64)
-        shown = values != PADDING
-        count = shown.sum(axis=1)
-        mean, squares = _moments(values, shown, count)
-        # Chan et al. (1979): moments of the union of two samples.
-        before = self.count[which]
-        total = before + count
-        share = count / np.maximum(total, 1.0)
-        apart = mean - self.mean[which]
-        self.squares[which] += squares + apart**2 * before * share
-        self.mean[which] += apart * share
-        self.count[which] = total
-        self.highest[which] = np.maximum(
-            self.highest[which], np.where(shown, values, -np.inf).max(axis=1)
+        _take_in(
+            which,
+            np.ascontiguousarray(observation),
+            np.ascontiguousarray(actions),
+            (self.count, self.mean, self.squares, self.highest, self.lowest, self.since),
         )
-        self.lowest[which] = np.minimum(
-            self.lowest[which], np.where(shown, values, np.inf).min(axis=1)
-        )
-        given = (actions[:, :, None] == np.arange(self._k)).any(axis=1)
-        self.since[which] = np.where(given, 0.0, self.since[which] + 1.0)
 
     # --- what is seen ----------------------------------------------------------------------------
 
@@ -228,6 +217,51 @@ class ManagerView:
         """Go on from what `state()` returned."""
         for name in _STATE:
             getattr(self, name)[:] = state[name]
+
+
+@compiled
+def _take_in(which: Which, observation: Floats32, actions: Actions, state: State) -> None:
+    """Update the statistics of the running option (E, V), and since when nobody got a drug (E, K).
+
+    A value that all patients share is its own mean to the bit. Moments of the union of two samples
+    by Chan et al. (1979).
+    """
+    count, mean, squares, highest, lowest, since = state
+    num_patients, num_attributes = actions.shape[1], count.shape[1]
+    for n in range(len(which)):
+        e = which[n]
+        for v in range(num_attributes):
+            present, first, total = 0.0, 0.0, 0.0
+            high, low = -np.inf, np.inf
+            for p in range(num_patients):
+                value = np.float64(observation[n, p * num_attributes + v])
+                if value == PADDING:
+                    continue
+                if present == 0.0:
+                    first = value
+                present += 1.0
+                total += value - first
+                high, low = max(high, value), min(low, value)
+            if present == 0.0:
+                continue
+            shift = total / present
+            apart_squared = 0.0
+            for p in range(num_patients):
+                value = np.float64(observation[n, p * num_attributes + v])
+                if value != PADDING:
+                    apart_squared += (value - first - shift) ** 2
+            before = count[e, v]
+            share = present / (before + present)
+            apart = first + shift - mean[e, v]
+            squares[e, v] += apart_squared + apart * apart * before * share
+            mean[e, v] += apart * share
+            count[e, v] = before + present
+            highest[e, v], lowest[e, v] = max(highest[e, v], high), min(lowest[e, v], low)
+        for k in range(since.shape[1]):
+            given = False
+            for p in range(num_patients):
+                given |= actions[n, p] == k
+            since[e, k] = 0.0 if given else since[e, k] + 1.0
 
 
 def _moments(

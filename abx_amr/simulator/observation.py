@@ -6,6 +6,7 @@ Shapes: N observations, D entries, P patients, V visible attributes, K antibioti
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -135,7 +136,7 @@ class ObservationLayout:
             names += [f"patient[{p}].previous_action[{t}]" for p in patients for t in treatments]
         return tuple(names)
 
-    @property
+    @cached_property
     def size(self) -> int:
         """The number of entries D."""
         return len(self.names)
@@ -167,6 +168,15 @@ class ObservationLayout:
         low.flags.writeable = high.flags.writeable = False
         return low, high
 
+    @cached_property
+    def _parts(self) -> tuple[slice, ...]:
+        """The entries of patients, AMR, fractions, changes, age of the report, last action."""
+        p, k = self.num_patients, len(self.antibiotics)
+        v, w = len(self.attributes), len(self.temporal_windows)
+        lengths = [p * v, k, k * w, k if w else 0, int(self.steps_since_amr_update is not None)]
+        ends = [0, *np.cumsum(lengths).tolist(), self.size]
+        return tuple(slice(first, end) for first, end in pairwise(ends))
+
     def decode(self, observation: ArrayLike) -> Decoded:
         """Return the parts of observations (N, D) under their names, as views where possible."""
         rows = np.asarray(observation, dtype=np.float32)
@@ -174,8 +184,7 @@ class ObservationLayout:
             raise InputError(f"observations must have shape (N, {self.size}), got {rows.shape}")
         n, p, k = len(rows), self.num_patients, len(self.antibiotics)
         v, w = len(self.attributes), len(self.temporal_windows)
-        lengths = [p * v, k, k * w, k if w else 0, int(self.steps_since_amr_update is not None)]
-        seen, amr, fraction, change, since, previous = np.split(rows, np.cumsum(lengths), axis=1)
+        seen, amr, fraction, change, since, previous = (rows[:, part] for part in self._parts)
         by_patient = seen.reshape(n, p, v)
         return Decoded(
             attributes={name: by_patient[:, :, i] for i, name in enumerate(self.attributes)},

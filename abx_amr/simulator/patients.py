@@ -119,8 +119,9 @@ class PatientPopulation:
 
         Args:
             visible_patient_attributes: What the agent sees, in order.
-            prob_infected: As the other five: {distribution: {type: constant, value} or
-                {type: gaussian, mu, sigma}, observation: {bias_multiplier, noise_std, clip}}.
+            prob_infected: Probability of an infection. As the other five: {distribution:
+                {type: constant, value} or {type: gaussian, mu, sigma}, observation:
+                {bias_multiplier, noise_std, clip}}.
             benefit_value_multiplier: Scales the value of a benefit.
             failure_value_multiplier: Scales the value of a failure.
             benefit_probability_multiplier: Scales the probability of a benefit.

@@ -25,7 +25,12 @@ class JournalStorage(ProcessStorage):
     can_overwrite = True
 
     def __init__(self, *, path: Path | str, lease: float = LEASE_SECONDS) -> None:
-        """Name the file, which need not exist, and how long the locks of a dead machine stand."""
+        """Name the file and its locks.
+
+        Args:
+            path: The file, which need not exist.
+            lease: Seconds for which the lock of a machine that died stands.
+        """
         super().__init__()
         self.path = Path(path).absolute()
         beside = self.path.with_name

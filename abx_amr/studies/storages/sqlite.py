@@ -34,7 +34,11 @@ class SqliteStorage(RelationalStorage):
     can_overwrite = True
 
     def __init__(self, *, path: Path | str) -> None:
-        """Name the file, which need not exist."""
+        """Name the file.
+
+        Args:
+            path: The file, which need not exist.
+        """
         super().__init__()
         self.path = Path(path).absolute()
 
