@@ -129,7 +129,7 @@ def load_policy(
     from abx_amr.results import find_run
 
     folder = find_run(run_folder, results_dir=results_dir)
-    config = folder.read_config()
+    config = configuration.config_of_run(folder)
     clinic = configuration.build_clinic(config) if model is None else model
     if configuration.is_rule(config):
         return configuration.build_rule(config, clinic)

@@ -7,7 +7,9 @@ InputError of one line.
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import inspect
+import logging
 import math
 import os
 import re
@@ -28,12 +30,14 @@ from omegaconf.errors import OmegaConfBaseException
 
 from abx_amr.errors import InputError, cure
 from abx_amr.naming import SYNONYMS, did_you_mean, hint, nearest, unknown
+from abx_amr.project import find_project, from_here, make_importable, packaged
 
 if TYPE_CHECKING:
     from abx_amr.algorithms.rules import Rule
     from abx_amr.hierarchy.library import OptionEntry
     from abx_amr.hierarchy.manager import ManagerRole
     from abx_amr.learning import AgentSpec, TrainingSettings
+    from abx_amr.results import RunFolder
     from abx_amr.simulator.clinic import ClinicModel
     from abx_amr.studies.storages import StudyStorage
 
@@ -54,13 +58,7 @@ _TUNING_SEEDS = range(1000, 10_000)
 
 def conf_dir() -> Path:
     """Return the folder of the packaged configuration groups (conf/ in a checkout)."""
-    package = Path(__file__).resolve().parent
-    for candidate in (package / "conf", package.parent / "conf"):
-        if (candidate / "umbrella.yaml").is_file():
-            return candidate
-    raise InputError(
-        f"the configuration folder conf/ is missing beside {package}: reinstall abx-amr"
-    )
+    return packaged("conf")
 
 
 def version_base() -> dict[str, Any]:
@@ -150,25 +148,26 @@ def compose(
 def explain_yaml(error: yaml.YAMLError, *, file: Path | str | None = None) -> str:
     """Return what is wrong with a YAML file, in one line: where, what, and the cure."""
     if not isinstance(error, yaml.MarkedYAMLError):
-        return f"{file or 'a configuration file'} cannot be read as YAML: {_first_line(error)}"
+        return f"{file or 'a configuration file'} is no YAML: {_first_line(error)}"
     mark = error.problem_mark or error.context_mark
-    where = f"{file or (mark.name if mark else 'a configuration file')}"
+    where = str(file or (mark.name if mark else "a configuration file"))
+    where = os.path.relpath(where) if os.path.isabs(where) else where
     if mark is not None:
-        where += f", line {mark.line + 1}"
+        where += f" line {mark.line + 1}, column {mark.column + 1}"
     problem = error.problem or error.context or "it cannot be read"
     if "'\\t'" in problem:
         return f"{where}: YAML is indented with spaces, not with tabs"
     if "duplicate key" in problem:
         return f"{where}: {problem}: remove one of the two"
-    return f"{where} cannot be read as YAML: {problem} (look at this line and the one above it)"
+    return f"{where} is no YAML: {problem} (look at this line and the one above it)"
 
 
 def _check_top_level(config: DictConfig, config_name: str) -> None:
     """Refuse a key at the top that nothing reads."""
     known = set(groups())
     for name in ("umbrella", config_name):
-        file = conf_dir() / f"{name}.yaml"
-        if not file.is_file():
+        file = _file_of(name)
+        if file is None:
             return  # a primary configuration of the user's own
         known |= set(yaml.safe_load(file.read_text(encoding="utf-8")))
     known -= {"defaults", "hydra"}
@@ -226,6 +225,13 @@ def _value_paths(config: DictConfig, above: str = "") -> list[str]:
         if isinstance(value, DictConfig) and not value._is_none() and not value._is_interpolation():
             found += _value_paths(value, f"{path}.")
     return found
+
+
+def _file_of(name: str) -> Path | None:
+    """Return a primary configuration's file, the project's own first."""
+    project = find_project()
+    folders = [conf_dir()] if project is None else [project.conf, conf_dir()]
+    return next((f for d in folders if (f := d / f"{name}.yaml").is_file()), None)
 
 
 def _without_hydra(config: DictConfig) -> DictConfig:
@@ -441,8 +447,34 @@ def _listed(names: Sequence[str]) -> str:
 
 
 def groups() -> list[str]:
-    """Return the packaged configuration groups."""
-    return [p.name for p in conf_dir().iterdir() if p.is_dir() and not p.name.startswith("_")]
+    """Return the configuration groups: the packaged ones and the project's own."""
+    shipped = [p.name for p in conf_dir().iterdir() if p.is_dir() and not p.name.startswith("_")]
+    project = find_project()
+    own = [] if project is None else [g for g in project.groups() if g != "hydra"]
+    return [*shipped, *(group for group in own if group not in shipped)]
+
+
+#: Keys that name a folder; a relative one is the project's, from wherever below it.
+_PLACES = ("results_dir", "optimization_dir", "plan_cache")
+
+
+def places_in_project(config: Mapping[str, Any], overrides: Sequence[str]) -> list[str]:
+    """Return overrides that let results lie in the project, where it is not the working folder.
+
+    What the command line gives is taken as it is: relative to the working folder.
+    """
+    project = find_project()
+    if project is None or project.root == Path.cwd():
+        return []
+    given = {override.lstrip("+~").partition("=")[0] for override in overrides}
+    return [
+        f"{key}='{from_here(value)}'"
+        for key in _PLACES
+        if key in config
+        and key not in given
+        and isinstance(value := config[key], str)
+        and not os.path.isabs(value)
+    ]
 
 
 # --- from plain data to objects ------------------------------------------------------------------
@@ -457,13 +489,83 @@ def locate(path: str, *, key: str) -> Any:
     here = os.getcwd()
     if here not in sys.path:
         sys.path.append(here)
+    make_importable(find_project())
+    complaints = logging.getLogger("hydra.utils")  # three lines, before it raises
+    was_disabled, complaints.disabled = complaints.disabled, True
     try:
         return hydra.utils.get_object(path)
-    except (ValueError, ImportError, AttributeError) as error:
+    except (ValueError, ImportError, AttributeError, SyntaxError) as error:
+        where = find_project()
+        cure = (
+            "a class of a project is found inside the project: change to its folder"
+            if where is None
+            else f"its file would be {where.root / (path.rpartition('.')[0].replace('.', '/'))}.py"
+        )
         raise InputError(
-            f"{key}: '{path}' cannot be imported ({_first_line(error)}); "
-            "give the dotted path of a class in an installed or local module"
+            f"{key}: '{path}' cannot be imported ({_reason(error)}); "
+            f"give the dotted path of a class in an installed or local module ({cure})"
         ) from error
+
+    finally:
+        complaints.disabled = was_disabled
+
+
+def targets(config: Any) -> Iterator[str]:
+    """Yield the dotted path of every class that a configuration names.
+
+    >>> sorted(targets({"a": {"_target_": "m.A", "b": [{"_target_": "m.B"}]}}))
+    ['m.A', 'm.B']
+    """
+    if isinstance(config, Mapping):
+        if isinstance(target := config.get("_target_"), str):
+            yield target
+        for value in config.values():
+            yield from targets(value)
+    elif isinstance(config, list | tuple):
+        for value in config:
+            yield from targets(value)
+
+
+def own_code(config: Mapping[str, Any]) -> dict[str, str]:
+    """Return module -> digest of its file for the project's own classes that are configured."""
+    project = find_project()
+    if project is None:
+        return {}
+    files = {t.rpartition(".")[0]: project.file_of(t) for t in targets(config)}
+    return {
+        module: hashlib.sha256(file.read_bytes()).hexdigest()[:12]
+        for module, file in sorted(files.items())
+        if file is not None
+    }
+
+
+def config_of_run(folder: RunFolder) -> Plain:
+    """Return the configuration of a run.
+
+    Raises:
+        InputError: it names classes of a project that is not the one worked in.
+    """
+    config = folder.read_config()
+    home, here = find_project(folder.path), find_project()
+    if home is None or (here is not None and home.root.resolve() == here.root.resolve()):
+        return config
+    own = next((t for t in targets(config) if home.file_of(t) is not None), None)
+    if own is not None:
+        raise InputError(
+            f"the run {folder.path.name} uses {own} of the project {home.root}: "
+            f"run the command inside it (cd {home.root})"
+        )
+    return config
+
+
+def _reason(error: BaseException) -> str:
+    """Return why an import failed: the first cause, not what was made of it."""
+    cause = error
+    while cause.__cause__ is not None:
+        cause = cause.__cause__
+    if isinstance(cause, SyntaxError) and cause.filename:
+        return f"{os.path.relpath(cause.filename)} line {cause.lineno}: {cause.msg}"
+    return _first_line(cause)
 
 
 def instantiate(section: Mapping[str, Any], *, key: str, **more: Any) -> Any:

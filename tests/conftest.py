@@ -1,4 +1,4 @@
-"""What tests of every room may use: a real PostgreSQL server, and processes that may die."""
+"""What tests of every room may use: PostgreSQL, SLURM, and processes that may die."""
 
 import os
 import traceback
@@ -9,11 +9,17 @@ import pytest
 from abx_amr.postgres import Server
 from tests import services
 from tests.services import Database
+from tests.slurm.cluster import Cluster, running_cluster
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep a file's tests in one process, and all that need the SLURM cluster in the same one."""
+    """Keep a file's tests in one process, and all that need the SLURM cluster in the same one.
+
+    A test that names its own group keeps it.
+    """
     for item in items:
+        if item.get_closest_marker("xdist_group") is not None:
+            continue
         room = item.path.parent.name
         group = room if room in ("slurm", "postgres") else str(item.path)
         item.add_marker(pytest.mark.xdist_group(group))
@@ -46,6 +52,13 @@ def own_server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
         for name, value in services.database_of(server).environment.items():
             monkeypatch.setenv(name, value)
         yield server
+
+
+@pytest.fixture(scope="session")
+def cluster() -> Iterator[Cluster]:
+    """A real SLURM cluster of one node; it is skipped, or failed, where it cannot be started."""
+    with running_cluster() as started:
+        yield started
 
 
 @pytest.fixture

@@ -17,13 +17,16 @@ from pathlib import Path
 from abx_amr.durable import write_text
 from abx_amr.errors import InputError
 from abx_amr.naming import nearest, unknown
+from abx_amr.project import from_here
 
 _STAGED = Path(".abx") / "conf"
 
 #: The tutorial's long flags and what to write instead.
 COUNTERPARTS = {
-    "--umbrella-config": "experiment=NAME (a file experiment/NAME.yaml in a --config-dir folder)",
-    "--tuning-config": "+tuning=NAME (a file tuning/NAME.yaml in a --config-dir folder)",
+    "--umbrella-config": "experiment=NAME (a file conf/experiment/NAME.yaml of a project; "
+    "`abx-init DIR --from-umbrella U.yaml` makes one of an umbrella file)",
+    "--tuning-config": "+tuning=NAME (a file conf/tuning/NAME.yaml of a project; "
+    "`abx-init DIR --from-umbrella U.yaml --tuning T.yaml` makes one of a tuning file)",
     "--run-name": "run_name=NAME",
     "--study-name": "study_name=NAME",
     "--optimization-dir": "optimization_dir=FOLDER",
@@ -142,6 +145,24 @@ def _subconfig(value: str) -> str:
     return f"{group}={choice}"
 
 
+def _refuse_prior(group: str, file: Path, text: str) -> None:
+    """Refuse a file of the prior tool, whose keys mean nothing here."""
+    import yaml
+
+    from abx_amr.scaffolding.prior_files import kind_of
+
+    try:
+        kind = kind_of(yaml.safe_load(text))
+    except yaml.YAMLError:
+        return  # it is said where it is composed
+    if kind is not None:
+        raise InputError(
+            f"-s {group}-subconfig: '{file}' is a file of the prior tool ({kind}): "
+            "`abx-init DIR --from-umbrella U.yaml [--tuning T.yaml]` makes a project of its "
+            "umbrella file with all that it names"
+        )
+
+
 def stage(group: str, file: Path) -> str:
     """Return the name under which a copy of `file` can be chosen in `group`.
 
@@ -158,10 +179,11 @@ def stage(group: str, file: Path) -> str:
         reason = getattr(error, "strerror", None) or "it is not a text file"
         raise InputError(f"-s {group}-subconfig: cannot read '{file}': {reason}") from error
     _check_content(text, file)
+    _refuse_prior(group, file, text)
     digest = hashlib.sha256(text.encode()).hexdigest()[:12]
     stem = re.sub(r"[^A-Za-z0-9_]+", "_", file.stem)
     name = f"{stem}-{digest}"
-    target = _STAGED / group / f"{name}.yaml"
+    target = Path(from_here(str(_STAGED))) / group / f"{name}.yaml"
     if not target.exists():
         target.parent.mkdir(parents=True, exist_ok=True)
         write_text(target, text)
@@ -178,7 +200,7 @@ def unstage() -> None:
     while _made:
         file = _made.pop()
         file.unlink(missing_ok=True)
-        for folder in (file.parent, _STAGED, _STAGED.parent):
+        for folder in file.parents[:3]:
             with contextlib.suppress(OSError):
                 folder.rmdir()
 

@@ -148,7 +148,13 @@ def _enter_hydra(command: Command, given: list[str]) -> None:
     from hydra._internal.utils import get_args_parser
     from hydra.core.global_hydra import GlobalHydra
 
-    from abx_amr.configuration import compose, conf_dir, is_search_override, version_base
+    from abx_amr.configuration import (
+        compose,
+        conf_dir,
+        is_search_override,
+        places_in_project,
+        version_base,
+    )
 
     arguments = translate(given)
     parser = get_args_parser()
@@ -174,6 +180,7 @@ def _enter_hydra(command: Command, given: list[str]) -> None:
         composition = compose(parsed.config_name or command.config_name, fixed, search_path=folders)
         if not shows_only:
             extra = command.complete(composition, parsed.overrides)
+        extra += places_in_project(composition.config, parsed.overrides)
     GlobalHydra.instance().clear()
     saved = sys.argv
     sys.argv = [command.name, *arguments, *extra]

@@ -54,6 +54,7 @@ def evaluate_composed(
         CLINIC_SECTIONS,
         build_clinic,
         build_training,
+        config_of_run,
     )
     from abx_amr.experiment import Run, run
     from abx_amr.results import find_run
@@ -62,7 +63,7 @@ def evaluate_composed(
     if config["run"] is not None:
         _refuse_another_agent(overrides)
         source = find_run(str(config["run"]), results_dir=config["results_dir"])
-        own = source.read_config()
+        own = config_of_run(source)
         clinic = _clinic_of(own, source.read_overrides(), config, overrides)
         model = build_clinic(clinic)
         policy = _policy(own, source.path, model, checkpoint=config["checkpoint"])
@@ -198,7 +199,7 @@ def _policy(
 
 def _other(name: str, config: Mapping[str, Any], model: ClinicModel) -> tuple[str, Policy]:
     """Return the rule or run to compare with."""
-    from abx_amr.configuration import available, build_rule, compose, is_rule
+    from abx_amr.configuration import available, build_rule, compose, config_of_run, is_rule
     from abx_amr.results import find_run
 
     if name in available("agent_algorithm") and not Path(name).is_dir():
@@ -214,7 +215,7 @@ def _other(name: str, config: Mapping[str, Any], model: ClinicModel) -> tuple[st
     except InputError as error:
         hint = did_you_mean(name, available("agent_algorithm"))
         raise InputError(f"against={name} is no rule and no run{hint}: {error}") from error
-    own = source.read_config()
+    own = config_of_run(source)
     return name, _policy(own, source.path, model, checkpoint=str(config["checkpoint"]))
 
 

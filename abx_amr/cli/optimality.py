@@ -55,13 +55,14 @@ def audit_before_training(config: Mapping[str, Any], model: ClinicModel) -> None
     from abx_amr.planning.cache import FOLDER, PlanCache, audits_quickly
     from abx_amr.planning.problem import NotComputable, pose
     from abx_amr.planning.stationary import GAMMAS
+    from abx_amr.project import from_here
 
     gamma = gamma_of(config.get("agent_algorithm"))
     if gamma is None:
         return
     try:
         posed = pose(model)
-        cache = PlanCache(Path(FOLDER))
+        cache = PlanCache(Path(from_here(FOLDER)))
         known = cache.known(posed)
         is_kept = known is not None and cache.is_audited(posed, (*GAMMAS, gamma))
         if not is_kept and not audits_quickly(posed):

@@ -236,7 +236,7 @@ def _run(given: list[str]) -> None:
 
 
 def _understood(verb: str, rest: list[str]) -> Asked:
-    from abx_amr.configuration import build_storage, compose
+    from abx_amr.configuration import build_storage, compose, places_in_project
 
     name = "*"
     if verb != "list":
@@ -253,6 +253,7 @@ def _understood(verb: str, rest: list[str]) -> Asked:
         here.append(f"run_name={_quoted(name)}")
     if there and verb != "copy":
         raise InputError(f"'{there[0]}' goes with abx-study copy")
+    here += places_in_project(compose("study", here).config, here)
     config = compose("study", here).plain
     if not isinstance(config["force"], bool):
         raise InputError(f"force must be true or false, not {config['force']!r}")

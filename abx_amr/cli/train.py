@@ -56,6 +56,7 @@ _FREE_ON_RESUME = (
     "resume_from",
     "run_name",
     "results_dir",
+    "optimization_dir",
     "skip_if_exists",
     "trajectories",
     "figures",
@@ -75,6 +76,7 @@ def train(config: dict[str, Any], *, choices: Mapping[str, str], overrides: Sequ
     Raises:
         InputError: the user's mistake, before anything is written.
     """
+    from abx_amr.configuration import config_of_run
     from abx_amr.results import completed_run, find_run
 
     if config["resume_from"] and config["best_params_from"]:
@@ -85,12 +87,13 @@ def train(config: dict[str, Any], *, choices: Mapping[str, str], overrides: Sequ
     run_name = config.get("run_name")
     if config.get("resume_from"):
         source = find_run(str(config["resume_from"]), results_dir=config["results_dir"])
-        config = _resumed(config, source.read_config(), overrides)
+        config = _resumed(config, config_of_run(source), overrides)
         run_name = run_name or source.run_name
         origin["resumed_from"] = str(source.path)
     elif config.get("best_params_from"):
         config, tuned = _with_best(config, overrides)
-        run_name = run_name or f"{config['best_params_from']}_optimized"
+        if "run_name" not in _keys(overrides):  # one that an experiment gives names its plain runs
+            run_name = f"{config['best_params_from']}_optimized"
         origin["best_params_from"] = str(config["best_params_from"])
     else:
         run_name = run_name or f"{choices['experiment']}_{choices['agent_algorithm']}"

@@ -43,7 +43,7 @@ seeds; its value is mean - lambda * std of their final evaluation returns.
   abx-tune -m +tuning=ppo_default run_name=first_study
   abx-tune -m +tuning=ppo_default experiment=paper_two tuning.n_trials=30 tuning.n_workers=2
   abx-tune -m +tuning=ppo_default storage=journal hydra/launcher=submitit_slurm \\
-      tuning.n_workers=8 tuning.wait=false          one SLURM array; docs/clusters.md says more
+      tuning.n_workers=8 tuning.wait=false          one SLURM array; tutorial 8 says more
   abx-tune -m +tuning=ppo_default 'agent_algorithm.learning_rate=tag(log, interval(1e-5, 1e-2))'
   abx-tune +tuning=ppo_default                    score the composed configuration once, no search
   abx-train best_params_from=first_study          then train with what was found
@@ -72,7 +72,7 @@ class _Study:
     """A composed tuning configuration as objects, built once."""
 
     def __init__(self, config: dict[str, Any]) -> None:
-        from abx_amr.configuration import is_rule
+        from abx_amr.configuration import is_rule, own_code
         from abx_amr.studies.study import StudyPlan
 
         if is_rule(config):
@@ -80,8 +80,10 @@ class _Study:
                 "agent_algorithm is a fixed rule: there is nothing to tune; choose an agent that "
                 "learns, such as agent_algorithm=ppo, or evaluate the rule with abx-evaluate"
             )
-        self.config = config
-        self.plan: StudyPlan = StudyPlan.from_configuration(config)
+        # A project's own classes count as its values do: trials of changed code are others.
+        code = own_code(config)
+        self.config = {**config, "code": code} if code else config
+        self.plan: StudyPlan = StudyPlan.from_configuration(self.config)
 
     @cached_property
     def storage(self) -> StudyStorage:

@@ -22,6 +22,7 @@ from abx_amr.planning.play import never
 from abx_amr.planning.problem import NotComputable, Posed, pose
 from abx_amr.planning.programme import Programme, fitting, size_of_work
 from abx_amr.planning.stationary import Audit, Stationary, stationary
+from abx_amr.project import from_here
 from abx_amr.simulator.clinic import ClinicModel
 
 FOLDER = ".abx/plans"
@@ -195,11 +196,14 @@ class Reference:
         }
 
 
-def reference(model: ClinicModel, *, folder: Path | str = FOLDER) -> Reference:
-    """Return what returns are measured against: what is kept, or what takes under two seconds."""
+def reference(model: ClinicModel, *, folder: Path | str | None = None) -> Reference:
+    """Return what returns are measured against: what is kept, or what takes under two seconds.
+
+    `folder` holds what is kept; None: FOLDER of the project, else of the working folder.
+    """
     try:
         posed = pose(model)
-        cache = PlanCache(Path(folder))
+        cache = PlanCache(Path(from_here(FOLDER) if folder is None else folder))
         found = cache.known(posed)
         if found is None and not is_quick(posed):
             reason = "not computed: it takes more than 2 s; run abx-plan for this clinic first"

@@ -1,1 +1,1 @@
-"""Adds the working folder's own configuration files to Hydra's search path."""
+"""Adds the project's and the working folder's own configuration files to Hydra's search path."""

@@ -1,0 +1,185 @@
+"""abx-init: make a project, check it, or make one from files of the prior tool."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from abx_amr.cli.door import guarded
+from abx_amr.errors import InputError
+from abx_amr.naming import did_you_mean
+
+HELP = """
+abx-init: make a project folder, in which all commands find your configuration and your classes.
+
+  abx-init my_project                    configuration to edit, example classes, SLURM templates
+  abx-init --check                       does everything in the project compose, import and build?
+  abx-init my_project --from-umbrella base_experiment.yaml --tuning ppo_tuning_default.yaml
+
+  --check [DIR]      one line for each fault, with file, key and cure; exit status 2 if any
+  --from-umbrella U  read an umbrella file of the prior tool and the files it names; what cannot be
+                     carried over is listed, and kept in DIR/imported/. DIR may be a project already
+  --tuning T         with --from-umbrella: its tuning file
+  --force            write over files that exist (without it nothing is written if one does)
+
+conf/ of a project goes before the packaged configuration: a file there takes the place of the
+packaged one of the same group and name. Any command finds the project from a folder below it, too.
+Classes in components/ are named in YAML as _target_: components.module.Class.
+"""
+
+_FLAGS = {"--check": False, "--force": False, "--from-umbrella": True, "--tuning": True}
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Enter through the command line."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    if not given or any(argument in ("--help", "-h") for argument in given):
+        print(HELP.strip())
+        return
+    try:
+        guarded("abx-init", _run)(given)
+    except KeyboardInterrupt:
+        print("abx-init: interrupted", file=sys.stderr)
+        raise SystemExit(130) from None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Asked:
+    """A command line that was understood."""
+
+    folder: Path | None
+    check: bool
+    force: bool
+    umbrella: Path | None
+    tuning: Path | None
+
+
+def read(arguments: Sequence[str]) -> Asked:
+    """Return what the arguments ask for.
+
+    Raises:
+        InputError: an unknown flag, one without its value, or two that do not go together.
+    """
+    folders: list[str] = []
+    flags: dict[str, str] = {}
+    rest = list(arguments)
+    while rest:
+        argument = rest.pop(0)
+        if not argument.startswith("-"):
+            folders.append(argument)
+            continue
+        flag, equals, value = argument.partition("=")
+        if flag not in _FLAGS:
+            hint = did_you_mean(flag, _FLAGS)
+            raise InputError(f"flag '{flag}' does not exist{hint} (it takes: {', '.join(_FLAGS)})")
+        if _FLAGS[flag] and not equals:
+            value = rest.pop(0) if rest and not rest[0].startswith("-") else ""
+        if _FLAGS[flag] != bool(value):
+            needs = "needs a file" if _FLAGS[flag] else "takes no value"
+            raise InputError(f"{flag} {needs}: see abx-init --help")
+        flags[flag] = value
+    if len(folders) > 1:
+        raise InputError(f"one folder at a time, got {' and '.join(folders)}")
+    if "--check" in flags and len(flags) > 1:
+        other = next(flag for flag in flags if flag != "--check")
+        raise InputError(f"--check only looks: it does not go with {other}")
+    if "--tuning" in flags and "--from-umbrella" not in flags:
+        raise InputError("--tuning goes with --from-umbrella: the search is in that agent")
+    if not folders and "--check" not in flags:
+        raise InputError("which folder? write abx-init DIR (or abx-init --check)")
+    return Asked(
+        folder=_path(folders[0]) if folders else None,
+        check="--check" in flags,
+        force="--force" in flags,
+        umbrella=_path(flags.get("--from-umbrella")),
+        tuning=_path(flags.get("--tuning")),
+    )
+
+
+def _path(text: str | None) -> Path | None:
+    return None if text is None else Path(os.path.abspath(Path(text).expanduser()))
+
+
+def _run(given: list[str]) -> None:
+    asked = read(given)
+    if asked.check:
+        _check(asked.folder)
+    elif asked.folder is not None and asked.umbrella is not None:
+        _import(asked.folder, asked.umbrella, asked.tuning, force=asked.force)
+    elif asked.folder is not None:
+        _make(asked.folder, force=asked.force)
+
+
+def _check(folder: Path | None) -> None:
+    from abx_amr.cli.progress import progress_bar
+    from abx_amr.project import MARKER, find_project
+
+    if folder is not None and not folder.is_dir():
+        raise InputError(f"there is no folder '{folder}'")
+    project = find_project(folder)
+    if project is None:
+        where = folder or Path.cwd()
+        raise InputError(
+            f"{where} is in no project (no {MARKER} there or above): abx-init DIR makes one"
+        )
+    from abx_amr.scaffolding.checking import check_project
+
+    with progress_bar("check", "files") as move:
+        found = check_project(project, on_progress=move)
+    for fault in found.faults:
+        print(f"abx-init: error: {fault}", file=sys.stderr)
+    count = len(found.faults)
+    if count:
+        said = "1 fault" if count == 1 else f"{count} faults"
+        print(f"{said} in {found.n_files} files of {project.root}", file=sys.stderr)
+        raise SystemExit(2)
+    same = f" ({found.n_copies} are the packaged ones, unchanged)" if found.n_copies else ""
+    print(f"{found.n_files} files of {project.root}: all compose, import and build{same}")
+
+
+def _make(folder: Path, *, force: bool) -> None:
+    from abx_amr.scaffolding.folder import project_files, tree, write_files
+
+    files = project_files()
+    replaced = write_files(folder, files, overwrite=force)
+    print("\n".join(tree(folder, files)))
+    if replaced:
+        print(f"written anew: {', '.join(replaced)}")
+    _say_next(folder, "own_clinic")
+
+
+def _import(folder: Path, umbrella: Path, tuning: Path | None, *, force: bool) -> None:
+    from abx_amr.cli.progress import progress_bar
+    from abx_amr.project import MARKER
+    from abx_amr.scaffolding.folder import project_files, tree, write_files
+    from abx_amr.scaffolding.importing import import_prior
+
+    scaffold = {} if (folder / MARKER).is_file() else project_files()
+    with progress_bar("import", "files") as move:
+        imported = import_prior(umbrella, tuning, project=folder, on_progress=move)
+    files = {**scaffold, **imported.files}
+    replaced = write_files(folder, files, overwrite=force)
+    print("\n".join(tree(folder, files)))
+    if replaced:
+        print(f"written anew: {', '.join(replaced)}")
+    for line in imported.lines:
+        print(line)
+    _say_next(folder, imported.experiment, tuning=imported.tuning)
+
+
+def _say_next(folder: Path, experiment: str, *, tuning: str | None = None) -> None:
+    print("next:")
+    if folder != Path.cwd():
+        print(f"  cd {shlex.quote(os.path.relpath(folder))}")
+    print("  abx-init --check")
+    print(f"  abx-train experiment={experiment}")
+    if tuning is not None:
+        print(f"  abx-tune -m +tuning={tuning} experiment={experiment}")
+
+
+if __name__ == "__main__":
+    main()

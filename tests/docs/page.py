@@ -1,0 +1,172 @@
+"""What a page of docs/ says: its blocks, run in one shell, and what they must show.
+
+    ```bash               every line is run and must succeed without a word of `error:`
+    ```console            `$ command`, then what it shows; `...` is any text, alone any lines.
+                          A line with `: error: ` asks for exit status 2
+    ```python             run as a script
+    ```text, ```yaml      not run
+    # file: path          in the first line: the rest of the block is written to that file, not run
+    ```sh                 not run, with `<!-- not run: reason -->` in the line before
+
+A comment `<!-- status: 1 -->` before a console block gives the exit status of its last command,
+`<!-- figures -->` before a block has its commands draw, which they do not otherwise, and
+`<!-- test: slow postgres slurm -->` says what a page needs.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+import subprocess
+import textwrap
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+NEEDS = {"slow", "postgres", "slurm"}
+NOT_RUN = {"text", "yaml"}
+
+
+@dataclass
+class Step:
+    """A piece of shell; the lines it must show (None: whatever) and its exit status."""
+
+    text: str
+    shown: list[str] | None = None
+    status: int = 0
+
+
+class PageError(ValueError):
+    """A page breaks the conventions."""
+
+
+def needs_of(text: str) -> set[str]:
+    """Return what a page says that it needs."""
+    return set(" ".join(re.findall(r"<!-- test: (.*?) -->", text)).split())
+
+
+def steps_of(text: str) -> list[Step]:
+    """Return what a page does.
+
+    Raises:
+        PageError: a block that is neither run nor marked, or is not closed.
+    """
+    steps: list[Step] = []
+    if unknown := needs_of(text) - NEEDS:
+        raise PageError(f"a page can need {sorted(NEEDS)}, not {sorted(unknown)}")
+    lines = iter(text.splitlines())
+    before = ""
+    for line in lines:
+        fence = re.match(r"( *)(`{3,}|~{3,})\s*(\w*)", line)
+        if fence is None:
+            before = line.strip() or before
+            continue
+        body: list[str] = []
+        for inside in lines:
+            if inside.strip() == fence[2]:
+                break
+            body.append(inside)
+        else:
+            raise PageError(f"the block that begins with {line!r} is not closed")
+        found = _steps(fence[3], textwrap.dedent("\n".join(body)) + "\n", before)
+        if before == "<!-- figures -->":
+            found = [Step("export ABX_PAGE_FIGURES=1"), *found, Step("unset ABX_PAGE_FIGURES")]
+        steps += found
+        before = ""
+    return steps
+
+
+def _steps(kind: str, body: str, before: str) -> list[Step]:
+    if named := re.match(r"# file: (\S+)\n", body):
+        file, folder = shlex.quote(named[1]), shlex.quote(str(Path(named[1]).parent))
+        content = body[named.end() :]
+        return [
+            Step(f"mkdir -p {folder} && cat > {file} <<'END OF {file}'\n{content}END OF {file}")
+        ]
+    if kind == "bash":
+        return [Step(body)]
+    if kind == "python":
+        return [Step(f"python-block <<'END OF BLOCK'\n{body}END OF BLOCK")]
+    if kind == "console":
+        return _commands(body, before)
+    if kind == "sh" and re.fullmatch(r"<!-- not run: .+ -->", before):
+        return []
+    if kind in NOT_RUN:
+        return []
+    raise PageError(
+        f"a block {kind or 'without a language'} is neither run nor marked: {body.splitlines()[:1]}"
+    )
+
+
+def _commands(body: str, before: str) -> list[Step]:
+    found: list[Step] = []
+    lines = iter(body.splitlines())
+    for line in lines:
+        if line.startswith("$ "):
+            command = line[2:]
+            while command.endswith("\\"):
+                command += f"\n{next(lines)}"
+            found.append(Step(command, []))
+        elif found and found[-1].shown is not None:
+            found[-1].shown.append(line)
+        else:
+            raise PageError(f"a console block begins with a command, not with {line!r}")
+    for step in found:
+        step.status = 2 if any(": error: " in line for line in step.shown or ()) else 0
+    if told := re.fullmatch(r"<!-- status: (\d+) -->", before):
+        found[-1].status = int(told[1])
+    return found
+
+
+def matches(shown: list[str], said: str) -> bool:
+    """Say whether the lines were printed in this order; `...` is any text, alone any lines."""
+    parts = []
+    for line in shown:
+        if line.strip() == "...":
+            parts.append(r"(?:[^\n]*\n)*?")
+        else:
+            words = (
+                re.escape(part) for part in re.split(r"\s+", line.strip().replace("...", "\0"))
+            )
+            parts.append(r"[ \t]*" + r"[ \t]+".join(words).replace("\0", "[^\\n]*") + r"[ \t]*\n")
+    return re.fullmatch("".join(parts), said) is not None
+
+
+def run_page(
+    steps: list[Step], *, folder: Path, notes: Path, environment: Mapping[str, str], timeout: float
+) -> None:
+    """Run a page from top to bottom in an empty folder; notes is a folder for its output.
+
+    Raises:
+        AssertionError: something failed, or showed other than the page says.
+    """
+    script = ["set -u", "trap 'failed=$?' ERR"]
+    for number, step in enumerate(steps):
+        out = shlex.quote(str(notes / f"{number}.out"))
+        # Not in a subshell: what a block sets, the next ones see.
+        script += [
+            "failed=0",
+            f"{{\n{step.text}\n}} > {out} 2>&1 < /dev/null",
+            f"echo $failed > {out}.status",
+            f"[ $failed = {step.status} ] || exit 1",
+        ]
+    subprocess.run(
+        ["bash", "-c", "\n".join(script)],
+        cwd=folder,
+        env=environment,
+        timeout=timeout,
+        check=False,
+    )
+    for number, step in enumerate(steps):
+        file = notes / f"{number}.out"
+        assert file.exists(), f"not reached: {step.text}"
+        said = file.read_text(encoding="utf-8")
+        status = Path(f"{file}.status")
+        assert status.exists(), f"ended the shell: {step.text}\n{said}"
+        told = f"$ {step.text}\n{said}"
+        assert int(status.read_text()) == step.status, f"status {status.read_text()}{told}"
+        assert "Traceback (most recent call last)" not in said, told
+        if step.shown is None:
+            assert "error:" not in said, told
+        else:
+            assert matches(step.shown, said), told + "-- the page shows\n" + "\n".join(step.shown)

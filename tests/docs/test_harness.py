@@ -1,0 +1,134 @@
+"""A page that lies fails, in every way in which it can lie."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.docs.page import PageError, matches, run_page, steps_of
+
+BLOCK = "```{}\n{}\n```\n"
+
+
+@pytest.fixture
+def run(environment: dict[str, str], tmp_path: Path):
+    """Run a page's text; the folder in which it ran comes back."""
+
+    def runner(text: str) -> Path:
+        folder, notes = tmp_path / "page", tmp_path / "notes"
+        folder.mkdir()
+        notes.mkdir()
+        run_page(steps_of(text), folder=folder, notes=notes, environment=environment, timeout=60)
+        return folder
+
+    return runner
+
+
+def test_dots_match_any_text_and_nothing_else_does() -> None:
+    assert matches(["a ... d", "...", "z"], "a b c d\nm\nn\nz\n")
+    assert matches(["a: ...", "..."], "a: \n")
+    assert not matches(["a b"], "a c\n")
+    assert not matches(["a"], "a\nb\n")
+
+
+@pytest.mark.parametrize(
+    ("kind", "body"),
+    [
+        ("bash", "false"),
+        ("bash", "false\ntrue"),
+        ("bash", "echo error: something"),
+        ("bash", "no-such-command"),
+        ("bash", "exit 0"),
+        ("bash", "echo $UNSET"),
+        ("bash", "abx-train nonsense=1 || true"),
+        ("bash", "abx-study show never_made"),
+        ("console", "$ echo a\nb"),
+        ("console", "$ echo a"),
+        ("console", "$ false"),
+        ("console", "$ echo ': error: x'\n: error: x"),
+        ("console", "$ abx-train nonsense=1\n..."),
+        ("console", "$ echo a\na\n$ echo b\nc"),
+        ("python", "1 / 0"),
+        ("python", "try:\n    1 / 0\nexcept ArithmeticError:\n    import traceback as t\n"
+                   "    t.print_exc()"),
+    ],
+)  # fmt: skip
+def test_a_page_that_lies_fails(run, kind: str, body: str) -> None:
+    with pytest.raises(AssertionError):
+        run(BLOCK.format(kind, body))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "```\nabx-train\n```\n",
+        "```sh\nsbatch job\n```\n",
+        "```bash\nabx-train\n",
+        "```console\nabx-train\n```\n",
+        "<!-- test: luck -->",
+        "1. a list\n\n    ```\n    hidden\n    ```\n",
+    ],
+)
+def test_a_block_that_would_escape_is_refused(text: str) -> None:
+    with pytest.raises(PageError):
+        steps_of(text)
+
+
+def test_a_page_that_tells_the_truth_passes(run) -> None:
+    folder = run(
+        BLOCK.format("yaml", "# file: conf/experiment/mine.yaml\n# @package _global_\na: $b")
+        + BLOCK.format("bash", "cd conf\nexport SET_HERE=1\nls")
+        + BLOCK.format("python", "# file: below/it.py\nprint(1)")
+        + BLOCK.format("console", "$ echo $SET_HERE \\\n    two; pwd\n1 two\n.../conf")
+        + BLOCK.format("console", "$ abx-train nonsense=1\nabx-train: error: ...\n...")
+        + "<!-- status: 1 -->\n"
+        + BLOCK.format("console", "$ true\n$ false")
+        + "1. a list\n\n    ```python\n    if True:\n        print(1)\n    ```\n"
+        + "<!-- not run: nothing to run it on -->\n"
+        + BLOCK.format("sh", "sbatch job")
+        + BLOCK.format("text", "false")
+    )
+    made = folder / "conf" / "experiment" / "mine.yaml"
+    assert made.read_text() == "# @package _global_\na: $b\n"
+    assert (folder / "conf" / "below" / "it.py").is_file()
+
+
+def test_a_command_gets_the_folder_the_environment_and_small_sizes(run) -> None:
+    folder = run(
+        BLOCK.format("bash", "mkdir deep && cd deep\nABX_X=1 abx-train run_name=first")
+        + BLOCK.format(
+            "console", "$ abx-train --cfg job | grep max_time_steps\nmax_time_steps: 500"
+        )
+    )
+    (summary,) = (folder / "deep" / "results").glob("first_*/summary.json")
+    assert summary.is_file()
+
+
+def test_a_signal_reaches_the_command_and_its_program_s_end_is_its_end(
+    environment: dict[str, str], tmp_path: Path
+) -> None:
+    environment["ABX_NOTE"] = str(tmp_path / "note")
+    text = (
+        "import os, time\nnote = os.environ['ABX_NOTE']\n"
+        "open(note, 'w').write(str(os.getpid()))\ntime.sleep(60)\n"
+    )
+    for number, status in ((signal.SIGINT, 1), (signal.SIGKILL, -9)):
+        asked = subprocess.Popen(["python-block"], stdin=subprocess.PIPE, env=environment)
+        asked.stdin.write(text.encode())
+        asked.stdin.close()
+        note = Path(environment["ABX_NOTE"])
+        while not (note.is_file() and note.read_text()):
+            time.sleep(0.02)
+        command = Path("/proc") / note.read_text()
+        assert command.exists()
+        asked.send_signal(number)
+        assert asked.wait(10) == status
+        give_up = time.monotonic() + 10
+        while command.exists() and time.monotonic() < give_up:
+            time.sleep(0.02)
+        assert not command.exists()
+        note.unlink()

@@ -1,0 +1,193 @@
+"""The commands of a page, small and quick: forked from a process that has imported everything.
+
+`python warm.py SOCKET` serves; a `shim` is a program on the PATH that asks it to run a command with
+the folder, environment and standard streams of the asker. A signal to the program reaches the
+command, and a program that is killed takes its command with it.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import logging
+import os
+import select
+import signal
+import socket
+import sys
+import tempfile
+import tomllib
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+ROOT = Path(__file__).parents[2]
+#: Name of each command -> module:function.
+SCRIPTS: dict[str, str] = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))[
+    "project"
+]["scripts"] | {"python-block": "tests.docs.warm:run_python_block"}
+#: What commands import only when they work, beside what a training needs.
+IMPORTED = (
+    *("abx_amr.api", "abx_amr.planning", "abx_amr.studies.best", "sb3_contrib", "pyarrow.parquet"),
+    *("hydra_plugins.abx_sweeper._search", "hydra_plugins.abx_sweeper._local", "sqlalchemy.orm"),
+)
+
+CLINIC = ("environment.max_time_steps=20",)
+TRAINING = (*CLINIC, "training.n_envs=2", "training.num_eval_episodes=2")
+STUDY = ("tuning.n_trials=2", "tuning.n_seeds_per_trial=2", "tuning.truncated_episodes=1")
+WORKERS = 2
+SHOWING = ("--help", "-h", "--cfg", "-c", "--info", "-i", "--shell-completion", "-sc")
+
+
+def sized(command: str, arguments: Sequence[str]) -> list[str]:
+    """Return the arguments with small sizes added for what the page does not set itself.
+
+    >>> sized("abx-train", ["training.total_num_training_episodes=9"])[1:3]
+    ['environment.max_time_steps=20', 'training.n_envs=2']
+    """
+    given = {a.lstrip("+~").partition("=")[0]: a.partition("=")[2] for a in arguments}
+    added: tuple[str, ...] = ()
+    if any(argument in SHOWING for argument in arguments):
+        pass
+    elif command == "abx-train" and "resume_from" in given:
+        added = ("training.num_eval_episodes=2",)
+    elif command == "abx-train":
+        added = (*TRAINING, "training.total_num_training_episodes=2")
+        if given.get("agent_algorithm", "").startswith("hrl"):  # of manager's decisions
+            added = (*added, "agent_algorithm.n_steps=64")
+    elif command == "abx-tune":
+        added = (*TRAINING, *(STUDY if "tuning" in given else ()))
+        if given.get("tuning", "").startswith("hrl"):
+            added = (*added, "tuning.search_space.n_steps.high=128")
+    elif command == "abx-evaluate":
+        added = ("evaluation.episodes=2", *(() if "run" in given else CLINIC))
+    elif command == "abx-plan":
+        added = (*CLINIC, "plan.episodes=2")
+    if added and command != "abx-plan" and "ABX_PAGE_FIGURES" not in os.environ:
+        added = (*added, "figures=false")
+    kept = [
+        f"tuning.n_workers={min(int(given['tuning.n_workers']), WORKERS)}"
+        if argument.startswith("tuning.n_workers=") and argument[17:].isdigit()
+        else argument
+        for argument in arguments
+    ]
+    return [*kept, *(a for a in added if a.partition("=")[0] not in given)]
+
+
+CLIENT = """#!{python} -IS
+import json, os, signal, socket, sys
+served = socket.socket(socket.AF_UNIX)
+served.connect({address!r})
+asked = dict(argv=[{name!r}, *sys.argv[1:]], cwd=os.getcwd(), environ=dict(os.environ))
+for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1):
+    signal.signal(number, lambda number, frame: served.send(bytes([number])))
+socket.send_fds(served, [b"\\0"], [0, 1, 2])
+served.sendall(json.dumps(asked).encode() + b"\\n")
+status = int(served.recv(16) or 70)
+sys.exit(status if status >= 0 else 128 - status)
+"""
+
+
+def shim(folder: Path, name: str, address: Path) -> None:
+    """Write a program `name` into a folder that has the command run by the server at `address`."""
+    program = folder / name
+    program.write_text(CLIENT.format(python=sys.executable, address=str(address), name=name))
+    program.chmod(0o755)
+
+
+def main_of(name: str) -> Callable[[], Any]:
+    """Return the function behind a command."""
+    module, _, function = SCRIPTS[name].partition(":")
+    found: Callable[[], Any] = getattr(importlib.import_module(module), function)
+    return found
+
+
+def run_python_block() -> None:
+    """Run the Python text on the standard input, as a script of this folder."""
+    sys.path.insert(0, "")
+    exec(compile(sys.stdin.read(), "<block>", "exec"), {"__name__": "__main__"})
+
+
+def serve(address: str) -> NoReturn:
+    """Fork a process for each command that is asked for, for ever."""
+    for name in SCRIPTS:
+        main_of(name)
+    for module in IMPORTED:
+        importlib.import_module(module)
+    # Once for all: compiled code is loaded. PPO's own trainer starts no threads, as torch's would.
+    path = list(sys.path)
+    with tempfile.TemporaryDirectory() as folder:
+        os.chdir(folder)
+        sys.argv = ["abx-train", *sized("abx-train", [])]
+        main_of("abx-train")()
+        os.chdir("/")
+    sys.path[:] = path
+    logging.getLogger().handlers.clear()
+    logging.getLogger().setLevel(logging.WARNING)
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    listener = socket.socket(socket.AF_UNIX)
+    listener.bind(address)
+    listener.listen(64)
+    while True:
+        served, _ = listener.accept()
+        if os.fork() == 0:
+            listener.close()
+            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+            _attend(served)
+        served.close()
+
+
+def _attend(served: socket.socket) -> NoReturn:
+    """Run the command that is asked for in a child; pass signals on and its status back."""
+    _, streams, *_ = socket.recv_fds(served, 1, 3)
+    text = b""
+    while not text.endswith(b"\n"):
+        text += served.recv(1 << 16)
+    child = os.fork()
+    if child == 0:
+        served.close()
+        _become(streams=streams, **json.loads(text))
+    for stream in streams:
+        os.close(stream)
+    handle = os.pidfd_open(child)
+    while True:
+        ready, _, _ = select.select([handle, served], [], [])
+        if handle in ready:
+            status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+            served.sendall(str(status).encode())
+            os._exit(0)
+        signal.pidfd_send_signal(handle, (served.recv(1) or bytes([signal.SIGKILL]))[0])
+
+
+def _become(*, argv: list[str], cwd: str, environ: dict[str, str], streams: list[int]) -> NoReturn:
+    """Run a command as a process of its own would, and end."""
+    status = 0
+    try:
+        for number, stream in enumerate(streams):
+            os.dup2(stream, number)
+            os.close(stream)
+        os.chdir(cwd)
+        os.environ.clear()
+        os.environ.update(environ)
+        sys.argv = [argv[0], *sized(argv[0], argv[1:])]
+        main_of(argv[0])()
+        sys.stdout.flush()
+    except BrokenPipeError:
+        status = 0  # the page reads the first lines alone
+    except SystemExit as ended:
+        status = ended.code if isinstance(ended.code, int) else int(ended.code is not None)
+        if isinstance(ended.code, str):
+            sys.stderr.write(f"{ended.code}\n")
+        sys.stdout.flush()
+    except BaseException:
+        sys.stdout.flush()
+        sys.excepthook(*sys.exc_info())
+        status = 1
+    finally:
+        sys.stderr.flush()
+        os._exit(status)
+
+
+if __name__ == "__main__":
+    sys.path.insert(0, str(ROOT))
+    serve(sys.argv[1])

@@ -1,0 +1,361 @@
+"""Files of the prior tool become groups that compose, train and tune; what is lost is said."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from abx_amr.cli import init, train, tune
+from abx_amr.cli.arguments import translate
+from abx_amr.configuration import build_clinic, compose
+from abx_amr.errors import InputError
+from abx_amr.project import Project, find_project, working_in
+from abx_amr.results import newest_run
+from abx_amr.scaffolding.prior_files import kind_of, read_tuning, read_umbrella
+from abx_amr.scaffolding.prior_groups import Notes, translate_tuning, translate_umbrella
+from tests.cli.conftest import Call
+from tests.scaffolding import prior
+
+SMALL = (
+    "environment.max_time_steps=8",
+    "training.n_envs=2",
+    "training.num_eval_episodes=2",
+    "training.total_num_training_episodes=2",
+    "agent_algorithm.n_steps=16",
+    "agent_algorithm.n_epochs=1",
+    "training.seed_batched=false",
+    "figures=false",
+)
+OF_A_MANAGER = """
+hrl: {option_library: option_libraries/own.yaml, option_gamma: 0.99, magic: 3}
+"""
+
+
+def translated(umbrella: Path) -> tuple[dict[str, dict[str, Any]], dict[str, Any], Notes]:
+    notes = Notes()
+    groups = translate_umbrella(read_umbrella(umbrella), notes)
+    return dict(groups.members), groups.values, notes
+
+
+def test_every_row_of_the_clinic_is_carried_over(tmp_path: Path) -> None:
+    members, values, notes = translated(prior.lay_out(tmp_path))
+    assert members["antibiotics"] == {
+        "drugs": {
+            "A": {
+                "leak": 0.15,
+                "flatness_parameter": 30.0,
+                "permanent_residual_volume": 0.02,
+                "initial_amr_level": 0.1,
+                "adverse_effect_penalty": -1.5,
+                "adverse_effect_probability": 0.05,
+            },
+            "B": {
+                "leak": 0.25,
+                "flatness_parameter": 45.0,
+                "permanent_residual_volume": 0.0,
+                "initial_amr_level": 0.0,
+                "adverse_effect_penalty": -2.5,
+                "adverse_effect_probability": 0.2,
+            },
+        },
+        "cross_resistance": {"A": {"B": 0.2}, "B": {"A": 0.05}},
+    }
+    assert members["environment"] == {
+        "num_patients_per_time_step": 4,
+        "max_time_steps": 60,
+        "visible_amr": {"update_every_n_time_steps": 7, "noise_std": 0.1, "bias": -0.05},
+        "include_steps_since_amr_update": True,
+        "include_previous_action": False,
+        "temporal_windows": [],
+    }
+    reward = members["reward_calculator"]
+    assert [reward[key] for key in sorted(reward) if key != "_target_"] == [
+        *(0.9, 8.0, -6.0, 0.95),
+        *(0.01, 0.3),
+    ]
+    infected = members["patient_generator"]["prob_infected"]
+    assert infected["distribution"] == {"type": "gaussian", "mu": 0.6, "sigma": 0.1}
+    assert infected["observation"] == {"bias_multiplier": 1.2, "noise_std": 0.1, "clip": [0.0, 1.0]}
+    assert values == {"run_name": "example_run", "trajectories": False}
+    assert members["training"] == {
+        "defaults": ["default"],
+        "total_num_training_episodes": 3,
+        "save_freq_every_n_episodes": 2,
+        "eval_freq_every_n_episodes": 2,
+        "num_eval_episodes": 4,
+        "seed": 7,
+        "early_stopping": {"enabled": True, "patience": 9, "min_delta": 0.5},
+    }
+    assert notes.filled == []
+
+
+def test_the_agent_s_own_section_is_read_and_numbers_are_numbers(tmp_path: Path) -> None:
+    members, _, notes = translated(prior.lay_out(tmp_path))
+    agent = members["agent_algorithm"]
+    assert agent["defaults"] == ["ppo"]
+    assert agent["learning_rate"] == pytest.approx(1e-4)
+    assert agent["n_steps"] == 512
+    assert agent["policy_kwargs"] == {"net_arch": [32, 16], "activation_fn": "torch.nn.ReLU"}
+    assert notes.lost == ["ppo.verbose = 1: ppo has no such hyper-parameter that can be set"]
+    assert any(
+        line.startswith("n_steps: counted the steps of one clinic") for line in notes.changed
+    )
+
+
+def test_a_recurrent_agent_takes_its_memory_and_leaves_another_s_section(tmp_path: Path) -> None:
+    members, _, notes = translated(prior.lay_out(tmp_path, agent=prior.RECURRENT))
+    assert members["agent_algorithm"] == {
+        "defaults": ["recurrent_ppo"],
+        "learning_rate": 2e-4,
+        "n_steps": 128,
+        "batch_size": 16,
+        "gamma": 0.97,
+        "policy_kwargs": {
+            "net_arch": [16],
+            "lstm_hidden_size": 24,
+            "n_lstm_layers": 1,
+            "enable_critic_lstm": True,
+        },
+    }
+    assert notes.lost == ["ppo = {'learning_rate': 0.5}: RecurrentPPO does not read it"]
+
+
+def test_an_algorithm_that_is_not_here_is_named_and_replaced(tmp_path: Path) -> None:
+    members, _, notes = translated(prior.lay_out(tmp_path, agent="algorithm: MBPO\nmbpo: {a: 1}\n"))
+    assert members["agent_algorithm"] == {"defaults": ["ppo"]}
+    assert notes.lost[0].startswith("algorithm = MBPO: there is none here")
+
+
+def test_an_older_flat_population_is_read_where_it_can_be_told(tmp_path: Path) -> None:
+    members, _, notes = translated(prior.lay_out(tmp_path, patients=prior.FLAT))
+    people = members["patient_generator"]
+    assert people["prob_infected"] == {
+        "distribution": {"type": "constant", "value": 0.7},
+        "observation": {"bias_multiplier": 0.9, "noise_std": 0.05, "clip": [0.0, 1.0]},
+    }
+    assert people["benefit_value_multiplier"]["distribution"]["sigma"] == 0.2
+    assert people["benefit_value_multiplier"]["observation"]["bias_multiplier"] == 1.0
+    lost = "\n".join(notes.lost)
+    assert "benefit_value_multiplier.obs_bias = 0.3: its unit cannot be told" in lost
+    assert "failure_value_multiplier.prob_dist = {'type': 'lognormal'" in lost
+    assert "failure_value_multiplier.obs_noise = 0.4" in lost
+    assert "prob_infected.obs_noise" not in lost  # none of it, whatever its unit
+
+
+def test_a_mixer_becomes_a_mixture_with_its_proportions(tmp_path: Path) -> None:
+    mixed = "patient_generator: patient_generator/mixed.yaml\n"
+    members, _, _ = translated(prior.lay_out(tmp_path, more=mixed))
+    people = members["patient_generator"]["populations"]
+    assert {name: member["proportion"] for name, member in people.items()} == {
+        "default": 0.25,
+        "flat": 0.75,
+    }
+
+
+def test_a_mixer_in_a_mixer_multiplies_proportions_and_one_in_itself_is_refused(
+    tmp_path: Path,
+) -> None:
+    umbrella = prior.lay_out(tmp_path, more="patient_generator: patient_generator/outer.yaml\n")
+    folder = umbrella.parents[1]
+    outer = (
+        "type: mixer\ngenerators:\n"
+        "  - {config_file: mixed.yaml, proportion: 0.4}\n"
+        "  - {config_file: default.yaml, proportion: 0.6}\n"
+    )
+    prior.write(folder, "patient_generator/outer.yaml", outer)
+    people = translated(umbrella)[0]["patient_generator"]["populations"]
+    assert {n: pytest.approx(m["proportion"]) for n, m in people.items()} == {
+        "default": 0.1,
+        "flat": 0.3,
+        "default_2": 0.6,
+    }
+    prior.write(folder, "patient_generator/outer.yaml", outer.replace("mixed", "outer"))
+    with pytest.raises(InputError, match="contains itself"):
+        translated(umbrella)
+
+
+def test_a_library_takes_overrides_over_subconfigs_and_names_what_has_no_counterpart(
+    tmp_path: Path,
+) -> None:
+    umbrella = prior.lay_out(tmp_path, agent=prior.MANAGER, more=OF_A_MANAGER)
+    members, _, notes = translated(umbrella)
+    assert members["option_library"]["options"] == {
+        "A_5": {"type": "block", "antibiotic": "A", "duration": 5},
+        "A_long": {"type": "block", "antibiotic": "A", "duration": 12},
+        "cycle": {"type": "alternation", "sequence": ["A", "B", "no_treatment"]},
+        "careful": {
+            "type": "heuristic",
+            "duration": 6,
+            "action_thresholds": {"prescribe_A": 0.3, "prescribe_B": 0.4},
+            "uncertainty_threshold": 1.0,
+        },
+    }
+    assert members["hrl"]["option_gamma"] == 0.99
+    lost = "\n".join(notes.lost)
+    for said in ("option C_5 = block: 'C' is no antibiotic", "option mine = custom", "hrl.magic"):
+        assert said in lost
+
+
+def test_a_tuning_file_is_read_with_and_without_its_outer_key(tmp_path: Path) -> None:
+    with_key = prior.write(tmp_path, "with.yaml", prior.TUNING)
+    inner = yaml.safe_dump(yaml.safe_load(prior.TUNING)["tuning_config"])
+    without = prior.write(tmp_path, "without.yaml", inner)
+    for file in (with_key, without):
+        notes = Notes()
+        ours = translate_tuning(read_tuning(file), agent="ppo", notes=notes)
+        assert ours["sampler"] == "tpe"
+        assert ours["sampler_options"] == {"n_startup_trials": 3, "constant_liar": True}
+        assert ours["stability_penalty_weight"] == 0.4
+        assert set(ours["search_space"]) == {
+            "agent_algorithm.learning_rate",
+            "agent_algorithm.gamma",
+        }
+        assert notes.lost[0] == "optimization.pruner = median: there is no such setting here"
+        assert notes.lost[1].startswith("search_space.epsilon_greedy")
+
+
+def imported(call: Call, tmp_path: Path, umbrella: Path, *more: str) -> Project:
+    ended = call(init.main, "new", "--from-umbrella", str(umbrella), *more)
+    assert ended.status == 0, ended.err
+    project = find_project(tmp_path / "new")
+    assert project is not None
+    return project
+
+
+@pytest.mark.parametrize(
+    ("changes", "algorithm"),
+    [
+        ({"environment": prior.SINGLE, "reward": "lambda_weight: 0.1\n"}, "PPO"),
+        ({}, "PPO"),
+        ({"more": "patient_generator: patient_generator/mixed.yaml\n"}, "PPO"),
+        ({"agent": prior.RECURRENT}, "RecurrentPPO"),
+        ({"agent": prior.MANAGER, "more": OF_A_MANAGER}, "ManagerPPO"),
+    ],
+    ids=["single", "two_cross_resistant", "mixer", "recurrent", "manager"],
+)
+def test_what_was_imported_is_trained(
+    call: Call,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    changes: dict[str, str],
+    algorithm: str,
+) -> None:
+    project = imported(call, tmp_path, prior.lay_out(tmp_path, **changes))
+    monkeypatch.chdir(project.root)
+    ended = call(train.main, "experiment=base_experiment", *SMALL)
+    assert ended.status == 0, ended.err
+    run = newest_run("results", "example_run")
+    config = run.read_config()
+    assert config["agent_algorithm"]["_target_"].endswith(f".{algorithm}")
+    assert config["training"]["seed"] == 7
+    report = (project.root / "imported/base_experiment.md").read_text(encoding="utf-8")
+    assert "base_experiment.yaml" in report
+
+
+def test_what_was_imported_is_tuned_over_the_prior_search_space(
+    call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    umbrella = prior.lay_out(tmp_path)
+    project = imported(call, tmp_path, umbrella, "--tuning", str(prior.tuning_of(umbrella)))
+    monkeypatch.chdir(project.root)
+    ended = call(
+        tune.main,
+        "-m",
+        "+tuning=ppo_tuning_default",
+        "experiment=base_experiment",
+        "tuning.n_trials=1",
+        "tuning.n_seeds_per_trial=1",
+        "tuning.truncated_episodes=1",
+        *(setting for setting in SMALL if "total_num" not in setting),
+    )
+    assert ended.status == 0, ended.err
+    assert "agent_algorithm.learning_rate" in ended.out
+    assert (project.root / "optimization/example_run/best_params.json").is_file()
+
+
+def test_a_second_umbrella_joins_a_project_and_no_file_is_replaced(
+    call: Call, tmp_path: Path
+) -> None:
+    umbrella = prior.lay_out(tmp_path)
+    project = imported(call, tmp_path, umbrella)
+    readme = project.root / "README.md"
+    readme.write_text("mine\n")
+    again = call(init.main, "new", "--from-umbrella", str(umbrella))
+    assert again.status == 2
+    assert "base_experiment.yaml" in again.err
+    other = umbrella.rename(umbrella.with_name("second.yaml"))
+    imported(call, tmp_path, other)
+    assert readme.read_text() == "mine\n"
+    with working_in(project):
+        config = compose("train", ["experiment=second"]).plain
+        assert build_clinic(config).antibiotics == ("A", "B")
+
+
+def test_a_name_of_a_packaged_file_is_not_taken(call: Call, tmp_path: Path) -> None:
+    umbrella = prior.lay_out(tmp_path)
+    project = imported(call, tmp_path, umbrella.rename(umbrella.with_name("default.yaml")))
+    assert (project.conf / "environment/default_imported.yaml").is_file()
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "said"),
+    [
+        ("u.yaml", "a: [1\n", "u.yaml' line 2 is no YAML"),
+        ("u.yaml", "a: 1\n", "no file of the prior tool that is known"),
+        ("u.yaml", prior.ENVIRONMENT, "is its file for environment"),
+        ("u.yaml", "environment: nowhere.yaml\n", "names 'nowhere.yaml', and there is no"),
+        ("u.yaml", "environment: {antibiotics_AMR_dict: 3}\n", "must be a section with entries"),
+    ],
+)
+def test_what_is_no_umbrella_is_refused_and_nothing_is_written(
+    call: Call, tmp_path: Path, name: str, text: str, said: str
+) -> None:
+    prior.write(tmp_path, name, text)
+    ended = call(init.main, "new", "--from-umbrella", name)
+    assert ended.status == 2
+    assert said in ended.err
+    assert len(ended.err.splitlines()) == 1
+    assert not (tmp_path / "new").exists()
+
+
+def test_a_value_that_no_clinic_can_have_is_refused_and_nothing_is_written(
+    call: Call, tmp_path: Path
+) -> None:
+    umbrella = prior.lay_out(tmp_path, environment=prior.ENVIRONMENT.replace("0.15", "1.5"))
+    ended = call(init.main, "new", "--from-umbrella", str(umbrella))
+    assert ended.status == 2
+    assert "leak of antibiotic A must be in (0, 1), got 1.5" in ended.err
+    assert not (tmp_path / "new").exists()
+
+
+@pytest.mark.parametrize(
+    ("group", "text", "kind"),
+    [
+        ("environment", prior.ENVIRONMENT, "environment"),
+        ("reward_calculator", prior.REWARD, "reward_calculator"),
+        ("patient_generator", prior.PATIENTS, "patient_generator"),
+        ("patient_generator", prior.FLAT, "patient_generator"),
+        ("patient_generator", prior.MIXER, "patient_generator"),
+        ("agent_algorithm", prior.PPO, "agent_algorithm"),
+        ("option_library", prior.LIBRARY, "option_library"),
+        ("tuning", prior.TUNING, "tuning"),
+    ],
+)
+def test_s_with_a_file_of_the_prior_tool_names_the_command_that_reads_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, group: str, text: str, kind: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    file = prior.write(tmp_path, "old.yaml", text)
+    with pytest.raises(InputError, match=rf"prior tool \({kind}\).*abx-init DIR --from-umbrella"):
+        translate(["-s", f"{group}-subconfig={file}"])
+    assert not (tmp_path / ".abx").exists()
+
+
+def test_no_file_of_ours_is_taken_for_one_of_the_prior_tool() -> None:
+    from abx_amr.configuration import conf_dir
+
+    for file in conf_dir().rglob("*.yaml"):
+        assert kind_of(yaml.safe_load(file.read_text(encoding="utf-8"))) is None, file
