@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import logging
 import re
@@ -319,19 +320,24 @@ def is_member() -> bool:
 
 def run_member(task: Callable[[DictConfig], float], config: DictConfig) -> float:
     """Run one job of a set; why it fails is noted where the waiting command looks for it."""
+    from abx_amr.cli.door import explain_os
     from abx_amr.results import write_failure
 
     try:
         return task(config)
     except Exception as error:
-        line = str(error) if isinstance(error, InputError) else f"{type(error).__name__}: {error}"
+        known = str(error) if isinstance(error, InputError) else None
+        if isinstance(error, OSError):
+            known = explain_os(error)
+        line = known or f"{type(error).__name__}: {error}"
         reason = (line.strip().splitlines() or [""])[0]
-        write_failure(config.results_dir, config.run_name, reason)
+        with contextlib.suppress(OSError):  # a full disk takes no note either
+            write_failure(config.results_dir, config.run_name, reason)
         log.error(
             "%s failed: %s",
             config.run_name,
             reason,
-            exc_info=None if isinstance(error, InputError) else error,
+            exc_info=None if known else error,
         )
         raise
 

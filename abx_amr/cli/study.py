@@ -275,6 +275,14 @@ def _quoted(text: str) -> str:
 def _study(asked: Asked) -> StoredStudy:
     from abx_amr.studies.stored import read_study
 
+    file = getattr(asked.storage, "path", None)
+    if isinstance(file, Path) and not file.exists():
+        folder = Path(str(asked.config["optimization_dir"]))
+        names = [p.parent.name for p in folder.glob(f"*/{file.name}")]
+        raise InputError(
+            f"{unknown('study', asked.name, names)} in {folder}: abx-study list shows all, "
+            "storage=postgres looks on a server"
+        )
     return read_study(asked.storage, asked.name)
 
 

@@ -72,9 +72,14 @@ class _Study:
     """A composed tuning configuration as objects, built once."""
 
     def __init__(self, config: dict[str, Any]) -> None:
-        from abx_amr.configuration import own_code
+        from abx_amr.configuration import is_rule, own_code
         from abx_amr.studies.study import StudyPlan
 
+        if is_rule(config):
+            raise InputError(
+                "agent_algorithm is a fixed rule: there is nothing to tune; choose an agent that "
+                "learns, such as agent_algorithm=ppo, or evaluate the rule with abx-evaluate"
+            )
         # A project's own classes count as its values do: trials of changed code are others.
         code = own_code(config)
         self.config = {**config, "code": code} if code else config
@@ -107,13 +112,9 @@ class _Study:
     @cached_property
     def receipts(self) -> dict[str, str]:
         """Searched path -> where it is read back in the built agent (InputError: nowhere)."""
-        from abx_amr.configuration import is_rule
         from abx_amr.learning import build_agent
         from abx_amr.receipts import find_receipts
         from abx_amr.studies.space import probe_points
-
-        if is_rule(self.config):
-            raise InputError("agent_algorithm is a fixed rule: there is nothing to tune")
 
         def build(values: Mapping[str, Any]) -> Any:
             spec, settings = self.agent(values, self.plan.first_seed)
@@ -321,13 +322,20 @@ class TuneTask:
         return bool(guarded("abx-tune", self._prepare)(config))
 
     def _prepare(self, config: DictConfig) -> bool:
-        from abx_amr.studies.study import Preparation, is_registered, prepare_study
+        from abx_amr.studies.study import (
+            Preparation,
+            is_registered,
+            prepare_study,
+            refuse_overwriting,
+        )
 
         study = self._study(config)
         plan = study.plan
         if plan.skip_if_exists and is_registered(plan):
             print(f"{plan.run_name} is complete already, skipped: {_shown(plan.folder)}")
             return False
+        _check_device_here(study)
+        refuse_overwriting(plan, study.storage)
         study.storage.check()  # a server that is not there is said before agents are built
         _ = study.receipts
         found = prepare_study(plan, study.storage)
@@ -428,6 +436,15 @@ class TuneTask:
         if study.plan.worker is None:
             return _score_once(study)
         return _work(study)
+
+
+def _check_device_here(study: _Study) -> None:
+    """Refuse a GPU that this machine lacks, unless the workers run on others."""
+    from abx_amr.configuration import build_agent_spec
+    from abx_amr.learning import check_device
+
+    if not any(argument.startswith("hydra/launcher=") for argument in sys.argv):
+        check_device(build_agent_spec(study.config))
 
 
 def _finished(study: _Study) -> StudySummary:
