@@ -331,7 +331,7 @@ def locate(path: str, *, key: str) -> Any:
     complaints = logging.getLogger("hydra.utils")  # three lines, before it raises
     was_disabled, complaints.disabled = complaints.disabled, True
     try:
-        return hydra.utils.get_object(path)
+        found = hydra.utils.get_object(path)
     except (ValueError, ImportError, AttributeError, SyntaxError) as error:
         where = find_project()
         cure = (
@@ -346,6 +346,20 @@ def locate(path: str, *, key: str) -> Any:
 
     finally:
         complaints.disabled = was_disabled
+    _check_whose(path, key=key)
+    return found
+
+
+def _check_whose(path: str, *, key: str) -> None:
+    """Refuse a module that goes before the project's own of the same name."""
+    project = find_project()
+    own = None if project is None else project.file_of(path)
+    module = sys.modules.get(path.rpartition(".")[0])
+    file = getattr(module, "__file__", None)
+    if own is not None and isinstance(file, str) and not os.path.samefile(own, file):
+        raise InputError(
+            f"{key}: '{path}' is found in {file}, which goes before {own}: rename the project's own"
+        )
 
 
 def targets(config: Any) -> Iterator[str]:

@@ -447,8 +447,9 @@ def _every_fault(plain: Plain, build: Callable[[Plain], Any]) -> list[str]:
 def _place_of(error: BaseException) -> str:
     """Return 'file line N: ' for the line of a component at which an exception arose."""
     for frame in reversed(traceback.extract_tb(error.__traceback__)):
-        if find_project(Path(frame.filename).parent) is not None:
-            return f"{os.path.relpath(frame.filename)} line {frame.lineno}: "
+        project = find_project(Path(frame.filename).parent)
+        if project is not None:
+            return f"{os.path.relpath(frame.filename, project.root)} line {frame.lineno}: "
     return ""
 
 
@@ -554,7 +555,9 @@ def _words(message: str) -> list[str]:
     >>> _words("patient_generator: prob_infected.sigma must be >= 0, got -1.0")
     ['sigma', '-1.0']
     """
-    tokens = _TOKEN.findall(message.partition(": ")[2] or message)
+    if component := re.match(r"(\S+)\.py line", message):
+        return [component[1].replace(os.sep, ".")]
+    tokens = _TOKEN.findall(re.sub(r"^[\w.]+: ", "", message))
     dotted = [token for token in tokens if "." in token]
     words = [(dotted or tokens)[0].split(".")[-1]] if tokens else []
     if named := re.search(r"(?:parameter|no key) '(\w+)'", message):
