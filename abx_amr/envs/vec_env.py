@@ -28,7 +28,36 @@ def action_space(model: ClinicModel) -> spaces.MultiDiscrete:
     return spaces.MultiDiscrete([model.num_treatments] * model.num_patients_per_time_step)
 
 
-class ClinicVecEnv(VecEnv):
+class WholeBatch(VecEnv):
+    """A VecEnv that steps its environments as one: what SB3 asks of each is asked of the batch."""
+
+    def close(self) -> None:
+        """Nothing is held open."""
+
+    def get_attr(self, attr_name: str, indices: Any = None) -> list[Any]:
+        """Return the batch's attribute once per environment asked for."""
+        value = getattr(self, attr_name)
+        return [value for _ in self._get_indices(indices)]
+
+    def set_attr(self, attr_name: str, value: Any, indices: Any = None) -> None:
+        """Set the batch's attribute; environments share it, so all must be asked for."""
+        if set(self._get_indices(indices)) != set(range(self.num_envs)):
+            raise ValueError(f"{attr_name} is shared by all environments: set it for all of them")
+        setattr(self, attr_name, value)
+
+    def env_method(
+        self, method_name: str, *method_args: Any, indices: Any = None, **method_kwargs: Any
+    ) -> list[Any]:
+        """Call the batch's method once and return its result once per environment asked for."""
+        result = getattr(self, method_name)(*method_args, **method_kwargs)
+        return [result for _ in self._get_indices(indices)]
+
+    def env_is_wrapped(self, wrapper_class: Any, indices: Any = None) -> list[bool]:
+        """Return False for each environment: it stands alone, but counts its episodes."""
+        return [False for _ in self._get_indices(indices)]
+
+
+class ClinicVecEnv(WholeBatch):
     """A batch of clinics that end together and start again by themselves.
 
     Environment i draws from the stream (seed, *stream, i): the block of `n_envs` environments has
@@ -146,31 +175,6 @@ class ClinicVecEnv(VecEnv):
         done = np.ones(self.num_envs, dtype=np.bool_)
         return first, reward.astype(np.float32), done, infos
 
-    def close(self) -> None:
-        """Nothing is held open."""
-
     def prescriber(self, agent: Any) -> Any:
         """Return the agent that learns here as a policy over the clinic: it prescribes itself."""
         return agent
-
-    def get_attr(self, attr_name: str, indices: Any = None) -> list[Any]:
-        """Return the batch's attribute once per environment asked for."""
-        value = getattr(self, attr_name)
-        return [value for _ in self._get_indices(indices)]
-
-    def set_attr(self, attr_name: str, value: Any, indices: Any = None) -> None:
-        """Set the batch's attribute; environments share it, so all must be asked for."""
-        if set(self._get_indices(indices)) != set(range(self.num_envs)):
-            raise ValueError(f"{attr_name} is shared by all environments: set it for all of them")
-        setattr(self, attr_name, value)
-
-    def env_method(
-        self, method_name: str, *method_args: Any, indices: Any = None, **method_kwargs: Any
-    ) -> list[Any]:
-        """Call the batch's method once and return its result once per environment asked for."""
-        result = getattr(self, method_name)(*method_args, **method_kwargs)
-        return [result for _ in self._get_indices(indices)]
-
-    def env_is_wrapped(self, wrapper_class: Any, indices: Any = None) -> list[bool]:
-        """Return False for each environment: the clinic stands alone, but counts its episodes."""
-        return [False for _ in self._get_indices(indices)]

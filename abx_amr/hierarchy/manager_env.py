@@ -22,10 +22,9 @@ from typing import Any
 import numpy as np
 from gymnasium import spaces
 from numpy.typing import NDArray
-from stable_baselines3.common.vec_env import VecEnv
 
 from abx_amr.envs.staggered_clinics import StaggeredClinics
-from abx_amr.envs.vec_env import TRAINING_STREAM
+from abx_amr.envs.vec_env import TRAINING_STREAM, WholeBatch
 from abx_amr.hierarchy.crew import Crew, manager_layout
 from abx_amr.hierarchy.library import OptionLibrary
 from abx_amr.hierarchy.policy import HierarchicalPolicy
@@ -39,7 +38,7 @@ def manager_spaces(
     return spaces.Box(low, high, dtype=np.float32), spaces.Discrete(len(library))
 
 
-class ManagerVecEnv(VecEnv):
+class ManagerVecEnv(WholeBatch):
     """A batch of clinics whose steps are options; environment i draws as in `ClinicVecEnv`."""
 
     def __init__(
@@ -155,9 +154,6 @@ class ManagerVecEnv(VecEnv):
         self.crew.reset(which, self._observation[which])
         shown[which] = self.crew.observe(which, self._observation[which])
 
-    def close(self) -> None:
-        """Nothing is held open."""
-
     def prescriber(self, agent: Any) -> HierarchicalPolicy:
         """Return the manager that learns here, with its options, as a policy over the clinic."""
         return HierarchicalPolicy(
@@ -183,27 +179,3 @@ class ManagerVecEnv(VecEnv):
         self._observation[:] = state["seen"]
         self._returns[:] = state["returns"]
         self._renamed = False
-
-    # --- what SB3 asks of a VecEnv ---------------------------------------------------------------
-
-    def get_attr(self, attr_name: str, indices: Any = None) -> list[Any]:
-        """Return the batch's attribute once per environment asked for."""
-        value = getattr(self, attr_name)
-        return [value for _ in self._get_indices(indices)]
-
-    def set_attr(self, attr_name: str, value: Any, indices: Any = None) -> None:
-        """Set the batch's attribute; environments share it, so all must be asked for."""
-        if set(self._get_indices(indices)) != set(range(self.num_envs)):
-            raise ValueError(f"{attr_name} is shared by all environments: set it for all of them")
-        setattr(self, attr_name, value)
-
-    def env_method(
-        self, method_name: str, *method_args: Any, indices: Any = None, **method_kwargs: Any
-    ) -> list[Any]:
-        """Call the batch's method once and return its result once per environment asked for."""
-        result = getattr(self, method_name)(*method_args, **method_kwargs)
-        return [result for _ in self._get_indices(indices)]
-
-    def env_is_wrapped(self, wrapper_class: Any, indices: Any = None) -> list[bool]:
-        """Return False for each environment: it stands alone, but counts its episodes."""
-        return [False for _ in self._get_indices(indices)]

@@ -4,23 +4,14 @@ Shapes: three axes of n cells (an absent antibiotic has one cell), C choices, M 
 come, A allocations (which types get what) of all cohorts one after the other.
 """
 
-from collections.abc import Callable
-from typing import Any, TypeVar, cast
-
-import numba
 import numpy as np
 from numpy.typing import NDArray
+
+from abx_amr.simulator.kernel import compiled
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Indices = NDArray[np.int32]
-_Function = TypeVar("_Function", bound=Callable[..., Any])
-
-
-def compiled(function: _Function) -> _Function:
-    """Return `function` compiled on its first call, kept on disk, free of the interpreter lock."""
-    dispatcher = numba.njit(cache=True, nogil=True, error_model="numpy")(function)
-    return cast(_Function, dispatcher)
 
 
 @compiled
