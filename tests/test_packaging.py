@@ -200,8 +200,15 @@ def test_a_wheel_holds_both_packages_conf_and_templates_and_no_tests(wheel: Path
     }
     templates = {name for name in names if name.startswith("abx_amr/slurm/")}
     assert templates == {f"abx_amr/slurm/{path.name}" for path in (ROOT / "slurm").iterdir()}
-    suffixes = {Path(name).suffix for name in names if ".dist-info/" not in name}
-    assert suffixes == {".py", ".yaml", ".sh"}
+    template = {name for name in names if name.startswith("abx_amr/scaffolding/template/")}
+    there = (ROOT / "abx_amr/scaffolding/template").rglob("*")
+    assert template == {
+        path.relative_to(ROOT).as_posix()
+        for path in there
+        if path.is_file() and path.suffix != ".pyc"
+    }
+    rest = {name for name in set(names) - template if ".dist-info/" not in name}
+    assert {Path(name).suffix for name in rest} == {".py", ".yaml", ".sh"}
 
 
 @pytest.mark.slow

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -69,13 +70,14 @@ def import_prior(
             here can have.
     """
     notes = Notes()
-    umbrella = read_umbrella(umbrella_file)
-    groups = translate_umbrella(umbrella, notes)
+    with _one_line(umbrella_file):
+        groups = translate_umbrella(read_umbrella(umbrella_file), notes)
     name = _free_name(umbrella_file.stem)
     files = _files(name, groups, umbrella_file)
     tuning = None
     if tuning_file is not None:
-        content = translate_tuning(read_tuning(tuning_file), agent=_agent(groups), notes=notes)
+        with _one_line(tuning_file):
+            content = translate_tuning(read_tuning(tuning_file), agent=_agent(groups), notes=notes)
         tuning = _free_name(tuning_file.stem)
         files[f"conf/tuning/{tuning}.yaml"] = _member("tuning", tuning, content, tuning_file, name)
     _check(files, umbrella_file, on_progress)
@@ -88,6 +90,19 @@ def import_prior(
         experiment=name,
         tuning=tuning,
     )
+
+
+@contextmanager
+def _one_line(file: Path) -> Iterator[None]:
+    """Make one line of a value that is of another kind than its place can hold."""
+    try:
+        yield
+    except InputError:
+        raise
+    except (TypeError, ValueError, AttributeError, KeyError) as error:
+        raise InputError(
+            f"'{file}', or a file that it names, holds a value of the wrong kind: {error}"
+        ) from error
 
 
 def _free_name(stem: str) -> str:

@@ -133,6 +133,20 @@ def _take(section: Plain, key: str, default: Any, notes: Notes, where: str) -> A
     return default
 
 
+def _take_section(section: Plain, key: str, where: str) -> Plain:
+    """Take a section out of a section, an empty one where it is not there.
+
+    Raises:
+        InputError: it is something else.
+    """
+    value = section.pop(key, None)
+    if value is None:
+        return {}
+    if not isinstance(value, Mapping):
+        raise InputError(f"--from-umbrella: {where}{key} must be a section, got {value!r}")
+    return dict(value)
+
+
 # --- the clinic ----------------------------------------------------------------------------------
 
 
@@ -210,9 +224,11 @@ def _reward(part: Part, notes: Notes) -> tuple[Plain, Mapping[str, Any]]:
     """Return reward_calculator and the adverse effects by antibiotic."""
     section = dict(part.content)
     inner = "abx_clinical_reward_penalties_info_dict"
-    clinical = dict(section.pop(inner, None) or {})
-    effects = clinical.pop("abx_adverse_effects_info", None)
-    effects = section.pop("abx_adverse_effects_info", effects) or {}
+    clinical = _take_section(section, inner, "reward_calculator.")
+    effects = {
+        **_take_section(clinical, "abx_adverse_effects_info", f"reward_calculator.{inner}."),
+        **_take_section(section, "abx_adverse_effects_info", "reward_calculator."),
+    }
     ours = default_of("reward_calculator")
     for key in ours:
         if key.startswith("clinical_"):
@@ -231,7 +247,7 @@ def _add_adverse_effects(
     reward = members.get("reward_calculator") or default_of("reward_calculator")
     for name, parameters in drugs.items():
         where = f"abx_adverse_effects_info.{name}"
-        section = dict(effects.get(name) or {})
+        section = _take_section(dict(effects), name, "abx_adverse_effects_info.")
         if not section:
             # Its probability is 0; its size may not change how rewards are normalised.
             section = {
@@ -416,7 +432,7 @@ def _agent(
     name, own_section = ALGORITHMS[algorithm]
     packaged_agent = default_of("agent_algorithm", name)
     ours: Plain = {"defaults": [name]}
-    for key, value in dict(section.pop(own_section, None) or {}).items():
+    for key, value in _take_section(section, own_section, "").items():
         where = f"{own_section}.{key}"
         if key in ("policy_kwargs", "lstm_kwargs"):
             section.setdefault(key, value)
@@ -427,8 +443,8 @@ def _agent(
         else:
             ours[key] = value
     network = {
-        **_policy_arguments(dict(section.pop("policy_kwargs", None) or {}), packaged_agent, notes),
-        **_memory(dict(section.pop("lstm_kwargs", None) or {}), packaged_agent, name, notes),
+        **_policy_arguments(_take_section(section, "policy_kwargs", ""), packaged_agent, notes),
+        **_memory(_take_section(section, "lstm_kwargs", ""), packaged_agent, name, notes),
     }
     if network:
         ours["policy_kwargs"] = network
@@ -549,7 +565,7 @@ def _options(
             folders = [library.folder, umbrella.options_folder, umbrella.config_folder]
             file = find(str(reference), folders, said_by=f"--from-umbrella: '{library.file}'")
             parameters |= read_yaml(file, said_by=f"--from-umbrella: {where}")
-        parameters |= own.pop("config_params_override", None) or {}
+        parameters |= _take_section(own, "config_params_override", f"{where}: ")
         for said_before in ("option_name", "option_type", "name", "type"):
             parameters.pop(said_before, None)
         own.pop("plugin", None)  # how the prior tool found the class of this type
@@ -618,7 +634,7 @@ def _training(given: Mapping[str, Any], members: dict[str, Plain], notes: Notes)
         else:
             why = "training seeds are 1-999, 1000-9999 belong to tuning; the default 42 is used"
             notes.lose("training.seed", seed, why)
-    stopping = dict(section.pop("early_stopping", None) or {})
+    stopping = _take_section(section, "early_stopping", "training.")
     kept = {k: stopping.pop(k) for k in ("enabled", "patience", "min_delta") if k in stopping}
     if kept:
         ours["early_stopping"] = kept
@@ -637,7 +653,7 @@ def translate_tuning(given: Mapping[str, Any], *, agent: str, notes: Notes) -> P
     """Return our tuning file for a prior one, for the agent that the umbrella trains."""
     rest = {k: v for k, v in given.items() if k not in ("optimization", "search_space")}
     notes.lose_rest(rest, "tuning: ")
-    section = dict(given.get("optimization") or {})
+    section = _take_section(dict(given), "optimization", "tuning: ")
     ours: Plain = {"defaults": ["base"]}
     for key in (
         *("n_trials", "n_seeds_per_trial", "truncated_episodes", "direction"),
@@ -656,7 +672,7 @@ def translate_tuning(given: Mapping[str, Any], *, agent: str, notes: Notes) -> P
             known = ", ".join(SAMPLERS)
             notes.lose("optimization.sampler", sampler, f"tpe is used (known: {known}, gp, qmc)")
         ours["sampler"] = SAMPLERS.get(name, "tpe")
-    _tpe(dict(section.pop("tpe_config", None) or {}), ours, notes)
+    _tpe(_take_section(section, "tpe_config", "optimization."), ours, notes)
     notes.lose_rest(section, "optimization.")
     ours["search_space"] = _search_space(given.get("search_space") or {}, agent, notes)
     return ours

@@ -308,6 +308,13 @@ def test_a_name_of_a_packaged_file_is_not_taken(call: Call, tmp_path: Path) -> N
         ("u.yaml", prior.ENVIRONMENT, "is its file for environment"),
         ("u.yaml", "environment: nowhere.yaml\n", "names 'nowhere.yaml', and there is no"),
         ("u.yaml", "environment: {antibiotics_AMR_dict: 3}\n", "must be a section with entries"),
+        ("u.yaml", "training: {early_stopping: 5}\n", "training.early_stopping must be a section"),
+        ("u.yaml", "training: 5\n", "training in '"),
+        (
+            "u.yaml",
+            "patient_generator: {prob_infected: {clipping_bounds: 1}}\n",
+            "holds a value of the wrong kind",
+        ),
     ],
 )
 def test_what_is_no_umbrella_is_refused_and_nothing_is_written(

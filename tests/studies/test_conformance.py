@@ -150,15 +150,15 @@ def test_a_trial_that_was_told_is_never_tried_again(stored_study, trials_of, mon
     plan, storage = stored_study(n_trials=2)
     trial = start_trial_elsewhere(plan, storage, interval=0.01)
 
-    from abx_amr.studies.worker import _Worker
+    from abx_amr.studies.claiming import Claims
 
-    honest = _Worker._fail
+    honest = Claims._fail
 
     def late(self, lost, reason, trials):
         trial.study.tell(trial, 0.5)
         return honest(self, lost, reason, trials)
 
-    monkeypatch.setattr(_Worker, "_fail", late)
+    monkeypatch.setattr(Claims, "_fail", late)
     run_worker(plan, storage, parabola)
     trials = trials_of(plan, storage)
     assert states(trials) == {"COMPLETE": 2, "FAIL": 0}
@@ -168,15 +168,13 @@ def test_a_trial_that_was_told_is_never_tried_again(stored_study, trials_of, mon
 def test_a_death_between_failing_a_trial_and_queueing_it_again_loses_no_point(
     stored_study, in_processes, trials_of, monkeypatch
 ):
-    from abx_amr.studies.worker import _Worker
+    from abx_amr.studies.claiming import Claims
 
     plan, storage = stored_study(n_trials=3)
     in_processes(1, lambda _: run_worker(plan, storage, killed_at(1)))
 
     def reap_and_die(index):
-        monkeypatch.setattr(
-            _Worker, "_queue_again", lambda *_: os.kill(os.getpid(), signal.SIGKILL)
-        )
+        monkeypatch.setattr(Claims, "_queue_again", lambda *_: os.kill(os.getpid(), signal.SIGKILL))
         run_worker(plan, storage, parabola)
 
     assert in_processes(1, reap_and_die) == [-signal.SIGKILL]
