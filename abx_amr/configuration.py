@@ -829,6 +829,40 @@ def build_rule(config: Mapping[str, Any], model: ClinicModel) -> Rule:
     return cast("Rule", instantiate(section, key="agent_algorithm", model=model))
 
 
+def check_ranges(arguments: Mapping[str, Any]) -> None:
+    """Refuse hyper-parameters out of range; imports no library of agents, so that it takes no time.
+
+    Raises:
+        InputError: naming the value, and the range.
+    """
+    for name, value in arguments.items():
+        claim, holds = _RANGES.get(name, ("", lambda v: True))
+        if callable(value) or isinstance(value, Mapping):
+            continue
+        if value is None and (not claim or claim.endswith("null")):
+            continue
+        if claim and (isinstance(value, bool | str) or not _holds(holds, value)):
+            claim = claim if claim.startswith("a ") else f"a number {claim}"
+            raise InputError(
+                f"agent_algorithm.{name} must be {claim}, got {value!r}"
+                f"{cure(value, *_shares(name))}"
+            )
+
+
+def check_quickly(config: Mapping[str, Any]) -> None:
+    """Refuse a clinic or a hyper-parameter out of range before the libraries of agents are loaded.
+
+    Raises:
+        InputError: naming the value, and what would be right.
+    """
+    build_clinic(config)
+    section = _section(config, "agent_algorithm")
+    if section.get("one_minus_gamma") is not None:
+        section.pop("gamma", None)
+    if not is_rule(config):
+        check_ranges(section)
+
+
 def build_agent_spec(config: Mapping[str, Any]) -> AgentSpec:
     """Return the learning algorithm of a configuration with its checked arguments.
 
@@ -862,16 +896,7 @@ def build_agent_spec(config: Mapping[str, Any]) -> AgentSpec:
                 f"agent_algorithm.{name} is set by the run itself: remove it (see training.*)"
             )
     check_arguments(algorithm, arguments, key="agent_algorithm")
-    for name, value in arguments.items():
-        claim, holds = _RANGES.get(name, ("", lambda v: True))
-        if callable(value) or (value is None and (not claim or claim.endswith("null"))):
-            continue
-        if claim and (isinstance(value, bool | str) or not _holds(holds, value)):
-            claim = claim if claim.startswith("a ") else f"a number {claim}"
-            raise InputError(
-                f"agent_algorithm.{name} must be {claim}, got {value!r}"
-                f"{cure(value, *_shares(name))}"
-            )
+    check_ranges(arguments)
     policy_arguments = dict(arguments.get("policy_kwargs") or {})
     for name, value in policy_arguments.items():
         if isinstance(value, str) and name.endswith(("_fn", "_class")):

@@ -210,6 +210,19 @@ def test_a_missing_plugin_fails(monkeypatch: pytest.MonkeyPatch) -> None:
     assert (finding.state, finding.cure.split()[-1]) == ("fail", "no-package")
 
 
+def test_a_project_is_found_from_a_folder_below_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (none,) = checkup.project()
+    assert "abx-init DIR" in none.said
+    (tmp_path / "abx-project.yaml").write_text("")
+    (tmp_path / "conf/experiment").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path / "conf")
+    (found,) = checkup.project()
+    assert found.said == "found, with files in experiment"
+
+
 def test_a_check_that_breaks_is_a_finding(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("platform.python_version", lambda: 1 / 0)
     assert next(checkup.examine()).state == "fail"

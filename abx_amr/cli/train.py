@@ -79,7 +79,12 @@ def train(config: dict[str, Any], *, choices: Mapping[str, str], overrides: Sequ
     Raises:
         InputError: the user's mistake, before anything is written.
     """
-    from abx_amr.configuration import AGENT_SECTIONS, chosen_groups, config_of_run
+    from abx_amr.configuration import (
+        AGENT_SECTIONS,
+        check_quickly,
+        chosen_groups,
+        config_of_run,
+    )
     from abx_amr.results import completed_run, find_run
 
     if config["resume_from"] and config["best_params_from"]:
@@ -106,6 +111,7 @@ def train(config: dict[str, Any], *, choices: Mapping[str, str], overrides: Sequ
     else:
         run_name = run_name or f"{choices['experiment']}_{choices['agent_algorithm']}"
     config["run_name"] = run_name
+    check_quickly(config)
     runs = _one_for_each_seed(config)
     if len(runs) > 1 and source is not None:
         raise InputError("resume_from goes on with one run: training.seeds cannot be given with it")

@@ -157,11 +157,6 @@ class StudyPlan:
             raise InputError("tuning.search_space is empty: name at least one value to search")
         check_paths(space, {k: v for k, v in configuration.items() if k != "tuning"})
         n_trials = read.whole("n_trials", default=50, low=1)
-        if "truncated_episodes" not in tuning:
-            raise InputError(
-                "tuning.truncated_episodes is missing: a tuning file of your own begins with "
-                "'defaults: [base]'"
-            )
         read.whole("truncated_episodes", default=50, low=1)
         options = tuning.get("sampler_options") or {}
         if not isinstance(options, Mapping):

@@ -1,15 +1,21 @@
 """What a user sees of a mistake: cause and cure in one line, status 2, nothing left behind."""
 
+import errno
+import importlib.util
 import os
 import shutil
+import socket
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from abx_amr.cli import evaluate, plan, postgres, study, train, tune
-from tests.cli.conftest import SMALL, SMALL_STUDY, Call
+from tests import services
+from tests.cli.conftest import SMALL, SMALL_STUDY, Call, Ended
+from tests.services import Database
 
 COMMANDS = {
     "abx-train": train.main,
@@ -451,3 +457,81 @@ def test_a_mistake_is_answered_with_its_cause_and_its_cure_in_one_line(
 def test_the_sweep_is_wide() -> None:
     titles = [m.title for m in MISTAKES]
     assert len(set(titles)) == len(titles) >= 60
+
+
+def one_line(ended: Ended, command: str) -> str:
+    """Return the only line of an error."""
+    (line,) = ended.err.strip().splitlines()
+    assert ended.status == 2
+    assert line.startswith(f"{command}: error: ")
+    assert "Traceback" not in ended.out
+    return line
+
+
+@pytest.mark.parametrize(
+    ("number", "says"),
+    [
+        (errno.ENOSPC, "the disk is full: free some space"),
+        (errno.EDQUOT, "your quota is used up"),
+        (errno.EACCES, "may not be written: choose a folder of your own"),
+        (errno.EROFS, "read-only: choose a folder of your own"),
+    ],
+)
+def test_a_disk_that_takes_nothing_is_named_with_what_to_do(
+    number: int, says: str, call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make = Path.mkdir
+
+    def refuse(folder: Path, *options: Any, **more: Any) -> None:
+        if "elsewhere" in folder.parts:
+            raise OSError(number, os.strerror(number), str(folder))
+        make(folder, *options, **more)
+
+    monkeypatch.setattr(Path, "mkdir", refuse)
+    ended = call(train.main, *SMALL, "results_dir=elsewhere/runs", "agent_algorithm.gamma=1.0")
+    line = one_line(ended, "abx-train")
+    assert "elsewhere" in line
+    assert says in line
+    assert "results_dir=FOLDER" in line
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_sweeper_that_is_an_extra_is_named_with_its_installation(call: Call) -> None:
+    if importlib.util.find_spec("hydra_plugins.hydra_optuna_sweeper") is not None:
+        pytest.skip("the extra is installed here")
+    ended = call(tune.main, "-m", "+tuning=ppo_default", "hydra/sweeper=optuna")
+    assert "pip install 'abx-amr[optuna-sweeper]'" in one_line(ended, "abx-tune")
+
+
+def test_an_occupied_port_is_answered_with_port_auto(call: Call) -> None:
+    with services.server_folder() as folder, socket.socket() as busy:
+        busy.bind(("127.0.0.1", 0))
+        busy.listen()
+        port = busy.getsockname()[1]
+        ended = call(postgres.main, "up", f"port={port}", f"data_dir={folder}/pg")
+        line = one_line(ended, "abx-postgres")
+        assert [f.name for f in folder.rglob("*") if f.is_file() and "lock" not in f.name] == []
+    if "programs" in line and "found" in line:
+        services.lacking(line)
+    assert str(port) in line
+    assert "port=auto" in line
+
+
+def test_absent_programs_of_postgresql_are_answered_with_their_installation(call: Call) -> None:
+    with services.server_folder() as folder:
+        ended = call(postgres.main, "up", f"data_dir={folder}/pg", f"bin_dir={folder}/nowhere")
+        assert [f.name for f in folder.rglob("*") if f.is_file() and "lock" not in f.name] == []
+    line = one_line(ended, "abx-postgres")
+    assert "nowhere" in line
+    assert "bin_dir" in line
+
+
+def test_a_wrong_password_is_answered_without_showing_it(
+    call: Call, postgres: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("PGPASSFILE", raising=False)
+    monkeypatch.setenv("PG_PASSWORD", "not-this-one")
+    line = one_line(call(study.main, "list", "storage=postgres"), "abx-study")
+    assert "password" in line
+    assert "PG_PASSWORD" in line
+    assert "not-this-one" not in line
