@@ -71,7 +71,7 @@ def find_project(start: Path | str | None = None) -> Project | None:
             return None
     folder = Path(os.path.abspath(start))
     for candidate in (folder, *folder.parents):
-        if (candidate / MARKER).is_file() and not is_everybodys(candidate):
+        if os.path.isfile(candidate / MARKER) and not is_everybodys(candidate):
             return Project(candidate)
     return None
 

@@ -98,6 +98,8 @@ class _Check:
         self.faults: list[Fault] = []
         self.texts: dict[str, str] = {}
         self.experiments: dict[str, _Attempt] = {}
+        #: Faults that seem to lie in another file than the one that shows them.
+        self.doubtful: list[tuple[Path, str]] = []
 
     def run(self) -> Found:
         """Read every file, then compose and build each."""
@@ -119,6 +121,10 @@ class _Check:
         for done, step in enumerate(steps):
             self.on_progress(done, len(steps))
             step()
+        known = {fault.message for fault in self.faults}
+        for file, message in self.doubtful:
+            if message not in known:
+                self._say(file, message)
         self.on_progress(len(steps), len(steps))
         return Found(
             n_files=len(modules) + len(self.texts),
@@ -222,15 +228,19 @@ class _Check:
         """Say what is wrong in a member of a group wherever it is used."""
         file = self.project.conf / group / f"{name}.yaml"
         first: list[str] | None = None
+        others: list[str] = []
         for attempt in self._attempts_at_member(group, name):
-            its = [m for m in attempt.messages if self._culprit(m, attempt.choices, file) == file]
-            if not its:
+            if not attempt.messages:
                 return
-            first = its if first is None else first
-            if not _PARTNERS_MATTER.search(" ".join(its)):
+            its = [m for m in attempt.messages if self._culprit(m, attempt.choices, file) == file]
+            if first is None or (first and not its):
+                first, others = its, attempt.messages
+            if not _PARTNERS_MATTER.search(" ".join(attempt.messages)):
                 break
         for message in first or ():
             self._say(file, message)
+        if not first:
+            self.doubtful += [(file, message) for message in others]
 
     def _try_whole(self, group: str, name: str) -> None:
         """Say what is wrong in an experiment, a study or a primary configuration."""
@@ -316,7 +326,8 @@ def _attempt(config_name: str, overrides: Sequence[str], *, builds: bool = True)
         composition = compose(config_name, overrides)
         plain = composition.plain
     except InputError as error:
-        return _Attempt(messages=[str(error)])
+        # A file that is no YAML was named when it was read.
+        return _Attempt(messages=[m for m in [str(error)] if " is no YAML: " not in m])
     attempt = _Attempt(choices=composition.choices)
     if not builds:
         attempt.messages += _faults_of_targets(plain)

@@ -258,6 +258,26 @@ def test_check_looks_at_a_folder_from_outside_too(
     assert last == f"1 fault in 54 files of {project}"
 
 
+def test_a_broken_default_is_named_once_and_no_other_file_is_blamed(
+    call: Call, project: Path
+) -> None:
+    Path("conf/environment/default.yaml").write_text("max_time_steps: [1\nb: 2\n")
+    edit("conf/reward_calculator/cures_only.yaml", "amr_weight: 0.2", "amr_wait: 0.2")
+    Path("conf/experiment/own_clinic.yaml").unlink()
+    Path("conf/experiment/own_clinic_managed.yaml").unlink()
+    ended = call(init.main, "--check")
+    assert ended.status == 2
+    assert [line.split(": ")[2] for line in ended.err.splitlines()[:-1]] == [
+        "conf/environment/default.yaml"
+    ]
+    Path("conf/environment/default.yaml").unlink()
+    ended = call(init.main, "--check")
+    assert [line.split(": ")[2] for line in ended.err.splitlines()[:-1]] == [
+        "conf/reward_calculator/cures_only.yaml"
+    ]
+    assert "did you mean 'amr_weight'?" in ended.err
+
+
 def test_check_moves_a_display_from_nothing_to_all(project: Path) -> None:
     found = find_project(project)
     assert found is not None
