@@ -33,6 +33,7 @@ import shlex
 import subprocess
 import sys
 import zipfile
+import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -46,7 +47,7 @@ from numpy.typing import NDArray
 
 from abx_amr import durable
 from abx_amr.errors import InputError
-from abx_amr.naming import unknown
+from abx_amr.naming import check_folder_name, unknown
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -209,7 +210,10 @@ class RunFolder:
         """
         config = _read_yaml(self.config_file)
         if not isinstance(config, dict):
-            raise InputError(f"{self.config_file} must hold a mapping, got {type(config).__name__}")
+            raise InputError(
+                f"{self.config_file} is damaged: it must hold 'name: value' lines, and "
+                f"{'is empty' if config is None else 'does not'}; train this run again"
+            )
         return config
 
     def write_overrides(self, overrides: Sequence[str]) -> None:
@@ -372,13 +376,9 @@ def check_run_name(run_name: str) -> str:
     """Return `run_name` when it can name a folder.
 
     Raises:
-        InputError: it is empty, hidden or holds a path separator.
+        InputError: it is empty, hidden or holds characters that mean something else.
     """
-    if not run_name or run_name.startswith(".") or set(run_name) & set("/\\\0\n"):
-        raise InputError(
-            f"run_name must be a plain folder name that does not begin with a dot, got {run_name!r}"
-        )
-    return run_name
+    return check_folder_name("run_name", run_name)
 
 
 def run_folders(results_dir: Path | str, run_name: str | None = None) -> list[RunFolder]:
@@ -409,7 +409,10 @@ def newest_run(results_dir: Path | str, run_name: str, *, only_complete: bool = 
     if run_name in names:
         raise InputError(f"no run '{run_name}' in {results_dir} is complete")
     if not names:
-        raise InputError(f"run '{run_name}' does not exist: {results_dir} holds no runs")
+        raise InputError(
+            f"run '{run_name}' does not exist: {results_dir} holds no runs (abx-train makes them; "
+            "results_dir=FOLDER looks elsewhere)"
+        )
     raise InputError(f"{unknown('run', run_name, names)} in {results_dir}")
 
 
@@ -498,6 +501,8 @@ def read_checkpoint(file: Path) -> Checkpoint:
     try:
         with zipfile.ZipFile(file) as archive:
             members = archive.namelist()
+            if "data" not in members:  # what is cut off may still end like an archive
+                raise zipfile.BadZipFile("it was cut off")
             state: dict[str, NDArray[Any]] = {}
             if _STATE in members:
                 with np.load(io.BytesIO(archive.read(_STATE)), allow_pickle=False) as arrays:
@@ -505,8 +510,11 @@ def read_checkpoint(file: Path) -> Checkpoint:
             normalize = (
                 pickle.loads(archive.read(_VEC_NORMALIZE)) if _VEC_NORMALIZE in members else None
             )
-    except zipfile.BadZipFile as error:
-        raise InputError(f"{file} is no checkpoint: {error}") from error
+    except (zipfile.BadZipFile, zlib.error, EOFError, ValueError) as error:
+        other = "best" if file.stem == "last" else "last"
+        beside = file.with_name(f"{other}.zip").is_file()
+        cure = f"the checkpoint '{other}' beside it may be whole" if beside else "train it again"
+        raise InputError(f"{file} is damaged or no checkpoint ({error}): {cure}") from error
     return Checkpoint(agent=file, state=state, vec_normalize=normalize)
 
 
@@ -689,7 +697,10 @@ def _read_yaml(file: Path) -> Any:
         raise InputError(f"{file} does not exist") from error
     except yaml.YAMLError as error:
         first_line = str(error).splitlines()[0]
-        raise InputError(f"{file} cannot be read as YAML: {first_line}") from error
+        raise InputError(
+            f"{file} is damaged: it cannot be read as YAML ({first_line}); "
+            "put it back, or run again"
+        ) from error
 
 
 def _read_json(file: Path) -> dict[str, Any]:
@@ -698,7 +709,9 @@ def _read_json(file: Path) -> dict[str, Any]:
     except FileNotFoundError as error:
         raise InputError(f"{file} does not exist") from error
     except json.JSONDecodeError as error:
-        raise InputError(f"{file} cannot be read as JSON: {error}") from error
+        raise InputError(
+            f"{file} is damaged: it cannot be read as JSON ({error}); put it back, or run again"
+        ) from error
     if not isinstance(value, dict):
         raise InputError(f"{file} must hold a JSON object, got {type(value).__name__}")
     return value

@@ -61,6 +61,7 @@ def evaluate_composed(
 
     asked = _asked(config["evaluation"])
     if config["run"] is not None:
+        _refuse_another_agent(overrides)
         source = find_run(str(config["run"]), results_dir=config["results_dir"])
         own = config_of_run(source)
         clinic = _clinic_of(own, source.read_overrides(), config, overrides)
@@ -120,6 +121,23 @@ def evaluate_composed(
     return float(summary["mean_return"])
 
 
+def _refuse_another_agent(overrides: Sequence[str]) -> None:
+    """Refuse settings of an agent beside run=, which brings its own.
+
+    Raises:
+        InputError: one is given.
+    """
+    from abx_amr.configuration import AGENT_SECTIONS
+
+    for override in overrides:
+        key, _, value = override.lstrip("+~").partition("=")
+        if key.split(".")[0] in AGENT_SECTIONS:
+            raise InputError(
+                f"run= brings its own agent: '{override}' would not be used; leave one of them out"
+                + (f", or compare the two with against={value}" if key == "agent_algorithm" else "")
+            )
+
+
 def _asked(section: Mapping[str, Any]) -> Mapping[str, Any]:
     """Return the evaluation section, checked."""
     known = ("episodes", "seed", "deterministic")
@@ -173,7 +191,8 @@ def _policy(
         return build_rule(config, model)
     if folder is None:
         raise InputError(
-            "nothing to evaluate: give run=<run folder>, or a rule such as agent_algorithm=greedy"
+            "nothing to evaluate: train first (abx-train) and give run=RUN_NAME, or choose a rule "
+            "such as agent_algorithm=greedy"
         )
     return load_policy(folder, checkpoint=checkpoint, model=model)
 
@@ -186,13 +205,16 @@ def _other(name: str, config: Mapping[str, Any], model: ClinicModel) -> tuple[st
     if name in available("agent_algorithm") and not Path(name).is_dir():
         chosen = compose("evaluate", [f"agent_algorithm={name}"]).plain
         if not is_rule(chosen):
-            raise InputError(f"against={name}: an untrained agent; give a run folder or a rule")
+            raise InputError(
+                f"against={name} has learned nothing yet: give a trained run (against=RUN_NAME) or "
+                "a rule such as against=greedy"
+            )
         return name, build_rule(chosen, model)
     try:
         source = find_run(name, results_dir=config["results_dir"])
     except InputError as error:
         hint = did_you_mean(name, available("agent_algorithm"))
-        raise InputError(f"against={name} is no rule{hint} and no run: {error}") from error
+        raise InputError(f"against={name} is no rule and no run{hint}: {error}") from error
     own = config_of_run(source)
     return name, _policy(own, source.path, model, checkpoint=str(config["checkpoint"]))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -75,7 +76,7 @@ def train(config: dict[str, Any], *, choices: Mapping[str, str], overrides: Sequ
     Raises:
         InputError: the user's mistake, before anything is written.
     """
-    from abx_amr.configuration import config_of_run
+    from abx_amr.configuration import check_quickly, config_of_run
     from abx_amr.results import completed_run, find_run
 
     if config["resume_from"] and config["best_params_from"]:
@@ -97,6 +98,7 @@ def train(config: dict[str, Any], *, choices: Mapping[str, str], overrides: Sequ
     else:
         run_name = run_name or f"{choices['experiment']}_{choices['agent_algorithm']}"
     config["run_name"] = run_name
+    check_quickly(config)
     runs = _one_for_each_seed(config)
     if len(runs) > 1 and source is not None:
         raise InputError("resume_from goes on with one run: training.seeds cannot be given with it")
@@ -158,6 +160,7 @@ def _carry_out(
         check_training_seed,
         is_rule,
     )
+    from abx_amr.learning import AgentSpec, build_agent, check_device
 
     config = configs[0]
     for each in configs:
@@ -190,6 +193,10 @@ def _carry_out(
         )
         for each in configs
     ]
+    if isinstance(prescriber, AgentSpec):
+        check_device(prescriber)
+        if source is None:
+            build_agent(prescriber, model, plans[0].settings)  # says what does not fit together
     audit_before_training(config, model)
     with progress_bar(config["run_name"], "transitions") as move:
         if source is not None:
@@ -214,8 +221,9 @@ def _resumed(
         key = override.lstrip("+~").partition("=")[0]
         if not any(key == free or key.startswith(f"{free}.") for free in _FREE_ON_RESUME):
             raise InputError(
-                f"resume_from goes on with the run's own configuration: '{override}' cannot change "
-                f"(what can: {', '.join(k for k in _FREE_ON_RESUME if k != 'hydra')})"
+                f"resume_from goes on with the run's own configuration: '{override}' cannot "
+                "change; leave it out, or start a new run with it (what can: "
+                "training.additional_episodes, the frequencies, early_stopping, run_name)"
             )
         if not key.startswith("hydra"):
             changed[key] = value_at(composed, key)
@@ -237,7 +245,7 @@ def _with_best(
     if ours != theirs:
         raise InputError(
             f"best_params_from: the study tuned {theirs}, this run trains {ours}: "
-            "choose the same agent_algorithm"
+            "choose the same agent_algorithm, or leave it out"
         )
     explicit = _keys(overrides) - set(groups())  # a choice in a group is no value of its own
     kept = [p for p in best.values if any(p == e or p.startswith(f"{e}.") for e in explicit)]
@@ -337,7 +345,7 @@ def _report(folder: Any) -> None:
     for path, value in summary["tuned_values"].items():
         print(f"  {path} = {value} (the agent has {summary['effective_values'].get(path)})")
     print(f"results: {Path(folder.path)}")
-    print(f"again:   abx-evaluate run={Path(folder.path)}")
+    print(f"again:   abx-evaluate {shlex.quote(f'run={Path(folder.path)}')}")
 
 
 def _report_seeds(means: Sequence[float]) -> None:
