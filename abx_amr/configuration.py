@@ -477,6 +477,12 @@ def places_in_project(config: Mapping[str, Any], overrides: Sequence[str]) -> li
     ]
 
 
+def chosen_groups(choices: Mapping[str, str]) -> dict[str, str]:
+    """Return the choices made in our own groups, those of Hydra and empty ones left out."""
+    ours = set(groups())
+    return {g: str(c) for g, c in choices.items() if g in ours and str(c) != "None"}
+
+
 # --- from plain data to objects ------------------------------------------------------------------
 
 

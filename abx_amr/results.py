@@ -55,6 +55,7 @@ if TYPE_CHECKING:
 CheckpointName = Literal["last", "best"]
 
 REGISTRY = ".training_completed.txt"
+FAILURES = ".failures"
 REGISTRY_COLUMNS = ("run_name", "timestamp", "folder", "mean_return")
 PACKAGES = (
     "abx-amr",
@@ -68,6 +69,8 @@ PACKAGES = (
     "omegaconf",
     "optuna",
 )
+# The safe loader in C, where there is one: a table of many runs reads as many files.
+_YAML_LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _TIMESTAMP = re.compile(r"_(\d{8}_\d{6})(?:_(\d+))?$")
 _STATE = "abx_amr_state.npz"
 _VEC_NORMALIZE = "abx_amr_vec_normalize.pkl"
@@ -124,6 +127,12 @@ class RunFolder:
     def run_name(self) -> str:
         """The folder's name without its timestamp."""
         return _TIMESTAMP.sub("", self.path.name)
+
+    @property
+    def moment(self) -> tuple[str, int]:
+        """When the folder was made, to be ordered by: its timestamp and the number behind it."""
+        stamp = _TIMESTAMP.search(self.path.name)
+        return ("", 1) if stamp is None else (stamp[1], int(stamp[2] or 1))
 
     @property
     def config_file(self) -> Path:
@@ -385,13 +394,25 @@ def run_folders(results_dir: Path | str, run_name: str | None = None) -> list[Ru
     """Return the run folders of this name (None: of any), oldest first."""
     found = []
     for path in _entries(results_dir):
-        stamp = _TIMESTAMP.search(path.name)
-        if stamp is None or not (path / "config.yaml").is_file():
+        if _TIMESTAMP.search(path.name) is None or not (path / "config.yaml").is_file():
             continue
         folder = RunFolder(path)
         if run_name is None or folder.run_name == run_name:
-            found.append(((stamp[1], int(stamp[2] or 1), path.name), folder))
+            found.append(((*folder.moment, path.name), folder))
     return [folder for _, folder in sorted(found, key=lambda pair: pair[0])]
+
+
+def run_folders_below(folder: Path | str) -> list[RunFolder]:
+    """Return all run folders below a folder, at any depth, in the order of their paths."""
+    found: list[RunFolder] = []
+    for path in _entries(folder):
+        if path.name.startswith(".") or not path.is_dir():
+            continue
+        if _TIMESTAMP.search(path.name) and (path / "config.yaml").is_file():
+            found.append(RunFolder(path))
+        else:
+            found += run_folders_below(path)
+    return found
 
 
 def newest_run(results_dir: Path | str, run_name: str, *, only_complete: bool = False) -> RunFolder:
@@ -455,6 +476,65 @@ def completed_run(results_dir: Path | str, run_name: str) -> RunFolder | None:
     registry.prune(lambda row: (Path(results_dir) / row["folder"]).is_dir())
     rows = [row for row in registry.rows() if row["run_name"] == run_name]
     return RunFolder(Path(results_dir) / rows[-1]["folder"]) if rows else None
+
+
+def completed_runs(results_dir: Path | str) -> dict[str, RunFolder]:
+    """Return run name -> its newest completed run in the registry, for many names at once."""
+    registry = _registry(results_dir)
+    if not registry.path.is_file():
+        return {}
+    registry.prune(lambda row: (Path(results_dir) / row["folder"]).is_dir())
+    return {
+        row["run_name"]: RunFolder(Path(results_dir) / row["folder"]) for row in registry.rows()
+    }
+
+
+def interrupted_run(results_dir: Path | str, run_name: str) -> RunFolder | None:
+    """Return the newest run of this name where it has a checkpoint but did not come to its end."""
+    folders = run_folders(results_dir, run_name)
+    if not folders or folders[-1].is_complete or not folders[-1].has_checkpoint("last"):
+        return None
+    return folders[-1]
+
+
+# --- runs of a set that failed -------------------------------------------------------------------
+
+
+def write_failure(results_dir: Path | str, run_name: str, reason: str) -> None:
+    """Note in one line why a run of a set failed, for the command that waits for it."""
+    file = _failure_file(results_dir, run_name)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    durable.write_text(file, reason + "\n")
+
+
+def read_failure(results_dir: Path | str, run_name: str) -> str | None:
+    """Return why a run of a set failed, None where nothing was noted."""
+    try:
+        return _failure_file(results_dir, run_name).read_text(encoding="utf-8").strip()
+    except FileNotFoundError:
+        return None
+
+
+def read_failures(results_dir: Path | str) -> dict[str, str]:
+    """Return run name -> why it failed, of the runs of sets in this folder."""
+    files = sorted((Path(results_dir) / FAILURES).glob("*.txt"))
+    return {file.stem: file.read_text(encoding="utf-8").strip() for file in files}
+
+
+def clear_failure(results_dir: Path | str, run_name: str) -> None:
+    """Remove the note."""
+    _failure_file(results_dir, run_name).unlink(missing_ok=True)
+
+
+def remove_if_empty(results_dir: Path | str) -> None:
+    """Remove the folder of notes and that of results where nothing is in them."""
+    for folder in (Path(results_dir) / FAILURES, Path(results_dir)):
+        with contextlib.suppress(OSError):
+            folder.rmdir()
+
+
+def _failure_file(results_dir: Path | str, run_name: str) -> Path:
+    return Path(results_dir) / FAILURES / f"{run_name}.txt"
 
 
 def _registry(results_dir: Path | str) -> durable.CompletionRegistry:
@@ -692,7 +772,7 @@ def _yaml(value: Any) -> str:
 
 def _read_yaml(file: Path) -> Any:
     try:
-        return yaml.safe_load(file.read_text(encoding="utf-8"))
+        return yaml.load(file.read_text(encoding="utf-8"), Loader=_YAML_LOADER)
     except FileNotFoundError as error:
         raise InputError(f"{file} does not exist") from error
     except yaml.YAMLError as error:

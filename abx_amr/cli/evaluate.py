@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from omegaconf import DictConfig
 
     from abx_amr.evaluation import Policy
+    from abx_amr.results import RunFolder
     from abx_amr.simulator.clinic import ClinicModel
 
 HELP = """
@@ -54,12 +55,15 @@ def evaluate_composed(
         CLINIC_SECTIONS,
         build_clinic,
         build_training,
+        chosen_groups,
         config_of_run,
+        is_rule,
     )
     from abx_amr.experiment import Run, run
     from abx_amr.results import find_run
 
     asked = _asked(config["evaluation"])
+    origin: dict[str, Any] = {"choices": chosen_groups(choices)}
     if config["run"] is not None:
         _refuse_another_agent(overrides)
         source = find_run(str(config["run"]), results_dir=config["results_dir"])
@@ -71,7 +75,17 @@ def evaluate_composed(
             **config,
             **{name: clinic[name] for name in CLINIC_SECTIONS},
             **{name: own[name] for name in AGENT_SECTIONS if name in own},
+            "training": {
+                **own["training"],
+                "torch_threads": config["training"]["torch_threads"],
+            },
         }
+        origin = _origin(source, choices, overrides)
+        if not is_rule(own):
+            origin |= {
+                "trained_with_seed": own["training"]["seed"],
+                "best_params_from": own.get("best_params_from"),
+            }
         name = source.run_name
     else:
         model = build_clinic(config)
@@ -93,7 +107,7 @@ def evaluate_composed(
         trajectories=bool(config["trajectories"]),
         figures=bool(config["figures"]),
         deterministic=bool(asked["deterministic"]),
-        origin={"evaluated_run": str(config["run"])} if config["run"] else {},
+        origin=origin,
     )
     other = None
     if config["against"] is not None:
@@ -119,6 +133,22 @@ def evaluate_composed(
         )
     print(f"results: {folder.path}")
     return float(summary["mean_return"])
+
+
+def _origin(
+    source: RunFolder, choices: Mapping[str, str], overrides: Sequence[str]
+) -> dict[str, Any]:
+    """Return where an evaluated run comes from: its own choices, another clinic's where chosen."""
+    from abx_amr.configuration import CLINIC_SECTIONS, chosen_groups
+
+    own = source.read_provenance().get("choices") or {}
+    said = {override.lstrip("+~").partition("=")[0] for override in overrides}
+    here = chosen_groups(choices)
+    if "experiment" in said:
+        taken = {g: c for g, c in here.items() if g in ("experiment", *CLINIC_SECTIONS)}
+    else:
+        taken = {g: c for g, c in here.items() if g in said and g in CLINIC_SECTIONS}
+    return {"evaluated_run": str(source.path), "choices": {**own, **taken}}
 
 
 def _refuse_another_agent(overrides: Sequence[str]) -> None:
