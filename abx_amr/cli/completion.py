@@ -97,6 +97,10 @@ def completions(line: str) -> list[str]:
         return [shell for shell in SHELLS if shell.startswith(last) and not given]
     if command in _CONFIG_NAMES:
         return _of_hydra(_CONFIG_NAMES[command], given, last)
+    if command == "abx-init":
+        from abx_amr.cli.init import _FLAGS as flags
+
+        return [flag for flag in flags if last and flag.startswith(last)]
     verbs = _verbs(command)
     if not given and verbs:
         return [verb for verb in verbs if verb.startswith(last)]
@@ -112,6 +116,7 @@ _CONFIG_NAMES = {
     "abx-tune": "tune",
     "abx-evaluate": "evaluate",
     "abx-plan": "plan",
+    "abx-gather": "gather",
 }
 
 

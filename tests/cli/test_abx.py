@@ -69,6 +69,8 @@ LINES = {
     ],
     "abx-train agent_algorithm=hrl_ppo hrl.opt": ["hrl.option_gamma="],
     "abx-train hrl.opt": [],
+    "abx-gather res": ["resamples=", "results_dir="],
+    "abx-init --f": ["--force", "--from-umbrella"],
     "abx-study sh": ["show"],
     "abx-study show done storage=p": ["storage=postgres"],
     "abx-postgres up po": ["port="],

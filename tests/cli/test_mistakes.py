@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from abx_amr.cli import evaluate, plan, postgres, study, train, tune
+from abx_amr.cli import evaluate, gather, init, plan, postgres, study, train, tune
 from tests import services
 from tests.cli.conftest import SMALL, SMALL_STUDY, Call, Ended
 from tests.services import Database
@@ -23,6 +23,8 @@ COMMANDS = {
     "abx-evaluate": evaluate.main,
     "abx-plan": plan.main,
     "abx-study": study.main,
+    "abx-gather": gather.main,
+    "abx-init": init.main,
     "abx-postgres": postgres.main,
 }
 TUNE = "abx-tune -m +tuning=ppo_default"
@@ -350,6 +352,12 @@ MISTAKES = [
     a("a server's key that does not exist", "abx-postgres up prot=5433", "did you mean 'port'"),
     a("a port of root's", "abx-postgres up port=80", "1024", "'80'", "auto"),
     a("a server that was never started", "abx-postgres url data_dir=pg", "abx-postgres up"),
+    # --- projects and many runs ---
+    a("gathering before training", "abx-gather", "results_dir=results", "train first"),
+    a("a misspelt key of abx-gather", "abx-gather resuls_dir=x", "did you mean 'results_dir'"),
+    a("a misspelt flag of abx-init", "abx-init --chek", "did you mean '--check'"),
+    a("importing a file that is not there", "abx-init mine --from-umbrella no.yaml", "no.yaml",
+      "No such file"),
     # --- extras and launchers ---
     a("a launcher that does not exist", f"{TUNE} hydra/launcher=submitit_slurmm",
       "did you mean 'submitit_slurm'"),
