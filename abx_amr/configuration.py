@@ -10,6 +10,7 @@ import contextlib
 import hashlib
 import inspect
 import logging
+import math
 import os
 import re
 import sys
@@ -27,8 +28,8 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from abx_amr.errors import InputError
-from abx_amr.naming import did_you_mean, unknown
+from abx_amr.errors import InputError, cure
+from abx_amr.naming import SYNONYMS, did_you_mean, hint, nearest, unknown
 from abx_amr.project import find_project, from_here, make_importable, packaged
 
 if TYPE_CHECKING:
@@ -92,7 +93,9 @@ def resolved(config: DictConfig) -> Plain:
     try:
         plain = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
     except OmegaConfBaseException as error:
-        raise InputError(_first_line(error)) from error
+        key = getattr(error, "full_key", None)
+        where = f"{key}: " if key else ""
+        raise InputError(f"{where}{_first_line(error)}") from error
     return cast(Plain, plain)
 
 
@@ -122,17 +125,41 @@ def compose(
     if search_path:
         folders = ",".join(f"file://{Path(p).resolve()}" for p in search_path)
         arguments.append(f"hydra.searchpath=[{folders}]")
-    with _fresh_hydra():
+    with fresh_hydra():
         try:
             config = hydra.compose(config_name, arguments, return_hydra_config=True)
         except (HydraException, OmegaConfBaseException) as error:
             raise InputError(explain(error, config_name, arguments)) from error
         except yaml.YAMLError as error:
-            raise InputError(_unreadable(error)) from error
+            raise InputError(explain_yaml(error)) from error
+        except UnicodeDecodeError as error:
+            raise InputError(
+                f"a configuration file is no UTF-8 text ({error.reason}): save it as UTF-8"
+            ) from error
         choices = {k: str(v) for k, v in config.hydra.runtime.choices.items()}
         composed = _without_hydra(config)
-    _check_top_level(composed, config_name)
+    try:
+        _check_top_level(composed, config_name)
+    except OmegaConfBaseException as error:
+        raise InputError(_first_line(error)) from error
     return Composition(config=composed, choices=choices)
+
+
+def explain_yaml(error: yaml.YAMLError, *, file: Path | str | None = None) -> str:
+    """Return what is wrong with a YAML file, in one line: where, what, and the cure."""
+    if not isinstance(error, yaml.MarkedYAMLError):
+        return f"{file or 'a configuration file'} is no YAML: {_first_line(error)}"
+    mark = error.problem_mark or error.context_mark
+    where = str(file or (mark.name if mark else "a configuration file"))
+    where = os.path.relpath(where) if os.path.isabs(where) else where
+    if mark is not None:
+        where += f" line {mark.line + 1}, column {mark.column + 1}"
+    problem = error.problem or error.context or "it cannot be read"
+    if "'\\t'" in problem:
+        return f"{where}: YAML is indented with spaces, not with tabs"
+    if "duplicate key" in problem:
+        return f"{where}: {problem}: remove one of the two"
+    return f"{where} is no YAML: {problem} (look at this line and the one above it)"
 
 
 def _check_top_level(config: DictConfig, config_name: str) -> None:
@@ -145,8 +172,59 @@ def _check_top_level(config: DictConfig, config_name: str) -> None:
         known |= set(yaml.safe_load(file.read_text(encoding="utf-8")))
     known -= {"defaults", "hydra"}
     for key in config:
+        if key == "experiment":
+            raise InputError(
+                "the chosen experiment would change nothing: the first line of its file must be "
+                "'# @package _global_'"
+            )
         if key not in known:
-            raise InputError(unknown("key", str(key), known))
+            raise InputError(f"key {_misplaced(str(key), config, known)}")
+    if "tuning" in config and config_name in _LEARN_NOTHING_FROM_TUNING:
+        raise InputError(
+            f"tuning belongs to abx-tune: abx-{config_name} does not search "
+            f"(abx-train best_params_from=RUN_NAME trains with what a study found)"
+        )
+    for key in _FLAGS:
+        if key in config and not isinstance(config[key], bool):
+            raise InputError(f"{key} must be true or false, got {config[key]!r}")
+    for key in ("results_dir", "optimization_dir"):
+        if key in config and not (isinstance(config[key], str) and config[key].strip()):
+            raise InputError(
+                f"{key} must be a folder, such as {key}={key[:-4]}, got {config[key]!r}"
+            )
+        if key in config and Path(config[key]).is_file():
+            raise InputError(f"{key} must be a folder, but '{config[key]}' is a file: name another")
+
+
+_FLAGS = ("figures", "trajectories", "skip_if_exists", "overwrite_existing_study")
+_LEARN_NOTHING_FROM_TUNING = ("train", "evaluate", "plan")
+
+
+def _misplaced(name: str, config: DictConfig, known: Iterable[str]) -> str:
+    """Return what to say of a top-level name that does not exist: perhaps a section holds it."""
+    leaves = [p for p in _value_paths(config) if "." in p]
+    sections = sorted(known)
+    if nearest(name, sections) is None or any(p.rsplit(".", 1)[-1] == name for p in leaves):
+        wanted = SYNONYMS.get(name, name)
+        inside = [p for p in leaves if p.rsplit(".", 1)[-1] == wanted]
+        if inside:
+            best = min(inside, key=lambda p: (p.count("."), sections.index(p.split(".")[0])))
+            return f"'{name}' does not exist at the top; did you mean '{best}'?"
+        close = nearest(name, [p.rsplit(".", 1)[-1] for p in leaves if p.count(".") == 1])
+        if close and nearest(name, sections) is None:
+            best = next(p for p in leaves if p.count(".") == 1 and p.endswith(f".{close}"))
+            return f"'{name}' does not exist; did you mean '{best}'?"
+    return f"'{name}' does not exist{hint(name, sections)}"
+
+
+def _value_paths(config: DictConfig, above: str = "") -> list[str]:
+    found: list[str] = []
+    for key, value in config.items_ex(resolve=False):
+        path = f"{above}{key!s}"
+        found.append(path)
+        if isinstance(value, DictConfig) and not value._is_none() and not value._is_interpolation():
+            found += _value_paths(value, f"{path}.")
+    return found
 
 
 def _file_of(name: str) -> Path | None:
@@ -156,26 +234,12 @@ def _file_of(name: str) -> Path | None:
     return next((f for d in folders if (f := d / f"{name}.yaml").is_file()), None)
 
 
-def _unreadable(error: yaml.YAMLError) -> str:
-    """Return the one line about a file that is no YAML: where, and what the parser says.
-
-    >>> _unreadable(yaml.YAMLError("broken"))
-    'a configuration file is no YAML: broken'
-    """
-    mark = getattr(error, "problem_mark", None)
-    if mark is None:
-        return f"a configuration file is no YAML: {_first_line(error)}"
-    problem = getattr(error, "problem", None) or _first_line(error)
-    name = os.path.relpath(mark.name) if os.path.isabs(str(mark.name)) else mark.name
-    return f"{name} line {mark.line + 1}, column {mark.column + 1} is no YAML: {problem}"
-
-
 def _without_hydra(config: DictConfig) -> DictConfig:
     return OmegaConf.masked_copy(config, [str(k) for k in config if k != "hydra"])
 
 
 @contextlib.contextmanager
-def _fresh_hydra() -> Iterator[None]:
+def fresh_hydra() -> Iterator[None]:
     """Give Hydra's compose its own global state, also inside a running Hydra application."""
     saved = GlobalHydra.instance().hydra
     GlobalHydra.instance().clear()
@@ -190,7 +254,7 @@ def _fresh_hydra() -> Iterator[None]:
 
 def available(group: str) -> list[str]:
     """Return the choices of a configuration group; staged copies of files are left out."""
-    with _fresh_hydra():
+    with fresh_hydra():
         loader = GlobalHydra.instance().config_loader()
         names = sorted(loader.get_group_options(group))
     return [name for name in names if not re.search(r"-[0-9a-f]{12}$", name)]
@@ -204,10 +268,8 @@ def explain(error: Exception, config_name: str, overrides: Sequence[str]) -> str
     """Return Hydra's complaint as one line with the nearest valid name."""
     text = str(error)
     cause = str(error.__cause__ or "")
-    if found := re.search(r"Could not find '([^']+)/([^'/]+)'", text):
-        group, name = found.groups()
-        options = available(group)
-        return unknown(group, name, options) if options else f"there is no group '{group}'"
+    if found := re.search(r"Could not (?:find|load) '([^']+)/([^'/]+)'", text):
+        return _no_choice(found.group(1), found.group(2), text)
     if found := re.search(r"Could not override '([^']+)'\.\s*No match in the defaults list", text):
         group = found.group(1)
         option = next((o.partition("=")[2] for o in overrides if o.startswith(f"{group}=")), "")
@@ -219,6 +281,19 @@ def explain(error: Exception, config_name: str, overrides: Sequence[str]) -> str
     if found := re.search(r"Could not append to config\. An item is already at '([^']+)'", text):
         key = found.group(1)
         return f"{key} exists already: write {key}=... without the +"
+    if found := re.search(r"Multiple values for ([\w/@.]+)\. To override", text):
+        group = found.group(1)
+        if any(o.startswith(f"+{group}=") for o in overrides):
+            return f"{group} is chosen already: write {group}=NAME without the +"
+        return (
+            f"{group} is chosen twice: in the defaults list of the file, write "
+            f"'- override /{group}: NAME'"
+        )
+    if found := re.search(r"Cannot find primary config '([^']+)'", text):
+        return (
+            f"--config-name: there is no configuration '{found.group(1)}': leave the flag out, and "
+            "choose an experiment instead (experiment=NAME)"
+        )
     if found := re.search(r"([\w/]+) appears more than once in the final defaults list", text):
         return f"{found.group(1)} is chosen already: write {found.group(1)}=NAME without the +"
     if found := re.search(r"Could not delete from config\. '?([\w./@-]+?)'? does not exist", text):
@@ -226,11 +301,85 @@ def explain(error: Exception, config_name: str, overrides: Sequence[str]) -> str
     if found := re.search(r"Could not (?:override|append to config) '([\w./@-]+)'", text):
         return _unknown_path(found.group(1), config_name, overrides, detail=cause)
     for override in overrides:
-        with contextlib.suppress(HydraException):
+        try:
             OverridesParser.create().parse_override(override)
-            continue
-        return f"'{override}' cannot be read as key=value: quote it for the shell and for Hydra"
+        except HydraException as complaint:
+            return _unreadable(override, complaint)
     return f"{config_name}: {' '.join(text.split())}"
+
+
+def _no_choice(group: str, name: str, complaint: str) -> str:
+    """Return the line about a choice that a group does not have."""
+    top = group.split("/")[0]
+    if top != "hydra" and top in groups() and (group != top or name.endswith((".yaml", ".yml"))):
+        file = f"{group}/{name}".removeprefix(f"{top}/")
+        stem = Path(name).stem
+        has_it = stem in available(top)
+        return f"{top} takes a name, not a file: " + (
+            f"write {top}={stem}" if has_it else f"-s {top}-subconfig={file} takes a file"
+        )
+    options = [o for o in available(group) if (group, o) != ("tuning", "base")]
+    if not options:
+        return f"there is no group '{group}'{did_you_mean(group, groups())}"
+    if (group, name) in _EXTRAS:
+        return (
+            f"{group}={name} is not installed: pip install 'abx-amr[{_EXTRAS[group, name]}]' "
+            f"({_listed(options)})"
+        )
+    where = re.search(r"In '([^']+)'", complaint)
+    inside = f"{where.group(1)}.yaml: " if where and where.group(1) not in _PRIMARY else ""
+    return inside + unknown(group, name, options)
+
+
+_EXTRAS = {("hydra/sweeper", "optuna"): "optuna-sweeper"}
+_PRIMARY = ("train", "tune", "evaluate", "plan", "study", "umbrella")
+_SWEEPS = {
+    "interval": "interval(LOW,HIGH)",
+    "range": "range(FROM,BELOW)",
+    "choice": "choice(A,B)",
+    "tag": "tag(log,interval(LOW,HIGH))",
+    "glob": "glob(*)",
+    "int": "int(...)",
+    "float": "float(...)",
+    "str": "str(...)",
+    "shuffle": "shuffle(A,B)",
+    "sort": "sort(A,B)",
+}
+
+
+def _unreadable(override: str, complaint: Exception) -> str:
+    """Return the line about an override that Hydra's grammar does not take."""
+    key, equals, value = override.partition("=")
+    if override != override.strip() or key != key.strip():
+        return f"'{override}' holds a space: write {key.strip()}={value.strip()}"
+    if not equals:
+        return f"'{override}' cannot be read: write key=value"
+    if not key.lstrip("+~") or ".." in key:
+        return f"'{override}' has no usable key: write key=value, such as training.seed=3"
+    if value.startswith("="):
+        return f"'{override}' has one = too many: write {key}={value.lstrip('=')}"
+    if called := re.match(r"([A-Za-z_]\w*)\(", value):
+        name = called.group(1)
+        if name not in _SWEEPS:
+            return (
+                f"'{override}': there is no function '{name}'"
+                f"{hint(name, [n for n in ('interval', 'range', 'choice', 'tag', 'glob')])}"
+            )
+        if value.count("(") != value.count(")"):
+            return f"'{override}': a bracket is not closed: write '{key}={_SWEEPS[name]}'"
+        return f"'{override}' cannot be read: write '{key}={_SWEEPS[name]}'"
+    if value.count("[") != value.count("]") or value.count("{") != value.count("}"):
+        return f"'{override}' cannot be read: a bracket is not closed"
+    if value.count("'") % 2 or value.count('"') % 2:
+        return f"'{override}' cannot be read: a quotation mark is not closed"
+    if value.startswith("~"):
+        return f"'{override}': ~ is not the home folder here: write {key}=$HOME{value[1:]}"
+    if odd := re.search(r"[^\w./:\-+*$%@ ,?|]", value, re.ASCII):
+        return (
+            f"'{override}' cannot be read because of the '{odd.group()}': "
+            f"quote the value twice, '{key}=\"{value}\"'"
+        )
+    return f"'{override}' cannot be read as key=value: {_first_line(complaint)}"
 
 
 def _unknown_path(
@@ -239,7 +388,9 @@ def _unknown_path(
     """Return the line about a key that does not exist, with its nearest sibling."""
     if path == "hrl.option_library":
         return f"{_NO_LIBRARY_KEY} ({_listed(available('option_library'))})"
-    others = [o for o in overrides if not o.lstrip("+~").startswith(path)]
+    # Choices alone: with other settings that do not fit the same complaint would come again.
+    others = [o for o in overrides if "." not in o.partition("=")[0] and not o.startswith("~")]
+    others = [o for o in others if o.lstrip("+").partition("=")[0] != path]
     if path.split(".")[0] in _OF_MANAGERS and not _has(path.split(".")[0], config_name, others):
         return f"{path.split('.')[0]} {_ONLY_MANAGERS}"
     try:
@@ -252,18 +403,29 @@ def _unknown_path(
             break
         if part not in node:
             where = ".".join([*parts[:depth], part])
-            names = [str(k) for k in node]
+            names = sorted(str(k) for k in node if k != "_target_")
+            if depth == 0 and part == "tuning" and config_name != "tune":
+                return f"tuning belongs to abx-tune: abx-{config_name} does not search"
             if depth == 0 and part in groups():
-                return f"{part} is not chosen yet: add +{part}=NAME ({_listed(available(part))})"
+                options = [o for o in available(part) if (part, o) != ("tuning", "base")]
+                return f"{part} is not chosen yet: add +{part}=NAME ({_listed(options)})"
             if depth == 0:
-                names += groups()
-            listed = ", ".join(sorted(set(names)))
-            return f"{where} does not exist{did_you_mean(part, names)} (available: {listed})"
+                return _misplaced(part, node, {*names, *groups()})
+            if not names:
+                taken = "takes no settings" if "_target_" in node else "is empty"
+                return f"{where} does not exist: {'.'.join(parts[:depth])} {taken}"
+            return f"{where} does not exist{hint(part, names)}"
         try:
             node = node[part]
         except OmegaConfBaseException:
             break
     reason = detail.splitlines()[0] if detail else "it does not exist or takes no such value"
+    if new := re.match(r"Key '([^']+)' is not in struct", reason):
+        if isinstance(node, DictConfig):
+            return (
+                f"{path} has no key '{new.group(1)}' yet: add it with +{path}.{new.group(1)}=VALUE"
+            )
+        return f"{path} has no key '{new.group(1)}'"
     return f"{path}: {reason}"
 
 
@@ -313,6 +475,12 @@ def places_in_project(config: Mapping[str, Any], overrides: Sequence[str]) -> li
         and isinstance(value := config[key], str)
         and not os.path.isabs(value)
     ]
+
+
+def chosen_groups(choices: Mapping[str, str]) -> dict[str, str]:
+    """Return the choices made in our own groups, those of Hydra and empty ones left out."""
+    ours = set(groups())
+    return {g: str(c) for g, c in choices.items() if g in ours and str(c) != "None"}
 
 
 # --- from plain data to objects ------------------------------------------------------------------
@@ -488,15 +656,16 @@ def check_arguments(made: Callable[..., Any], given: Iterable[str], *, key: str)
         if name not in names:
             raise InputError(
                 f"{key}.{name} is unknown to {getattr(made, '__name__', made)}"
-                f"{did_you_mean(name, names)} "
-                f"(it takes: {', '.join(sorted(names))})"
+                f"{hint(name, sorted(names), label='it takes')}"
             )
 
 
 def _section(config: Mapping[str, Any], name: str) -> Plain:
     section = config.get(name)
     if not isinstance(section, Mapping):
-        raise InputError(f"{name} must be a section of the configuration, got {section!r}")
+        raise InputError(
+            f"{name} must be a section of the configuration (name: value), got {section!r}"
+        )
     return dict(section)
 
 
@@ -593,7 +762,10 @@ def _check_drug_parameters(
 def _only(parent: Plain, name: str, made: Callable[..., Any], *, key: str) -> Plain:
     section = parent.pop(name, None)
     if not isinstance(section, Mapping):
-        raise InputError(f"{key}.{name} must be a section, got {section!r}")
+        raise InputError(
+            f"{key}.{name} must be a section, got {section!r} (a file of your own begins with "
+            "'defaults: [default]' to keep the other values)"
+        )
     check_arguments(made, section, key=f"{key}.{name}")
     return dict(section)
 
@@ -657,6 +829,40 @@ def build_rule(config: Mapping[str, Any], model: ClinicModel) -> Rule:
     return cast("Rule", instantiate(section, key="agent_algorithm", model=model))
 
 
+def check_ranges(arguments: Mapping[str, Any]) -> None:
+    """Refuse hyper-parameters out of range; imports no library of agents, so that it takes no time.
+
+    Raises:
+        InputError: naming the value, and the range.
+    """
+    for name, value in arguments.items():
+        claim, holds = _RANGES.get(name, ("", lambda v: True))
+        if callable(value) or isinstance(value, Mapping):
+            continue
+        if value is None and (not claim or claim.endswith("null")):
+            continue
+        if claim and (isinstance(value, bool | str) or not _holds(holds, value)):
+            claim = claim if claim.startswith("a ") else f"a number {claim}"
+            raise InputError(
+                f"agent_algorithm.{name} must be {claim}, got {value!r}"
+                f"{cure(value, *_shares(name))}"
+            )
+
+
+def check_quickly(config: Mapping[str, Any]) -> None:
+    """Refuse a clinic or a hyper-parameter out of range before the libraries of agents are loaded.
+
+    Raises:
+        InputError: naming the value, and what would be right.
+    """
+    build_clinic(config)
+    section = _section(config, "agent_algorithm")
+    if section.get("one_minus_gamma") is not None:
+        section.pop("gamma", None)
+    if not is_rule(config):
+        check_ranges(section)
+
+
 def build_agent_spec(config: Mapping[str, Any]) -> AgentSpec:
     """Return the learning algorithm of a configuration with its checked arguments.
 
@@ -690,18 +896,14 @@ def build_agent_spec(config: Mapping[str, Any]) -> AgentSpec:
                 f"agent_algorithm.{name} is set by the run itself: remove it (see training.*)"
             )
     check_arguments(algorithm, arguments, key="agent_algorithm")
-    for name, value in arguments.items():
-        claim, holds = _RANGES.get(name, ("", lambda v: True))
-        if value is None or callable(value):
-            continue
-        if claim and (isinstance(value, bool | str) or not _holds(holds, value)):
-            raise InputError(f"agent_algorithm.{name} must be {claim}, got {value!r}")
+    check_ranges(arguments)
     policy_arguments = dict(arguments.get("policy_kwargs") or {})
     for name, value in policy_arguments.items():
         if isinstance(value, str) and name.endswith(("_fn", "_class")):
             policy_arguments[name] = locate(value, key=f"agent_algorithm.policy_kwargs.{name}")
     if policy_arguments:
         arguments["policy_kwargs"] = policy_arguments
+    _check_policy(algorithm, arguments.get("policy"), policy_arguments)
     if getattr(algorithm, "chooses_options", False):
         role = build_manager_role(config)
         return AgentSpec(algorithm=algorithm, arguments=arguments, role=role)
@@ -712,6 +914,53 @@ def build_agent_spec(config: Mapping[str, Any]) -> AgentSpec:
                 f"(agent_algorithm=hrl_ppo or hrl_rppo): {algorithm.__name__} would not read it"
             )
     return AgentSpec(algorithm=algorithm, arguments=arguments)
+
+
+def _shares(name: str) -> tuple[float, float]:
+    """Return the bounds that tell a percentage from a share."""
+    return (0.0, 1.0) if name in ("gamma", "gae_lambda", "clip_range") else (0.0, math.inf)
+
+
+def _check_policy(algorithm: Any, policy: Any, arguments: Mapping[str, Any]) -> None:
+    """Refuse a policy that the algorithm does not have, and what the policy does not take.
+
+    Raises:
+        InputError: naming those there are.
+    """
+    known = getattr(algorithm, "policy_aliases", {})
+    made = policy
+    if isinstance(policy, str) and known:
+        if policy not in known:
+            lstm = "; for an LSTM choose agent_algorithm=recurrent_ppo" if "Lstm" in policy else ""
+            raise InputError(
+                f"agent_algorithm.policy: {algorithm.__name__} has no '{policy}'{lstm} "
+                f"({_listed(sorted(known))})"
+            )
+        made = known[policy]
+    if not isinstance(made, type):
+        return
+    names, takes_any = parameters_of(made)
+    for name in arguments:
+        if name not in names and not takes_any:
+            if "lstm" in name:
+                raise InputError(
+                    f"agent_algorithm.policy_kwargs.{name} belongs to a recurrent agent: choose "
+                    "agent_algorithm=recurrent_ppo (or hrl_rppo), or leave it out"
+                )
+            known_names = sorted(names - {"self", "observation_space", "action_space"})
+            raise InputError(
+                f"agent_algorithm.policy_kwargs.{name} is unknown to {made.__name__}"
+                f"{hint(name, known_names, label='it takes')}"
+            )
+    layers = arguments.get("net_arch")
+    for part in layers.values() if isinstance(layers, Mapping) else [layers]:
+        if part is not None and not (
+            isinstance(part, list) and all(type(size) is int and size > 0 for size in part)
+        ):
+            raise InputError(
+                "agent_algorithm.policy_kwargs.net_arch must list the sizes of the layers, such as "
+                f"[64,64], got {layers!r}"
+            )
 
 
 _OPTION_TYPES = {

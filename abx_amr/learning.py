@@ -21,7 +21,7 @@ from stable_baselines3.common.vec_env import VecEnv, VecNormalize
 
 from abx_amr.algorithms.seed_batched.networks import why_not_covered
 from abx_amr.envs.vec_env import ClinicVecEnv, action_space, observation_space
-from abx_amr.errors import InputError
+from abx_amr.errors import InputError, cure
 from abx_amr.evaluation import Evaluation, Policy, evaluate
 
 if TYPE_CHECKING:
@@ -107,13 +107,15 @@ class TrainingSettings:
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int) or value < 1:
                 raise InputError(
-                    f"training.{name} must be a whole number of at least 1, got {value}"
+                    f"training.{name} must be a whole number of at least 1, got {value!r}"
+                    f"{cure(value)}"
                 )
         for name in ("seed", "evaluation_seed"):
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int) or value < 0:
                 raise InputError(
-                    f"training.{name} must be a whole number of at least 0, got {value}"
+                    f"training.{name} must be a whole number of at least 0, got {value!r}"
+                    f"{cure(value)}"
                 )
         if not isinstance(self.seed_batched, bool):
             raise InputError(
@@ -121,8 +123,10 @@ class TrainingSettings:
             )
         _check_seeds(self.seeds)
         more = self.additional_episodes
-        if more is not None and more < 1:
-            raise InputError(f"training.additional_episodes must be at least 1, got {more}")
+        if more is not None and (type(more) is not int or more < 1):
+            raise InputError(
+                f"training.additional_episodes must be a whole number of at least 1, got {more!r}"
+            )
 
 
 class Role(Protocol):
@@ -208,7 +212,7 @@ def _library_errors(what: str) -> Iterator[None]:
         yield
     except InputError:
         raise
-    except (TypeError, ValueError, AssertionError, KeyError, AttributeError) as error:
+    except (TypeError, ValueError, AssertionError, KeyError, AttributeError, RuntimeError) as error:
         first_line = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise InputError(f"agent_algorithm: {what} rejects its arguments: {first_line}") from error
 
@@ -273,6 +277,28 @@ def build_agent(
         # A last minibatch that is smaller than the others is learned from like the others.
         warnings.filterwarnings("ignore", message="You have specified a mini-batch size")
         return spec.algorithm(env=env, seed=settings.seed, verbose=0, **arguments)
+
+
+def check_device(spec: AgentSpec) -> None:
+    """Refuse a device that torch does not know or that this machine lacks.
+
+    Raises:
+        InputError: naming what there is.
+    """
+    wanted = spec.arguments.get("device", "auto")
+    if wanted == "auto" or isinstance(wanted, torch.device):
+        return
+    try:
+        kind = torch.device(str(wanted)).type
+    except RuntimeError:
+        raise InputError(
+            f"agent_algorithm.device must be cpu, cuda or auto, got {wanted!r}"
+        ) from None
+    if kind == "cuda" and not torch.cuda.is_available():
+        raise InputError(
+            f"agent_algorithm.device={wanted}: torch {torch.__version__} finds no GPU here; write "
+            "agent_algorithm.device=cpu, which these small networks are fast on"
+        )
 
 
 def clinic_env(agent: OnPolicyAlgorithm) -> ClinicVecEnv | ManagerVecEnv:

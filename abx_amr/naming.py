@@ -3,22 +3,52 @@
 from collections.abc import Iterable
 from difflib import get_close_matches
 
+from abx_amr.errors import InputError
+
+#: What other libraries call a hyper-parameter.
+SYNONYMS = {
+    "lr": "learning_rate",
+    "epochs": "n_epochs",
+    "entropy_coef": "ent_coef",
+    "value_coef": "vf_coef",
+    "minibatch_size": "batch_size",
+    "discount": "gamma",
+    "episodes": "total_num_training_episodes",
+    "lambda": "lambda_weight",
+}
+
+#: A list of names that is longer is left out where a guess can be given.
+MANY_NAMES = 12
+
 
 def nearest(name: object, known: Iterable[str]) -> str | None:
     """Return the known name most like `name`, or None when nothing is close.
 
-    Dotted paths are compared whole, then by their last part.
+    Dotted paths are compared whole, then by their last part; capitals do not count, the beginning
+    of one name alone is enough, and so is what other libraries call the thing.
 
     >>> nearest("hihg_risk", ["default", "high_risk"])
     'high_risk'
     >>> nearest("ppo.learning_rat", ["agent_algorithm.learning_rate"])
     'agent_algorithm.learning_rate'
+    >>> nearest("TPI", ["grid", "tpe"]), nearest("agent", ["agent_algorithm", "hrl"])
+    ('tpe', 'agent_algorithm')
+    >>> nearest("lr", ["gamma", "learning_rate"])
+    'learning_rate'
     """
     names = list(known)
-    if matches := get_close_matches(str(name), names, n=1):
-        return matches[0]
-    last = {path.rsplit(".", 1)[-1]: path for path in names}
-    matches = get_close_matches(str(name).rsplit(".", 1)[-1], last, n=1)
+    text = str(name)
+    by_small = {n.lower(): n for n in reversed(names)}
+    small = text.lower()
+    if SYNONYMS.get(small) in names:
+        return SYNONYMS[small]
+    if matches := get_close_matches(small, by_small, n=1):
+        return by_small[matches[0]]
+    if len(small) > 2 and len(begun := [n for n in names if n.lower().startswith(small)]) == 1:
+        return begun[0]
+    last = {path.rsplit(".", 1)[-1].lower(): path for path in reversed(names)}
+    leaf = small.rsplit(".", 1)[-1]
+    matches = get_close_matches(SYNONYMS.get(leaf, leaf), last, n=1)
     return last[matches[0]] if matches else None
 
 
@@ -34,13 +64,48 @@ def did_you_mean(name: object, known: Iterable[str]) -> str:
     return f"; did you mean '{guess}'?" if guess else ""
 
 
+def hint(name: object, known: Iterable[str], *, label: str = "available") -> str:
+    """Return the nearest name and those there are; of very many the nearest alone.
+
+    >>> hint("tpi", ["grid", "tpe"])
+    "; did you mean 'tpe'? (available: grid, tpe)"
+    >>> hint("sed", ["seed", *map(str, range(20))])
+    "; did you mean 'seed'?"
+    """
+    names = list(known)
+    guess = did_you_mean(name, names)
+    if guess and len(names) > MANY_NAMES:
+        return guess
+    return f"{guess} ({label}: {', '.join(names) or 'none'})"
+
+
+_UNSAFE = frozenset("/\\*?[]{}$:;|<>&!`#\"'")
+
+
+def check_folder_name(key: str, name: str) -> str:
+    """Return `name` when a folder can have it and a shell leaves it alone.
+
+    Raises:
+        InputError: it is empty, hidden, too long, or holds a character that means something else.
+
+    >>> check_folder_name("run_name", "ppo_lambda_0.5")
+    'ppo_lambda_0.5'
+    """
+    odd = sorted({c for c in name if c in _UNSAFE or not c.isprintable()})
+    if not name or name != name.strip() or name[0] in ".-" or odd or len(name.encode()) > 200:
+        because = f" (not {' '.join(map(repr, odd))})" if odd else ""
+        shown = repr(name) if len(name) <= 60 else f"one of {len(name)} characters"
+        raise InputError(
+            f"{key} must be a plain folder name{because}: letters, digits, _ and - inside, at most "
+            f"200 characters, such as lambda_0.5; got {shown}"
+        )
+    return name
+
+
 def unknown(what: str, name: str, known: Iterable[str]) -> str:
     """Return the one line that says `name` does not exist and what does.
 
     >>> unknown("sampler", "tpi", ["grid", "tpe"])
     "sampler 'tpi' does not exist; did you mean 'tpe'? (available: grid, tpe)"
     """
-    names = sorted(known)
-    return (
-        f"{what} '{name}' does not exist{did_you_mean(name, names)} (available: {', '.join(names)})"
-    )
+    return f"{what} '{name}' does not exist{hint(name, sorted(known))}"

@@ -33,6 +33,7 @@ import shlex
 import subprocess
 import sys
 import zipfile
+import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -46,7 +47,7 @@ from numpy.typing import NDArray
 
 from abx_amr import durable
 from abx_amr.errors import InputError
-from abx_amr.naming import unknown
+from abx_amr.naming import check_folder_name, unknown
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -54,6 +55,7 @@ if TYPE_CHECKING:
 CheckpointName = Literal["last", "best"]
 
 REGISTRY = ".training_completed.txt"
+FAILURES = ".failures"
 REGISTRY_COLUMNS = ("run_name", "timestamp", "folder", "mean_return")
 PACKAGES = (
     "abx-amr",
@@ -67,6 +69,8 @@ PACKAGES = (
     "omegaconf",
     "optuna",
 )
+# The safe loader in C, where there is one: a table of many runs reads as many files.
+_YAML_LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _TIMESTAMP = re.compile(r"_(\d{8}_\d{6})(?:_(\d+))?$")
 _STATE = "abx_amr_state.npz"
 _VEC_NORMALIZE = "abx_amr_vec_normalize.pkl"
@@ -123,6 +127,12 @@ class RunFolder:
     def run_name(self) -> str:
         """The folder's name without its timestamp."""
         return _TIMESTAMP.sub("", self.path.name)
+
+    @property
+    def moment(self) -> tuple[str, int]:
+        """When the folder was made, to be ordered by: its timestamp and the number behind it."""
+        stamp = _TIMESTAMP.search(self.path.name)
+        return ("", 1) if stamp is None else (stamp[1], int(stamp[2] or 1))
 
     @property
     def config_file(self) -> Path:
@@ -209,7 +219,10 @@ class RunFolder:
         """
         config = _read_yaml(self.config_file)
         if not isinstance(config, dict):
-            raise InputError(f"{self.config_file} must hold a mapping, got {type(config).__name__}")
+            raise InputError(
+                f"{self.config_file} is damaged: it must hold 'name: value' lines, and "
+                f"{'is empty' if config is None else 'does not'}; train this run again"
+            )
         return config
 
     def write_overrides(self, overrides: Sequence[str]) -> None:
@@ -372,26 +385,34 @@ def check_run_name(run_name: str) -> str:
     """Return `run_name` when it can name a folder.
 
     Raises:
-        InputError: it is empty, hidden or holds a path separator.
+        InputError: it is empty, hidden or holds characters that mean something else.
     """
-    if not run_name or run_name.startswith(".") or set(run_name) & set("/\\\0\n"):
-        raise InputError(
-            f"run_name must be a plain folder name that does not begin with a dot, got {run_name!r}"
-        )
-    return run_name
+    return check_folder_name("run_name", run_name)
 
 
 def run_folders(results_dir: Path | str, run_name: str | None = None) -> list[RunFolder]:
     """Return the run folders of this name (None: of any), oldest first."""
     found = []
     for path in _entries(results_dir):
-        stamp = _TIMESTAMP.search(path.name)
-        if stamp is None or not (path / "config.yaml").is_file():
+        if _TIMESTAMP.search(path.name) is None or not (path / "config.yaml").is_file():
             continue
         folder = RunFolder(path)
         if run_name is None or folder.run_name == run_name:
-            found.append(((stamp[1], int(stamp[2] or 1), path.name), folder))
+            found.append(((*folder.moment, path.name), folder))
     return [folder for _, folder in sorted(found, key=lambda pair: pair[0])]
+
+
+def run_folders_below(folder: Path | str) -> list[RunFolder]:
+    """Return all run folders below a folder, at any depth, in the order of their paths."""
+    found: list[RunFolder] = []
+    for path in _entries(folder):
+        if path.name.startswith(".") or not path.is_dir():
+            continue
+        if _TIMESTAMP.search(path.name) and (path / "config.yaml").is_file():
+            found.append(RunFolder(path))
+        else:
+            found += run_folders_below(path)
+    return found
 
 
 def newest_run(results_dir: Path | str, run_name: str, *, only_complete: bool = False) -> RunFolder:
@@ -409,7 +430,10 @@ def newest_run(results_dir: Path | str, run_name: str, *, only_complete: bool = 
     if run_name in names:
         raise InputError(f"no run '{run_name}' in {results_dir} is complete")
     if not names:
-        raise InputError(f"run '{run_name}' does not exist: {results_dir} holds no runs")
+        raise InputError(
+            f"run '{run_name}' does not exist: {results_dir} holds no runs (abx-train makes them; "
+            "results_dir=FOLDER looks elsewhere)"
+        )
     raise InputError(f"{unknown('run', run_name, names)} in {results_dir}")
 
 
@@ -452,6 +476,65 @@ def completed_run(results_dir: Path | str, run_name: str) -> RunFolder | None:
     registry.prune(lambda row: (Path(results_dir) / row["folder"]).is_dir())
     rows = [row for row in registry.rows() if row["run_name"] == run_name]
     return RunFolder(Path(results_dir) / rows[-1]["folder"]) if rows else None
+
+
+def completed_runs(results_dir: Path | str) -> dict[str, RunFolder]:
+    """Return run name -> its newest completed run in the registry, for many names at once."""
+    registry = _registry(results_dir)
+    if not registry.path.is_file():
+        return {}
+    registry.prune(lambda row: (Path(results_dir) / row["folder"]).is_dir())
+    return {
+        row["run_name"]: RunFolder(Path(results_dir) / row["folder"]) for row in registry.rows()
+    }
+
+
+def interrupted_run(results_dir: Path | str, run_name: str) -> RunFolder | None:
+    """Return the newest run of this name where it has a checkpoint but did not come to its end."""
+    folders = run_folders(results_dir, run_name)
+    if not folders or folders[-1].is_complete or not folders[-1].has_checkpoint("last"):
+        return None
+    return folders[-1]
+
+
+# --- runs of a set that failed -------------------------------------------------------------------
+
+
+def write_failure(results_dir: Path | str, run_name: str, reason: str) -> None:
+    """Note in one line why a run of a set failed, for the command that waits for it."""
+    file = _failure_file(results_dir, run_name)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    durable.write_text(file, reason + "\n")
+
+
+def read_failure(results_dir: Path | str, run_name: str) -> str | None:
+    """Return why a run of a set failed, None where nothing was noted."""
+    try:
+        return _failure_file(results_dir, run_name).read_text(encoding="utf-8").strip()
+    except FileNotFoundError:
+        return None
+
+
+def read_failures(results_dir: Path | str) -> dict[str, str]:
+    """Return run name -> why it failed, of the runs of sets in this folder."""
+    files = sorted((Path(results_dir) / FAILURES).glob("*.txt"))
+    return {file.stem: file.read_text(encoding="utf-8").strip() for file in files}
+
+
+def clear_failure(results_dir: Path | str, run_name: str) -> None:
+    """Remove the note."""
+    _failure_file(results_dir, run_name).unlink(missing_ok=True)
+
+
+def remove_if_empty(results_dir: Path | str) -> None:
+    """Remove the folder of notes and that of results where nothing is in them."""
+    for folder in (Path(results_dir) / FAILURES, Path(results_dir)):
+        with contextlib.suppress(OSError):
+            folder.rmdir()
+
+
+def _failure_file(results_dir: Path | str, run_name: str) -> Path:
+    return Path(results_dir) / FAILURES / f"{run_name}.txt"
 
 
 def _registry(results_dir: Path | str) -> durable.CompletionRegistry:
@@ -498,6 +581,8 @@ def read_checkpoint(file: Path) -> Checkpoint:
     try:
         with zipfile.ZipFile(file) as archive:
             members = archive.namelist()
+            if "data" not in members:  # what is cut off may still end like an archive
+                raise zipfile.BadZipFile("it was cut off")
             state: dict[str, NDArray[Any]] = {}
             if _STATE in members:
                 with np.load(io.BytesIO(archive.read(_STATE)), allow_pickle=False) as arrays:
@@ -505,8 +590,11 @@ def read_checkpoint(file: Path) -> Checkpoint:
             normalize = (
                 pickle.loads(archive.read(_VEC_NORMALIZE)) if _VEC_NORMALIZE in members else None
             )
-    except zipfile.BadZipFile as error:
-        raise InputError(f"{file} is no checkpoint: {error}") from error
+    except (zipfile.BadZipFile, zlib.error, EOFError, ValueError) as error:
+        other = "best" if file.stem == "last" else "last"
+        beside = file.with_name(f"{other}.zip").is_file()
+        cure = f"the checkpoint '{other}' beside it may be whole" if beside else "train it again"
+        raise InputError(f"{file} is damaged or no checkpoint ({error}): {cure}") from error
     return Checkpoint(agent=file, state=state, vec_normalize=normalize)
 
 
@@ -684,12 +772,15 @@ def _yaml(value: Any) -> str:
 
 def _read_yaml(file: Path) -> Any:
     try:
-        return yaml.safe_load(file.read_text(encoding="utf-8"))
+        return yaml.load(file.read_text(encoding="utf-8"), Loader=_YAML_LOADER)
     except FileNotFoundError as error:
         raise InputError(f"{file} does not exist") from error
     except yaml.YAMLError as error:
         first_line = str(error).splitlines()[0]
-        raise InputError(f"{file} cannot be read as YAML: {first_line}") from error
+        raise InputError(
+            f"{file} is damaged: it cannot be read as YAML ({first_line}); "
+            "put it back, or run again"
+        ) from error
 
 
 def _read_json(file: Path) -> dict[str, Any]:
@@ -698,7 +789,9 @@ def _read_json(file: Path) -> dict[str, Any]:
     except FileNotFoundError as error:
         raise InputError(f"{file} does not exist") from error
     except json.JSONDecodeError as error:
-        raise InputError(f"{file} cannot be read as JSON: {error}") from error
+        raise InputError(
+            f"{file} is damaged: it cannot be read as JSON ({error}); put it back, or run again"
+        ) from error
     if not isinstance(value, dict):
         raise InputError(f"{file} must hold a JSON object, got {type(value).__name__}")
     return value

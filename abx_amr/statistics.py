@@ -1,9 +1,10 @@
-"""What a sample of returns says: mean, spread, interquartile mean, intervals, paired difference.
+"""What samples of returns say: mean, spread, interquartile mean, intervals, paired comparisons.
 
 Shapes: n values, one per episode or one per seed. What a sample is too small to say is nan.
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -58,6 +59,21 @@ class PairedDifference:
     confidence: float
 
 
+@dataclass(frozen=True, kw_only=True)
+class PairedTests:
+    """What two tests say of paired samples: could the differences be chance alone?
+
+    `t_p` is the p-value of the paired t test (is the mean difference zero?), `wilcoxon_p` that of
+    the Wilcoxon signed-rank test (are the differences symmetric about zero?), both two-sided. Of
+    one pair they are nan, of differences that are all zero 1.
+    """
+
+    n: int
+    t_statistic: float
+    t_p: float
+    wilcoxon_p: float
+
+
 def interquartile_mean(values: ArrayLike) -> float:
     """Return the mean of the middle half: a quarter of the values is cut from each end.
 
@@ -85,9 +101,35 @@ def summarise(
     Raises:
         InputError: the sample is empty or holds a value that is not finite.
     """
-    sample = _sample(values)
+    return summarise_strata([values], confidence=confidence, resamples=resamples, seed=seed)
+
+
+def summarise_strata(
+    strata: Sequence[ArrayLike],
+    *,
+    confidence: float = 0.95,
+    resamples: int = RESAMPLES,
+    seed: int = 0,
+) -> Summary:
+    """Return what several samples together say, e.g. the runs of a prescriber in several clinics.
+
+    Mean and IQM are those of all values together. The bootstrap is stratified (Agarwal et al.
+    2021): values are drawn anew within each stratum, so that every resample holds each stratum as
+    often as the data do. One stratum gives the ordinary bootstrap.
+
+    Args:
+        strata: one sample of finite numbers per stratum, n >= 1 each.
+        confidence: of the intervals, in (0, 1).
+        resamples: bootstrap samples drawn.
+        seed: names the stream that they are drawn from.
+
+    Raises:
+        InputError: a stratum is empty or holds a value that is not finite, or there is none.
+    """
+    samples = [_sample(values) for values in strata]
+    sample = _sample(np.concatenate(samples) if samples else [])
     checks.whole_number("resamples", resamples, 1)
-    mean_interval, iqm_interval = _bootstrap(sample, confidence, resamples, seed)
+    mean_interval, iqm_interval = _bootstrap(samples, confidence, resamples, seed)
     return Summary(
         n=sample.size,
         mean=float(sample.mean()),
@@ -105,7 +147,7 @@ def bootstrap_interval(
     values: ArrayLike, *, confidence: float = 0.95, resamples: int = RESAMPLES, seed: int = 0
 ) -> Interval:
     """Return the percentile bootstrap interval of the mean; arguments as for `summarise`."""
-    return _bootstrap(_sample(values), confidence, resamples, seed)[0]
+    return _bootstrap([_sample(values)], confidence, resamples, seed)[0]
 
 
 def t_interval(values: ArrayLike, *, confidence: float = 0.95) -> Interval:
@@ -173,6 +215,93 @@ def paired_difference(
     )
 
 
+def paired_tests(first: ArrayLike, second: ArrayLike) -> PairedTests:
+    """Return the paired t test and the Wilcoxon signed-rank test of `first - second`.
+
+    Args:
+        first: one value per pair.
+        second: the others, in the same order.
+
+    Raises:
+        InputError: the samples differ in length, are empty or hold a value that is not finite.
+    """
+    from scipy import stats  # loading it takes a second
+
+    one, other = _sample(first), _sample(second)
+    if one.size != other.size:
+        raise InputError(
+            f"paired samples must have as many values each, got {one.size} and {other.size}"
+        )
+    difference = one - other
+    n = difference.size
+    if n == 1:
+        return PairedTests(n=1, t_statistic=math.nan, t_p=math.nan, wilcoxon_p=math.nan)
+    if not difference.any():
+        return PairedTests(n=n, t_statistic=0.0, t_p=1.0, wilcoxon_p=1.0)
+    wilcoxon = float(stats.wilcoxon(difference).pvalue)
+    if np.ptp(difference) == 0.0:
+        statistic = math.copysign(math.inf, difference[0])
+        return PairedTests(n=n, t_statistic=statistic, t_p=0.0, wilcoxon_p=wilcoxon)
+    found = stats.ttest_1samp(difference, 0.0)
+    return PairedTests(
+        n=n, t_statistic=float(found.statistic), t_p=float(found.pvalue), wilcoxon_p=wilcoxon
+    )
+
+
+def probability_of_improvement(
+    first: ArrayLike,
+    second: ArrayLike,
+    *,
+    confidence: float = 0.95,
+    resamples: int = RESAMPLES,
+    seed: int = 0,
+) -> tuple[float, Interval]:
+    """Return how probably a run of `first` beats one of `second`, and its bootstrap interval.
+
+    P(X > Y) + P(X = Y) / 2 over all pairs of runs (Agarwal et al. 2021); both samples are drawn
+    anew, each from itself. The interval is nan where both hold one value.
+
+    >>> probability_of_improvement([1.0, 3.0], [2.0, 2.0])[0]
+    0.5
+    """
+    _check_confidence(confidence)
+    checks.whole_number("resamples", resamples, 1)
+    one, other = np.sort(_sample(first)), np.sort(_sample(second))
+    wins = (one[:, None] > other).astype(np.float64) + 0.5 * (one[:, None] == other)
+    generator = stream(seed, "statistics", "improvement")
+    if one.size == other.size == 1:
+        return float(wins.mean()), (math.nan, math.nan)
+    counts_one, counts_other = (_counts(generator, s.size, resamples) for s in (one, other))
+    drawn = ((counts_one @ wins) * counts_other).sum(axis=1) / wins.size
+    low, high = np.quantile(drawn, [(1.0 - confidence) / 2.0, (1.0 + confidence) / 2.0]).tolist()
+    return float(wins.mean()), (low, high)
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """Return the p-values corrected for their number (Holm 1979); nan stays and does not count.
+
+    The smallest is multiplied by their number, the next by one less, and so on; none becomes
+    smaller than the one before it, none larger than 1.
+
+    >>> holm([0.01, 0.04, 0.03, float("nan")])
+    [0.03, 0.06, 0.06, nan]
+    """
+    order = sorted((p, i) for i, p in enumerate(p_values) if not math.isnan(p))
+    corrected = [math.nan] * len(p_values)
+    largest = 0.0
+    for rank, (p, index) in enumerate(order):
+        largest = max(largest, min(1.0, (len(order) - rank) * p))
+        corrected[index] = largest
+    return corrected
+
+
+def _counts(generator: np.random.Generator, n: int, resamples: int) -> Floats:
+    """Return how often each of n values is drawn in each resample, shape (resamples, n)."""
+    drawn = generator.integers(0, n, size=(resamples, n)) + n * np.arange(resamples)[:, None]
+    counts = np.bincount(drawn.ravel(), minlength=resamples * n)
+    return counts.reshape(resamples, n).astype(np.float64)
+
+
 def _sample(values: ArrayLike) -> Floats:
     sample = np.asarray(values, dtype=np.float64).ravel()
     if sample.size == 0:
@@ -200,27 +329,33 @@ def _around(mean: float, error: float, freedom: float, confidence: float) -> Int
 
 
 def _bootstrap(
-    sample: Floats, confidence: float, resamples: int, seed: int
+    samples: Sequence[Floats], confidence: float, resamples: int, seed: int
 ) -> tuple[Interval, Interval]:
-    """Return the intervals of the mean and of the IQM from the same resamples."""
+    """Return the intervals of the mean and of the IQM from the same resamples of each sample."""
     from scipy import stats  # loading it takes a second
 
     _check_confidence(confidence)
-    if sample.size == 1:
+    together = np.concatenate(samples)
+    drawn = [sample for sample in samples if sample.size > 1]
+    if not drawn:
         return (math.nan, math.nan), (math.nan, math.nan)
-    if np.ptp(sample) == 0.0:
-        value = float(sample[0])
+    if np.ptp(together) == 0.0:
+        value = float(together[0])
         return (value, value), (value, value)
+    # A stratum of one value is the same in every resample.
+    fixed = np.concatenate([np.empty(0), *(s for s in samples if s.size == 1)])
 
-    def both(resampled: Floats, axis: int) -> Floats:
-        return np.stack([resampled.mean(axis), stats.trim_mean(resampled, 0.25, axis)])
+    def both(*resampled: Floats, axis: int) -> Floats:
+        parts = [*resampled, np.broadcast_to(fixed, (*resampled[0].shape[:-1], fixed.size))]
+        values = resampled[0] if len(samples) == 1 else np.concatenate(parts, axis=axis)
+        return np.stack([values.mean(axis), stats.trim_mean(values, 0.25, axis)])
 
     interval = stats.bootstrap(
-        (sample,),
+        tuple(drawn),
         both,
         confidence_level=confidence,
         n_resamples=resamples,
-        batch=max(1, _VALUES_AT_ONCE // sample.size),
+        batch=max(1, _VALUES_AT_ONCE // together.size),
         method="percentile",
         rng=stream(seed, "statistics", "bootstrap"),
     ).confidence_interval

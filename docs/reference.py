@@ -74,7 +74,7 @@ HANDED_OVER = {
     "verbose",
     "seed",
 }
-COMMANDS = ("umbrella", "train", "tune", "evaluate", "plan", "study")
+COMMANDS = ("umbrella", "train", "tune", "evaluate", "plan", "study", "gather")
 #: What a configured `null` stands for is said beside it; this is how a value is printed.
 LONGEST = 60
 

@@ -70,8 +70,8 @@ class Installed:
     venv: Path
     conf: Path
 
-    def run(self, command: str, *arguments: str, folder: Path) -> str:
-        return run(self.venv / "bin" / command, *arguments, folder=folder)
+    def run(self, command: str, *arguments: str, folder: Path, timeout: float = 120) -> str:
+        return run(self.venv / "bin" / command, *arguments, folder=folder, timeout=timeout)
 
 
 def environment_beside_this_one(folder: Path) -> Path:
@@ -212,25 +212,88 @@ def test_a_wheel_holds_both_packages_conf_and_templates_and_no_tests(wheel: Path
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("kind", ["whl", "tar.gz"])
 def test_an_empty_environment_gets_the_pinned_versions_and_runs_a_study(
-    wheel: Path, tmp_path: Path
+    built: Path, tmp_path: Path, kind: str
 ) -> None:
+    (archive,) = built.glob(f"*.{kind}")
     venv, folder = tmp_path / "venv", tmp_path / "elsewhere"
     folder.mkdir()
     run(sys.executable, "-m", "venv", venv, folder=tmp_path)
     pip = [venv / "bin" / "python", "-m", "pip"]
     pinned = ["-c", ROOT / "constraints.txt"]
-    run(*pip, "install", "--quiet", *pinned, wheel, folder=tmp_path, timeout=1200)
+    run(*pip, "install", "--quiet", *pinned, archive, folder=tmp_path, timeout=1200)
     run(*pip, "check", folder=tmp_path)
     there = Installed(venv, venv / SITE_PACKAGES / "abx_amr" / "conf")
     frozen = there.run("python", "-m", "pip", "freeze", "--all", folder=tmp_path).splitlines()
     versions = dict(line.partition("+")[0].split("==") for line in frozen if "==" in line)
     pinned_versions = pins()
-    assert {n for n, v in versions.items() if pinned_versions.get(canonicalize_name(n)) != v} == {
-        "pip"
+    assert {n for n, v in versions.items() if pinned_versions.get(canonicalize_name(n)) != v} <= {
+        "pip",
+        "setuptools",
     }
     test_conf_and_both_plugins_are_found_from_another_folder(there, folder)
-    run_a_study(there, folder)
+    test_every_command_is_there_and_the_configuration_is_shown_from_another_folder(there, folder)
+    said = there.run("abx-tune", *THE_STUDY, folder=folder, timeout=600)
+    assert "train with them:  abx-train best_params_from=ppo_default" in said
+    assert (folder / "optimization" / "ppo_default" / "best_params.json").is_file()
+    few = ("environment.max_time_steps=32", "figures=false", "training.seed=1,2")
+    said = there.run(
+        "abx-train", "-m", "agent_algorithm=ppo,never", *few, folder=folder, timeout=600
+    )
+    assert "3 of 3 runs are complete" in said
+    said = there.run("abx-gather", folder=folder)
+    assert "3 runs, 2 conditions in 1 clinic" in said
+
+
+#: As the README has it, with no size of a test.
+THE_STUDY = (
+    "-m",
+    "+tuning=ppo_default",
+    "tuning.n_trials=1",
+    "tuning.n_seeds_per_trial=1",
+    "tuning.truncated_episodes=1",
+)
+#: What abx-train --help loads, and the one dependency that is offered as source only.
+FEW = ("filelock", "antlr4-python3-runtime")
+
+
+@pytest.mark.slow
+def test_the_wheelhouse_of_the_page_installs_without_an_index(built: Path, tmp_path: Path) -> None:
+    """The page's own lines, with two dependencies instead of all."""
+    page = (ROOT / "docs/how-to/compute-nodes-without-network.md").read_text(encoding="utf-8")
+    collecting, installing = re.findall(r"```sh\n(.*?)```", page, flags=re.DOTALL)
+    (archive,) = built.glob("*.tar.gz")
+    with tarfile.open(archive) as sdist:
+        sdist.extractall(tmp_path / "login", filter="data")
+    (source,) = (tmp_path / "login").iterdir()
+    few = tmp_path / "few.txt"
+    few.write_text("".join(f"{name}=={pins()[name]}\n" for name in FEW))
+
+    def reduced(lines: str, verb: str) -> str:
+        assert lines.count(f"-m pip {verb} ") == 1
+        return lines.replace(f"pip {verb} ", f"pip {verb} --no-deps --requirement {few} ")
+
+    bash(reduced(collecting, "wheel"), folder=source)
+    wheels = sorted(path.name.partition("-")[0] for path in (source / "wheelhouse").iterdir())
+    assert wheels == ["abx_amr", "antlr4_python3_runtime", "filelock"]
+    node = tmp_path / "node"
+    node.mkdir()
+    (source / "wheelhouse.tar").rename(node / "wheelhouse.tar")
+    # Whatever pip would ask on a network fails at once.
+    nowhere = {"PIP_INDEX_URL": "http://127.0.0.1:9/", "PIP_RETRIES": "0"}
+    installing = reduced(installing, "install")
+    said = bash(installing, folder=node, **nowhere)
+    assert "abx-train: train an antibiotic prescriber" in said
+    without = node / "without"
+    without.mkdir()
+    with pytest.raises(AssertionError, match="No matching distribution"):
+        bash(installing.partition("\n")[2], folder=without, **nowhere)
+
+
+def bash(lines: str, *, folder: Path, **environment: str) -> str:
+    variables = [f"{name}={value}" for name, value in environment.items()]
+    return run("env", *variables, "bash", "-euc", lines, folder=folder, timeout=600)
 
 
 # --- what is declared ----------------------------------------------------------------------------

@@ -5,13 +5,18 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy import stats
 
 from abx_amr.errors import InputError
 from abx_amr.statistics import (
     bootstrap_interval,
+    holm,
     interquartile_mean,
     paired_difference,
+    paired_tests,
+    probability_of_improvement,
     summarise,
+    summarise_strata,
     t_interval,
 )
 
@@ -130,3 +135,72 @@ def test_a_sample_that_cannot_be_summarised_is_an_error_in_one_line(call, messag
     with pytest.raises(InputError, match=message) as raised:
         call()
     assert "\n" not in str(raised.value)
+
+
+def test_paired_tests_are_scipy_s_on_ordinary_samples():
+    one, other = np.array([3.0, 4.5, 5.0, 7.0, 1.0]), np.array([1.0, 4.0, 5.5, 3.0, 0.9])
+    found = paired_tests(one, other)
+    assert found.n == 5
+    assert found.t_p == pytest.approx(stats.ttest_rel(one, other).pvalue)
+    assert found.t_statistic == pytest.approx(stats.ttest_rel(one, other).statistic)
+    assert found.wilcoxon_p == pytest.approx(stats.wilcoxon(one, other).pvalue)
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "t_p", "wilcoxon_p"),
+    [
+        ([1.0], [0.0], math.nan, math.nan),
+        ([1.0, 2.0], [1.0, 2.0], 1.0, 1.0),
+        ([2.0, 3.0, 4.0], [1.0, 2.0, 3.0], 0.0, 0.25),
+    ],
+)
+def test_paired_tests_of_samples_that_say_little_warn_of_nothing(one, other, t_p, wilcoxon_p):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        found = paired_tests(one, other)
+    assert found.t_p == pytest.approx(t_p, nan_ok=True)
+    assert found.wilcoxon_p == pytest.approx(wilcoxon_p, nan_ok=True)
+
+
+@given(returns, returns)
+def test_the_probability_of_improvement_is_that_of_the_mann_whitney_statistic(one, other):
+    probability, (low, high) = probability_of_improvement(one, other, resamples=50)
+    u = stats.mannwhitneyu(one, other).statistic
+    assert probability == pytest.approx(u / (len(one) * len(other)))
+    back, _ = probability_of_improvement(other, one, resamples=50)
+    assert back == pytest.approx(1.0 - probability)
+    if len(one) > 1 or len(other) > 1:
+        assert 0.0 <= low <= high <= 1.0
+
+
+def test_a_certain_improvement_has_a_certain_interval():
+    assert probability_of_improvement([5.0, 6.0, 7.0], [1.0, 2.0]) == (1.0, (1.0, 1.0))
+
+
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=12))
+def test_holm_keeps_the_order_lowers_nothing_and_bounds_the_smallest_by_bonferroni(p_values):
+    corrected = holm(p_values)
+    assert all(p <= c <= 1.0 for p, c in zip(p_values, corrected, strict=True))
+    order = np.argsort(p_values, kind="stable")
+    assert (np.diff(np.array(corrected)[order]) >= 0).all()
+    assert min(corrected) == pytest.approx(min(1.0, len(p_values) * min(p_values)))
+
+
+def test_one_stratum_is_the_ordinary_summary_to_the_bit():
+    sample = [3.0, 1.0, 4.0, 1.0, 5.0]
+    assert summarise_strata([sample]) == summarise(sample)
+
+
+def test_strata_are_each_drawn_as_often_as_they_are():
+    # Within a stratum nothing varies: no resample differs from the data.
+    found = summarise_strata([[0.0, 0.0, 0.0], [10.0, 10.0], [4.0]])
+    assert found.n == 6
+    assert found.mean_interval == pytest.approx((4.0, 4.0))
+    mixed = summarise([0.0, 0.0, 0.0, 10.0, 10.0, 4.0])
+    assert mixed.mean_interval[0] < 2.0
+
+
+def test_strata_of_one_value_each_have_no_interval():
+    assert all(map(math.isnan, summarise_strata([[1.0], [2.0]]).mean_interval))
+    with pytest.raises(InputError, match="at least one value"):
+        summarise_strata([])

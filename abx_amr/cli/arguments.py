@@ -8,6 +8,7 @@ workers and a resumed study see the same bytes.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import re
 from collections.abc import Sequence
@@ -43,8 +44,12 @@ COUNTERPARTS = {
 
 _HYDRA_FLAGS = (
     "--help", "-h", "--hydra-help", "--version", "--cfg", "-c", "--resolve", "--package", "--run",
-    "-r", "--multirun", "-m", "--shell-completion", "-sc", "--config-path", "-cp", "--config-name",
-    "-cn", "--config-dir", "-cd", "--experimental-rerun", "--info", "-i",
+    "-r", "--multirun", "-m", "--shell-completion", "-sc", "--config-name", "-cn", "--config-dir",
+    "-cd", "--experimental-rerun", "--info", "-i",
+)  # fmt: skip
+_FLAGS_WITH_VALUE = (
+    "--cfg", "-c", "--package", "--config-name", "-cn", "--config-dir", "-cd",
+    "--experimental-rerun", "--info", "-i",
 )  # fmt: skip
 
 #: Prefixes of the prior tool's parameter overrides.
@@ -56,35 +61,56 @@ _PRIOR_PREFIXES = {
 
 
 def translate(arguments: Sequence[str]) -> list[str]:
-    """Return the arguments in Hydra's grammar.
+    """Return the arguments in Hydra's grammar, flags first, since Hydra refuses them elsewhere.
 
-    >>> translate(["-m", "-p", "reward_calculator.lambda_weight=0.5", "-s", "antibiotics=single"])
+    >>> translate(["-p", "reward_calculator.lambda_weight=0.5", "-s", "antibiotics=single", "-m"])
     ['-m', 'reward_calculator.lambda_weight=0.5', 'antibiotics=single']
 
     Raises:
         InputError: a flag of the tutorial that has another form here, an unknown flag, or a flag
             without its value.
     """
-    translated: list[str] = []
+    flags: list[str] = []
+    settings: list[str] = []
     rest = list(arguments)
     while rest:
         argument = rest.pop(0)
         if re.fullmatch(r"-[ps](=?.*=.*)?", argument) and not argument.startswith("-sc"):
             value = argument[2:].removeprefix("=") or (rest.pop(0) if rest else "")
+            if argument == "-p" and "=" not in value and rest and "=" not in rest[0]:
+                raise InputError(f"-p {value} {rest[0]}: write -p {value}={rest[0]}")
             make = _parameter if argument.startswith("-p") else _subconfig
-            translated.append(make(value))
+            settings.append(make(value))
             continue
         flag = argument.split("=", 1)[0]
-        if flag in COUNTERPARTS:
-            raise InputError(f"{flag} is not a flag here: write {COUNTERPARTS[flag]}")
-        if flag.startswith("-") and flag not in _HYDRA_FLAGS and not _is_number(flag):
-            guess = nearest(
-                flag.lstrip("-").replace("-", "_"), [f.lstrip("-") for f in _HYDRA_FLAGS]
-            )
-            hint = f"; did you mean --{guess}?" if guess else ""
-            raise InputError(f"flag '{flag}' does not exist{hint} (settings are written key=value)")
-        translated.append(argument)
-    return translated
+        if not flag.startswith("-") or _is_number(flag):
+            settings.append(argument)
+            continue
+        if flag not in _HYDRA_FLAGS:
+            raise InputError(_no_flag(flag, argument))
+        flags.append(argument)
+        if flag in _FLAGS_WITH_VALUE and "=" not in argument and rest and "=" not in rest[0]:
+            flags.append(rest.pop(0))
+        elif argument in ("--info", "-i"):
+            flags[-1] = "--info=all"
+    return flags + settings
+
+
+def _no_flag(flag: str, argument: str) -> str:
+    """Return the line about a flag that does not exist, with what to write instead."""
+    usual = flag.lower().replace("_", "-")
+    if usual in COUNTERPARTS:
+        return f"{flag} is not a flag here: write {COUNTERPARTS[usual]}"
+    if usual in ("--config-path", "-cp"):
+        return f"{flag} is not used here: --config-dir FOLDER adds a folder of your own files"
+    bare = argument.lstrip("-")
+    if "=" in bare:
+        return f"flag '{flag}' does not exist: settings have no dashes, write {bare}"
+    guess = nearest(usual, [f for f in (*_HYDRA_FLAGS, *COUNTERPARTS) if f.startswith("--")])
+    if guess in COUNTERPARTS:
+        return f"flag '{flag}' does not exist: write {COUNTERPARTS[guess]}"
+    hint = f"; did you mean {guess}?" if guess else ""
+    return f"flag '{flag}' does not exist{hint} (settings are written key=value)"
 
 
 def _is_number(text: str) -> bool:
@@ -103,7 +129,12 @@ def _parameter(value: str) -> str:
 
 def _subconfig(value: str) -> str:
     group, equals, choice = value.partition("=")
-    group = group.removesuffix("-subconfig")
+    if "-" in group:
+        group, _, ending = group.partition("-")
+        if ending != "subconfig":
+            raise InputError(
+                f"-s {value}: '{ending}' is not known: write -s {group}-subconfig={choice}"
+            )
     if not equals or not group or not choice:
         raise InputError(
             "-s takes GROUP-subconfig=FILE or GROUP=NAME, for example "
@@ -147,6 +178,7 @@ def stage(group: str, file: Path) -> str:
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "it is not a text file"
         raise InputError(f"-s {group}-subconfig: cannot read '{file}': {reason}") from error
+    _check_content(text, file)
     _refuse_prior(group, file, text)
     digest = hashlib.sha256(text.encode()).hexdigest()[:12]
     stem = re.sub(r"[^A-Za-z0-9_]+", "_", file.stem)
@@ -155,4 +187,38 @@ def stage(group: str, file: Path) -> str:
     if not target.exists():
         target.parent.mkdir(parents=True, exist_ok=True)
         write_text(target, text)
+        _made.append(target)
     return name
+
+
+#: The copies made for this command line.
+_made: list[Path] = []
+
+
+def unstage() -> None:
+    """Remove the copies made for this command line, and the folders that are empty then."""
+    while _made:
+        file = _made.pop()
+        file.unlink(missing_ok=True)
+        for folder in file.parents[:3]:
+            with contextlib.suppress(OSError):
+                folder.rmdir()
+
+
+def _check_content(text: str, file: Path) -> None:
+    """Refuse what is no YAML mapping before it is copied.
+
+    Raises:
+        InputError: it cannot be read, or it is empty or a list.
+    """
+    import yaml
+
+    from abx_amr.configuration import explain_yaml
+
+    try:
+        content = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise InputError(explain_yaml(error, file=file)) from error
+    if not isinstance(content, dict):
+        found = "is empty" if content is None else "holds no 'name: value' lines"
+        raise InputError(f"-s: '{file}' {found}: it must be a YAML file such as those in conf/")

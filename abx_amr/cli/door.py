@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import errno
 import functools
 import logging
 import os
+import select
 import shlex
+import signal
 import sys
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from abx_amr.cli.arguments import translate
+from abx_amr.cli.arguments import translate, unstage
 from abx_amr.errors import InputError
 
 if TYPE_CHECKING:
@@ -50,9 +53,65 @@ def guarded(command: str, task: Callable[..., Any]) -> Callable[..., Any]:
         except InputError as error:
             if _wants_traceback():
                 raise
+            unstage()
             fail(command, str(error))
+        except OSError as error:
+            reason = explain_os(error)
+            if reason is None or _wants_traceback():
+                raise
+            unstage()
+            fail(command, reason)
 
     return guard
+
+
+def carried_out(command: str, task: Callable[..., Any], *arguments: Any) -> Any:
+    """Return what the task of a whole command returns; it ends as a command line should.
+
+    A user's mistake is one line and status 2. An interrupt, and an output that nobody reads any
+    more (`... | head`), end it with the shell's statuses of their signals.
+    """
+    try:
+        value = guarded(command, task)(*arguments)
+        sys.stdout.flush()
+    except KeyboardInterrupt:
+        print(f"{command}: interrupted", file=sys.stderr)
+        raise SystemExit(128 + signal.SIGINT) from None
+    except BrokenPipeError:
+        if not _nobody_reads(sys.stdout.fileno()):
+            raise
+        # Python flushes once more at its end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise SystemExit(128 + signal.SIGPIPE) from None
+    return value
+
+
+def _nobody_reads(descriptor: int) -> bool:
+    """Say whether the other end of a pipe is closed."""
+    poll = select.poll()
+    poll.register(descriptor, 0)
+    return any(event & select.POLLERR for _, event in poll.poll(0))
+
+
+#: What the system says of a place that cannot be written -> cause and cure.
+_PLACES = {
+    errno.ENOSPC: "the disk is full: free some space, or choose a folder on another disk",
+    errno.EDQUOT: "your quota is used up: free some space, or choose a folder on another disk",
+    errno.EACCES: "it may not be written: choose a folder of your own",
+    errno.EPERM: "it may not be written: choose a folder of your own",
+    errno.EROFS: "it is read-only: choose a folder of your own",
+    errno.ENOTDIR: "a part of this path is a file, not a folder: choose another folder",
+}
+
+
+def explain_os(error: OSError) -> str | None:
+    """Return what a user can do about a place that cannot be written, None for anything else."""
+    cure = _PLACES.get(error.errno or 0)
+    if cure is None:
+        return None
+    where = error.filename2 or error.filename
+    named = f"{os.fsdecode(where)}: " if isinstance(where, str | bytes) else ""
+    return f"{named}{cure} (results_dir=FOLDER, optimization_dir=FOLDER)"
 
 
 _user_wants_traceback: bool | None = None
@@ -76,14 +135,7 @@ def enter(command: Command, arguments: Sequence[str] | None = None) -> None:
     # Hydra then hands exceptions through instead of printing its own shortened traceback.
     os.environ[FULL_ERROR] = "1"
     try:
-        _enter_hydra(command, translate(given))
-    except InputError as error:
-        if _user_wants_traceback:
-            raise
-        fail(command.name, str(error))
-    except KeyboardInterrupt:
-        print(f"{command.name}: interrupted", file=sys.stderr)
-        raise SystemExit(130) from None
+        carried_out(command.name, _enter_hydra, command, given)
     finally:
         if not _user_wants_traceback:
             os.environ.pop(FULL_ERROR, None)
@@ -118,7 +170,7 @@ def repeated(*sections: str, leaving_out: Collection[str] = ()) -> str:
     return "".join(f" {shlex.quote(argument)}" for argument in kept)
 
 
-def _enter_hydra(command: Command, arguments: list[str]) -> None:
+def _enter_hydra(command: Command, given: list[str]) -> None:
     import hydra
     from hydra._internal.utils import get_args_parser
     from hydra.core.global_hydra import GlobalHydra
@@ -131,20 +183,27 @@ def _enter_hydra(command: Command, arguments: list[str]) -> None:
         version_base,
     )
 
-    parsed = get_args_parser().parse_args(arguments)
-    for override in parsed.overrides:
-        if "=" not in override and not override.startswith("~"):
-            raise InputError(f"'{override}' is no setting: write key=value")
+    arguments = translate(given)
+    parser = get_args_parser()
+    parser.error = _refuse_flag  # type: ignore[method-assign]
+    parsed = parser.parse_args(arguments)
+    if not parsed.shell_completion:
+        for position, override in enumerate(parsed.overrides):
+            if "=" not in override and not override.startswith("~"):
+                raise InputError(no_setting(parsed.overrides, position))
+        _check_together(parsed.overrides)
     shows_only = parsed.cfg or parsed.info or parsed.shell_completion or parsed.hydra_help
     extra: list[str] = []
     if not parsed.shell_completion and not parsed.hydra_help:
         fixed = [o for o in parsed.overrides if not is_search_override(o)]
         if len(fixed) < len(parsed.overrides) and not (parsed.multirun or shows_only):
             sweeping = next(o for o in parsed.overrides if o not in fixed)
-            raise InputError(f"'{sweeping}' sweeps over values: add -m (--multirun)")
+            raise InputError(f"'{sweeping}' sweeps over values: add -m ({command.name} -m ...)")
         folders = [parsed.config_dir] if parsed.config_dir else []
         if parsed.config_dir and not os.path.isdir(parsed.config_dir):
-            raise InputError(f"--config-dir: there is no folder '{parsed.config_dir}'")
+            raise InputError(
+                f"--config-dir: there is no folder '{parsed.config_dir}' in {os.getcwd()}"
+            )
         composition = compose(parsed.config_name or command.config_name, fixed, search_path=folders)
         if not shows_only:
             extra = command.complete(composition, parsed.overrides)
@@ -158,3 +217,60 @@ def _enter_hydra(command: Command, arguments: list[str]) -> None:
         )()
     finally:
         sys.argv = saved
+
+
+def _refuse_flag(message: str) -> NoReturn:
+    """Say in one line what Hydra's parser would say in ten."""
+    raise InputError(message.removeprefix("argument ").replace("(choose from", "(available:"))
+
+
+def no_setting(overrides: Sequence[str], position: int) -> str:
+    """Return the line about a word that is no key=value, with what was probably meant.
+
+    >>> no_setting(["training.seed", "=", "3"], 0)
+    "'training.seed' is no setting: write training.seed=3 without spaces"
+    >>> no_setting(["experiment", "paper_two"], 0)
+    "'experiment' is no setting: write key=value, such as experiment=paper_two"
+    >>> no_setting(["run_name=my", "run"], 1)
+    "'run' is no setting: write key=value; a value with a space is quoted: 'run_name=my run'"
+    """
+    word = overrides[position]
+    before = overrides[position - 1] if position else ""
+    after = overrides[position + 1] if position + 1 < len(overrides) else ""
+    start = f"'{word}' is no setting: write"
+    if os.path.isdir(word):
+        return f"{start} key=value, such as run={word}"
+    if ":" in word.rstrip(":"):
+        return f"{start} {word.replace(': ', '=').replace(':', '=', 1)}"
+    if after.startswith("="):
+        value = after[1:] or (overrides[position + 2] if position + 2 < len(overrides) else "VALUE")
+        return f"{start} {word}={value} without spaces"
+    if before.endswith("="):
+        return f"{start} {before}{word} without spaces"
+    if after and "=" not in after:
+        return f"{start} key=value, such as {word.rstrip(':')}={after}"
+    if "=" in before:
+        return f"{start} key=value; a value with a space is quoted: '{before} {word}'"
+    return f"{start} key=value, such as training.seed=3"
+
+
+def _check_together(overrides: Sequence[str]) -> None:
+    """Refuse settings that say different things of one value.
+
+    Raises:
+        InputError: a group is given a list of choices, or gamma is given twice over.
+    """
+    from abx_amr.configuration import groups
+
+    keys = {o.lstrip("+").partition("=")[0] for o in overrides}
+    for override in overrides:
+        key, _, value = override.lstrip("+").partition("=")
+        if value.startswith("[") and key in groups():
+            inside = value.strip("[]").replace(" ", "")
+            raise InputError(
+                f"'{override}': {key} takes one name; several runs are written -m {key}={inside}"
+            )
+    if {"agent_algorithm.gamma", "agent_algorithm.one_minus_gamma"} <= keys:
+        raise InputError(
+            "agent_algorithm.one_minus_gamma stands for agent_algorithm.gamma: give one of them"
+        )

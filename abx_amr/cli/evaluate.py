@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from omegaconf import DictConfig
 
     from abx_amr.evaluation import Policy
+    from abx_amr.results import RunFolder
     from abx_amr.simulator.clinic import ClinicModel
 
 HELP = """
@@ -54,13 +55,17 @@ def evaluate_composed(
         CLINIC_SECTIONS,
         build_clinic,
         build_training,
+        chosen_groups,
         config_of_run,
+        is_rule,
     )
     from abx_amr.experiment import Run, run
     from abx_amr.results import find_run
 
     asked = _asked(config["evaluation"])
+    origin: dict[str, Any] = {"choices": chosen_groups(choices)}
     if config["run"] is not None:
+        _refuse_another_agent(overrides)
         source = find_run(str(config["run"]), results_dir=config["results_dir"])
         own = config_of_run(source)
         clinic = _clinic_of(own, source.read_overrides(), config, overrides)
@@ -70,7 +75,17 @@ def evaluate_composed(
             **config,
             **{name: clinic[name] for name in CLINIC_SECTIONS},
             **{name: own[name] for name in AGENT_SECTIONS if name in own},
+            "training": {
+                **own["training"],
+                "torch_threads": config["training"]["torch_threads"],
+            },
         }
+        origin = _origin(source, choices, overrides)
+        if not is_rule(own):
+            origin |= {
+                "trained_with_seed": own["training"]["seed"],
+                "best_params_from": own.get("best_params_from"),
+            }
         name = source.run_name
     else:
         model = build_clinic(config)
@@ -92,7 +107,7 @@ def evaluate_composed(
         trajectories=bool(config["trajectories"]),
         figures=bool(config["figures"]),
         deterministic=bool(asked["deterministic"]),
-        origin={"evaluated_run": str(config["run"])} if config["run"] else {},
+        origin=origin,
     )
     other = None
     if config["against"] is not None:
@@ -118,6 +133,39 @@ def evaluate_composed(
         )
     print(f"results: {folder.path}")
     return float(summary["mean_return"])
+
+
+def _origin(
+    source: RunFolder, choices: Mapping[str, str], overrides: Sequence[str]
+) -> dict[str, Any]:
+    """Return where an evaluated run comes from: its own choices, another clinic's where chosen."""
+    from abx_amr.configuration import CLINIC_SECTIONS, chosen_groups
+
+    own = source.read_provenance().get("choices") or {}
+    said = {override.lstrip("+~").partition("=")[0] for override in overrides}
+    here = chosen_groups(choices)
+    if "experiment" in said:
+        taken = {g: c for g, c in here.items() if g in ("experiment", *CLINIC_SECTIONS)}
+    else:
+        taken = {g: c for g, c in here.items() if g in said and g in CLINIC_SECTIONS}
+    return {"evaluated_run": str(source.path), "choices": {**own, **taken}}
+
+
+def _refuse_another_agent(overrides: Sequence[str]) -> None:
+    """Refuse settings of an agent beside run=, which brings its own.
+
+    Raises:
+        InputError: one is given.
+    """
+    from abx_amr.configuration import AGENT_SECTIONS
+
+    for override in overrides:
+        key, _, value = override.lstrip("+~").partition("=")
+        if key.split(".")[0] in AGENT_SECTIONS:
+            raise InputError(
+                f"run= brings its own agent: '{override}' would not be used; leave one of them out"
+                + (f", or compare the two with against={value}" if key == "agent_algorithm" else "")
+            )
 
 
 def _asked(section: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -173,7 +221,8 @@ def _policy(
         return build_rule(config, model)
     if folder is None:
         raise InputError(
-            "nothing to evaluate: give run=<run folder>, or a rule such as agent_algorithm=greedy"
+            "nothing to evaluate: train first (abx-train) and give run=RUN_NAME, or choose a rule "
+            "such as agent_algorithm=greedy"
         )
     return load_policy(folder, checkpoint=checkpoint, model=model)
 
@@ -186,13 +235,16 @@ def _other(name: str, config: Mapping[str, Any], model: ClinicModel) -> tuple[st
     if name in available("agent_algorithm") and not Path(name).is_dir():
         chosen = compose("evaluate", [f"agent_algorithm={name}"]).plain
         if not is_rule(chosen):
-            raise InputError(f"against={name}: an untrained agent; give a run folder or a rule")
+            raise InputError(
+                f"against={name} has learned nothing yet: give a trained run (against=RUN_NAME) or "
+                "a rule such as against=greedy"
+            )
         return name, build_rule(chosen, model)
     try:
         source = find_run(name, results_dir=config["results_dir"])
     except InputError as error:
         hint = did_you_mean(name, available("agent_algorithm"))
-        raise InputError(f"against={name} is no rule{hint} and no run: {error}") from error
+        raise InputError(f"against={name} is no rule and no run{hint}: {error}") from error
     own = config_of_run(source)
     return name, _policy(own, source.path, model, checkpoint=str(config["checkpoint"]))
 

@@ -29,7 +29,7 @@ abx-plan: the exact optimum of a clinic by dynamic programming, its bounds, tune
 the agent's discount factor costs even a perfect learner.
 
   abx-plan                                              the default clinic: some minutes
-  abx-plan experiment=paper_two plan.runs=[base_ppo]    with the gap of a trained agent
+  abx-plan experiment=paper_two 'plan.runs=[base_ppo]'  with the gap of a trained agent
   abx-plan experiment=paper_single plan.front=true plan.information=true
   abx-evaluate agent_algorithm=optimal experiment=paper_two     play the optimal policy
 
@@ -76,7 +76,8 @@ class PlanSettings:
             checks.flag(f"plan.{name}", getattr(self, name))
         for name in ("gammas", "lambda_weights", "runs"):
             if not isinstance(getattr(self, name), list):
-                raise InputError(f"plan.{name} must be a list, got {getattr(self, name)!r}")
+                value = getattr(self, name)
+                raise InputError(f"plan.{name} must be a list: write plan.{name}=[{value}]")
         for gamma in self.gammas:
             checks.number("plan.gammas", gamma, 0, 1, open_low=True, open_high=True)
         for weight in self.lambda_weights:
@@ -156,12 +157,14 @@ def _agents(
     import math
 
     import numpy as np
+    import torch
 
     from abx_amr.api import load_policy
     from abx_amr.evaluation import evaluate
     from abx_amr.planning.rule_values import RuleValue
     from abx_amr.results import find_run
 
+    torch.set_num_threads(config["training"]["torch_threads"] or 1)
     found = []
     for run in runs:
         source = find_run(str(run), results_dir=config["results_dir"])

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from abx_amr.cli.arguments import translate
-from abx_amr.cli.door import guarded
+from abx_amr.cli.door import carried_out, no_setting
 from abx_amr.errors import InputError
 from abx_amr.naming import unknown
 
@@ -52,13 +52,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if not given or any(argument in ("--help", "-h") for argument in given):
         print(HELP.strip())
         return
-    try:
-        guarded("abx-study", _run)(given)
-    except BrokenPipeError:  # `abx-study trials NAME | head`
-        sys.stderr.close()
-    except KeyboardInterrupt:
-        print("abx-study: interrupted", file=sys.stderr)
-        raise SystemExit(130) from None
+    carried_out("abx-study", _run, given)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -244,9 +238,9 @@ def _understood(verb: str, rest: list[str]) -> Asked:
             raise InputError(f"write abx-study {verb} NAME [KEY=VALUE ...]")
         name = rest.pop(0)
     arguments = translate(rest)
-    for argument in arguments:
+    for position, argument in enumerate(arguments):
         if "=" not in argument and not argument.startswith("~"):
-            raise InputError(f"'{argument}' is no setting: write key=value")
+            raise InputError(no_setting(arguments, position))
     there = [a for a in arguments if a.partition("=")[0].split(".")[0] == "to"]
     here = [a for a in arguments if a not in there]
     if not any(argument.startswith("run_name=") for argument in here):
@@ -275,6 +269,14 @@ def _quoted(text: str) -> str:
 def _study(asked: Asked) -> StoredStudy:
     from abx_amr.studies.stored import read_study
 
+    file = getattr(asked.storage, "path", None)
+    if isinstance(file, Path) and not file.exists():
+        folder = Path(str(asked.config["optimization_dir"]))
+        names = [p.parent.name for p in folder.glob(f"*/{file.name}")]
+        raise InputError(
+            f"{unknown('study', asked.name, names)} in {folder}: abx-study list shows all, "
+            "storage=postgres looks on a server"
+        )
     return read_study(asked.storage, asked.name)
 
 

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import logging
+import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from abx_amr.cli.door import Command, composed, enter, guarded
+from abx_amr.cli.experiment_set import gather_line
 from abx_amr.cli.optimality import audit_before_training, gap_line
 from abx_amr.errors import InputError
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
+
+    from abx_amr.cli.experiment_set import ExperimentSet
 
 log = logging.getLogger(__name__)
 
@@ -75,28 +79,39 @@ def train(config: dict[str, Any], *, choices: Mapping[str, str], overrides: Sequ
     Raises:
         InputError: the user's mistake, before anything is written.
     """
-    from abx_amr.configuration import config_of_run
+    from abx_amr.configuration import (
+        AGENT_SECTIONS,
+        check_quickly,
+        chosen_groups,
+        config_of_run,
+    )
     from abx_amr.results import completed_run, find_run
 
     if config["resume_from"] and config["best_params_from"]:
         raise InputError("resume_from and best_params_from exclude each other: give one")
     source = None
     tuned: Mapping[str, Any] = {}
-    origin: dict[str, Any] = {}
+    origin: dict[str, Any] = {"choices": chosen_groups(choices)}
     run_name = config.get("run_name")
     if config.get("resume_from"):
         source = find_run(str(config["resume_from"]), results_dir=config["results_dir"])
         config = _resumed(config, config_of_run(source), overrides)
         run_name = run_name or source.run_name
         origin["resumed_from"] = str(source.path)
+        origin["choices"] = source.read_provenance().get("choices") or {}
     elif config.get("best_params_from"):
+        asked = config
         config, tuned = _with_best(config, overrides)
+        for section in AGENT_SECTIONS:  # chosen by the study, not here
+            if asked.get(section, {}).get("_target_") != config.get(section, {}).get("_target_"):
+                origin["choices"].pop(section, None)
         if "run_name" not in _keys(overrides):  # one that an experiment gives names its plain runs
             run_name = f"{config['best_params_from']}_optimized"
         origin["best_params_from"] = str(config["best_params_from"])
     else:
         run_name = run_name or f"{choices['experiment']}_{choices['agent_algorithm']}"
     config["run_name"] = run_name
+    check_quickly(config)
     runs = _one_for_each_seed(config)
     if len(runs) > 1 and source is not None:
         raise InputError("resume_from goes on with one run: training.seeds cannot be given with it")
@@ -106,16 +121,61 @@ def train(config: dict[str, Any], *, choices: Mapping[str, str], overrides: Sequ
         if run["study_name"] is None:
             run["study_name"] = run["run_name"]
         done = completed_run(run["results_dir"], run["run_name"]) if run["skip_if_exists"] else None
-        if done is None:
-            todo.append(run)
-        else:
+        if done is not None:
             print(f"{run['run_name']} is complete already, skipped: {done.path}")
+            if said := differences(done.read_config(), run):
+                log.warning("it was run with other settings: %s", said)
             means.append(float(done.read_summary()["mean_return"]))
+        elif source is None and run["skip_if_exists"] and (half := _interrupted(run)) is not None:
+            print(f"{run['run_name']} was interrupted and goes on from {half.path}")
+            means += _carry_out(
+                [run],
+                source=half,
+                tuned=tuned,
+                origin={**origin, "resumed_from": str(half.path)},
+                overrides=overrides,
+            )
+        else:
+            todo.append(run)
     if todo:
         means += _carry_out(todo, source=source, tuned=tuned, origin=origin, overrides=overrides)
     if len(means) > 1:
         _report_seeds(means)
+        print(gather_line([config["results_dir"]]))
     return sum(means) / len(means)
+
+
+def _interrupted(config: Mapping[str, Any]) -> Any:
+    """Return the run of this name and these settings that did not come to its end, or None."""
+    from abx_amr.configuration import is_rule
+    from abx_amr.results import interrupted_run
+
+    half = interrupted_run(config["results_dir"], config["run_name"])
+    if half is None or is_rule(config):
+        return None
+    own = half.read_config()
+    if differences(own, config):
+        return None
+    steps = int(config["environment"]["max_time_steps"])
+    planned = int(config["training"]["total_num_training_episodes"]) * steps
+    return half if int(half.read_checkpoint("last").state["transitions"]) < planned else None
+
+
+def differences(own: Mapping[str, Any], asked: Mapping[str, Any]) -> str:
+    """Return how a run's settings differ from those asked for, '' where they do not.
+
+    >>> differences({"training": {"n_envs": 4, "seed": 1}}, {"training": {"n_envs": 8, "seed": 2}})
+    'training.n_envs 4 -> 8'
+    """
+    from abx_amr.configuration import value_at
+
+    paths = dict.fromkeys([*_leaves(own), *_leaves(asked)])
+    pairs = {
+        path: (value_at(own, path, missing=None), value_at(asked, path, missing=None))
+        for path in paths
+        if path.split(".")[0] in _COMPARED and not path.startswith(_SAME_RUN_ALL_THE_SAME)
+    }
+    return ", ".join(f"{p} {one} -> {two}" for p, (one, two) in pairs.items() if one != two)
 
 
 def _one_for_each_seed(config: dict[str, Any]) -> list[dict[str, Any]]:
@@ -158,6 +218,7 @@ def _carry_out(
         check_training_seed,
         is_rule,
     )
+    from abx_amr.learning import AgentSpec, build_agent, check_device
 
     config = configs[0]
     for each in configs:
@@ -190,6 +251,10 @@ def _carry_out(
         )
         for each in configs
     ]
+    if isinstance(prescriber, AgentSpec):
+        check_device(prescriber)
+        if source is None:
+            build_agent(prescriber, model, plans[0].settings)  # says what does not fit together
     audit_before_training(config, model)
     with progress_bar(config["run_name"], "transitions") as move:
         if source is not None:
@@ -214,8 +279,9 @@ def _resumed(
         key = override.lstrip("+~").partition("=")[0]
         if not any(key == free or key.startswith(f"{free}.") for free in _FREE_ON_RESUME):
             raise InputError(
-                f"resume_from goes on with the run's own configuration: '{override}' cannot change "
-                f"(what can: {', '.join(k for k in _FREE_ON_RESUME if k != 'hydra')})"
+                f"resume_from goes on with the run's own configuration: '{override}' cannot "
+                "change; leave it out, or start a new run with it (what can: "
+                "training.additional_episodes, the frequencies, early_stopping, run_name)"
             )
         if not key.startswith("hydra"):
             changed[key] = value_at(composed, key)
@@ -237,7 +303,7 @@ def _with_best(
     if ours != theirs:
         raise InputError(
             f"best_params_from: the study tuned {theirs}, this run trains {ours}: "
-            "choose the same agent_algorithm"
+            "choose the same agent_algorithm, or leave it out"
         )
     explicit = _keys(overrides) - set(groups())  # a choice in a group is no value of its own
     kept = [p for p in best.values if any(p == e or p.startswith(f"{e}.") for e in explicit)]
@@ -312,6 +378,7 @@ _NOT_COMPARED = (
     "training.early_stopping",
     "training.torch_threads",
 )
+_SAME_RUN_ALL_THE_SAME = ("training.seed", "training.save_freq", "training.torch_threads")
 
 
 def _leaves(config: Mapping[str, Any], above: str = "") -> list[str]:
@@ -337,7 +404,7 @@ def _report(folder: Any) -> None:
     for path, value in summary["tuned_values"].items():
         print(f"  {path} = {value} (the agent has {summary['effective_values'].get(path)})")
     print(f"results: {Path(folder.path)}")
-    print(f"again:   abx-evaluate run={Path(folder.path)}")
+    print(f"again:   abx-evaluate {shlex.quote(f'run={Path(folder.path)}')}")
 
 
 def _report_seeds(means: Sequence[float]) -> None:
@@ -351,11 +418,49 @@ def _report_seeds(means: Sequence[float]) -> None:
     )
 
 
+class TrainTask:
+    """What Hydra calls: one run, alone or as a member of a set (-m).
+
+    The sweeper calls `prepare` before it launches the runs of a set and `finish` after them.
+    """
+
+    __name__ = "train"
+
+    def __init__(self) -> None:
+        self._set: ExperimentSet | None = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"_set": None}  # only the command itself sees the whole set
+
+    def __call__(self, config: DictConfig) -> float:
+        """Run one training; return the final mean episode return."""
+        from abx_amr.cli.experiment_set import is_member, run_member
+
+        if is_member():
+            return run_member(task, config)
+        return float(guarded("abx-train", task)(config))
+
+    def prepare(self, jobs: Sequence[Any], compose: Any) -> list[list[str]]:
+        """Name the runs of a set; return the overrides of those to be launched."""
+        from abx_amr.cli.experiment_set import ExperimentSet
+
+        self._set = ExperimentSet(differences=differences)
+        return self._set.prepare(jobs, compose)
+
+    def is_ended(self, overrides: Sequence[str]) -> bool:
+        """Return whether a run of the set has left a result or a failure."""
+        assert self._set is not None
+        return self._set.is_ended(overrides)
+
+    def finish(self) -> None:
+        """Say what came of the set."""
+        assert self._set is not None
+        self._set.finish()
+
+
 def main() -> None:
     """Enter through the command line."""
-    enter(
-        Command(name="abx-train", config_name="train", help=HELP, task=guarded("abx-train", task))
-    )
+    enter(Command(name="abx-train", config_name="train", help=HELP, task=TrainTask()))
 
 
 if __name__ == "__main__":

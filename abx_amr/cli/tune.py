@@ -72,9 +72,19 @@ class _Study:
     """A composed tuning configuration as objects, built once."""
 
     def __init__(self, config: dict[str, Any]) -> None:
-        from abx_amr.configuration import own_code
+        from abx_amr.configuration import is_rule, own_code
         from abx_amr.studies.study import StudyPlan
 
+        if is_rule(config):
+            raise InputError(
+                "agent_algorithm is a fixed rule: there is nothing to tune; choose an agent that "
+                "learns, such as agent_algorithm=ppo, or evaluate the rule with abx-evaluate"
+            )
+        if "truncated_episodes" not in config["tuning"]:
+            raise InputError(
+                "tuning.truncated_episodes is missing: a tuning file of your own begins with "
+                "'defaults: [base]'"
+            )
         # A project's own classes count as its values do: trials of changed code are others.
         code = own_code(config)
         self.config = {**config, "code": code} if code else config
@@ -107,13 +117,9 @@ class _Study:
     @cached_property
     def receipts(self) -> dict[str, str]:
         """Searched path -> where it is read back in the built agent (InputError: nowhere)."""
-        from abx_amr.configuration import is_rule
         from abx_amr.learning import build_agent
         from abx_amr.receipts import find_receipts
         from abx_amr.studies.space import probe_points
-
-        if is_rule(self.config):
-            raise InputError("agent_algorithm is a fixed rule: there is nothing to tune")
 
         def build(values: Mapping[str, Any]) -> Any:
             spec, settings = self.agent(values, self.plan.first_seed)
@@ -289,8 +295,6 @@ class TuneTask:
 
     def _study(self, config: DictConfig) -> _Study:
         """Return the configuration as objects; a worker in the sweeper's process reuses its own."""
-        import torch
-
         from abx_amr.configuration import resolved
 
         plain = resolved(config)
@@ -299,7 +303,6 @@ class TuneTask:
         training = plain["training"]
         if training.get("torch_threads") is None:
             training["torch_threads"] = threads_for(plain["tuning"].get("local_workers") or 1)
-        torch.set_num_threads(int(training["torch_threads"]))
         worker = plain["tuning"].get("worker")
         # Relative paths belong to the folder they were read in.
         of_a_worker = dict.fromkeys(("worker", "local_workers"))
@@ -312,6 +315,16 @@ class TuneTask:
             self._last = (key, study)
         return self._last[1]
 
+    def _ready(self, config: DictConfig) -> _Study:
+        """Return the configuration as objects whose agents may learn: torch has its threads."""
+        study = self._study(config)
+        import torch
+
+        threads = study.config["training"]["torch_threads"]
+        if type(threads) is int and threads > 0:  # anything else is refused where it is read
+            torch.set_num_threads(threads)
+        return study
+
     def prepare(self, config: DictConfig) -> bool:
         """Check everything, then create or join the study; return whether work is left.
 
@@ -321,13 +334,23 @@ class TuneTask:
         return bool(guarded("abx-tune", self._prepare)(config))
 
     def _prepare(self, config: DictConfig) -> bool:
-        from abx_amr.studies.study import Preparation, is_registered, prepare_study
+        from abx_amr.configuration import check_quickly
+        from abx_amr.studies.study import (
+            Preparation,
+            is_registered,
+            prepare_study,
+            refuse_overwriting,
+        )
 
         study = self._study(config)
+        check_quickly(study.config)
+        self._ready(config)
         plan = study.plan
         if plan.skip_if_exists and is_registered(plan):
             print(f"{plan.run_name} is complete already, skipped: {_shown(plan.folder)}")
             return False
+        _check_device_here(study)
+        refuse_overwriting(plan, study.storage)
         study.storage.check()  # a server that is not there is said before agents are built
         _ = study.receipts
         found = prepare_study(plan, study.storage)
@@ -387,7 +410,7 @@ class TuneTask:
     ) -> None:
         from abx_amr.studies.worker import run_batches
 
-        study = self._study(config)
+        study = self._ready(config)
         plan = study.plan
         report = run_batches(
             plan,
@@ -422,12 +445,21 @@ class TuneTask:
         return float(guarded("abx-tune", self._call)(config))
 
     def _call(self, config: DictConfig) -> float:
-        study = self._study(config)
+        study = self._ready(config)
         if study.plan.job is not None:
             return _run_job(study, **study.plan.job)
         if study.plan.worker is None:
             return _score_once(study)
         return _work(study)
+
+
+def _check_device_here(study: _Study) -> None:
+    """Refuse a GPU that this machine lacks, unless the workers run on others."""
+    from abx_amr.configuration import build_agent_spec
+    from abx_amr.learning import check_device
+
+    if not any(argument.startswith("hydra/launcher=") for argument in sys.argv):
+        check_device(build_agent_spec(study.config))
 
 
 def _finished(study: _Study) -> StudySummary:

@@ -113,7 +113,7 @@ class Option(ABC):
         if name not in known:
             raise InputError(
                 f"antibiotic {name!r} is not in the formulary{did_you_mean(name, known)} "
-                f"(available: {', '.join(known)})"
+                f"(available: {', '.join(known)}); option_library=heuristic fits any formulary"
             )
         return known.index(name)
 

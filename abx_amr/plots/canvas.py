@@ -30,12 +30,22 @@ BAND = "10-90 % of episodes"
 
 
 def blank(
-    title: str, *, rows: int = 1, columns: int = 1, panel_height: float = 2.6, share_y: bool = False
+    title: str,
+    *,
+    rows: int = 1,
+    columns: int = 1,
+    panel_height: float = 2.6,
+    share_x: bool | None = None,
+    share_y: bool = False,
 ) -> tuple[Figure, list[Axes]]:
-    """Return an empty figure with its panels, row by row, and its title."""
+    """Return an empty figure with its panels, row by row, and its title.
+
+    Panels above one another share their x axis unless told otherwise.
+    """
     figure = Figure(figsize=(8.0, 0.9 + panel_height * rows), layout="constrained")
     FigureCanvasAgg(figure)
-    panels = figure.subplots(rows, columns, squeeze=False, sharex=columns == 1, sharey=share_y)
+    is_shared = columns == 1 if share_x is None else share_x
+    panels = figure.subplots(rows, columns, squeeze=False, sharex=is_shared, sharey=share_y)
     figure.suptitle(title, x=0.01, ha="left", fontsize=11, fontweight="bold")
     axes: list[Axes] = list(panels.ravel())
     for axis in axes:

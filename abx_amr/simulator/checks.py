@@ -4,7 +4,7 @@ import math
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from abx_amr.errors import InputError
+from abx_amr.errors import InputError, cure
 from abx_amr.naming import did_you_mean
 
 
@@ -25,7 +25,10 @@ def number(
         below = number_given < high if open_high else number_given <= high
         if math.isfinite(number_given) and above and below:
             return number_given
-    raise InputError(f"{name} must be {_range(low, high, open_low, open_high)}, got {value!r}")
+    raise InputError(
+        f"{name} must be {_range(low, high, open_low, open_high)}, got {value!r}"
+        f"{cure(value, low, high)}"
+    )
 
 
 def _range(low: float, high: float, open_low: bool, open_high: bool) -> str:
@@ -43,7 +46,7 @@ def whole_number(name: str, value: Any, low: int) -> int:
     """Return `value` as an int when it is a whole number >= `low`, else raise."""
     if not isinstance(value, bool) and hasattr(value, "__index__") and int(value) >= low:
         return int(value)
-    raise InputError(f"{name} must be a whole number >= {low}, got {value!r}")
+    raise InputError(f"{name} must be a whole number >= {low}, got {value!r}{cure(value)}")
 
 
 def flag(name: str, value: Any) -> bool:
@@ -92,7 +95,9 @@ def known_keys(
 ) -> Mapping[str, Any]:
     """Return the mapping when it has every required key and no unknown one, else raise."""
     if not isinstance(value, Mapping):
-        raise InputError(f"{name} must be a mapping with {sorted(required)}, got {value!r}")
+        raise InputError(
+            f"{name} must be a section with {', '.join(sorted(required))}, got {value!r}"
+        )
     valid = [*required, *optional]
     for key in value:
         if key not in valid:

@@ -76,7 +76,8 @@ def _attribute_law(name: str, value: Any) -> list[float]:
         raise InputError(f"{path}.type must be constant or gaussian, got {got!r}{hint}")
     if kind["type"] == "constant":
         known_keys(path, kind, ("type", "value"))
-        mean, sigma = number(f"{path}.value", kind["value"]), 0.0
+        most = 1.0 if name in _PROBABILITIES else math.inf
+        mean, sigma = number(f"{path}.value", kind["value"], 0, most), 0.0
     else:
         known_keys(path, kind, ("type", "mu", "sigma"))
         mean = number(f"{path}.mu", kind["mu"])

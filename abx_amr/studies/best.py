@@ -42,19 +42,36 @@ def read_best(optimization_dir: Path | str, run_name: str) -> BestParameters:
     file = folder / BEST_PARAMS_FILE
     if not file.is_file():
         raise InputError(f"best_params_from: {file} does not exist: {_how_far(folder)}")
-    configuration = yaml.safe_load((folder / CONFIGURATION_FILE).read_text(encoding="utf-8"))
+    configuration = _mapping(folder / CONFIGURATION_FILE)
     library = folder / OPTION_LIBRARY_FILE
     if library.is_file():  # as it was given: the configuration has null for an endless duration
         configuration["option_library"] = yaml.safe_load(library.read_text(encoding="utf-8"))
     return BestParameters(
         folder=folder,
-        values=json.loads(file.read_text(encoding="utf-8")),
+        values=_mapping(file),
         configuration=configuration,
     )
 
 
+def _mapping(file: Path) -> dict[str, Any]:
+    """Return what a file of a study holds; JSON is YAML too."""
+    try:
+        content = yaml.safe_load(file.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError):
+        content = None
+    if not isinstance(content, dict):
+        raise InputError(
+            f"best_params_from: {file} is damaged or empty: "
+            "run the study's abx-tune command again, which writes it anew"
+        )
+    return content
+
+
 def _no_run(parent: Path, run_name: str) -> str:
     known = sorted(p.parent.name for p in parent.glob(f"*/{CONFIGURATION_FILE}"))
+    if Path(run_name).name in known:
+        name = Path(run_name).name
+        return f"best_params_from takes a name, not a path: write best_params_from={name}"
     start = f"best_params_from: no optimisation run '{run_name}' in {parent}"
     if not known:
         return f"{start}: it holds none (is optimization_dir the one that abx-tune used?)"
@@ -72,4 +89,6 @@ def _how_far(folder: Path) -> str:
             f"the study is unfinished, {finished} of {budget} trials are done: "
             "run its abx-tune command again to go on"
         )
+    if summary.get("best_trial"):
+        return "run the study's abx-tune command again, which writes it anew"
     return f"all {finished} trials of the study failed, see {file}"

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from abx_amr.errors import InputError
-from abx_amr.naming import did_you_mean, unknown
+from abx_amr.naming import hint, unknown
 from abx_amr.studies.space import finite_values
 
 if TYPE_CHECKING:
@@ -62,10 +62,9 @@ class SamplerChoice:
         known = known_options(self.name)
         for option in self.options:
             if option not in known:
-                listed = ", ".join(known) if known else "none"
                 raise InputError(
                     f"tuning.sampler_options.{option} is not an option of the sampler {self.name}"
-                    f"{did_you_mean(option, known)} (known: {listed})"
+                    f"{hint(option, known, label='known')}"
                 )
         startup = self.options.get("n_startup_trials")
         if startup is not None and (isinstance(startup, bool) or not isinstance(startup, int)):

@@ -98,7 +98,13 @@ def check_paths(space: Mapping[str, BaseDistribution], configuration: Mapping[st
             continue
         if any(leaf.startswith(f"{path}.") for leaf in leaves):
             raise InputError(f"search_space key {path!r} is a section, not a value")
-        raise InputError(f"search_space key {path!r} does not exist{did_you_mean(path, leaves)}")
+        if path.startswith("hrl."):
+            raise InputError(
+                f"search_space key {path!r} belongs to an agent that chooses options: choose "
+                "+tuning=hrl_ppo_default or hrl_rppo_default, or leave it out"
+            )
+        guess = did_you_mean(path, leaves) or ": name a value of the configuration (--cfg job)"
+        raise InputError(f"search_space key {path!r} does not exist{guess}")
 
 
 def flatten(configuration: Mapping[str, Any]) -> dict[str, Any]:
@@ -242,7 +248,7 @@ def _numeric(key: str, kind: str, fields: Mapping[str, Any]) -> BaseDistribution
     }
     low, high, step = numbers["low"], numbers["high"], numbers.get("step")
     if low > high:
-        raise InputError(f"search_space.{key}: low {low} is above high {high}")
+        raise InputError(f"search_space.{key}: low {low} is above high {high}: swap them")
     if is_log and low <= 0:
         raise InputError(f"search_space.{key}: log needs low above 0, not {low}")
     if step is not None and step <= 0:

@@ -18,7 +18,7 @@ import yaml
 
 from abx_amr.durable import CompletionRegistry, jsonable, write_json, write_text
 from abx_amr.errors import InputError
-from abx_amr.naming import did_you_mean
+from abx_amr.naming import check_folder_name, did_you_mean, hint
 from abx_amr.studies.fingerprint import Fingerprint, fingerprint, show_difference
 from abx_amr.studies.objective import Direction, default_min_successful_seeds
 from abx_amr.studies.owner import live_owner
@@ -128,13 +128,12 @@ class StudyPlan:
         for key in tuning:
             if key not in TUNING_KEYS:
                 raise InputError(
-                    f"tuning.{key} does not exist{did_you_mean(key, TUNING_KEYS)} "
-                    f"(known: {', '.join(TUNING_KEYS)})"
+                    f"tuning.{key} does not exist{hint(key, TUNING_KEYS, label='known')}"
                 )
         read = _Reader(tuning)
         direction = read.choice("direction", ("maximize", "minimize"), default="maximize")
         read.choice(
-            "pruner", ("none",), default="none", later="no pruner is available in this release"
+            "pruner", ("none",), default="none", later="this release has no pruner: leave it out"
         )
         has_jobs = read.choice("parallel", ("workers", "jobs"), default="workers") == "jobs"
         if has_jobs and not read.flag("wait", default=True):
@@ -243,12 +242,8 @@ def prepare_study(
     """
     if plan.skip_if_exists and is_registered(plan):
         return Preparation.SKIPPED
+    refuse_overwriting(plan, storage)
     storage.check()
-    if plan.overwrite_existing_study and not storage.can_overwrite:
-        raise InputError(
-            f"overwrite_existing_study=true is refused with {storage.label}, where other workers "
-            f"may be running: use `abx-study delete {plan.study_name} storage=postgres` first"
-        )
     quiet_optuna()
     with storage.explained(), storage.critical_section():
         if plan.overwrite_existing_study and storage.exists(plan.study_name):
@@ -458,6 +453,19 @@ def _check_settings(
         )
 
 
+def refuse_overwriting(plan: StudyPlan, storage: StudyStorage) -> None:
+    """Refuse to delete a study that others may be working on; the storage need not be reachable.
+
+    Raises:
+        InputError: it is asked for in such a storage.
+    """
+    if plan.overwrite_existing_study and not storage.can_overwrite:
+        raise InputError(
+            f"overwrite_existing_study=true is refused with {storage.label}, where other workers "
+            f"may be running: use `abx-study delete {plan.study_name} storage=postgres` first"
+        )
+
+
 def _ways_out(storage: StudyStorage, plan: StudyPlan) -> str:
     if storage.can_overwrite:
         return "Use another run_name, or overwrite_existing_study=true"
@@ -622,11 +630,8 @@ def _name(configuration: Mapping[str, Any], key: str, default: str | None) -> st
     if name is None:
         name = default
     if name is None or not str(name).strip():
-        raise InputError(f"{key} must be given")
-    name = str(name)
-    if "/" in name or "\\" in name or name in (".", "..") or name != name.strip():
-        raise InputError(f"{key} must be usable as a folder's name, not {name!r}")
-    return name
+        raise InputError(f"{key} must be given, such as {key}=first_study")
+    return check_folder_name(key, str(name))
 
 
 def _flag(configuration: Mapping[str, Any], key: str) -> bool:
@@ -650,12 +655,10 @@ class _Reader:
         value = self.tuning.get(key)
         text = default if value is None else str(value).lower()
         if text not in known:
-            why = f"{later}; " if later else ""
+            why = f" ({later})" if later else ""
             raise InputError(
                 f"tuning.{key} must be {' or '.join(known)}, not {value!r}"
-                f"{did_you_mean(text, known)}{f' ({why.strip()})' if why else ''}".replace(
-                    "; )", ")"
-                )
+                f"{did_you_mean(text, known)}{why}"
             )
         return text
 

@@ -61,7 +61,8 @@ def run_study(
         fixed = [*fixed, search_space_override(entries, written=written or {})]
     composed = compose(fixed)
     job_config = _without_hydra(composed)
-    n_workers = int(OmegaConf.select(composed, "tuning.n_workers", default=None) or 1)
+    asked = OmegaConf.select(composed, "tuning.n_workers", default=None)
+    n_workers = asked if type(asked) is int and asked > 0 else 1  # `prepare` refuses anything else
     has_jobs = OmegaConf.select(composed, "tuning.parallel", default=None) == "jobs"
     place = place_of(
         composed,

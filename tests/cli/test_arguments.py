@@ -67,5 +67,13 @@ def test_an_unknown_flag_is_refused_with_the_nearest_one() -> None:
 
 
 def test_hydras_own_flags_and_negative_values_pass_through() -> None:
-    given = ["-m", "--cfg", "job", "-sc", "install=bash", "--config-dir", "x", "a=-1"]
+    given = ["-m", "--cfg", "job", "-sc", "--config-dir", "x", "a=-1"]
     assert translate(given) == given
+
+
+def test_flags_may_stand_anywhere_and_come_first() -> None:
+    given = ["experiment=paper_two", "-m", "training.seed=1,2", "--config-dir", "mine"]
+    assert translate(given) == [
+        *("-m", "--config-dir", "mine"),
+        *("experiment=paper_two", "training.seed=1,2"),
+    ]

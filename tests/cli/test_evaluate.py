@@ -91,7 +91,7 @@ def test_rules_meet_the_same_patients_and_their_difference_is_paired(call: Call)
     [
         ((), "nothing to evaluate"),
         (("run=nowhere",), "nowhere"),
-        (("agent_algorithm=never", "against=ppo"), "untrained"),
+        (("agent_algorithm=never", "against=ppo"), "has learned nothing yet"),
         (("agent_algorithm=never", "evaluation.episodes=0"), "evaluation.episodes must be"),
         (("agent_algorithm=never", "+evaluation.episods=3"), "did you mean 'episodes'"),
         (("agent_algorithm=never", "evaluation.deterministic=perhaps"), "true or false"),

@@ -235,7 +235,7 @@ def files():
         (["shwo", "exp"], "verb 'shwo' does not exist; did you mean 'show'"),
         (["show"], "write abx-study show NAME"),
         (["show", "storage=sqlite"], "write abx-study show NAME"),
-        (["show", "nowhere"], "study 'nowhere' does not exist in sqlite"),
+        (["show", "nowhere"], "study 'nowhere' does not exist"),
         (["show", "ex"], "study 'ex' does not exist"),
         (["show", "exp", "storage=sqlit"], "did you mean 'sqlite'"),
         (["show", "exp", "storage.pth=x"], "storage.pth does not exist"),

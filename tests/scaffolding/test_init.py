@@ -232,7 +232,7 @@ def test_check_names_every_fault_with_its_file_key_and_cure(call: Call, project:
         "conf/patient_generator/seasons.yaml": ["components/populations.py line 45: NameError"],
         "conf/training/long.yaml": ["num_eval_episodes must be", "seed must be 1-999"],
         "conf/tuning/ppo_default.yaml": [
-            "gamma must be in (0, 1], got 1.5",
+            "gamma must be a number in (0, 1], got 1.5",
             "did you mean 'agent_algorithm.gae_lambda'?",
         ],
     }

@@ -17,6 +17,7 @@ from abx_amr.studies.storages.relational import RelationalStorage
 
 if TYPE_CHECKING:
     from optuna.storages import RDBStorage
+    from sqlalchemy.exc import DBAPIError
 
 BUSY_TIMEOUT_SECONDS = 60
 LOCK_TIMEOUT_SECONDS = 600.0
@@ -65,6 +66,13 @@ class SqliteStorage(RelationalStorage):
 
     def _is_made(self) -> bool:
         return self.path.exists()
+
+    def _explain(self, error: DBAPIError) -> str:
+        """Say what to do about a file that is no database any more."""
+        said = super()._explain(error)
+        if "malformed" in said or "not a database" in said:
+            said += ": put a copy back, or use another run_name"
+        return said
 
     def _url(self) -> str:
         from sqlalchemy import URL

@@ -1,0 +1,253 @@
+"""abx-gather: many runs in one table, compared."""
+
+from __future__ import annotations
+
+import math
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from abx_amr.cli.arguments import translate
+from abx_amr.cli.door import carried_out
+from abx_amr.errors import InputError
+from abx_amr.naming import unknown
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from abx_amr.gathering.reading import LeftOut
+
+HELP = """
+abx-gather: many runs in one table, with intervals for each condition and paired tests between them.
+
+  abx-gather                                            all runs below results/
+  abx-gather against=ppo                                everything compared with one condition
+  abx-gather 'runs=[paper_two_*]' 'by=[agent_algorithm.gamma]' folder=gamma_table
+
+A condition is what differs between the runs of one clinic, other than the seed; its label holds the
+choices and values that tell it apart. Clinics and evaluation seeds are never mixed.
+  results_dir      where runs are looked for, at any depth
+  runs             names, paths or patterns instead: [paper_two_ppo_seed1,paper_single_*]
+  what             runs (of abx-train), or evaluations (of abx-evaluate)
+  by               what makes a condition: groups and paths, [experiment,agent_algorithm.gamma]
+  against          a condition: all others are compared with it, not every pair
+  folder, format   where the tables go, and as csv, parquet or both
+  figures, confidence, resamples, seed (of the bootstrap)
+Writes runs, conditions, pairs (and overall, for several clinics) as tables, and returns.png.
+A run counts once, with the mean return of its final evaluation: IQM and bootstrap are over runs.
+"""
+
+_MOST_PAIRS = 15
+_MOST_LEFT_OUT = 10
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Enter through the command line."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    if any(argument in ("--help", "-h") for argument in given):
+        print(HELP.strip())
+        return
+    carried_out("abx-gather", _run, given)
+
+
+def _run(given: list[str]) -> None:
+    from abx_amr.configuration import compose
+
+    for argument in given:
+        if argument.startswith("-") and not argument.startswith(("-p", "-s")):
+            raise InputError(f"'{argument}' is no setting: write key=value (see --help)")
+    overrides = translate(given)
+    for override in overrides:
+        if "=" not in override:
+            raise InputError(f"'{override}' is no setting: write key=value, e.g. runs=[{override}]")
+    gather(_checked(compose("gather", overrides).plain))
+
+
+def gather(asked: Mapping[str, Any]) -> None:
+    """Write the tables and the figure, and print what they say."""
+    from abx_amr.gathering import comparing, conditions, reading
+
+    folders = reading.chosen_folders(asked["results_dir"], asked["runs"])
+    runs, left_out = reading.read_runs(folders, kind=asked["what"])
+    if not runs:
+        why = f": {left_out[0].name}: {left_out[0].reason}" if left_out else ""
+        raise InputError(f"none of {len(folders)} folders holds a complete run to gather{why}")
+    runs, repeated = reading.newest_of_each(runs, [conditions.identity(run) for run in runs])
+    clinics, labels, notes = conditions.label_runs(runs, by=asked["by"])
+    grouped = comparing.grouped(runs, clinics, labels)
+    bootstrap = comparing.Bootstrap(
+        confidence=asked["confidence"], resamples=asked["resamples"], seed=asked["seed"]
+    )
+    pairs = comparing.pairs_table(grouped, against=asked["against"], bootstrap=bootstrap)
+    tables = {
+        "runs": reading.runs_table(
+            runs, clinics, labels, [conditions.settings_of(run) for run in runs]
+        ),
+        "conditions": comparing.conditions_table(grouped, bootstrap),
+        "pairs": pairs,
+        "overall": comparing.overall_table(grouped, bootstrap),
+    }
+    tables = {name: table for name, table in tables.items() if len(table)}
+    files = _written(tables, asked)
+    _print(tables, [*notes, *comparing.notes_on(grouped, pairs)], asked)
+    _print_left_out([*left_out, *repeated])
+    counts = {"run": len(runs), "condition": len(grouped), "clinic": len(set(clinics))}
+    said = [f"{count} {name}{'' if count == 1 else 's'}" for name, count in counts.items()]
+    print(f"{said[0]}, {said[1]} in {said[2]}")
+    print(f"tables: {', '.join(str(file) for file in files)}")
+
+
+def _checked(asked: dict[str, Any]) -> dict[str, Any]:
+    """Return the settings, checked.
+
+    Raises:
+        InputError: a value is not of its kind.
+    """
+    for key in ("runs", "by"):
+        value = asked[key]
+        if isinstance(value, str):
+            asked[key] = [value]
+        elif not isinstance(value, list) or not all(isinstance(v, str) for v in value):
+            raise InputError(f"{key} must be a list of names such as '{key}=[a,b]', got {value!r}")
+    for key, known in (("what", ("runs", "evaluations")), ("format", ("csv", "parquet", "both"))):
+        if asked[key] not in known:
+            raise InputError(unknown(key, str(asked[key]), known))
+    if not isinstance(asked["figures"], bool):
+        raise InputError(f"figures must be true or false, got {asked['figures']!r}")
+    confidence = asked["confidence"]
+    if isinstance(confidence, bool) or not isinstance(confidence, float) or not 0 < confidence < 1:
+        raise InputError(f"confidence must be a number in (0, 1), got {confidence!r}")
+    for key, low in (("resamples", 1), ("seed", 0)):
+        value = asked[key]
+        if isinstance(value, bool) or not isinstance(value, int) or value < low:
+            raise InputError(f"{key} must be a whole number of at least {low}, got {value!r}")
+    if asked["against"] is not None:
+        asked["against"] = str(asked["against"])
+    return asked
+
+
+def _written(tables: Mapping[str, pd.DataFrame], asked: Mapping[str, Any]) -> list[Path]:
+    """Write the tables and the figure; return their files.
+
+    Raises:
+        InputError: the folder cannot be made or written.
+    """
+    from abx_amr.gathering.writing import write_figure, write_tables
+
+    folder = Path(str(asked["folder"]))
+    formats = ("csv", "parquet") if asked["format"] == "both" else (str(asked["format"]),)
+    try:
+        files = write_tables(tables, folder, formats=formats)
+        if asked["figures"]:
+            files.append(write_figure(tables["conditions"], tables["runs"], folder))
+    except OSError as error:
+        raise InputError(f"folder={folder} cannot be written: {error.strerror}") from error
+    return files
+
+
+def _print(
+    tables: Mapping[str, pd.DataFrame], notes: Sequence[str], asked: Mapping[str, Any]
+) -> None:
+    percent = f"{100 * asked['confidence']:g} % interval"
+    conditions, pairs = tables["conditions"], tables.get("pairs")
+    for clinic, here in conditions.groupby("clinic", sort=False):
+        optimum = float(here["optimum"].iloc[0])
+        known = "" if math.isnan(optimum) else f", optimum {optimum:.2f}"
+        print(f"clinic {clinic}{known}")
+        rows = [
+            ("condition", "seeds", "mean", percent, "IQM", percent, "AMR", "prescriptions", "gap")
+        ]
+        rows += [
+            (
+                row["condition"],
+                str(row["seeds"]) if row["learns"] else "rule",
+                _figure(row["mean"]),
+                _interval(row["mean_low"], row["mean_high"]),
+                _figure(row["iqm"]),
+                _interval(row["iqm_low"], row["iqm_high"]),
+                _figure(row["mean_amr"], 3),
+                _figure(row["prescriptions"], 1),
+                _figure(row["gap"]),
+            )
+            for row in here.to_dict("records")
+        ]
+        _print_rows(rows)
+        if pairs is not None and (pairs["clinic"] == clinic).any():
+            _print_pairs(pairs[pairs["clinic"] == clinic], percent)
+        print()
+    if "overall" in tables:
+        print("over clinics, share of the range from never treating (0) to the optimum (1)")
+        shares = [("condition", "clinics", "runs", "mean", percent, "IQM", percent)]
+        shares += [
+            (
+                row["condition"],
+                str(row["clinics"]),
+                str(row["runs"]),
+                _figure(row["mean"], 3),
+                _interval(row["mean_low"], row["mean_high"], 3),
+                _figure(row["iqm"], 3),
+                _interval(row["iqm_low"], row["iqm_high"], 3),
+            )
+            for row in tables["overall"].to_dict("records")
+        ]
+        _print_rows(shares)
+        print()
+    for note in notes:
+        print(f"note: {note}")
+
+
+def _print_pairs(pairs: pd.DataFrame, percent: str) -> None:
+    heading = ("difference of", "pairs", "mean", percent, "t test", "Wilcoxon", "P(better)")
+    rows = [heading]
+    for row in pairs.head(_MOST_PAIRS).to_dict("records"):
+        rows.append(
+            (
+                f"{row['first']} - {row['second']}",
+                str(row["pairs"]),
+                _figure(row["difference"]),
+                _interval(row["low"], row["high"]),
+                _p_value(row["t_p_holm"]),
+                _p_value(row["wilcoxon_p_holm"]),
+                _figure(row["probability_of_improvement"]),
+            )
+        )
+    print("paired by training seed; p-values corrected for their number (Holm)")
+    _print_rows(rows)
+    if len(pairs) > _MOST_PAIRS:
+        print(f"  ... and {len(pairs) - _MOST_PAIRS} more pairs in the table")
+
+
+def _print_left_out(left_out: Sequence[LeftOut]) -> None:
+    if left_out:
+        print(f"left out: {len(left_out)}")
+    for one in left_out[:_MOST_LEFT_OUT]:
+        print(f"  {one.name}: {one.reason}")
+    if len(left_out) > _MOST_LEFT_OUT:
+        print(f"  ... and {len(left_out) - _MOST_LEFT_OUT} more")
+
+
+def _print_rows(rows: Sequence[Sequence[str]]) -> None:
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    for row in rows:
+        first, *rest = (
+            cell.ljust(width) if i == 0 else cell.rjust(width)
+            for i, (cell, width) in enumerate(zip(row, widths, strict=True))
+        )
+        print("  " + "  ".join([first, *rest]).rstrip())
+
+
+def _figure(value: float, digits: int = 2) -> str:
+    return "-" if math.isnan(value) else f"{value:.{digits}f}"
+
+
+def _interval(low: float, high: float, digits: int = 2) -> str:
+    return "-" if math.isnan(low) else f"{low:.{digits}f} to {high:.{digits}f}"
+
+
+def _p_value(value: float) -> str:
+    return "-" if math.isnan(value) else "<0.001" if value < 0.001 else f"{value:.3f}"
+
+
+if __name__ == "__main__":
+    main()

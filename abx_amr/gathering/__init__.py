@@ -1,0 +1,1 @@
+"""Many runs in one table: read them, find what tells them apart, compare them."""

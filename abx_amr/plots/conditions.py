@@ -1,0 +1,61 @@
+"""The returns of every condition: runs, mean and interval, one panel a clinic."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from abx_amr.plots import canvas
+
+
+def draw(conditions: pd.DataFrame, runs: pd.DataFrame, *, title: str) -> Figure:
+    """Return a panel per clinic: each condition's runs, their mean and its bootstrap interval.
+
+    Args:
+        conditions: One row per condition: clinic, condition, mean, mean_low, mean_high (nan for a
+            single run), optimum (nan where unknown).
+        runs: One row per run: clinic, condition, return.
+        title: Says what is compared.
+    """
+    canvas.require(conditions, ["clinic", "condition", "mean", "mean_low", "mean_high", "optimum"])
+    canvas.require(runs, ["clinic", "condition", "return"])
+    clinics = list(dict.fromkeys(conditions["clinic"]))
+    most = int(conditions.groupby("clinic").size().max())
+    figure, axes = canvas.blank(
+        title, rows=len(clinics), panel_height=1.2 + 0.28 * most, share_x=False
+    )
+    for axis, clinic in zip(axes, clinics, strict=True):
+        here = conditions[conditions["clinic"] == clinic].sort_values("mean", kind="stable")
+        for place, row in enumerate(here.to_dict("records")):
+            of_it = (runs["clinic"] == clinic) & (runs["condition"] == row["condition"])
+            returns = runs.loc[of_it, "return"].to_numpy(dtype=np.float64)
+            axis.plot(
+                returns,
+                np.full(len(returns), place),
+                "o",
+                color=canvas.GREY,
+                markersize=4,
+                alpha=0.7,
+                label="run" if place == 0 else None,
+            )
+            if np.isfinite(row["mean_low"]):
+                ends = (row["mean_low"], row["mean_high"])
+                axis.plot(ends, (place, place), color=canvas.BLUE, linewidth=3, alpha=0.6)
+            axis.plot(
+                row["mean"],
+                place,
+                "D",
+                color=canvas.BLUE,
+                markersize=6,
+                label="mean and interval" if place == 0 else None,
+            )
+        if len(here) and np.isfinite(here["optimum"].iloc[0]):
+            optimum = float(here["optimum"].iloc[0])
+            axis.axvline(optimum, color=canvas.GREEN, linewidth=1.2, label="optimum")
+        axis.set_yticks(range(len(here)), here["condition"].tolist(), fontsize=9)
+        axis.set_ylim(-0.6, len(here) - 0.4)
+        axis.set_title(clinic, loc="left", fontsize=10)
+    canvas.legend_beside(axes[0])
+    axes[-1].set_xlabel("mean episode return of a run")
+    return figure

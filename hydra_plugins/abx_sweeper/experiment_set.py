@@ -1,0 +1,66 @@
+"""The choice hydra/sweeper=abx_set: many runs of one command; the work is in `_set`."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from hydra.core.config_store import ConfigStore
+from hydra.plugins.sweeper import Sweeper
+from hydra.types import HydraContext, TaskFunction
+from omegaconf import DictConfig, OmegaConf
+
+
+class SetSweeper(Sweeper):
+    """Run every combination of the swept values, as Hydra's basic sweeper does.
+
+    It gives each run a name of its own, and a run that fails or is killed costs only itself. The
+    task function is an object: called with a composed configuration it is one run;
+    `prepare(jobs, compose)` names the runs and returns the overrides of those to launch;
+    `is_ended(overrides)` says whether a run has left a result or a failure; `finish()` reports.
+    """
+
+    def __init__(self, max_batch_size: int | None = None, params: Any = None) -> None:
+        """Take the options of the basic sweeper: runs launched together, sweeps of a file."""
+        self.max_batch_size = max_batch_size
+        plain: Any = OmegaConf.to_container(params) if OmegaConf.is_config(params) else params
+        self.params: dict[str, Any] = plain or {}
+        self.hydra_context: HydraContext | None = None
+        self.task_function: TaskFunction | None = None
+        self.config: DictConfig | None = None
+
+    def setup(
+        self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig
+    ) -> None:
+        """Take what Hydra hands over."""
+        self.hydra_context = hydra_context
+        self.task_function = task_function
+        self.config = config
+
+    def sweep(self, arguments: list[str]) -> Any:
+        """Run all combinations that the command line describes."""
+        from ._set import run_set
+
+        assert self.hydra_context is not None
+        assert self.task_function is not None
+        assert self.config is not None
+        in_file = [f"{key}={value}" for key, value in self.params.items()]
+        return run_set(
+            [*in_file, *arguments],
+            hydra_context=self.hydra_context,
+            task_function=self.task_function,
+            config=self.config,
+            at_once=self.max_batch_size,
+        )
+
+
+@dataclass
+class SetSweeperConf:
+    """The options of the basic sweeper."""
+
+    _target_: str = "hydra_plugins.abx_sweeper.experiment_set.SetSweeper"
+    max_batch_size: int | None = None
+    params: dict[str, Any] | None = field(default=None)
+
+
+ConfigStore.instance().store(
+    group="hydra/sweeper", name="abx_set", node=SetSweeperConf, provider="abx_sweeper"
+)

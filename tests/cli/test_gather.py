@@ -1,0 +1,138 @@
+"""abx-gather: one table of all runs, or one line that says why not."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from abx_amr.cli import evaluate, gather, train
+from tests.cli.conftest import SMALL, Call
+from tests.gathering.written import write_run
+
+TWO = ("experiment=paper_two",)
+SLOWER = (*TWO, "agent_algorithm.gamma=0.9")
+
+
+def write_some(*, seeds: int = 3) -> None:
+    for seed in range(1, seeds + 1):
+        write_run(Path("results"), *TWO, returns=[1.0 + seed, 2.0], seed=seed)
+        write_run(Path("results"), *SLOWER, returns=[seed, 1.0], seed=seed, name=f"slow_{seed}")
+
+
+def test_runs_of_a_set_and_their_evaluations_are_gathered(call: Call) -> None:
+    few = [*SMALL, "training.total_num_training_episodes=2", "agent_algorithm.gamma=0.9,0.99"]
+    ended = call(train.main, "-m", *few, "experiment=paper_two", "training.seed=1,2")
+    assert ended.status == 0, ended.err
+    rule = ("agent_algorithm=greedy", "environment.max_time_steps=16", "figures=false")
+    ended = call(train.main, *TWO, *rule, "training.num_eval_episodes=3")
+    assert ended.status == 0, ended.err
+    ended = call(gather.main, "against=greedy")
+    assert ended.status == 0, ended.err
+    runs = pd.read_csv("gathered/runs.csv")
+    assert runs["condition"].tolist() == ["greedy"] + ["ppo_gamma0.9"] * 2 + ["ppo_gamma0.99"] * 2
+    assert runs["seed"].fillna(0).tolist() == [0, 1, 2, 1, 2]
+    assert runs["agent_algorithm.gamma"].fillna(0).tolist() == [0, 0.9, 0.9, 0.99, 0.99]
+    for path, value in zip(runs["path"], runs["return"], strict=True):
+        table = pd.read_csv(Path(path) / "evaluations.csv")
+        last = table[table["transitions"] == table["transitions"].max()]
+        assert value == pytest.approx(last["episode_return"].mean())
+    pairs = pd.read_parquet("gathered/pairs.parquet")
+    assert pairs[["first", "second", "pairs"]].to_numpy().tolist() == [
+        ["ppo_gamma0.9", "greedy", 2],
+        ["ppo_gamma0.99", "greedy", 2],
+    ]
+    assert Path("gathered/returns.png").is_file()
+    assert "clinic paper_two" in ended.out
+    assert "5 runs, 3 conditions in 1 clinic" in ended.out
+
+    for run in ("paper_two_ppo_gamma0.9_seed1", "paper_two_ppo_gamma0.9_seed2"):
+        fair = ("evaluation.episodes=3", "evaluation.seed=5", "figures=false")
+        assert call(evaluate.main, f"run={run}", *fair).status == 0
+    ended = call(gather.main, "what=evaluations", "folder=fair")
+    assert ended.status == 0, ended.err
+    fair_runs = pd.read_csv("fair/runs.csv")
+    assert fair_runs["seed"].tolist() == [1, 2]
+    assert fair_runs["evaluation_seed"].tolist() == [5, 5]
+    assert fair_runs["condition"].tolist() == ["ppo", "ppo"]
+    assert "5 of abx-train: what=runs gathers these" in ended.out
+    assert "2 of abx-evaluate" in call(gather.main).out
+
+
+def test_the_same_command_writes_the_same_bytes(call: Call) -> None:
+    write_some()
+    written = []
+    for folder in ("one", "other"):
+        assert call(gather.main, f"folder={folder}", "figures=false").status == 0
+        written.append({file.name: file.read_bytes() for file in Path(folder).iterdir()})
+    assert len(written[0]) == 6
+    assert written[0] == written[1]
+
+
+def test_only_the_format_and_the_runs_asked_for_are_written(call: Call) -> None:
+    write_some()
+    assert call(gather.main, "folder=t").status == 0
+    ended = call(gather.main, "folder=t", "format=csv", "figures=false", "runs=[slow_*]")
+    assert ended.status == 0, ended.err
+    assert {f.name for f in Path("t").iterdir()} == {"runs.csv", "conditions.csv", "returns.png"}
+    assert pd.read_csv("t/runs.csv")["run"].tolist() == ["slow_1", "slow_2", "slow_3"]
+
+
+def test_few_seeds_and_unpaired_ones_are_said(call: Call) -> None:
+    write_some()
+    write_run(Path("results"), *TWO, returns=[5.0, 2.0], seed=9)
+    write_run(Path("results"), *TWO, returns=[5.0, 2.0], seed=10, complete=False)
+    ended = call(gather.main, "figures=false")
+    assert "2 of 2 conditions have fewer than 5 seeds" in ended.out
+    assert "1 of 1 pairs with seeds that have no partner" in ended.out
+    assert "paper_two_ppo_seed10_20260101_000000: not complete" in ended.out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["results_dir=nowhere"], "results_dir=nowhere: there is no such folder"),
+        (["runs=[slow_l]"], "did you mean 'slow_1'?"),
+        (["runs=[fast_*]"], "run 'fast_*' does not exist"),
+        (["by=[agent_algorithm.gama]"], "did you mean 'agent_algorithm.gamma'?"),
+        (["by=3"], "by must be a list of names"),
+        (["against=ppo_gamma0.99999"], "condition 'ppo_gamma0.99999' does not exist"),
+        (["what=run"], "did you mean 'runs'?"),
+        (["format=excel"], "(available: both, csv, parquet)"),
+        (["confidence=95"], "confidence must be a number in (0, 1), got 95"),
+        (["resamples=0"], "resamples must be a whole number of at least 1, got 0"),
+        (["figures=perhaps"], "figures must be true or false"),
+        (["folder=results/taken"], "cannot be written"),
+        (["result_dir=results"], "did you mean 'results_dir'?"),
+        (["results"], "write key=value"),
+        (["--all"], "'--all'"),
+        (["what=evaluations"], "holds a complete run to gather"),
+    ],
+)
+def test_a_mistake_is_one_line(call: Call, arguments: list[str], said: str) -> None:
+    write_some(seeds=1)
+    Path("results/taken").touch()
+    ended = call(gather.main, *arguments)
+    assert ended.status == 2
+    assert said in ended.err
+    assert len(ended.err.strip().splitlines()) == 1
+    assert not Path("gathered").exists()
+
+
+def test_an_empty_folder_is_one_line(call: Call) -> None:
+    Path("results").mkdir()
+    ended = call(gather.main)
+    assert (ended.status, ended.err) == (
+        2,
+        "abx-gather: error: results_dir=results holds no runs: abx-train makes them\n",
+    )
+
+
+def test_help_loads_neither_hydra_nor_pandas() -> None:
+    code = (
+        "import sys; from abx_amr.cli.gather import main; main(['--help']); "
+        "print(*{'hydra', 'pandas', 'numpy', 'scipy'} & set(sys.modules), 'loaded', sep='')"
+    )
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert said.stdout.splitlines()[-1] == "loaded"
