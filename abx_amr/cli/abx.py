@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
 
-from abx_amr.cli.door import guarded
+from abx_amr.cli.door import carried_out
 from abx_amr.errors import InputError
 from abx_amr.naming import unknown
 
@@ -97,12 +96,7 @@ def run(arguments: Sequence[str]) -> int:
 
 def main() -> None:
     """Enter through the command line."""
-    try:
-        status = guarded("abx", run)(sys.argv[1:])
-        sys.stdout.flush()
-    except BrokenPipeError:  # `abx | head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return
+    status = carried_out("abx", run, sys.argv[1:])
     if status:
         raise SystemExit(status)
 

@@ -6,7 +6,9 @@ import errno
 import functools
 import logging
 import os
+import select
 import shlex
+import signal
 import sys
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
@@ -63,6 +65,34 @@ def guarded(command: str, task: Callable[..., Any]) -> Callable[..., Any]:
     return guard
 
 
+def carried_out(command: str, task: Callable[..., Any], *arguments: Any) -> Any:
+    """Return what the task of a whole command returns; it ends as a command line should.
+
+    A user's mistake is one line and status 2. An interrupt, and an output that nobody reads any
+    more (`... | head`), end it with the shell's statuses of their signals.
+    """
+    try:
+        value = guarded(command, task)(*arguments)
+        sys.stdout.flush()
+    except KeyboardInterrupt:
+        print(f"{command}: interrupted", file=sys.stderr)
+        raise SystemExit(128 + signal.SIGINT) from None
+    except BrokenPipeError:
+        if not _nobody_reads(sys.stdout.fileno()):
+            raise
+        # Python flushes once more at its end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise SystemExit(128 + signal.SIGPIPE) from None
+    return value
+
+
+def _nobody_reads(descriptor: int) -> bool:
+    """Say whether the other end of a pipe is closed."""
+    poll = select.poll()
+    poll.register(descriptor, 0)
+    return any(event & select.POLLERR for _, event in poll.poll(0))
+
+
 #: What the system says of a place that cannot be written -> cause and cure.
 _PLACES = {
     errno.ENOSPC: "the disk is full: free some space, or choose a folder on another disk",
@@ -105,10 +135,7 @@ def enter(command: Command, arguments: Sequence[str] | None = None) -> None:
     # Hydra then hands exceptions through instead of printing its own shortened traceback.
     os.environ[FULL_ERROR] = "1"
     try:
-        guarded(command.name, _enter_hydra)(command, given)
-    except KeyboardInterrupt:
-        print(f"{command.name}: interrupted", file=sys.stderr)
-        raise SystemExit(130) from None
+        carried_out(command.name, _enter_hydra, command, given)
     finally:
         if not _user_wants_traceback:
             os.environ.pop(FULL_ERROR, None)

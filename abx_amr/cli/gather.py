@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from abx_amr.cli.arguments import translate
-from abx_amr.cli.door import guarded
+from abx_amr.cli.door import carried_out
 from abx_amr.errors import InputError
 from abx_amr.naming import unknown
 
@@ -48,13 +48,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if any(argument in ("--help", "-h") for argument in given):
         print(HELP.strip())
         return
-    try:
-        guarded("abx-gather", _run)(given)
-    except BrokenPipeError:  # `abx-gather | head`
-        sys.stderr.close()
-    except KeyboardInterrupt:
-        print("abx-gather: interrupted", file=sys.stderr)
-        raise SystemExit(130) from None
+    carried_out("abx-gather", _run, given)
 
 
 def _run(given: list[str]) -> None:

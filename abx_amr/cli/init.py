@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from abx_amr.cli.door import guarded
+from abx_amr.cli.door import carried_out
 from abx_amr.errors import InputError
 from abx_amr.naming import did_you_mean
 
@@ -40,11 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if not given or any(argument in ("--help", "-h") for argument in given):
         print(HELP.strip())
         return
-    try:
-        guarded("abx-init", _run)(given)
-    except KeyboardInterrupt:
-        print("abx-init: interrupted", file=sys.stderr)
-        raise SystemExit(130) from None
+    carried_out("abx-init", _run, given)
 
 
 @dataclass(frozen=True, kw_only=True)

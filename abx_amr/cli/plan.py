@@ -157,12 +157,14 @@ def _agents(
     import math
 
     import numpy as np
+    import torch
 
     from abx_amr.api import load_policy
     from abx_amr.evaluation import evaluate
     from abx_amr.planning.rule_values import RuleValue
     from abx_amr.results import find_run
 
+    torch.set_num_threads(config["training"]["torch_threads"] or 1)
     found = []
     for run in runs:
         source = find_run(str(run), results_dir=config["results_dir"])

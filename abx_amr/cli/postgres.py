@@ -11,7 +11,7 @@ from os import environ
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from abx_amr.cli.door import guarded
+from abx_amr.cli.door import carried_out
 from abx_amr.errors import InputError
 from abx_amr.naming import did_you_mean, unknown
 
@@ -335,11 +335,7 @@ def main() -> None:
     if any(argument in ("--help", "-h") for argument in arguments):
         print(HELP.strip())
         return
-    try:
-        guarded("abx-postgres", run)(arguments)
-    except KeyboardInterrupt:
-        print("abx-postgres: interrupted", file=sys.stderr)
-        raise SystemExit(130) from None
+    carried_out("abx-postgres", run, arguments)
 
 
 if __name__ == "__main__":

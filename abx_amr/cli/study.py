@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from abx_amr.cli.arguments import translate
-from abx_amr.cli.door import guarded, no_setting
+from abx_amr.cli.door import carried_out, no_setting
 from abx_amr.errors import InputError
 from abx_amr.naming import unknown
 
@@ -52,13 +52,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if not given or any(argument in ("--help", "-h") for argument in given):
         print(HELP.strip())
         return
-    try:
-        guarded("abx-study", _run)(given)
-    except BrokenPipeError:  # `abx-study trials NAME | head`
-        sys.stderr.close()
-    except KeyboardInterrupt:
-        print("abx-study: interrupted", file=sys.stderr)
-        raise SystemExit(130) from None
+    carried_out("abx-study", _run, given)
 
 
 @dataclass(frozen=True, kw_only=True)

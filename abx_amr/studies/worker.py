@@ -383,7 +383,10 @@ class _Worker:
 
     def _event(self, kind: EventKind, **what: Any) -> None:
         finished = self.claims.finished
-        self.on_event(Event(kind=kind, finished=finished, budget=self.plan.budget, **what))
+        try:
+            self.on_event(Event(kind=kind, finished=finished, budget=self.plan.budget, **what))
+        except BrokenPipeError:  # nobody reads what is shown: as if the terminal had hung up
+            self.signal_number = self.signal_number or signal.SIGPIPE
 
     def _patiently(self, work: Callable[[], T]) -> T:
         """Return what `work` returns; wait out a storage that restarts, is full or overloaded.

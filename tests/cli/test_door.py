@@ -1,11 +1,16 @@
 """What a user sees who types something wrong: one line, status 2, nothing left behind."""
 
+import os
+import shlex
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from abx_amr.cli import evaluate, train, tune
-from tests.cli.conftest import Call
+from tests.cli.conftest import SMALL_STUDY, Call
 
 MISTAKES = {
     "patient_generator=hihg_risk": "did you mean 'high_risk'",
@@ -123,3 +128,19 @@ def test_a_users_own_group_member_is_found_in_a_config_dir(call: Call, tmp_path:
     )  # fmt: skip
     assert ended.status == 0
     assert "max_time_steps: 7" in ended.out
+
+
+def test_a_study_whose_output_nobody_reads_ends_quietly_and_goes_on_later(tmp_path: Path) -> None:
+    command = shlex.join([sys.executable, "-m", "abx_amr.cli.tune", *SMALL_STUDY])
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    ended = subprocess.run(
+        ["bash", "-c", f"{command} tuning.n_trials=3 | head -1; exit ${{PIPESTATUS[0]}}"],
+        cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=240,
+    )  # fmt: skip
+    assert ended.returncode == 128 + signal.SIGPIPE
+    assert ended.stderr == ""
+    again = subprocess.run(
+        ["bash", "-c", f"{command} tuning.n_trials=3"],
+        cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=240,
+    )  # fmt: skip
+    assert "3 trials finished of 3" in again.stdout, again.stderr
