@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import os
+import shlex
 import signal
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -606,7 +607,8 @@ def _report(summary: StudySummary, plan: StudyPlan, *, n_best: int = 1) -> None:
         # A manager's library and settings are the study's own: abx-train takes them from there.
         sections = ("experiment", *CLINIC_SECTIONS, "agent_algorithm", "optimization_dir")
         same = repeated(*sections, leaving_out=best["params"])
-        print(f"train with them:  abx-train best_params_from={plan.run_name}{same}")
+        source = shlex.quote(f"best_params_from={plan.run_name}")
+        print(f"train with them:  abx-train {source}{same}")
     else:
         print("unfinished: run the same command again to go on")
 
