@@ -252,11 +252,17 @@ def fresh_hydra() -> Iterator[None]:
         GlobalHydra.instance().hydra = saved
 
 
-def available(group: str) -> list[str]:
-    """Return the choices of a configuration group; staged copies of files are left out."""
+def available(group: str, overrides: Sequence[str] = ()) -> list[str]:
+    """Return the choices of a configuration group; staged copies of files are left out.
+
+    Args:
+        group: The group.
+        overrides: Among them the folders that are searched as well.
+    """
+    folders = [o for o in overrides if o.startswith("hydra.searchpath=")]
     with fresh_hydra():
         loader = GlobalHydra.instance().config_loader()
-        names = sorted(loader.get_group_options(group))
+        names = sorted(loader.get_group_options(group, config_name="train", overrides=folders))
     return [name for name in names if not re.search(r"-[0-9a-f]{12}$", name)]
 
 
@@ -269,7 +275,7 @@ def explain(error: Exception, config_name: str, overrides: Sequence[str]) -> str
     text = str(error)
     cause = str(error.__cause__ or "")
     if found := re.search(r"Could not (?:find|load) '([^']+)/([^'/]+)'", text):
-        return _no_choice(found.group(1), found.group(2), text)
+        return _no_choice(found.group(1), found.group(2), text, overrides)
     if found := re.search(r"Could not override '([^']+)'\.\s*No match in the defaults list", text):
         group = found.group(1)
         option = next((o.partition("=")[2] for o in overrides if o.startswith(f"{group}=")), "")
@@ -308,7 +314,7 @@ def explain(error: Exception, config_name: str, overrides: Sequence[str]) -> str
     return f"{config_name}: {' '.join(text.split())}"
 
 
-def _no_choice(group: str, name: str, complaint: str) -> str:
+def _no_choice(group: str, name: str, complaint: str, overrides: Sequence[str]) -> str:
     """Return the line about a choice that a group does not have."""
     top = group.split("/")[0]
     if top != "hydra" and top in groups() and (group != top or name.endswith((".yaml", ".yml"))):
@@ -318,7 +324,7 @@ def _no_choice(group: str, name: str, complaint: str) -> str:
         return f"{top} takes a name, not a file: " + (
             f"write {top}={stem}" if has_it else f"-s {top}-subconfig={file} takes a file"
         )
-    options = [o for o in available(group) if (group, o) != ("tuning", "base")]
+    options = [o for o in available(group, overrides) if (group, o) != ("tuning", "base")]
     if not options:
         return f"there is no group '{group}'{did_you_mean(group, groups())}"
     if (group, name) in _EXTRAS:

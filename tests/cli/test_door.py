@@ -144,3 +144,11 @@ def test_a_study_whose_output_nobody_reads_ends_quietly_and_goes_on_later(tmp_pa
         cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=240,
     )  # fmt: skip
     assert "3 trials finished of 3" in again.stdout, again.stderr
+
+
+def test_what_a_folder_of_the_user_s_offers_is_among_the_names(call: Call, tmp_path: Path) -> None:
+    group = tmp_path / "mine" / "patient_generator"
+    group.mkdir(parents=True)
+    (group / "our_ward.yaml").write_text("visible_patient_attributes: []\n")
+    ended = call(train.main, "--config-dir", "mine", "patient_generator=our_wrad")
+    assert (ended.status, "did you mean 'our_ward'" in ended.err) == (2, True), ended.err
