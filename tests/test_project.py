@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from abx_amr import configuration
-from abx_amr.cli import evaluate, study, train, tune
+from abx_amr.cli import evaluate, gather, study, train, tune
 from abx_amr.cli.arguments import translate
 from abx_amr.configuration import available, compose, groups
 from abx_amr.errors import InputError
@@ -125,6 +125,8 @@ def test_results_lie_in_the_project_wherever_below_it_the_command_is_run(
     ended = call(tune.main, *STUDY, "tuning.n_trials=1", "reward_calculator=own")
     assert ended.status == 0, ended.err
     ended = call(study.main, "best", "ppo_default")
+    assert ended.status == 0, ended.err
+    ended = call(gather.main, "folder=../../tables")
     assert ended.status == 0, ended.err
     assert sorted(os.listdir()) == [".keep"]
     assert (project.root / "optimization/ppo_default/best_params.json").is_file()

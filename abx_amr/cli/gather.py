@@ -52,7 +52,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def _run(given: list[str]) -> None:
-    from abx_amr.configuration import compose
+    from abx_amr.configuration import compose, places_in_project
 
     for argument in given:
         if argument.startswith("-") and not argument.startswith(("-p", "-s")):
@@ -61,6 +61,7 @@ def _run(given: list[str]) -> None:
     for override in overrides:
         if "=" not in override:
             raise InputError(f"'{override}' is no setting: write key=value, e.g. runs=[{override}]")
+    overrides += places_in_project(compose("gather", overrides).config, overrides)
     gather(_checked(compose("gather", overrides).plain))
 
 

@@ -265,7 +265,7 @@ class _Check:
             for experiment in agents.values():
                 yield _attempt("tune", [*chosen, f"experiment={experiment}"])
         else:
-            primary = name if name in ("tune", "evaluate", "plan", "study") else "train"
+            primary = name if name in ("tune", "evaluate", "plan", "study", "gather") else "train"
             yield _attempt(primary, ["run_name=check"], builds=False)
 
     def _attempts_at_member(self, group: str, name: str) -> Iterator[_Attempt]:
