@@ -113,8 +113,8 @@ def test_a_signal_reaches_the_command_and_its_program_s_end_is_its_end(
 ) -> None:
     environment["ABX_NOTE"] = str(tmp_path / "note")
     text = (
-        "import os, time\nnote = os.environ['ABX_NOTE']\n"
-        "open(note, 'w').write(str(os.getpid()))\ntime.sleep(60)\n"
+        "import os, time\nwith open(os.environ['ABX_NOTE'], 'w') as note:\n"
+        "    note.write(str(os.getpid()))\ntime.sleep(60)\n"
     )
     for number, status in ((signal.SIGINT, 1), (signal.SIGKILL, -9)):
         asked = subprocess.Popen(["python-block"], stdin=subprocess.PIPE, env=environment)
