@@ -252,22 +252,30 @@ def _extras(
             }
     if asked.front:
         print("stewardship front:")
-        points = front(
-            model,
-            posed,
-            weights=asked.lambda_weights,
-            cache=cache,
-            episodes=asked.episodes,
-            seed=asked.seed,
-            say=_say,
-        )
-        content["front"] = [asdict(point) for point in points]
+        try:
+            points = front(
+                model,
+                posed,
+                weights=asked.lambda_weights,
+                cache=cache,
+                episodes=asked.episodes,
+                seed=asked.seed,
+                say=_say,
+            )
+        except NotComputable as error:
+            print(f"no front: {error}")
+        else:
+            content["front"] = [asdict(point) for point in points]
     if asked.information:
-        rows = information(model, posed, cache=cache, episodes=asked.episodes, seed=asked.seed)
-        print(f"{'what is seen':<34} {'return':>10}  policy")
-        for row in rows:
-            print(f"{row.name:<34} {row.value:>10.3f}  {row.policy}")
-        content["information"] = [asdict(row) for row in rows]
+        try:
+            rows = information(model, posed, cache=cache, episodes=asked.episodes, seed=asked.seed)
+        except NotComputable as error:
+            print(f"no value of information: {error}")
+        else:
+            print(f"{'what is seen':<34} {'return':>10}  policy")
+            for row in rows:
+                print(f"{row.name:<34} {row.value:>10.3f}  {row.policy}")
+            content["information"] = [asdict(row) for row in rows]
     return content
 
 

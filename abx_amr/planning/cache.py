@@ -211,6 +211,6 @@ def reference(model: ClinicModel, *, folder: Path | str | None = None) -> Refere
         if found is None:
             found = optimum(posed)
             cache.keep(posed, found)
+        return Reference(optimum=found, never=never(posed.problem), reason=None)
     except NotComputable as error:
         return Reference(optimum=None, never=None, reason=str(error))
-    return Reference(optimum=found, never=never(posed.problem), reason=None)

@@ -106,6 +106,8 @@ def _rewards(problem: Problem, given: Ints, pressure: Floats) -> tuple[Floats, f
 
 def _deltas(problem: Problem, given: Ints, level: Floats) -> Floats:
     """Return the mean over patients of the marginal effects of the last doses, (T,)."""
+    if not given.any():
+        return np.zeros(len(given))
     if not problem.sees_amr:
         raise NotComputable("epsilon > 0 is computed only where AMR is reported exactly")
     share = np.clip((level[1:] - problem.residual) / (1 - problem.residual), 0.0, 1.0 - 2e-10)

@@ -216,7 +216,7 @@ class Claims:
             if trial.state.name != "RUNNING" or trial._trial_id in self.current:
                 continue
             reason = self._reason_to_reap(trial)
-            if reason is not None and self._fail(trial, reason, trials):
+            if reason is not None and self._fail(trial, reason, trials, worker_is_gone=True):
                 self.on_reaped(trial, reason)
                 has_reaped = True
         return has_reaped
@@ -241,7 +241,14 @@ class Claims:
         silence = f"has been silent for {now - since:.0f} s"
         return f"its worker (process {owner['pid']} on {owner['host']}) {silence}"
 
-    def _fail(self, trial: FrozenTrial, reason: str, trials: Sequence[FrozenTrial]) -> bool:
+    def _fail(
+        self,
+        trial: FrozenTrial,
+        reason: str,
+        trials: Sequence[FrozenTrial],
+        *,
+        worker_is_gone: bool = False,
+    ) -> bool:
         """Mark the trial failed and queue its parameters again while retries are left.
 
         In this order, and False where the trial was finished meanwhile: a point that was told is
@@ -256,6 +263,8 @@ class Claims:
         try:
             self.backend.set_trial_user_attr(trial._trial_id, "failure", reason)
             self.backend.set_trial_user_attr(trial._trial_id, "try_again", again)
+            if worker_is_gone and again is not None:
+                self.backend.set_trial_user_attr(trial._trial_id, "worker_is_gone", True)
             self.backend.set_trial_state_values(trial._trial_id, state=TrialState.FAIL)
         except UpdateFinishedTrialError:
             log.debug("trial %d was finished meanwhile", trial.number)
@@ -291,7 +300,11 @@ class Claims:
         return True
 
     def _stop_if_all_fails(self, trials: Sequence[FrozenTrial]) -> None:
-        """Stop when the last max_failures trials of this run failed, none by interrupt."""
+        """Stop when the last max_failures trials of this run failed.
+
+        Neither by an interrupt nor with a worker that was killed, as long as they are tried again:
+        that says nothing about the trials.
+        """
         start = int(
             self.backend.get_study_user_attrs(self.study_id).get(FAILURES_FROM_ATTRIBUTE, 0)
         )
@@ -303,6 +316,7 @@ class Claims:
             and trial.number >= start
             and trial.number > last
             and trial.user_attrs.get("failure") != INTERRUPTED
+            and not trial.user_attrs.get("worker_is_gone")
         ]
         if len(failures) >= self.plan.max_failures:
             raise StopError(

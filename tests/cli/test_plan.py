@@ -133,3 +133,18 @@ def test_a_trained_agent_stands_in_the_table_with_its_gap(call):
     assert mine["optimality_gap"] == pytest.approx(optimum - mine["value"])
     assert mine["optimality_gap"] > -4 * mine["standard_error"]
     assert "mine" in ended.out
+
+
+@pytest.mark.parametrize("report", ["noise_std=0.1", "update_every_n_time_steps=5", "bias=0.1"])
+def test_a_price_on_resistance_that_is_badly_reported_costs_nobody_a_finished_run(call, report):
+    clinic = (*SMALL, "reward_calculator.epsilon=0.05", f"environment.visible_amr.{report}")
+    training = ("training.total_num_training_episodes=1", "training.num_eval_episodes=2")
+    ended = call(train_door.main, *clinic, *training, "run_name=priced")
+    assert (ended.status, "optimality gap" in ended.out) == (0, True), ended.err
+    ended = call(evaluate_door.main, *clinic, "agent_algorithm=greedy", "evaluation.episodes=2")
+    assert ended.status == 0, ended.err
+    asked = ("plan.episodes=2", "plan.front=true", "plan.information=true")
+    ended = call(plan_door.main, *clinic, *asked)
+    assert ended.status == 0, ended.err
+    assert "no front: epsilon > 0 is computed only where AMR is reported exactly" in ended.out
+    assert content()["never"] is not None

@@ -154,15 +154,25 @@ def test_a_trial_that_was_told_is_never_tried_again(stored_study, trials_of, mon
 
     honest = Claims._fail
 
-    def late(self, lost, reason, trials):
+    def late(self, lost, reason, trials, **more):
         trial.study.tell(trial, 0.5)
-        return honest(self, lost, reason, trials)
+        return honest(self, lost, reason, trials, **more)
 
     monkeypatch.setattr(Claims, "_fail", late)
     run_worker(plan, storage, parabola)
     trials = trials_of(plan, storage)
     assert states(trials) == {"COMPLETE": 2, "FAIL": 0}
     assert [t.user_attrs["lineage"] for t in trials] == [0, 1]
+
+
+def test_as_many_killed_workers_as_there_are_trials_do_not_end_a_study(
+    stored_study, in_processes, trials_of
+):
+    plan, storage = stored_study(n_trials=1)
+    assert in_processes(1, lambda _: run_worker(plan, storage, killed_at(0))) == [-signal.SIGKILL]
+    report = run_worker(plan, storage, parabola)
+    assert report.reason == "budget"
+    assert states(trials_of(plan, storage)) == {"COMPLETE": 1, "FAIL": 1}
 
 
 def test_a_death_between_failing_a_trial_and_queueing_it_again_loses_no_point(
