@@ -276,6 +276,21 @@ def explain(error: Exception, config_name: str, overrides: Sequence[str]) -> str
     cause = str(error.__cause__ or "")
     if found := re.search(r"Could not (?:find|load) '([^']+)/([^'/]+)'", text):
         return _no_choice(found.group(1), found.group(2), text, overrides)
+    if found := re.search(r"In '([\w./-]+)': Could not override '[^'@]+@([\w.]+)", text):
+        return (
+            f"{found.group(1)}.yaml: the first line of the file must be '# @package _global_', so "
+            f"that what it chooses is not put into '{found.group(2).rpartition('.')[0]}'"
+        )
+    if found := re.search(
+        r"In '([\w./-]+)': Could not override '([^']+)'\.\s*No match in the defaults list", text
+    ):
+        file, group = found.group(1), found.group(2).partition("@")[0].lstrip("/")
+        if group not in groups():
+            return f"{file}.yaml: there is no group '{group}'{hint(group, groups())}"
+        return (
+            f"{file}.yaml: {group} is not chosen yet, so that it cannot be overridden: write "
+            f"'- /{group}: NAME' without override"
+        )
     if found := re.search(r"Could not override '([^']+)'\.\s*No match in the defaults list", text):
         group = found.group(1)
         option = next((o.partition("=")[2] for o in overrides if o.startswith(f"{group}=")), "")
@@ -295,6 +310,12 @@ def explain(error: Exception, config_name: str, overrides: Sequence[str]) -> str
             f"{group} is chosen twice: in the defaults list of the file, write "
             f"'- override /{group}: NAME'"
         )
+    if found := re.search(r"Error merging override ([\w./@-]+)=", text):
+        key = found.group(1)
+        own = (
+            ": the value network's own layers are value_net_arch=[...]" if "net_arch" in key else ""
+        )
+        return f"{key}: a section cannot take the place of a list or a value{own}"
     if found := re.search(r"Cannot find primary config '([^']+)'", text):
         return (
             f"--config-name: there is no configuration '{found.group(1)}': leave the flag out, and "
@@ -399,10 +420,7 @@ def _unknown_path(
     others = [o for o in others if o.lstrip("+").partition("=")[0] != path]
     if path.split(".")[0] in _OF_MANAGERS and not _has(path.split(".")[0], config_name, others):
         return f"{path.split('.')[0]} {_ONLY_MANAGERS}"
-    try:
-        node: Any = None if path.startswith("hydra.") else compose(config_name, others).config
-    except InputError:
-        node = None
+    node: Any = None if path.startswith("hydra.") else _composed_quietly(config_name, others)
     parts = path.split(".")
     for depth, part in enumerate(parts):
         if not isinstance(node, DictConfig):
@@ -436,10 +454,17 @@ def _unknown_path(
 
 
 def _has(section: str, config_name: str, overrides: Sequence[str]) -> bool:
-    try:
-        return section in compose(config_name, overrides).config
-    except InputError:
-        return True
+    config = _composed_quietly(config_name, overrides)
+    return config is None or section in config
+
+
+def _composed_quietly(config_name: str, overrides: Sequence[str]) -> DictConfig | None:
+    """Return a composition that serves to explain another; None where it cannot be made."""
+    with fresh_hydra():
+        try:
+            return hydra.compose(config_name, list(overrides))
+        except (HydraException, OmegaConfBaseException, yaml.YAMLError, UnicodeDecodeError):
+            return None
 
 
 _OF_MANAGERS = ("hrl", "option_library")
@@ -904,10 +929,14 @@ def build_agent_spec(config: Mapping[str, Any]) -> AgentSpec:
     check_arguments(algorithm, arguments, key="agent_algorithm")
     check_ranges(arguments)
     policy_arguments = dict(arguments.get("policy_kwargs") or {})
+    value_layers = policy_arguments.pop("value_net_arch", None)
+    if value_layers is not None:  # a list cannot be overridden by a mapping, so it has its own key
+        both = {"pi": policy_arguments.get("net_arch"), "vf": value_layers}
+        policy_arguments["net_arch"] = both
     for name, value in policy_arguments.items():
         if isinstance(value, str) and name.endswith(("_fn", "_class")):
             policy_arguments[name] = locate(value, key=f"agent_algorithm.policy_kwargs.{name}")
-    if policy_arguments:
+    if policy_arguments or "policy_kwargs" in arguments:
         arguments["policy_kwargs"] = policy_arguments
     _check_policy(algorithm, arguments.get("policy"), policy_arguments)
     if getattr(algorithm, "chooses_options", False):
@@ -964,8 +993,8 @@ def _check_policy(algorithm: Any, policy: Any, arguments: Mapping[str, Any]) -> 
             isinstance(part, list) and all(type(size) is int and size > 0 for size in part)
         ):
             raise InputError(
-                "agent_algorithm.policy_kwargs.net_arch must list the sizes of the layers, such as "
-                f"[64,64], got {layers!r}"
+                "agent_algorithm.policy_kwargs.net_arch (and value_net_arch) must list the sizes "
+                f"of the layers, such as [64,64], got {part!r}"
             )
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import stat
 import sys
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -90,6 +91,16 @@ def working_in(project: Project | None) -> Iterator[None]:
         yield
     finally:
         _told.pop()
+
+
+def place_in_project(error: BaseException) -> str:
+    """Return 'file line N: ' for the line of a component at which an exception arose."""
+    for frame in reversed(traceback.extract_tb(error.__traceback__)):
+        folder = Path(frame.filename).parent
+        project = None if "site-packages" in folder.parts else find_project(folder)
+        if project is not None:
+            return f"{os.path.relpath(frame.filename, project.root)} line {frame.lineno}: "
+    return ""
 
 
 def from_here(path: str) -> str:

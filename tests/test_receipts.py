@@ -113,6 +113,16 @@ def test_the_networks_shape_is_read_back_from_the_policy() -> None:
     assert effective_values(build({path: [16, 16]}), receipts) == {path: [16, 16]}
 
 
+def test_the_value_network_can_have_layers_of_its_own() -> None:
+    build, path = builder(), "agent_algorithm.policy_kwargs.value_net_arch"
+    for values, expected in (({}, [128, 128]), ({path: [48]}, [48])):
+        made = build(values).policy.mlp_extractor
+        assert [layer.out_features for layer in made.value_net[::2]] == expected
+        assert [layer.out_features for layer in made.policy_net[::2]] == [128, 128]
+    with pytest.raises(InputError, match=r"value_net_arch\) must list the sizes .*got 48"):
+        build({path: 48})
+
+
 def test_a_value_rejected_at_both_ends_names_the_key() -> None:
     with pytest.raises(InputError, match=r"every value tried of agent_algorithm.gamma"):
         find_receipts(builder(), {"agent_algorithm.gamma": (1.5, 2.0)})

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from abx_amr.cli.arguments import translate, unstage
 from abx_amr.errors import InputError
+from abx_amr.project import place_in_project
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -61,6 +62,16 @@ def guarded(command: str, task: Callable[..., Any]) -> Callable[..., Any]:
                 raise
             unstage()
             fail(command, reason)
+        except Exception as error:
+            place = place_in_project(error)
+            if not place or _wants_traceback():
+                raise
+            said = (str(error).strip() or "no reason given").splitlines()[0]
+            fail(
+                command,
+                f"{place}{type(error).__name__}: {said} (abx-init --check tries every class; "
+                f"{FULL_ERROR}=1 {command} ... shows the whole traceback)",
+            )
 
     return guard
 
@@ -115,6 +126,8 @@ def explain_os(error: OSError) -> str | None:
 
 
 _user_wants_traceback: bool | None = None
+#: The command line without what was added to it, such as a project's folders.
+_typed: list[str] = []
 
 
 def _wants_traceback() -> bool:
@@ -161,7 +174,7 @@ def repeated(*sections: str, leaving_out: Collection[str] = ()) -> str:
 
     kept = [
         argument
-        for argument in sys.argv[1:]
+        for argument in _typed or sys.argv[1:]
         if argument.lstrip("+~").partition("=")[0].split(".")[0] in sections
         and "=" in argument
         and argument.lstrip("+~").partition("=")[0] not in leaving_out
@@ -184,6 +197,7 @@ def _enter_hydra(command: Command, given: list[str]) -> None:
     )
 
     arguments = translate(given)
+    _typed[:] = arguments
     parser = get_args_parser()
     parser.error = _refuse_flag  # type: ignore[method-assign]
     parsed = parser.parse_args(arguments)

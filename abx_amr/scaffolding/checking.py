@@ -23,7 +23,7 @@ from abx_amr import configuration
 from abx_amr.configuration import CLINIC_SECTIONS, Composition, available, compose, value_at
 from abx_amr.errors import InputError
 from abx_amr.naming import nearest
-from abx_amr.project import Project, find_project, make_importable, working_in
+from abx_amr.project import Project, make_importable, place_in_project, working_in
 
 if TYPE_CHECKING:
     from abx_amr.simulator.clinic import ClinicModel
@@ -444,7 +444,7 @@ def _every_fault(plain: Plain, build: Callable[[Plain], Any]) -> list[str]:
         except InputError as error:
             message = str(error)
         except Exception as error:  # of a user's own class
-            message = f"{_place_of(error)}{type(error).__name__}: {_first_line(error)}"
+            message = f"{place_in_project(error)}{type(error).__name__}: {_first_line(error)}"
         else:
             break
         if message in found:
@@ -453,15 +453,6 @@ def _every_fault(plain: Plain, build: Callable[[Plain], Any]) -> list[str]:
         if not _mended(config, message):
             break
     return found
-
-
-def _place_of(error: BaseException) -> str:
-    """Return 'file line N: ' for the line of a component at which an exception arose."""
-    for frame in reversed(traceback.extract_tb(error.__traceback__)):
-        project = find_project(Path(frame.filename).parent)
-        if project is not None:
-            return f"{os.path.relpath(frame.filename, project.root)} line {frame.lineno}: "
-    return ""
 
 
 def _first_line(error: BaseException) -> str:

@@ -479,7 +479,10 @@ def _policy_arguments(given: Plain, ours: Plain, notes: Notes) -> Plain:
             and isinstance(architecture[0], Mapping)
         ):
             architecture = dict(architecture[0])  # as older versions of the library wrote it
-        found["net_arch"] = architecture
+        apart = architecture if isinstance(architecture, Mapping) else {"pi": architecture}
+        found["net_arch"] = apart.get("pi")
+        if apart.get("vf") is not None:
+            found["value_net_arch"] = apart["vf"]
     if (activation := given.pop("activation_fn", None)) is not None:
         known = {name.lower(): name for name in ("Tanh", "ReLU", "ELU", "GELU", "LeakyReLU")}
         name = known.get(str(activation).rpartition(".")[2].lower())

@@ -92,6 +92,16 @@ def test_every_row_of_the_clinic_is_carried_over(tmp_path: Path) -> None:
     assert notes.filled == []
 
 
+@pytest.mark.parametrize("written", ["{pi: [32], vf: [48]}", "[{pi: [32], vf: [48]}]"])
+def test_two_networks_are_imported_as_two_keys(tmp_path: Path, written: str) -> None:
+    umbrella = prior.lay_out(tmp_path)
+    (file,) = (f for f in tmp_path.rglob("*.yaml") if "net_arch: [32, 16]" in f.read_text())
+    file.write_text(file.read_text().replace("[32, 16]", written), encoding="utf-8")
+    members, _, _ = translated(umbrella)
+    networks = members["agent_algorithm"]["policy_kwargs"]
+    assert (networks["net_arch"], networks["value_net_arch"]) == ([32], [48])
+
+
 def test_the_agent_s_own_section_is_read_and_numbers_are_numbers(tmp_path: Path) -> None:
     members, _, notes = translated(prior.lay_out(tmp_path))
     agent = members["agent_algorithm"]

@@ -287,3 +287,30 @@ def test_check_moves_a_display_from_nothing_to_all(project: Path) -> None:
     assert seen[0][0] == 0
     assert seen[-1][0] == seen[-1][1]
     assert [done for done, _ in seen] == sorted({done for done, _ in seen})
+
+
+def test_a_slip_in_a_class_of_one_s_own_is_one_line_with_its_place(
+    call: Call, project: Path
+) -> None:
+    edit("components/rewards.py", "self.amr_weight *", "self.amr_wieght *")
+    ended = call(train.main, *SMALL, "reward_calculator=cures_only")
+    assert ended.status == 2
+    (line,) = ended.err.splitlines()[-1:]
+    assert line.startswith("abx-train: error: components/rewards.py line ")
+    assert "'amr_wieght'" in line and "abx-init --check" in line
+    assert "Traceback" not in ended.err
+
+
+def test_the_command_that_trains_with_a_study_s_best_can_be_pasted_anywhere_below(
+    call: Call, project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    below = project / "notes" / "deep"
+    below.mkdir(parents=True)
+    monkeypatch.chdir(below)
+    small = ("tuning.n_trials=1", "tuning.n_seeds_per_trial=1", "tuning.truncated_episodes=1")
+    fixed = [f"~tuning.search_space.{key}" for key in ("n_steps", "batch_size", "n_epochs")]
+    settings = [s for s in SMALL if not s.startswith("training.total")]
+    ended = call(tune.main, "-m", "+tuning=ppo_default", *settings, *small, *fixed)
+    assert ended.status == 0, ended.err
+    (line,) = (li for li in ended.out.splitlines() if li.startswith("train with them"))
+    assert "optimization_dir" not in line
