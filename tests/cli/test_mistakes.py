@@ -108,7 +108,7 @@ MISTAKES = [
     a("one number for a list of discounts", "abx-plan plan.gammas=0.9", "plan.gammas=[0.9]"),
     a("a value for a section", "abx-train training.early_stopping=true", "section", "True"),
     a("a layer's size alone", "abx-train agent_algorithm.policy_kwargs.net_arch=64", "[64,64]"),
-    a("two networks in one key", "abx-train 'agent_algorithm.policy_kwargs.net_arch={pi: [4]}'",
+    a("two networks in one key", "abx-train agent_algorithm.policy_kwargs.net_arch={pi:[4]}",
       "net_arch", "value_net_arch=[...]"),
     a("an empty layer", "abx-train agent_algorithm.policy_kwargs.net_arch=[0]", "[64,64]", "[0]"),
     a("null where a number is needed", "abx-train agent_algorithm.gamma=null", "(0, 1]", "None"),
