@@ -14,6 +14,7 @@ from typing import Any
 import yaml
 
 from abx_amr.errors import InputError
+from abx_amr.naming import check_folder_name
 from abx_amr.project import packaged
 from abx_amr.scaffolding.prior_files import (
     UMBRELLA_KEYS,
@@ -615,7 +616,7 @@ def _training(given: Mapping[str, Any], members: dict[str, Plain], notes: Notes)
     section = dict(given)
     values: Plain = {}
     if (run_name := section.pop("run_name", None)) is not None:
-        values["run_name"] = str(run_name)
+        notes.changed.append(_run_name(run_name))
     if "log_patient_trajectories" in section:
         values["trajectories"] = bool(section.pop("log_patient_trajectories"))
     ours: Plain = {"defaults": ["default"]}
@@ -647,6 +648,16 @@ def _training(given: Mapping[str, Any], members: dict[str, Plain], notes: Notes)
     if len(ours) > 1:
         members["training"] = ours
     return values
+
+
+def _run_name(given: Any) -> str:
+    """Return what to say of a name that every training and every study would share."""
+    said = f"training.run_name = {given}: named one run, and would name every run and every study"
+    try:
+        name = check_folder_name("run_name", str(given))
+    except InputError as error:
+        return f"{said} of the experiment; it was left out (no name here: {error})"
+    return f"{said} of the experiment; it was left out, write run_name={name} on the command line"
 
 
 def translate_tuning(given: Mapping[str, Any], *, agent: str, notes: Notes) -> Plain:

@@ -13,7 +13,7 @@ from abx_amr.cli.arguments import translate
 from abx_amr.configuration import build_clinic, compose
 from abx_amr.errors import InputError
 from abx_amr.project import Project, find_project, working_in
-from abx_amr.results import newest_run
+from abx_amr.results import run_folders
 from abx_amr.scaffolding.prior_files import kind_of, read_tuning, read_umbrella
 from abx_amr.scaffolding.prior_groups import Notes, translate_tuning, translate_umbrella
 from tests.cli.conftest import Call
@@ -79,7 +79,7 @@ def test_every_row_of_the_clinic_is_carried_over(tmp_path: Path) -> None:
     infected = members["patient_generator"]["prob_infected"]
     assert infected["distribution"] == {"type": "gaussian", "mu": 0.6, "sigma": 0.1}
     assert infected["observation"] == {"bias_multiplier": 1.2, "noise_std": 0.1, "clip": [0.0, 1.0]}
-    assert values == {"run_name": "example_run", "trajectories": False}
+    assert values == {"trajectories": False}
     assert members["training"] == {
         "defaults": ["default"],
         "total_num_training_episodes": 3,
@@ -90,6 +90,21 @@ def test_every_row_of_the_clinic_is_carried_over(tmp_path: Path) -> None:
         "early_stopping": {"enabled": True, "patience": 9, "min_delta": 0.5},
     }
     assert notes.filled == []
+
+
+def test_a_run_name_names_no_study_of_the_experiment_and_is_said(tmp_path: Path) -> None:
+    umbrella = prior.lay_out(tmp_path)
+    _, values, notes = translated(umbrella)
+    assert "run_name" not in values
+    (line,) = [line for line in notes.changed if "training.run_name" in line]
+    assert line.endswith("write run_name=example_run on the command line")
+    text = umbrella.read_text(encoding="utf-8")
+    umbrella.write_text(text.replace("example_run", "my run/1"), encoding="utf-8")
+    _, values, notes = translated(umbrella)
+    assert "run_name" not in values
+    (line,) = [line for line in notes.changed if "training.run_name" in line]
+    assert line.startswith("training.run_name = my run/1: ")
+    assert "no name here: " in line
 
 
 def test_the_agent_s_own_section_is_read_and_numbers_are_numbers(tmp_path: Path) -> None:
@@ -247,7 +262,8 @@ def test_what_was_imported_is_trained(
     monkeypatch.chdir(project.root)
     ended = call(train.main, "experiment=base_experiment", *SMALL)
     assert ended.status == 0, ended.err
-    run = newest_run("results", "example_run")
+    (run,) = run_folders("results")
+    assert run.run_name.startswith("base_experiment_")
     config = run.read_config()
     assert config["agent_algorithm"]["_target_"].endswith(f".{algorithm}")
     assert config["training"]["seed"] == 7
@@ -273,7 +289,7 @@ def test_what_was_imported_is_tuned_over_the_prior_search_space(
     )
     assert ended.status == 0, ended.err
     assert "agent_algorithm.learning_rate" in ended.out
-    assert (project.root / "optimization/example_run/best_params.json").is_file()
+    assert (project.root / "optimization/ppo_tuning_default/best_params.json").is_file()
 
 
 def test_a_second_umbrella_joins_a_project_and_no_file_is_replaced(
