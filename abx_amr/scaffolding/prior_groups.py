@@ -666,16 +666,17 @@ def translate_tuning(given: Mapping[str, Any], *, agent: str, notes: Notes) -> P
     notes.lose_rest(rest, "tuning: ")
     section = _take_section(dict(given), "optimization", "tuning: ")
     ours: Plain = {"defaults": ["base"]}
-    for key in (
-        *("n_trials", "n_seeds_per_trial", "truncated_episodes", "direction"),
-        "stability_penalty_weight",
-    ):
-        if key in section:
-            ours[key] = section.pop(key)
-    if "n_trials" in ours:
+    if "n_trials" in section:
         notes.changed.append(
             "n_trials: was counted for each worker, is the budget of the whole study here"
         )
+    base = default_of("tuning", "base")
+    for key in ("n_trials", "n_seeds_per_trial", "truncated_episodes", "direction"):
+        ours[key] = _take(section, key, base[key], notes, "optimization.")
+    # A manager's returns vary more from seed to seed: its own studies weigh that more.
+    weight = "stability_penalty_weight"
+    default = default_of("tuning", f"{agent}_default").get(weight, base[weight])
+    ours[weight] = _take(section, weight, default, notes, "optimization.")
     sampler = section.pop("sampler", None)
     if sampler is not None:
         name = re.sub(r"[^a-z]", "", str(sampler).lower())

@@ -232,6 +232,21 @@ def test_a_tuning_file_is_read_with_and_without_its_outer_key(tmp_path: Path) ->
         assert notes.lost[1].startswith("search_space.epsilon_greedy")
 
 
+@pytest.mark.parametrize(
+    ("agent", "weight"), [("ppo", 0.2), ("recurrent_ppo", 0.2), ("hrl_ppo", 0.3), ("hrl_rppo", 0.3)]
+)
+def test_a_study_without_a_weight_of_stability_gets_that_of_its_agent_and_says_so(
+    tmp_path: Path, agent: str, weight: float
+) -> None:
+    text = prior.TUNING.replace("    stability_penalty_weight: 0.4\n", "")
+    notes = Notes()
+    file = prior.write(tmp_path, "t.yaml", text)
+    ours = translate_tuning(read_tuning(file), agent=agent, notes=notes)
+    assert ours["stability_penalty_weight"] == weight
+    said = f"optimization.stability_penalty_weight: not given, {weight} is used"
+    assert notes.filled == [said]
+
+
 def imported(call: Call, tmp_path: Path, umbrella: Path, *more: str) -> Project:
     ended = call(init.main, "new", "--from-umbrella", str(umbrella), *more)
     assert ended.status == 0, ended.err
