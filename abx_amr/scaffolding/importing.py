@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import re
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,7 @@ import yaml
 from abx_amr.errors import InputError
 from abx_amr.project import MARKER, Project, packaged
 from abx_amr.scaffolding.folder import Files, write_files
-from abx_amr.scaffolding.prior_files import read_tuning, read_umbrella
+from abx_amr.scaffolding.prior_files import read_tuning, read_umbrella, reading
 from abx_amr.scaffolding.prior_groups import (
     Groups,
     Notes,
@@ -70,13 +69,13 @@ def import_prior(
             here can have.
     """
     notes = Notes()
-    with _one_line(umbrella_file):
+    with reading(umbrella_file, "--from-umbrella: a setting"):
         groups = translate_umbrella(read_umbrella(umbrella_file), notes)
     name = _free_name(umbrella_file.stem)
     files = _files(name, groups, umbrella_file)
     tuning = None
     if tuning_file is not None:
-        with _one_line(tuning_file):
+        with reading(tuning_file, "--tuning: a setting"):
             content = translate_tuning(read_tuning(tuning_file), agent=_agent(groups), notes=notes)
         tuning = _free_name(tuning_file.stem)
         files[f"conf/tuning/{tuning}.yaml"] = _member("tuning", tuning, content, tuning_file, name)
@@ -90,19 +89,6 @@ def import_prior(
         experiment=name,
         tuning=tuning,
     )
-
-
-@contextmanager
-def _one_line(file: Path) -> Iterator[None]:
-    """Make one line of a value that is of another kind than its place can hold."""
-    try:
-        yield
-    except InputError:
-        raise
-    except (TypeError, ValueError, AttributeError, KeyError) as error:
-        raise InputError(
-            f"'{file}', or a file that it names, holds a value of the wrong kind: {error}"
-        ) from error
 
 
 def _free_name(stem: str) -> str:

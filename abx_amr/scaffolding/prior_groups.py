@@ -22,6 +22,7 @@ from abx_amr.scaffolding.prior_files import (
     Umbrella,
     find,
     read_yaml,
+    reading,
 )
 
 Plain = dict[str, Any]
@@ -99,13 +100,16 @@ def translate_umbrella(umbrella: Umbrella, notes: Notes) -> Groups:
     if umbrella.environment is None:
         _fill_group(notes, "environment", "default")
     else:
-        members["environment"], members["antibiotics"] = _environment(umbrella.environment, notes)
+        with reading(umbrella.environment.file, "--from-umbrella: environment"):
+            clinic, antibiotics = _environment(umbrella.environment, notes)
+        members["environment"], members["antibiotics"] = clinic, antibiotics
         drugs = tuple(members["antibiotics"]["drugs"])
     if umbrella.reward_calculator is None:
         _fill_group(notes, "reward_calculator", "default")
         effects: Mapping[str, Any] = {}
     else:
-        members["reward_calculator"], effects = _reward(umbrella.reward_calculator, notes)
+        with reading(umbrella.reward_calculator.file, "--from-umbrella: reward_calculator"):
+            members["reward_calculator"], effects = _reward(umbrella.reward_calculator, notes)
     if "antibiotics" in members:
         _add_adverse_effects(members, effects, notes)
     elif effects:
@@ -113,12 +117,14 @@ def translate_umbrella(umbrella: Umbrella, notes: Notes) -> Groups:
     if umbrella.patient_generator is None:
         _fill_group(notes, "patient_generator", "default")
     else:
-        members["patient_generator"] = _patients(umbrella.patient_generator, umbrella, notes)
+        with reading(umbrella.patient_generator.file, "--from-umbrella: patient_generator"):
+            members["patient_generator"] = _patients(umbrella.patient_generator, umbrella, notes)
     values = _training(umbrella.training, members, notes)
     if umbrella.agent is None:
         _fill_group(notes, "agent_algorithm", "ppo")
     else:
-        _agent(umbrella, members, drugs, notes)
+        with reading(umbrella.agent.file, "--from-umbrella: agent_algorithm"):
+            _agent(umbrella, members, drugs, notes)
     return Groups(members=members, values=values)
 
 
@@ -146,6 +152,34 @@ def _take_section(section: Plain, key: str, where: str) -> Plain:
     if not isinstance(value, Mapping):
         raise InputError(f"--from-umbrella: {where}{key} must be a section, got {value!r}")
     return dict(value)
+
+
+def _list(value: Any, what: str) -> list[Any]:
+    """Return a list that a file must hold.
+
+    Raises:
+        InputError: it is something else.
+    """
+    if not isinstance(value, list):
+        raise InputError(
+            f"--from-umbrella: {what} holds a value of the wrong kind: it must be a list, "
+            f"got {value!r}"
+        )
+    return list(value)
+
+
+def _number(value: Any, what: str) -> float:
+    """Return a number that a file must hold.
+
+    Raises:
+        InputError: it is something else.
+    """
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise InputError(
+            f"--from-umbrella: {what} holds a value of the wrong kind: it must be a number, "
+            f"got {value!r}"
+        )
+    return float(value)
 
 
 # --- the clinic ----------------------------------------------------------------------------------
@@ -277,7 +311,8 @@ def _patients(part: Part, umbrella: Umbrella, notes: Notes) -> Plain:
         unique, number = name, 2
         while unique in populations:
             unique, number = f"{name}_{number}", number + 1
-        population = _population(member.content, f"{member.file.name}: ", notes)
+        with reading(member.file, "--from-umbrella: a population"):
+            population = _population(member.content, f"{member.file.name}: ", notes)
         populations[unique] = {"proportion": proportion, **population}
     target = default_of("patient_generator", "mixed_risk")["_target_"]
     return {"_target_": target, "populations": populations}
@@ -334,7 +369,9 @@ def _population(content: Mapping[str, Any], where: str, notes: Notes) -> Plain:
         notes,
         where,
     )
-    found: Plain = {"visible_patient_attributes": list(visible)}
+    found: Plain = {
+        "visible_patient_attributes": _list(visible, f"{where}visible_patient_attributes")
+    }
     flat = _flat(section)
     for attribute in ATTRIBUTES:
         nested = section.pop(attribute, None)
@@ -351,7 +388,7 @@ def _flat(section: Plain) -> dict[str, Plain]:
     """Take ATTRIBUTE_dist and numbers per attribute out of a section: attribute -> its entries."""
     found: dict[str, Plain] = {}
     for key, value in list(section.items()):
-        attribute = next((a for a in ATTRIBUTES if key.startswith(f"{a}_")), None)
+        attribute = next((a for a in ATTRIBUTES if str(key).startswith(f"{a}_")), None)
         if attribute is not None:
             name = key.removeprefix(f"{attribute}_")
             found.setdefault(attribute, {})[_FLAT_NAMES.get(name, name)] = section.pop(key)
@@ -374,10 +411,15 @@ def _attribute(entry: Plain, ours: Plain, where: str, notes: Notes) -> Plain:
         distribution = _distribution(given, distribution, where, notes)
     seen = dict(ours["observation"])
     if "clipping_bounds" in entry:
-        seen["clip"] = list(entry.pop("clipping_bounds"))
+        bounds = entry.pop("clipping_bounds")
+        # null: no bound on either side.
+        clip = [None, None] if bounds is None else _list(bounds, f"{where}.clipping_bounds")
+        seen["clip"] = clip
     noise, fraction = entry.pop(_NOISE, None), entry.pop(_FRACTION, None)
     if noise is not None and fraction is not None:
-        seen["noise_std"] = float(noise) * float(fraction)
+        seen["noise_std"] = _number(noise, f"{where}.{_NOISE}") * _number(
+            fraction, f"{where}.{_FRACTION}"
+        )
     elif noise or fraction:
         name, value = (_NOISE, noise) if fraction is None else (_FRACTION, fraction)
         notes.lose(f"{where}.{name}", value, "the noise is the product of two numbers, one missing")
@@ -426,7 +468,7 @@ def _agent(
     assert umbrella.agent is not None
     section = {k: v for k, v in umbrella.agent.content.items() if k not in ("hrl", "training")}
     algorithm = section.pop("algorithm", None)
-    if algorithm not in ALGORITHMS:
+    if not isinstance(algorithm, str) or algorithm not in ALGORITHMS:
         known = ", ".join(ALGORITHMS)
         notes.lose("algorithm", algorithm, f"there is none here (there are: {known}); ppo is used")
         algorithm = "PPO"
@@ -554,7 +596,7 @@ def _options(
         own = dict(_mapping(entry, f"each of the options in '{library.file}'"))
         name, kind = str(own.pop("option_name", "")), own.pop("option_type", None)
         where = f"option {name}"
-        if kind not in OPTION_PARAMETERS:
+        if not isinstance(kind, str) or kind not in OPTION_PARAMETERS:
             why = "its class must be rewritten, see the example in components/options.py"
             notes.lose(where, kind, why if kind == "custom" else "no such type of option")
             continue
@@ -599,7 +641,7 @@ def _fitting(
             return None
         return {**taken, "action_thresholds": thresholds}
     key = "antibiotic" if kind == "block" else "sequence"
-    given = [taken[key]] if kind == "block" else list(taken[key])
+    given = [taken[key]] if kind == "block" else _list(taken[key], f"{where}: {key}")
     words = [NO_TREATMENT if str(g).lower() == NO_TREATMENT else str(g) for g in given]
     strange = [word for word in words if word not in (*drugs, NO_TREATMENT)]
     if strange:

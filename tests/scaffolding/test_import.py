@@ -144,6 +144,31 @@ def test_an_algorithm_that_is_not_here_is_named_and_replaced(tmp_path: Path) -> 
     assert notes.lost[0].startswith("algorithm = MBPO: there is none here")
 
 
+def test_bounds_of_null_are_no_bounds_on_either_side(tmp_path: Path) -> None:
+    free = prior.PATIENTS.replace("clipping_bounds: [0.0, null]", "clipping_bounds: null")
+    members, _, notes = translated(prior.lay_out(tmp_path, patients=free))
+    seen = members["patient_generator"]["benefit_value_multiplier"]["observation"]
+    assert seen["clip"] == [None, None]
+    assert not any("clip" in line for line in notes.lost)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("obs_noise_one_std_dev: 0.2", "obs_noise_one_std_dev: [1]", "obs_noise_one_std_dev"),
+        ("clipping_bounds: [0.0, 1.0]", "clipping_bounds: ab", "prob_infected.clipping_bounds"),
+    ],
+)
+def test_a_value_of_the_wrong_kind_is_refused_with_its_key_and_the_file_that_holds_it(
+    tmp_path: Path, old: str, new: str, said: str
+) -> None:
+    umbrella = prior.lay_out(tmp_path, patients=prior.PATIENTS.replace(old, new, 1))
+    with pytest.raises(InputError, match="holds a value of the wrong kind") as raised:
+        translated(umbrella)
+    assert said in str(raised.value)
+    assert str(umbrella.parents[1] / "patient_generator/default.yaml") in str(raised.value)
+
+
 def test_an_older_flat_population_is_read_where_it_can_be_told(tmp_path: Path) -> None:
     members, _, notes = translated(prior.lay_out(tmp_path, patients=prior.FLAT))
     people = members["patient_generator"]
@@ -344,7 +369,13 @@ def test_a_name_of_a_packaged_file_is_not_taken(call: Call, tmp_path: Path) -> N
         (
             "u.yaml",
             "patient_generator: {prob_infected: {clipping_bounds: 1}}\n",
-            "holds a value of the wrong kind",
+            "patient_generator.prob_infected.clipping_bounds holds a value of the wrong kind: "
+            "it must be a list, got 1 (in '",
+        ),
+        (
+            "u.yaml",
+            "patient_generator: {visible_patient_attributes: 3}\n",
+            "patient_generator.visible_patient_attributes holds a value of the wrong kind",
         ),
     ],
 )
