@@ -45,6 +45,11 @@ ALGORITHMS = {
     "HRL_PPO": ("hrl_ppo", "ppo"),
     "HRL_RPPO": ("hrl_rppo", "recurrent_ppo"),
 }
+#: Those that a file of the prior tool gives; where it does not, ours count, which is said.
+_HYPER_PARAMETERS = (
+    *("learning_rate", "n_steps", "batch_size", "n_epochs", "gamma", "gae_lambda", "clip_range"),
+    *("ent_coef", "vf_coef", "max_grad_norm"),
+)
 SAMPLERS = {"tpe": "tpe", "random": "random", "cmaes": "cmaes"}
 OPTION_PARAMETERS = {
     "block": ("antibiotic", "duration"),
@@ -68,6 +73,10 @@ class Notes:
         """Note a setting that was not carried over."""
         shown = "" if isinstance(value, Mapping | list) and len(str(value)) > 60 else f" = {value}"
         self.lost.append(f"{what}{shown}: {why}")
+
+    def fill(self, what: str, value: Any) -> None:
+        """Note a setting that was not given, and what it is here."""
+        self.filled.append(f"{what}: not given, {value} is used")
 
     def lose_rest(self, rest: Mapping[str, Any], where: str) -> None:
         """Note settings for which there is no counterpart."""
@@ -136,7 +145,7 @@ def _take(section: Plain, key: str, default: Any, notes: Notes, where: str) -> A
     """Take a value out of a section, or our default, which is noted."""
     if key in section:
         return section.pop(key)
-    notes.filled.append(f"{where}{key}: not given, {default} is used")
+    notes.fill(f"{where}{key}", default)
     return default
 
 
@@ -208,8 +217,13 @@ def _environment(part: Part, notes: Notes) -> tuple[Plain, Plain]:
     ours["include_steps_since_amr_update"] = bool(
         section.pop("include_steps_since_amr_update_in_obs", False)
     )
-    windows = section.pop("temporal_windows", [])
-    ours["temporal_windows"] = list(windows) if section.pop(_TEMPORAL, False) else []
+    windows = section.pop("temporal_windows", None) or []
+    is_temporal = section.pop(_TEMPORAL, False)
+    if is_temporal and not windows:
+        why = "no temporal_windows are given, so that there are no temporal features here"
+        notes.lose(f"{where}{_TEMPORAL}", is_temporal, why)
+    windows = _list(windows, f"{where}temporal_windows")
+    ours["temporal_windows"] = windows if is_temporal else []
     notes.lose_rest(section, where)
     return ours, {"drugs": drugs, "cross_resistance": cross}
 
@@ -335,7 +349,8 @@ def _members(
     folders = [part.folder, umbrella.config_folder, umbrella.config_folder / "patient_generator"]
     if place is not None:
         folders = [part.folder / str(place), umbrella.file.parent / str(place), *folders]
-    section.pop("visible_patient_attributes", None)  # the union of the members', as here
+    own_visible = section.pop("visible_patient_attributes", None)
+    union: set[str] = set()
     notes.lose_rest(section, "patient_generator.")
     if not isinstance(generators, Sequence) or not generators:
         raise InputError(f"--from-umbrella: the mixer '{part.file}' must list its generators")
@@ -352,9 +367,23 @@ def _members(
         member = Part(content=read_yaml(file, said_by="--from-umbrella: generators"), file=file)
         if _is_mixer(member.content):
             for name, share, inner in _members(member, umbrella, (*above, part.file), notes):
+                union |= _visible(inner)
                 yield name, proportion * share, inner
         else:
+            union |= _visible(member)
             yield re.sub(r"\W+", "_", file.stem), proportion, member
+    if own_visible is not None:
+        key = "visible_patient_attributes"
+        if {str(name) for name in _list(own_visible, f"the mixer's {key}")} != union:
+            why = f"a mixture shows what any of its populations shows: {', '.join(sorted(union))}"
+            notes.lose(f"{part.file.name}: {key}", own_visible, why)
+
+
+def _visible(member: Part) -> set[str]:
+    """Return what a population shows."""
+    key = "visible_patient_attributes"
+    given = member.content.get(key, default_of("patient_generator")[key])
+    return {str(name) for name in _list(given, f"{member.file.name}: {key}")}
 
 
 def _population(content: Mapping[str, Any], where: str, notes: Notes) -> Plain:
@@ -475,6 +504,7 @@ def _agent(
     name, own_section = ALGORITHMS[algorithm]
     packaged_agent = default_of("agent_algorithm", name)
     ours: Plain = {"defaults": [name]}
+    refused: set[str] = set()
     for key, value in _take_section(section, own_section, "").items():
         where = f"{own_section}.{key}"
         if key in ("policy_kwargs", "lstm_kwargs"):
@@ -482,13 +512,26 @@ def _agent(
         elif key not in packaged_agent or key in ("policy", "_target_"):
             notes.lose(where, value, f"{name} has no such hyper-parameter that can be set")
         elif isinstance(value, str) and not isinstance(packaged_agent[key], str):
-            notes.lose(where, value, "it must be a number; schedules: agent_algorithm/ppo_linear")
+            refused.add(key)
+            notes.lose(
+                where,
+                value,
+                "it must be a number; schedules: agent_algorithm/ppo_linear; "
+                f"{packaged_agent[key]} is used",
+            )
         else:
             ours[key] = value
+    for key in _HYPER_PARAMETERS:
+        if key in packaged_agent and key not in ours and key not in refused:
+            notes.fill(f"{own_section}.{key}", packaged_agent[key])
     network = {
         **_policy_arguments(_take_section(section, "policy_kwargs", ""), packaged_agent, notes),
         **_memory(_take_section(section, "lstm_kwargs", ""), packaged_agent, name, notes),
     }
+    for key in ("net_arch", "lstm_hidden_size", "n_lstm_layers"):
+        default = packaged_agent["policy_kwargs"].get(key)
+        if default is not None and key not in network:
+            notes.fill(f"{'policy' if key == 'net_arch' else 'lstm'}_kwargs.{key}", default)
     if network:
         ours["policy_kwargs"] = network
     if section.get("policy") in (None, packaged_agent["policy"]):
@@ -662,6 +705,7 @@ def _training(given: Mapping[str, Any], members: dict[str, Plain], notes: Notes)
     if "log_patient_trajectories" in section:
         values["trajectories"] = bool(section.pop("log_patient_trajectories"))
     ours: Plain = {"defaults": ["default"]}
+    packaged_plan = default_of("training")
     for key in (
         "total_num_training_episodes",
         "save_freq_every_n_episodes",
@@ -670,7 +714,11 @@ def _training(given: Mapping[str, Any], members: dict[str, Plain], notes: Notes)
     ):
         if key in section:
             ours[key] = section.pop(key)
-    if (seed := section.pop("seed", None)) is not None:
+        else:
+            notes.fill(f"training.{key}", packaged_plan[key])
+    if (seed := section.pop("seed", None)) is None:
+        notes.fill("training.seed", packaged_plan["seed"])
+    else:
         is_whole = isinstance(seed, int) and not isinstance(seed, bool)
         if is_whole and (1 <= seed <= 999 or seed >= 10_000):
             ours["seed"] = seed

@@ -195,6 +195,54 @@ def test_a_mixer_becomes_a_mixture_with_its_proportions(tmp_path: Path) -> None:
     }
 
 
+@pytest.mark.parametrize("windows", ["", "temporal_windows: null\n", "temporal_windows: []\n"])
+def test_temporal_features_without_windows_are_said_to_be_none(
+    tmp_path: Path, windows: str
+) -> None:
+    text = prior.SINGLE.replace("temporal_windows: [5, 20]\n", windows)
+    members, _, notes = translated(prior.lay_out(tmp_path, environment=text))
+    assert members["environment"]["temporal_windows"] == []
+    (line,) = [line for line in notes.lost if "enable_temporal_features" in line]
+    assert "no temporal_windows are given" in line
+
+
+def test_what_a_mixer_shows_itself_is_said_where_its_populations_show_something_else(
+    tmp_path: Path,
+) -> None:
+    mixed = "patient_generator: patient_generator/mixed.yaml\n"
+    for shown, is_said in (
+        ("[prob_infected]", True),
+        ("[benefit_value_multiplier, prob_infected]", False),
+    ):
+        umbrella = prior.lay_out(tmp_path, more=mixed)
+        own = f"visible_patient_attributes: {shown}\n"
+        prior.write(umbrella.parents[1], "patient_generator/mixed.yaml", prior.MIXER + own)
+        _, _, notes = translated(umbrella)
+        lines = [line for line in notes.lost if "visible_patient_attributes" in line]
+        assert bool(lines) is is_said, lines
+        if is_said:
+            assert lines[0].endswith("shows: benefit_value_multiplier, prob_infected")
+
+
+def test_what_agent_and_training_leave_out_is_said_to_be_filled_in(tmp_path: Path) -> None:
+    agent = "algorithm: RecurrentPPO\nrecurrent_ppo: {gamma: 0.9, learning_rate: linear}\n"
+    training = "training: {num_eval_episodes: 4}\n"
+    members, _, notes = translated(prior.lay_out(tmp_path, agent=agent, training=training))
+    assert members["agent_algorithm"] == {"defaults": ["recurrent_ppo"], "gamma": 0.9}
+    filled = {line.partition(":")[0]: line for line in notes.filled}
+    for key in (
+        *("recurrent_ppo.n_steps", "policy_kwargs.net_arch", "lstm_kwargs.lstm_hidden_size"),
+        *("training.total_num_training_episodes", "training.save_freq_every_n_episodes"),
+        "training.seed",
+    ):
+        assert key in filled
+    assert filled["policy_kwargs.net_arch"].endswith("not given, [128, 128] is used")
+    assert filled["training.total_num_training_episodes"].endswith("not given, 25 is used")
+    assert not {"recurrent_ppo.gamma", "recurrent_ppo.learning_rate"} & set(filled)
+    assert not {"training.num_eval_episodes", "recurrent_ppo.clip_range_vf"} & set(filled)
+    assert any("learning_rate = linear" in line and "0.0003 is used" in line for line in notes.lost)
+
+
 def test_a_mixer_in_a_mixer_multiplies_proportions_and_one_in_itself_is_refused(
     tmp_path: Path,
 ) -> None:
