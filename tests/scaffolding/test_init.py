@@ -108,6 +108,8 @@ def test_nothing_is_overwritten_unless_it_is_forced(call: Call, tmp_path: Path) 
     ("arguments", "said"),
     [
         (["--forse", "p"], "did you mean '--force'"),
+        ([""], "the folder has an empty name"),
+        (["--check", " "], "the folder has an empty name"),
         (["p", "q"], "one folder at a time"),
         (["--force"], "which folder? write abx-init DIR"),
         (["p", "--tuning", "t.yaml"], "--tuning goes with --from-umbrella"),
