@@ -45,6 +45,8 @@ ALGORITHMS = {
     "HRL_PPO": ("hrl_ppo", "ppo"),
     "HRL_RPPO": ("hrl_rppo", "recurrent_ppo"),
 }
+#: What an option's file says for people, or of how the prior tool found the class of its type.
+_OF_NO_EFFECT = ("description", "version", "plugin", "loader_module", "loader_function")
 #: Those that a file of the prior tool gives; where it does not, ours count, which is said.
 _HYPER_PARAMETERS = (
     *("learning_rate", "n_steps", "batch_size", "n_epochs", "gamma", "gae_lambda", "clip_range"),
@@ -238,28 +240,54 @@ def _mapping(value: Any, what: str) -> Mapping[str, Any]:
     return value
 
 
+def _check_name(name: object, where: str) -> None:
+    """Refuse an antibiotic's name that YAML has read as something else.
+
+    Raises:
+        InputError: it is no text.
+    """
+    if not isinstance(name, str):
+        raise InputError(
+            f"--from-umbrella: {where} has the antibiotic {name!r}, which is no text: YAML reads "
+            "an unquoted no, on or 1 so; quote it in the file, such as 'no'"
+        )
+
+
 def _antibiotics(given: Mapping[str, Any], notes: Notes) -> dict[str, Plain]:
     ours = next(iter(default_of("antibiotics", "two")["drugs"].values()))
     known = ("leak", "flatness_parameter", "permanent_residual_volume", "initial_amr_level")
     drugs = {}
     for name, parameters in given.items():
+        _check_name(name, "antibiotics_AMR_dict")
         where = f"antibiotics_AMR_dict.{name}."
         section = dict(_mapping(parameters, where.rstrip(".")))
-        drugs[str(name)] = {key: _take(section, key, ours[key], notes, where) for key in known}
+        drugs[name] = {key: _take(section, key, ours[key], notes, where) for key in known}
         notes.lose_rest(section, where)
     return drugs
 
 
 def _cross_resistance(given: Any, names: Sequence[str], notes: Notes) -> dict[str, Plain]:
     """Return antibiotic -> other antibiotic -> share; an antibiotic's own dose counts in full."""
-    if isinstance(given, list) and all(isinstance(row, list) for row in given):
+    where = "crossresistance_matrix"
+    if not given:
+        return {}
+    if isinstance(given, list):
+        n = len(names)
+        sizes = [len(row) if isinstance(row, list) else 0 for row in given]
+        if sizes != [n] * n:
+            raise InputError(
+                f"--from-umbrella: {where} must have a row of {n} numbers for each of the {n} "
+                f"antibiotics ({', '.join(names)}), got {given}"
+            )
         given = {
-            source: dict(zip(names, row, strict=False))
-            for source, row in zip(names, given, strict=False)
+            source: dict(zip(names, row, strict=True))
+            for source, row in zip(names, given, strict=True)
         }
     found: dict[str, Plain] = {}
-    for source, shares in (given or {}).items():
-        for target, share in _mapping(shares or {"": 0}, "crossresistance_matrix").items():
+    for source, shares in _mapping(given, where).items():
+        _check_name(source, where)
+        for target, share in _mapping(shares or {"": 0}, where).items():
+            _check_name(target, where)
             if source == target:
                 if share != 1:
                     where = f"crossresistance_matrix.{source}.{target}"
@@ -278,6 +306,8 @@ def _reward(part: Part, notes: Notes) -> tuple[Plain, Mapping[str, Any]]:
         **_take_section(clinical, "abx_adverse_effects_info", f"reward_calculator.{inner}."),
         **_take_section(section, "abx_adverse_effects_info", "reward_calculator."),
     }
+    for name in effects:
+        _check_name(name, "abx_adverse_effects_info")
     ours = default_of("reward_calculator")
     for key in ours:
         if key.startswith("clinical_"):
@@ -615,11 +645,16 @@ def _manager(
         members["option_library"] = {"options": options}
 
 
+def _old_places(umbrella: Umbrella) -> list[Path]:
+    """Return where the prior tool was called, as far as can be guessed: its project lies there."""
+    return [umbrella.file.parent, Path.cwd(), *umbrella.file.parent.parents]
+
+
 def _library(reference: Any, umbrella: Umbrella) -> Part:
     if isinstance(reference, Mapping):
         return Part(content=reference, file=umbrella.file)
     said = f"--from-umbrella: hrl.option_library in '{umbrella.file}'"
-    folders = [umbrella.options_folder, umbrella.config_folder, umbrella.file.parent]
+    folders = [umbrella.options_folder, umbrella.config_folder, *_old_places(umbrella)]
     file = find(str(reference), folders, said_by=said)
     return Part(content=read_yaml(file, said_by=said), file=file)
 
@@ -629,7 +664,8 @@ def _options(
 ) -> dict[str, Plain]:
     """Return name -> option for those that have a counterpart."""
     section = dict(library.content)
-    section.pop("library_name", None)
+    for of_the_file in ("library_name", *_OF_NO_EFFECT):
+        section.pop(of_the_file, None)
     entries = section.pop("options", None)
     notes.lose_rest(section, f"{library.file.name}: ")
     if not isinstance(entries, Sequence) or isinstance(entries, str):
@@ -649,12 +685,13 @@ def _options(
         parameters: Plain = {}
         if (reference := own.pop("option_subconfig_file", None)) is not None:
             folders = [library.folder, umbrella.options_folder, umbrella.config_folder]
+            folders += _old_places(umbrella)
             file = find(str(reference), folders, said_by=f"--from-umbrella: '{library.file}'")
             parameters |= read_yaml(file, said_by=f"--from-umbrella: {where}")
         parameters |= _take_section(own, "config_params_override", f"{where}: ")
-        for said_before in ("option_name", "option_type", "name", "type"):
+        for said_before in ("option_name", "option_type", "name", "type", *_OF_NO_EFFECT):
             parameters.pop(said_before, None)
-        own.pop("plugin", None)  # how the prior tool found the class of this type
+            own.pop(said_before, None)
         notes.lose_rest(own, f"{where}: ")
         known = OPTION_PARAMETERS[kind]
         taken = {key: parameters.pop(key) for key in known if key in parameters}

@@ -287,6 +287,89 @@ def test_a_library_takes_overrides_over_subconfigs_and_names_what_has_no_counter
         assert said in lost
 
 
+FROM_THE_ROOT = "experiments/options/option_libraries/own.yaml"
+
+
+@pytest.mark.parametrize("is_below", [True, False], ids=["above the umbrella", "working folder"])
+def test_a_library_is_found_from_the_root_of_the_old_project(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_below: bool
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    more = f"hrl: {{option_library: {FROM_THE_ROOT}}}\n"
+    umbrella = prior.lay_out(tmp_path, agent=prior.MANAGER, more=more)
+    text = umbrella.read_text(encoding="utf-8").replace("options_folder_location", "# ")
+    umbrella.write_text(text, encoding="utf-8")
+    if not is_below:
+        (tmp_path / "elsewhere/experiments").mkdir(parents=True)
+        options = tmp_path / "my_project/experiments/options"
+        options.rename(tmp_path / "elsewhere/experiments/options")
+        monkeypatch.chdir(tmp_path / "elsewhere")
+    members, _, _ = translated(umbrella)
+    assert set(members["option_library"]["options"]) == {"A_5", "A_long", "cycle", "careful"}
+
+
+def test_a_library_that_is_nowhere_is_refused_with_every_place_that_was_tried(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    more = "hrl: {option_library: libraries/x.yaml}\n"
+    umbrella = prior.lay_out(tmp_path, agent=prior.MANAGER, more=more)
+    with pytest.raises(InputError, match=r"hrl\.option_library") as raised:
+        translated(umbrella)
+    for folder in (tmp_path / "here", *umbrella.parents):
+        assert f"'{folder / 'libraries/x.yaml'}'" in str(raised.value)
+
+
+def test_what_describes_an_option_and_loads_it_is_not_said_to_be_lost(tmp_path: Path) -> None:
+    umbrella = prior.lay_out(tmp_path, agent=prior.MANAGER, more=OF_A_MANAGER)
+    options = umbrella.parents[2] / "options"
+    said = "description: a block\nversion: 1.0\nloader_module: options.block\nunknown: 1\n"
+    prior.write(options, "option_types/block/A.yaml", prior.BLOCK + said)
+    library = prior.LIBRARY.replace(
+        "    option_type: alternation\n", "    option_type: alternation\n    version: 2\n"
+    )
+    prior.write(options, "option_libraries/own.yaml", f"description: all\nversion: 3{library}")
+    _, _, notes = translated(umbrella)
+    for key in ("description", "version", "loader_module"):
+        assert not any(key in line for line in notes.lost)
+    assert "option A_5: unknown = 1: there is no such setting here" in notes.lost
+
+
+def test_a_matrix_of_null_is_none_and_nothing_is_said(tmp_path: Path) -> None:
+    members, _, notes = translated(prior.lay_out(tmp_path, environment=prior.SINGLE))
+    assert members["antibiotics"]["cross_resistance"] == {}
+    assert not any("crossresistance" in line for line in notes.lost)
+
+
+@pytest.mark.parametrize(
+    "matrix", ["[[1.0, 0.2]]", "[[1, 0.2, 0.3], [0.1, 1, 0.2]]", "[[1, 0.2], [0.1]]", "[1, 2]"]
+)
+def test_a_matrix_of_the_wrong_size_is_refused_and_not_cut(tmp_path: Path, matrix: str) -> None:
+    head, _, _ = prior.ENVIRONMENT.partition("crossresistance_matrix")
+    text = f"{head}crossresistance_matrix: {matrix}\n"
+    with pytest.raises(InputError, match=r"a row of 2 numbers for each of the 2 .*\(A, B\)"):
+        translated(prior.lay_out(tmp_path, environment=text))
+    right = f"{head}crossresistance_matrix: [[1, 0.2], [0.1, 1]]\n"
+    members, _, _ = translated(prior.lay_out(tmp_path / "right", environment=right))
+    assert members["antibiotics"]["cross_resistance"] == {"A": {"B": 0.2}, "B": {"A": 0.1}}
+
+
+@pytest.mark.parametrize(("name", "read_as"), [("no", "False"), ("1", "1"), ("2.5", "2.5")])
+def test_an_antibiotic_whose_name_became_no_text_is_to_be_quoted(
+    tmp_path: Path, name: str, read_as: str
+) -> None:
+    text = prior.SINGLE.replace("PEN", name)
+    with pytest.raises(InputError, match=f"has the antibiotic {read_as}, .*quote it"):
+        translated(prior.lay_out(tmp_path, environment=text))
+    quoted = prior.SINGLE.replace("PEN", f"'{name}'")
+    members, _, _ = translated(prior.lay_out(tmp_path / "quoted", environment=quoted))
+    assert list(members["antibiotics"]["drugs"]) == [name]
+    effects = prior.REWARD.replace("    A: {", f"    {name}: {{")
+    with pytest.raises(InputError, match=r"abx_adverse_effects_info .*quote it"):
+        translated(prior.lay_out(tmp_path / "effects", reward=effects))
+
+
 def test_a_tuning_file_is_read_with_and_without_its_outer_key(tmp_path: Path) -> None:
     with_key = prior.write(tmp_path, "with.yaml", prior.TUNING)
     inner = yaml.safe_dump(yaml.safe_load(prior.TUNING)["tuning_config"])
