@@ -64,6 +64,12 @@ def import_prior(
 ) -> Imported:
     """Return our files for files of the prior tool; they compose and build.
 
+    Args:
+        umbrella_file: Names the others.
+        tuning_file: A search for its agent, if there is one.
+        project: Where they will lie; files of it that they are made of are noted.
+        on_progress: Told how many files of how many are checked.
+
     Raises:
         InputError: a file is missing or none of its kind, or holds a value that no clinic or agent
             here can have.
@@ -80,6 +86,11 @@ def import_prior(
         tuning = _free_name(tuning_file.stem)
         files[f"conf/tuning/{tuning}.yaml"] = _member("tuning", tuning, content, tuning_file, name)
     _check(files, umbrella_file, on_progress)
+    for file in _shadowing(Project(project), groups, is_tuned=tuning is not None):
+        notes.changed.append(
+            f"{file.relative_to(project).as_posix()}: takes the packaged file's place in this "
+            "project, and what is imported is made of it where it says nothing else"
+        )
     lines = _lines(notes)
     report = f"imported/{name}.md"
     files[report] = _report(name, umbrella_file, tuning_file, notes)
@@ -96,6 +107,35 @@ def _free_name(stem: str) -> str:
     name = re.sub(r"[^A-Za-z0-9_]+", "_", stem).strip("_") or "imported"
     taken = {file.stem for file in packaged("conf").rglob("*.yaml")}
     return f"{name}_imported" if name in taken else name
+
+
+def _shadowing(project: Project, groups: Groups, *, is_tuned: bool) -> list[Path]:
+    """Return files of a project that differ from packaged ones of which the imported ones are made.
+
+    The check composes with the packaged ones.
+    """
+    conf = packaged("conf")
+    used = {"umbrella.yaml", "train.yaml"}
+    below = yaml.safe_load((conf / "umbrella.yaml").read_text(encoding="utf-8"))["defaults"]
+    for entry in below:
+        for group, name in entry.items() if isinstance(entry, dict) else ():
+            if group not in groups.members and not group.startswith("override "):
+                used.add(f"{group}/{name}.yaml")
+    for group, content in groups.members.items():
+        used |= {f"{group}/{name}.yaml" for name in content.get("defaults", ())}
+    if _agent(groups).startswith("hrl_"):
+        used.add("hrl/default.yaml")
+        if "option_library" not in groups.members:
+            used.add("option_library/heuristic.yaml")
+    if is_tuned:
+        used |= {"tune.yaml", "tuning/base.yaml"}
+    found = [project.conf / name for name in sorted(used) if (conf / name).is_file()]
+    return [
+        file
+        for file in found
+        if file.is_file()
+        and file.read_bytes() != (conf / file.relative_to(project.conf)).read_bytes()
+    ]
 
 
 def _agent(groups: Groups) -> str:

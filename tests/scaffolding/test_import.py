@@ -10,7 +10,7 @@ import yaml
 
 from abx_amr.cli import init, train, tune
 from abx_amr.cli.arguments import translate
-from abx_amr.configuration import build_clinic, compose
+from abx_amr.configuration import build_clinic, compose, conf_dir
 from abx_amr.errors import InputError
 from abx_amr.project import Project, find_project, working_in
 from abx_amr.results import run_folders
@@ -479,6 +479,29 @@ def test_a_second_umbrella_joins_a_project_and_no_file_is_replaced(
     with working_in(project):
         config = compose("train", ["experiment=second"]).plain
         assert build_clinic(config).antibiotics == ("A", "B")
+
+
+def test_files_of_a_project_that_the_imported_ones_are_made_of_are_said(
+    call: Call, tmp_path: Path
+) -> None:
+    prior.write(tmp_path, "new/abx-project.yaml", "")
+    packaged_agent = (conf_dir() / "agent_algorithm/ppo.yaml").read_text(encoding="utf-8")
+    changed = packaged_agent.replace("target_kl: null", "target_kl: 0.01")
+    prior.write(tmp_path, "new/conf/agent_algorithm/ppo.yaml", changed)
+    prior.write(tmp_path, "new/conf/agent_algorithm/a2c.yaml", changed)
+    prior.write(tmp_path, "new/conf/environment/default.yaml", "max_time_steps: 1\n")
+    prior.write(tmp_path, "new/conf/tuning/base.yaml", "n_trials: 1\n")
+    same = (conf_dir() / "training/default.yaml").read_text(encoding="utf-8")
+    prior.write(tmp_path, "new/conf/training/default.yaml", same)
+    umbrella = prior.lay_out(tmp_path)
+    ended = call(init.main, "new", "--from-umbrella", str(umbrella))
+    assert ended.status == 0, ended.err
+    said = [line for line in ended.out.splitlines() if "takes the packaged file's place" in line]
+    assert [line.split(":")[0].strip() for line in said] == ["conf/agent_algorithm/ppo.yaml"]
+    umbrella = umbrella.rename(umbrella.with_name("second.yaml"))
+    tuning = str(prior.tuning_of(umbrella))
+    ended = call(init.main, "new", "--from-umbrella", str(umbrella), "--tuning", tuning)
+    assert "conf/tuning/base.yaml: takes the packaged file's place" in ended.out
 
 
 def test_a_name_of_a_packaged_file_is_not_taken(call: Call, tmp_path: Path) -> None:
