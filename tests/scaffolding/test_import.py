@@ -169,6 +169,21 @@ def test_a_value_of_the_wrong_kind_is_refused_with_its_key_and_the_file_that_hol
     assert str(umbrella.parents[1] / "patient_generator/default.yaml") in str(raised.value)
 
 
+@pytest.mark.parametrize("search_space", ["3", "{gamma: 3}"])
+def test_a_section_of_a_tuning_file_of_the_wrong_kind_is_refused_with_that_file(
+    call: Call, tmp_path: Path, search_space: str
+) -> None:
+    umbrella = prior.lay_out(tmp_path)
+    text = f"optimization: {{n_trials: 2}}\nsearch_space: {search_space}\n"
+    prior.write(tmp_path, "t.yaml", text)
+    ended = call(init.main, "new", "--from-umbrella", str(umbrella), "--tuning", "t.yaml")
+    assert ended.status == 2
+    (line,) = ended.err.splitlines()
+    assert line.startswith("abx-init: error: --tuning: search_space")
+    assert line.endswith(f"must be a section with entries, got 3 (in '{tmp_path / 't.yaml'}')")
+    assert not (tmp_path / "new").exists()
+
+
 def test_an_older_flat_population_is_read_where_it_can_be_told(tmp_path: Path) -> None:
     members, _, notes = translated(prior.lay_out(tmp_path, patients=prior.FLAT))
     people = members["patient_generator"]
