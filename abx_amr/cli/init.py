@@ -65,6 +65,8 @@ def read(arguments: Sequence[str]) -> Asked:
     rest = list(arguments)
     while rest:
         argument = rest.pop(0)
+        if not argument.strip():
+            raise InputError("the folder has an empty name: write abx-init DIR (. is this folder)")
         if not argument.startswith("-"):
             folders.append(argument)
             continue

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import os
+import secrets
+import shutil
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from abx_amr.durable import write_text
@@ -66,27 +70,63 @@ def write_files(root: Path, files: Mapping[str, str], *, overwrite: bool) -> lis
             f"{root} holds {named}{more} already and nothing was written: "
             "choose another folder, or --force to write them anew"
         )
-    new_files: list[Path] = []
+    mark = secrets.token_hex(4)
+    moves = [_Move.of(root / name, mark) for name in files]
     new_folders: list[Path] = []
     try:
-        for name, text in files.items():
-            path = root / name
-            for folder in _missing_folders(path.parent):
-                folder.mkdir(exist_ok=True)
+        for move, text in zip(moves, files.values(), strict=True):
+            for folder in _missing_folders(move.path.parent):
                 new_folders.append(folder)
-            is_new = not path.exists()
-            write_text(path, text)
-            if is_new:
-                new_files.append(path)
-    except OSError as error:
-        for path in new_files:
-            path.unlink(missing_ok=True)
+                folder.mkdir(exist_ok=True)
+            write_text(move.written, text)
+            if move.path.exists():
+                shutil.copy2(move.path, move.before)
+        for move in moves:
+            os.replace(move.written, move.path)
+    except BaseException as error:  # Ctrl-C too
+        for move in moves:
+            move.take_back()
         for folder in reversed(new_folders):
-            folder.rmdir()
+            with suppress(OSError):  # somebody has put a file there, or it was never made
+                folder.rmdir()
+        if not isinstance(error, OSError):
+            raise
         raise InputError(
             f"{root} cannot be written: {error.strerror or error} ({error.filename})"
         ) from error
+    for move in moves:
+        move.before.unlink(missing_ok=True)
     return there
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Move:
+    """A file on its way to its place, and the one that was there, both beside it."""
+
+    path: Path
+    written: Path
+    before: Path
+    was_there: bool
+
+    @classmethod
+    def of(cls, path: Path, mark: str) -> _Move:
+        return cls(
+            path=path,
+            written=path.with_name(f".{path.name}.{mark}.new"),
+            before=path.with_name(f".{path.name}.{mark}.old"),
+            was_there=path.exists(),
+        )
+
+    def take_back(self) -> None:
+        """Leave the place as it was; a failure here may not hide the first one."""
+        with suppress(OSError):
+            if self.written.exists():  # it has not come to its place
+                self.written.unlink()
+                self.before.unlink(missing_ok=True)
+            elif self.before.exists():
+                os.replace(self.before, self.path)
+            elif not self.was_there:
+                self.path.unlink(missing_ok=True)
 
 
 def _check_place(root: Path, files: Iterable[str]) -> None:

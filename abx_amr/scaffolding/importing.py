@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import re
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,7 @@ import yaml
 from abx_amr.errors import InputError
 from abx_amr.project import MARKER, Project, packaged
 from abx_amr.scaffolding.folder import Files, write_files
-from abx_amr.scaffolding.prior_files import read_tuning, read_umbrella
+from abx_amr.scaffolding.prior_files import read_tuning, read_umbrella, reading
 from abx_amr.scaffolding.prior_groups import (
     Groups,
     Notes,
@@ -65,22 +64,33 @@ def import_prior(
 ) -> Imported:
     """Return our files for files of the prior tool; they compose and build.
 
+    Args:
+        umbrella_file: Names the others.
+        tuning_file: A search for its agent, if there is one.
+        project: Where they will lie; files of it that they are made of are noted.
+        on_progress: Told how many files of how many are checked.
+
     Raises:
         InputError: a file is missing or none of its kind, or holds a value that no clinic or agent
             here can have.
     """
     notes = Notes()
-    with _one_line(umbrella_file):
+    with reading(umbrella_file, "--from-umbrella: a setting"):
         groups = translate_umbrella(read_umbrella(umbrella_file), notes)
     name = _free_name(umbrella_file.stem)
     files = _files(name, groups, umbrella_file)
     tuning = None
     if tuning_file is not None:
-        with _one_line(tuning_file):
+        with reading(tuning_file, "--tuning: a setting"):
             content = translate_tuning(read_tuning(tuning_file), agent=_agent(groups), notes=notes)
         tuning = _free_name(tuning_file.stem)
         files[f"conf/tuning/{tuning}.yaml"] = _member("tuning", tuning, content, tuning_file, name)
     _check(files, umbrella_file, on_progress)
+    for file in _shadowing(Project(project), groups, is_tuned=tuning is not None):
+        notes.changed.append(
+            f"{file.relative_to(project).as_posix()}: takes the packaged file's place in this "
+            "project, and what is imported is made of it where it says nothing else"
+        )
     lines = _lines(notes)
     report = f"imported/{name}.md"
     files[report] = _report(name, umbrella_file, tuning_file, notes)
@@ -92,24 +102,40 @@ def import_prior(
     )
 
 
-@contextmanager
-def _one_line(file: Path) -> Iterator[None]:
-    """Make one line of a value that is of another kind than its place can hold."""
-    try:
-        yield
-    except InputError:
-        raise
-    except (TypeError, ValueError, AttributeError, KeyError) as error:
-        raise InputError(
-            f"'{file}', or a file that it names, holds a value of the wrong kind: {error}"
-        ) from error
-
-
 def _free_name(stem: str) -> str:
     """Return a name in Hydra's grammar that takes no packaged file's place."""
     name = re.sub(r"[^A-Za-z0-9_]+", "_", stem).strip("_") or "imported"
     taken = {file.stem for file in packaged("conf").rglob("*.yaml")}
     return f"{name}_imported" if name in taken else name
+
+
+def _shadowing(project: Project, groups: Groups, *, is_tuned: bool) -> list[Path]:
+    """Return files of a project that differ from packaged ones of which the imported ones are made.
+
+    The check composes with the packaged ones.
+    """
+    conf = packaged("conf")
+    used = {"umbrella.yaml", "train.yaml"}
+    below = yaml.safe_load((conf / "umbrella.yaml").read_text(encoding="utf-8"))["defaults"]
+    for entry in below:
+        for group, name in entry.items() if isinstance(entry, dict) else ():
+            if group not in groups.members and not group.startswith("override "):
+                used.add(f"{group}/{name}.yaml")
+    for group, content in groups.members.items():
+        used |= {f"{group}/{name}.yaml" for name in content.get("defaults", ())}
+    if _agent(groups).startswith("hrl_"):
+        used.add("hrl/default.yaml")
+        if "option_library" not in groups.members:
+            used.add("option_library/heuristic.yaml")
+    if is_tuned:
+        used |= {"tune.yaml", "tuning/base.yaml"}
+    found = [project.conf / name for name in sorted(used) if (conf / name).is_file()]
+    return [
+        file
+        for file in found
+        if file.is_file()
+        and file.read_bytes() != (conf / file.relative_to(project.conf)).read_bytes()
+    ]
 
 
 def _agent(groups: Groups) -> str:

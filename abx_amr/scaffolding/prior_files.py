@@ -7,7 +7,8 @@ An umbrella names component files, or holds the sections itself. Paths are relat
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -55,6 +56,31 @@ class Umbrella:
     agent: Part | None
     hrl: Mapping[str, Any]
     training: Mapping[str, Any]
+
+
+class _Placed(InputError):
+    """An error that names the file it is about."""
+
+
+@contextmanager
+def reading(file: Path, key: str) -> Iterator[None]:
+    """Name the file, and the key, in an error about a value of another kind than its place holds.
+
+    Raises:
+        InputError: what is read in this context holds such a value.
+    """
+    try:
+        yield
+    except _Placed:
+        raise
+    except InputError as error:
+        where = "" if str(file) in str(error) else f" (in '{file}')"
+        said = str(error)
+        if key.startswith("--tuning"):  # the sections are read by what reads an umbrella's
+            said = said.replace("--from-umbrella: ", "--tuning: ", 1)
+        raise _Placed(f"{said}{where}") from error
+    except (TypeError, ValueError, AttributeError, KeyError) as error:
+        raise _Placed(f"{key} in '{file}' holds a value of the wrong kind: {error}") from error
 
 
 class _Loader(yaml.SafeLoader):

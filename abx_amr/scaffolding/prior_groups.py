@@ -14,6 +14,7 @@ from typing import Any
 import yaml
 
 from abx_amr.errors import InputError
+from abx_amr.naming import check_folder_name
 from abx_amr.project import packaged
 from abx_amr.scaffolding.prior_files import (
     UMBRELLA_KEYS,
@@ -21,6 +22,7 @@ from abx_amr.scaffolding.prior_files import (
     Umbrella,
     find,
     read_yaml,
+    reading,
 )
 
 Plain = dict[str, Any]
@@ -43,6 +45,13 @@ ALGORITHMS = {
     "HRL_PPO": ("hrl_ppo", "ppo"),
     "HRL_RPPO": ("hrl_rppo", "recurrent_ppo"),
 }
+#: What an option's file says for people, or of how the prior tool found the class of its type.
+_OF_NO_EFFECT = ("description", "version", "plugin", "loader_module", "loader_function")
+#: Those that a file of the prior tool gives; where it does not, ours count, which is said.
+_HYPER_PARAMETERS = (
+    *("learning_rate", "n_steps", "batch_size", "n_epochs", "gamma", "gae_lambda", "clip_range"),
+    *("ent_coef", "vf_coef", "max_grad_norm"),
+)
 SAMPLERS = {"tpe": "tpe", "random": "random", "cmaes": "cmaes"}
 OPTION_PARAMETERS = {
     "block": ("antibiotic", "duration"),
@@ -66,6 +75,10 @@ class Notes:
         """Note a setting that was not carried over."""
         shown = "" if isinstance(value, Mapping | list) and len(str(value)) > 60 else f" = {value}"
         self.lost.append(f"{what}{shown}: {why}")
+
+    def fill(self, what: str, value: Any) -> None:
+        """Note a setting that was not given, and what it is here."""
+        self.filled.append(f"{what}: not given, {value} is used")
 
     def lose_rest(self, rest: Mapping[str, Any], where: str) -> None:
         """Note settings for which there is no counterpart."""
@@ -98,13 +111,16 @@ def translate_umbrella(umbrella: Umbrella, notes: Notes) -> Groups:
     if umbrella.environment is None:
         _fill_group(notes, "environment", "default")
     else:
-        members["environment"], members["antibiotics"] = _environment(umbrella.environment, notes)
+        with reading(umbrella.environment.file, "--from-umbrella: environment"):
+            clinic, antibiotics = _environment(umbrella.environment, notes)
+        members["environment"], members["antibiotics"] = clinic, antibiotics
         drugs = tuple(members["antibiotics"]["drugs"])
     if umbrella.reward_calculator is None:
         _fill_group(notes, "reward_calculator", "default")
         effects: Mapping[str, Any] = {}
     else:
-        members["reward_calculator"], effects = _reward(umbrella.reward_calculator, notes)
+        with reading(umbrella.reward_calculator.file, "--from-umbrella: reward_calculator"):
+            members["reward_calculator"], effects = _reward(umbrella.reward_calculator, notes)
     if "antibiotics" in members:
         _add_adverse_effects(members, effects, notes)
     elif effects:
@@ -112,12 +128,14 @@ def translate_umbrella(umbrella: Umbrella, notes: Notes) -> Groups:
     if umbrella.patient_generator is None:
         _fill_group(notes, "patient_generator", "default")
     else:
-        members["patient_generator"] = _patients(umbrella.patient_generator, umbrella, notes)
+        with reading(umbrella.patient_generator.file, "--from-umbrella: patient_generator"):
+            members["patient_generator"] = _patients(umbrella.patient_generator, umbrella, notes)
     values = _training(umbrella.training, members, notes)
     if umbrella.agent is None:
         _fill_group(notes, "agent_algorithm", "ppo")
     else:
-        _agent(umbrella, members, drugs, notes)
+        with reading(umbrella.agent.file, "--from-umbrella: agent_algorithm"):
+            _agent(umbrella, members, drugs, notes)
     return Groups(members=members, values=values)
 
 
@@ -129,7 +147,7 @@ def _take(section: Plain, key: str, default: Any, notes: Notes, where: str) -> A
     """Take a value out of a section, or our default, which is noted."""
     if key in section:
         return section.pop(key)
-    notes.filled.append(f"{where}{key}: not given, {default} is used")
+    notes.fill(f"{where}{key}", default)
     return default
 
 
@@ -145,6 +163,34 @@ def _take_section(section: Plain, key: str, where: str) -> Plain:
     if not isinstance(value, Mapping):
         raise InputError(f"--from-umbrella: {where}{key} must be a section, got {value!r}")
     return dict(value)
+
+
+def _list(value: Any, what: str) -> list[Any]:
+    """Return a list that a file must hold.
+
+    Raises:
+        InputError: it is something else.
+    """
+    if not isinstance(value, list):
+        raise InputError(
+            f"--from-umbrella: {what} holds a value of the wrong kind: it must be a list, "
+            f"got {value!r}"
+        )
+    return list(value)
+
+
+def _number(value: Any, what: str) -> float:
+    """Return a number that a file must hold.
+
+    Raises:
+        InputError: it is something else.
+    """
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise InputError(
+            f"--from-umbrella: {what} holds a value of the wrong kind: it must be a number, "
+            f"got {value!r}"
+        )
+    return float(value)
 
 
 # --- the clinic ----------------------------------------------------------------------------------
@@ -173,8 +219,13 @@ def _environment(part: Part, notes: Notes) -> tuple[Plain, Plain]:
     ours["include_steps_since_amr_update"] = bool(
         section.pop("include_steps_since_amr_update_in_obs", False)
     )
-    windows = section.pop("temporal_windows", [])
-    ours["temporal_windows"] = list(windows) if section.pop(_TEMPORAL, False) else []
+    windows = section.pop("temporal_windows", None) or []
+    is_temporal = section.pop(_TEMPORAL, False)
+    if is_temporal and not windows:
+        why = "no temporal_windows are given, so that there are no temporal features here"
+        notes.lose(f"{where}{_TEMPORAL}", is_temporal, why)
+    windows = _list(windows, f"{where}temporal_windows")
+    ours["temporal_windows"] = windows if is_temporal else []
     notes.lose_rest(section, where)
     return ours, {"drugs": drugs, "cross_resistance": cross}
 
@@ -189,28 +240,54 @@ def _mapping(value: Any, what: str) -> Mapping[str, Any]:
     return value
 
 
+def _check_name(name: object, where: str) -> None:
+    """Refuse an antibiotic's name that YAML has read as something else.
+
+    Raises:
+        InputError: it is no text.
+    """
+    if not isinstance(name, str):
+        raise InputError(
+            f"--from-umbrella: {where} has the antibiotic {name!r}, which is no text: YAML reads "
+            "an unquoted no, on or 1 so; quote it in the file, such as 'no'"
+        )
+
+
 def _antibiotics(given: Mapping[str, Any], notes: Notes) -> dict[str, Plain]:
     ours = next(iter(default_of("antibiotics", "two")["drugs"].values()))
     known = ("leak", "flatness_parameter", "permanent_residual_volume", "initial_amr_level")
     drugs = {}
     for name, parameters in given.items():
+        _check_name(name, "antibiotics_AMR_dict")
         where = f"antibiotics_AMR_dict.{name}."
         section = dict(_mapping(parameters, where.rstrip(".")))
-        drugs[str(name)] = {key: _take(section, key, ours[key], notes, where) for key in known}
+        drugs[name] = {key: _take(section, key, ours[key], notes, where) for key in known}
         notes.lose_rest(section, where)
     return drugs
 
 
 def _cross_resistance(given: Any, names: Sequence[str], notes: Notes) -> dict[str, Plain]:
     """Return antibiotic -> other antibiotic -> share; an antibiotic's own dose counts in full."""
-    if isinstance(given, list) and all(isinstance(row, list) for row in given):
+    where = "crossresistance_matrix"
+    if not given:
+        return {}
+    if isinstance(given, list):
+        n = len(names)
+        sizes = [len(row) if isinstance(row, list) else 0 for row in given]
+        if sizes != [n] * n:
+            raise InputError(
+                f"--from-umbrella: {where} must have a row of {n} numbers for each of the {n} "
+                f"antibiotics ({', '.join(names)}), got {given}"
+            )
         given = {
-            source: dict(zip(names, row, strict=False))
-            for source, row in zip(names, given, strict=False)
+            source: dict(zip(names, row, strict=True))
+            for source, row in zip(names, given, strict=True)
         }
     found: dict[str, Plain] = {}
-    for source, shares in (given or {}).items():
-        for target, share in _mapping(shares or {"": 0}, "crossresistance_matrix").items():
+    for source, shares in _mapping(given, where).items():
+        _check_name(source, where)
+        for target, share in _mapping(shares or {"": 0}, where).items():
+            _check_name(target, where)
             if source == target:
                 if share != 1:
                     where = f"crossresistance_matrix.{source}.{target}"
@@ -229,6 +306,8 @@ def _reward(part: Part, notes: Notes) -> tuple[Plain, Mapping[str, Any]]:
         **_take_section(clinical, "abx_adverse_effects_info", f"reward_calculator.{inner}."),
         **_take_section(section, "abx_adverse_effects_info", "reward_calculator."),
     }
+    for name in effects:
+        _check_name(name, "abx_adverse_effects_info")
     ours = default_of("reward_calculator")
     for key in ours:
         if key.startswith("clinical_"):
@@ -276,7 +355,8 @@ def _patients(part: Part, umbrella: Umbrella, notes: Notes) -> Plain:
         unique, number = name, 2
         while unique in populations:
             unique, number = f"{name}_{number}", number + 1
-        population = _population(member.content, f"{member.file.name}: ", notes)
+        with reading(member.file, "--from-umbrella: a population"):
+            population = _population(member.content, f"{member.file.name}: ", notes)
         populations[unique] = {"proportion": proportion, **population}
     target = default_of("patient_generator", "mixed_risk")["_target_"]
     return {"_target_": target, "populations": populations}
@@ -299,7 +379,8 @@ def _members(
     folders = [part.folder, umbrella.config_folder, umbrella.config_folder / "patient_generator"]
     if place is not None:
         folders = [part.folder / str(place), umbrella.file.parent / str(place), *folders]
-    section.pop("visible_patient_attributes", None)  # the union of the members', as here
+    own_visible = section.pop("visible_patient_attributes", None)
+    union: set[str] = set()
     notes.lose_rest(section, "patient_generator.")
     if not isinstance(generators, Sequence) or not generators:
         raise InputError(f"--from-umbrella: the mixer '{part.file}' must list its generators")
@@ -316,9 +397,23 @@ def _members(
         member = Part(content=read_yaml(file, said_by="--from-umbrella: generators"), file=file)
         if _is_mixer(member.content):
             for name, share, inner in _members(member, umbrella, (*above, part.file), notes):
+                union |= _visible(inner)
                 yield name, proportion * share, inner
         else:
+            union |= _visible(member)
             yield re.sub(r"\W+", "_", file.stem), proportion, member
+    if own_visible is not None:
+        key = "visible_patient_attributes"
+        if {str(name) for name in _list(own_visible, f"the mixer's {key}")} != union:
+            why = f"a mixture shows what any of its populations shows: {', '.join(sorted(union))}"
+            notes.lose(f"{part.file.name}: {key}", own_visible, why)
+
+
+def _visible(member: Part) -> set[str]:
+    """Return what a population shows."""
+    key = "visible_patient_attributes"
+    given = member.content.get(key, default_of("patient_generator")[key])
+    return {str(name) for name in _list(given, f"{member.file.name}: {key}")}
 
 
 def _population(content: Mapping[str, Any], where: str, notes: Notes) -> Plain:
@@ -333,7 +428,9 @@ def _population(content: Mapping[str, Any], where: str, notes: Notes) -> Plain:
         notes,
         where,
     )
-    found: Plain = {"visible_patient_attributes": list(visible)}
+    found: Plain = {
+        "visible_patient_attributes": _list(visible, f"{where}visible_patient_attributes")
+    }
     flat = _flat(section)
     for attribute in ATTRIBUTES:
         nested = section.pop(attribute, None)
@@ -350,7 +447,7 @@ def _flat(section: Plain) -> dict[str, Plain]:
     """Take ATTRIBUTE_dist and numbers per attribute out of a section: attribute -> its entries."""
     found: dict[str, Plain] = {}
     for key, value in list(section.items()):
-        attribute = next((a for a in ATTRIBUTES if key.startswith(f"{a}_")), None)
+        attribute = next((a for a in ATTRIBUTES if str(key).startswith(f"{a}_")), None)
         if attribute is not None:
             name = key.removeprefix(f"{attribute}_")
             found.setdefault(attribute, {})[_FLAT_NAMES.get(name, name)] = section.pop(key)
@@ -373,10 +470,15 @@ def _attribute(entry: Plain, ours: Plain, where: str, notes: Notes) -> Plain:
         distribution = _distribution(given, distribution, where, notes)
     seen = dict(ours["observation"])
     if "clipping_bounds" in entry:
-        seen["clip"] = list(entry.pop("clipping_bounds"))
+        bounds = entry.pop("clipping_bounds")
+        # null: no bound on either side.
+        clip = [None, None] if bounds is None else _list(bounds, f"{where}.clipping_bounds")
+        seen["clip"] = clip
     noise, fraction = entry.pop(_NOISE, None), entry.pop(_FRACTION, None)
     if noise is not None and fraction is not None:
-        seen["noise_std"] = float(noise) * float(fraction)
+        seen["noise_std"] = _number(noise, f"{where}.{_NOISE}") * _number(
+            fraction, f"{where}.{_FRACTION}"
+        )
     elif noise or fraction:
         name, value = (_NOISE, noise) if fraction is None else (_FRACTION, fraction)
         notes.lose(f"{where}.{name}", value, "the noise is the product of two numbers, one missing")
@@ -425,13 +527,14 @@ def _agent(
     assert umbrella.agent is not None
     section = {k: v for k, v in umbrella.agent.content.items() if k not in ("hrl", "training")}
     algorithm = section.pop("algorithm", None)
-    if algorithm not in ALGORITHMS:
+    if not isinstance(algorithm, str) or algorithm not in ALGORITHMS:
         known = ", ".join(ALGORITHMS)
         notes.lose("algorithm", algorithm, f"there is none here (there are: {known}); ppo is used")
         algorithm = "PPO"
     name, own_section = ALGORITHMS[algorithm]
     packaged_agent = default_of("agent_algorithm", name)
     ours: Plain = {"defaults": [name]}
+    refused: set[str] = set()
     for key, value in _take_section(section, own_section, "").items():
         where = f"{own_section}.{key}"
         if key in ("policy_kwargs", "lstm_kwargs"):
@@ -439,13 +542,26 @@ def _agent(
         elif key not in packaged_agent or key in ("policy", "_target_"):
             notes.lose(where, value, f"{name} has no such hyper-parameter that can be set")
         elif isinstance(value, str) and not isinstance(packaged_agent[key], str):
-            notes.lose(where, value, "it must be a number; schedules: agent_algorithm/ppo_linear")
+            refused.add(key)
+            notes.lose(
+                where,
+                value,
+                "it must be a number; schedules: agent_algorithm/ppo_linear; "
+                f"{packaged_agent[key]} is used",
+            )
         else:
             ours[key] = value
+    for key in _HYPER_PARAMETERS:
+        if key in packaged_agent and key not in ours and key not in refused:
+            notes.fill(f"{own_section}.{key}", packaged_agent[key])
     network = {
         **_policy_arguments(_take_section(section, "policy_kwargs", ""), packaged_agent, notes),
         **_memory(_take_section(section, "lstm_kwargs", ""), packaged_agent, name, notes),
     }
+    for key in ("net_arch", "lstm_hidden_size", "n_lstm_layers"):
+        default = packaged_agent["policy_kwargs"].get(key)
+        if default is not None and key not in network:
+            notes.fill(f"{'policy' if key == 'net_arch' else 'lstm'}_kwargs.{key}", default)
     if network:
         ours["policy_kwargs"] = network
     if section.get("policy") in (None, packaged_agent["policy"]):
@@ -532,11 +648,16 @@ def _manager(
         members["option_library"] = {"options": options}
 
 
+def _old_places(umbrella: Umbrella) -> list[Path]:
+    """Return where the prior tool was called, as far as can be guessed: its project lies there."""
+    return [umbrella.file.parent, Path.cwd(), *umbrella.file.parent.parents]
+
+
 def _library(reference: Any, umbrella: Umbrella) -> Part:
     if isinstance(reference, Mapping):
         return Part(content=reference, file=umbrella.file)
     said = f"--from-umbrella: hrl.option_library in '{umbrella.file}'"
-    folders = [umbrella.options_folder, umbrella.config_folder, umbrella.file.parent]
+    folders = [umbrella.options_folder, umbrella.config_folder, *_old_places(umbrella)]
     file = find(str(reference), folders, said_by=said)
     return Part(content=read_yaml(file, said_by=said), file=file)
 
@@ -546,7 +667,8 @@ def _options(
 ) -> dict[str, Plain]:
     """Return name -> option for those that have a counterpart."""
     section = dict(library.content)
-    section.pop("library_name", None)
+    for of_the_file in ("library_name", *_OF_NO_EFFECT):
+        section.pop(of_the_file, None)
     entries = section.pop("options", None)
     notes.lose_rest(section, f"{library.file.name}: ")
     if not isinstance(entries, Sequence) or isinstance(entries, str):
@@ -556,7 +678,7 @@ def _options(
         own = dict(_mapping(entry, f"each of the options in '{library.file}'"))
         name, kind = str(own.pop("option_name", "")), own.pop("option_type", None)
         where = f"option {name}"
-        if kind not in OPTION_PARAMETERS:
+        if not isinstance(kind, str) or kind not in OPTION_PARAMETERS:
             why = "its class must be rewritten, see the example in components/options.py"
             notes.lose(where, kind, why if kind == "custom" else "no such type of option")
             continue
@@ -566,12 +688,13 @@ def _options(
         parameters: Plain = {}
         if (reference := own.pop("option_subconfig_file", None)) is not None:
             folders = [library.folder, umbrella.options_folder, umbrella.config_folder]
+            folders += _old_places(umbrella)
             file = find(str(reference), folders, said_by=f"--from-umbrella: '{library.file}'")
             parameters |= read_yaml(file, said_by=f"--from-umbrella: {where}")
         parameters |= _take_section(own, "config_params_override", f"{where}: ")
-        for said_before in ("option_name", "option_type", "name", "type"):
+        for said_before in ("option_name", "option_type", "name", "type", *_OF_NO_EFFECT):
             parameters.pop(said_before, None)
-        own.pop("plugin", None)  # how the prior tool found the class of this type
+            own.pop(said_before, None)
         notes.lose_rest(own, f"{where}: ")
         known = OPTION_PARAMETERS[kind]
         taken = {key: parameters.pop(key) for key in known if key in parameters}
@@ -601,7 +724,7 @@ def _fitting(
             return None
         return {**taken, "action_thresholds": thresholds}
     key = "antibiotic" if kind == "block" else "sequence"
-    given = [taken[key]] if kind == "block" else list(taken[key])
+    given = [taken[key]] if kind == "block" else _list(taken[key], f"{where}: {key}")
     words = [NO_TREATMENT if str(g).lower() == NO_TREATMENT else str(g) for g in given]
     strange = [word for word in words if word not in (*drugs, NO_TREATMENT)]
     if strange:
@@ -618,10 +741,11 @@ def _training(given: Mapping[str, Any], members: dict[str, Plain], notes: Notes)
     section = dict(given)
     values: Plain = {}
     if (run_name := section.pop("run_name", None)) is not None:
-        values["run_name"] = str(run_name)
+        notes.changed.append(_run_name(run_name))
     if "log_patient_trajectories" in section:
         values["trajectories"] = bool(section.pop("log_patient_trajectories"))
     ours: Plain = {"defaults": ["default"]}
+    packaged_plan = default_of("training")
     for key in (
         "total_num_training_episodes",
         "save_freq_every_n_episodes",
@@ -630,7 +754,11 @@ def _training(given: Mapping[str, Any], members: dict[str, Plain], notes: Notes)
     ):
         if key in section:
             ours[key] = section.pop(key)
-    if (seed := section.pop("seed", None)) is not None:
+        else:
+            notes.fill(f"training.{key}", packaged_plan[key])
+    if (seed := section.pop("seed", None)) is None:
+        notes.fill("training.seed", packaged_plan["seed"])
+    else:
         is_whole = isinstance(seed, int) and not isinstance(seed, bool)
         if is_whole and (1 <= seed <= 999 or seed >= 10_000):
             ours["seed"] = seed
@@ -652,22 +780,33 @@ def _training(given: Mapping[str, Any], members: dict[str, Plain], notes: Notes)
     return values
 
 
+def _run_name(given: Any) -> str:
+    """Return what to say of a name that every training and every study would share."""
+    said = f"training.run_name = {given}: named one run, and would name every run and every study"
+    try:
+        name = check_folder_name("run_name", str(given))
+    except InputError as error:
+        return f"{said} of the experiment; it was left out (no name here: {error})"
+    return f"{said} of the experiment; it was left out, write run_name={name} on the command line"
+
+
 def translate_tuning(given: Mapping[str, Any], *, agent: str, notes: Notes) -> Plain:
     """Return our tuning file for a prior one, for the agent that the umbrella trains."""
     rest = {k: v for k, v in given.items() if k not in ("optimization", "search_space")}
     notes.lose_rest(rest, "tuning: ")
     section = _take_section(dict(given), "optimization", "tuning: ")
     ours: Plain = {"defaults": ["base"]}
-    for key in (
-        *("n_trials", "n_seeds_per_trial", "truncated_episodes", "direction"),
-        "stability_penalty_weight",
-    ):
-        if key in section:
-            ours[key] = section.pop(key)
-    if "n_trials" in ours:
+    if "n_trials" in section:
         notes.changed.append(
             "n_trials: was counted for each worker, is the budget of the whole study here"
         )
+    base = default_of("tuning", "base")
+    for key in ("n_trials", "n_seeds_per_trial", "truncated_episodes", "direction"):
+        ours[key] = _take(section, key, base[key], notes, "optimization.")
+    # A manager's returns vary more from seed to seed: its own studies weigh that more.
+    weight = "stability_penalty_weight"
+    default = default_of("tuning", f"{agent}_default").get(weight, base[weight])
+    ours[weight] = _take(section, weight, default, notes, "optimization.")
     sampler = section.pop("sampler", None)
     if sampler is not None:
         name = re.sub(r"[^a-z]", "", str(sampler).lower())

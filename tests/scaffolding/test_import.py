@@ -10,10 +10,10 @@ import yaml
 
 from abx_amr.cli import init, train, tune
 from abx_amr.cli.arguments import translate
-from abx_amr.configuration import build_clinic, compose
+from abx_amr.configuration import build_clinic, compose, conf_dir
 from abx_amr.errors import InputError
 from abx_amr.project import Project, find_project, working_in
-from abx_amr.results import newest_run
+from abx_amr.results import run_folders
 from abx_amr.scaffolding.prior_files import kind_of, read_tuning, read_umbrella
 from abx_amr.scaffolding.prior_groups import Notes, translate_tuning, translate_umbrella
 from tests.cli.conftest import Call
@@ -79,7 +79,7 @@ def test_every_row_of_the_clinic_is_carried_over(tmp_path: Path) -> None:
     infected = members["patient_generator"]["prob_infected"]
     assert infected["distribution"] == {"type": "gaussian", "mu": 0.6, "sigma": 0.1}
     assert infected["observation"] == {"bias_multiplier": 1.2, "noise_std": 0.1, "clip": [0.0, 1.0]}
-    assert values == {"run_name": "example_run", "trajectories": False}
+    assert values == {"trajectories": False}
     assert members["training"] == {
         "defaults": ["default"],
         "total_num_training_episodes": 3,
@@ -100,6 +100,21 @@ def test_two_networks_are_imported_as_two_keys(tmp_path: Path, written: str) -> 
     members, _, _ = translated(umbrella)
     networks = members["agent_algorithm"]["policy_kwargs"]
     assert (networks["net_arch"], networks["value_net_arch"]) == ([32], [48])
+
+
+def test_a_run_name_names_no_study_of_the_experiment_and_is_said(tmp_path: Path) -> None:
+    umbrella = prior.lay_out(tmp_path)
+    _, values, notes = translated(umbrella)
+    assert "run_name" not in values
+    (line,) = [line for line in notes.changed if "training.run_name" in line]
+    assert line.endswith("write run_name=example_run on the command line")
+    text = umbrella.read_text(encoding="utf-8")
+    umbrella.write_text(text.replace("example_run", "my run/1"), encoding="utf-8")
+    _, values, notes = translated(umbrella)
+    assert "run_name" not in values
+    (line,) = [line for line in notes.changed if "training.run_name" in line]
+    assert line.startswith("training.run_name = my run/1: ")
+    assert "no name here: " in line
 
 
 def test_the_agent_s_own_section_is_read_and_numbers_are_numbers(tmp_path: Path) -> None:
@@ -139,6 +154,46 @@ def test_an_algorithm_that_is_not_here_is_named_and_replaced(tmp_path: Path) -> 
     assert notes.lost[0].startswith("algorithm = MBPO: there is none here")
 
 
+def test_bounds_of_null_are_no_bounds_on_either_side(tmp_path: Path) -> None:
+    free = prior.PATIENTS.replace("clipping_bounds: [0.0, null]", "clipping_bounds: null")
+    members, _, notes = translated(prior.lay_out(tmp_path, patients=free))
+    seen = members["patient_generator"]["benefit_value_multiplier"]["observation"]
+    assert seen["clip"] == [None, None]
+    assert not any("clip" in line for line in notes.lost)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("obs_noise_one_std_dev: 0.2", "obs_noise_one_std_dev: [1]", "obs_noise_one_std_dev"),
+        ("clipping_bounds: [0.0, 1.0]", "clipping_bounds: ab", "prob_infected.clipping_bounds"),
+    ],
+)
+def test_a_value_of_the_wrong_kind_is_refused_with_its_key_and_the_file_that_holds_it(
+    tmp_path: Path, old: str, new: str, said: str
+) -> None:
+    umbrella = prior.lay_out(tmp_path, patients=prior.PATIENTS.replace(old, new, 1))
+    with pytest.raises(InputError, match="holds a value of the wrong kind") as raised:
+        translated(umbrella)
+    assert said in str(raised.value)
+    assert str(umbrella.parents[1] / "patient_generator/default.yaml") in str(raised.value)
+
+
+@pytest.mark.parametrize("search_space", ["3", "{gamma: 3}"])
+def test_a_section_of_a_tuning_file_of_the_wrong_kind_is_refused_with_that_file(
+    call: Call, tmp_path: Path, search_space: str
+) -> None:
+    umbrella = prior.lay_out(tmp_path)
+    text = f"optimization: {{n_trials: 2}}\nsearch_space: {search_space}\n"
+    prior.write(tmp_path, "t.yaml", text)
+    ended = call(init.main, "new", "--from-umbrella", str(umbrella), "--tuning", "t.yaml")
+    assert ended.status == 2
+    (line,) = ended.err.splitlines()
+    assert line.startswith("abx-init: error: --tuning: search_space")
+    assert line.endswith(f"must be a section with entries, got 3 (in '{tmp_path / 't.yaml'}')")
+    assert not (tmp_path / "new").exists()
+
+
 def test_an_older_flat_population_is_read_where_it_can_be_told(tmp_path: Path) -> None:
     members, _, notes = translated(prior.lay_out(tmp_path, patients=prior.FLAT))
     people = members["patient_generator"]
@@ -163,6 +218,54 @@ def test_a_mixer_becomes_a_mixture_with_its_proportions(tmp_path: Path) -> None:
         "default": 0.25,
         "flat": 0.75,
     }
+
+
+@pytest.mark.parametrize("windows", ["", "temporal_windows: null\n", "temporal_windows: []\n"])
+def test_temporal_features_without_windows_are_said_to_be_none(
+    tmp_path: Path, windows: str
+) -> None:
+    text = prior.SINGLE.replace("temporal_windows: [5, 20]\n", windows)
+    members, _, notes = translated(prior.lay_out(tmp_path, environment=text))
+    assert members["environment"]["temporal_windows"] == []
+    (line,) = [line for line in notes.lost if "enable_temporal_features" in line]
+    assert "no temporal_windows are given" in line
+
+
+def test_what_a_mixer_shows_itself_is_said_where_its_populations_show_something_else(
+    tmp_path: Path,
+) -> None:
+    mixed = "patient_generator: patient_generator/mixed.yaml\n"
+    for shown, is_said in (
+        ("[prob_infected]", True),
+        ("[benefit_value_multiplier, prob_infected]", False),
+    ):
+        umbrella = prior.lay_out(tmp_path, more=mixed)
+        own = f"visible_patient_attributes: {shown}\n"
+        prior.write(umbrella.parents[1], "patient_generator/mixed.yaml", prior.MIXER + own)
+        _, _, notes = translated(umbrella)
+        lines = [line for line in notes.lost if "visible_patient_attributes" in line]
+        assert bool(lines) is is_said, lines
+        if is_said:
+            assert lines[0].endswith("shows: benefit_value_multiplier, prob_infected")
+
+
+def test_what_agent_and_training_leave_out_is_said_to_be_filled_in(tmp_path: Path) -> None:
+    agent = "algorithm: RecurrentPPO\nrecurrent_ppo: {gamma: 0.9, learning_rate: linear}\n"
+    training = "training: {num_eval_episodes: 4}\n"
+    members, _, notes = translated(prior.lay_out(tmp_path, agent=agent, training=training))
+    assert members["agent_algorithm"] == {"defaults": ["recurrent_ppo"], "gamma": 0.9}
+    filled = {line.partition(":")[0]: line for line in notes.filled}
+    for key in (
+        *("recurrent_ppo.n_steps", "policy_kwargs.net_arch", "lstm_kwargs.lstm_hidden_size"),
+        *("training.total_num_training_episodes", "training.save_freq_every_n_episodes"),
+        "training.seed",
+    ):
+        assert key in filled
+    assert filled["policy_kwargs.net_arch"].endswith("not given, [128, 128] is used")
+    assert filled["training.total_num_training_episodes"].endswith("not given, 25 is used")
+    assert not {"recurrent_ppo.gamma", "recurrent_ppo.learning_rate"} & set(filled)
+    assert not {"training.num_eval_episodes", "recurrent_ppo.clip_range_vf"} & set(filled)
+    assert any("learning_rate = linear" in line and "0.0003 is used" in line for line in notes.lost)
 
 
 def test_a_mixer_in_a_mixer_multiplies_proportions_and_one_in_itself_is_refused(
@@ -209,6 +312,89 @@ def test_a_library_takes_overrides_over_subconfigs_and_names_what_has_no_counter
         assert said in lost
 
 
+FROM_THE_ROOT = "experiments/options/option_libraries/own.yaml"
+
+
+@pytest.mark.parametrize("is_below", [True, False], ids=["above the umbrella", "working folder"])
+def test_a_library_is_found_from_the_root_of_the_old_project(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_below: bool
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    more = f"hrl: {{option_library: {FROM_THE_ROOT}}}\n"
+    umbrella = prior.lay_out(tmp_path, agent=prior.MANAGER, more=more)
+    text = umbrella.read_text(encoding="utf-8").replace("options_folder_location", "# ")
+    umbrella.write_text(text, encoding="utf-8")
+    if not is_below:
+        (tmp_path / "elsewhere/experiments").mkdir(parents=True)
+        options = tmp_path / "my_project/experiments/options"
+        options.rename(tmp_path / "elsewhere/experiments/options")
+        monkeypatch.chdir(tmp_path / "elsewhere")
+    members, _, _ = translated(umbrella)
+    assert set(members["option_library"]["options"]) == {"A_5", "A_long", "cycle", "careful"}
+
+
+def test_a_library_that_is_nowhere_is_refused_with_every_place_that_was_tried(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    more = "hrl: {option_library: libraries/x.yaml}\n"
+    umbrella = prior.lay_out(tmp_path, agent=prior.MANAGER, more=more)
+    with pytest.raises(InputError, match=r"hrl\.option_library") as raised:
+        translated(umbrella)
+    for folder in (tmp_path / "here", *umbrella.parents):
+        assert f"'{folder / 'libraries/x.yaml'}'" in str(raised.value)
+
+
+def test_what_describes_an_option_and_loads_it_is_not_said_to_be_lost(tmp_path: Path) -> None:
+    umbrella = prior.lay_out(tmp_path, agent=prior.MANAGER, more=OF_A_MANAGER)
+    options = umbrella.parents[2] / "options"
+    said = "description: a block\nversion: 1.0\nloader_module: options.block\nunknown: 1\n"
+    prior.write(options, "option_types/block/A.yaml", prior.BLOCK + said)
+    library = prior.LIBRARY.replace(
+        "    option_type: alternation\n", "    option_type: alternation\n    version: 2\n"
+    )
+    prior.write(options, "option_libraries/own.yaml", f"description: all\nversion: 3{library}")
+    _, _, notes = translated(umbrella)
+    for key in ("description", "version", "loader_module"):
+        assert not any(key in line for line in notes.lost)
+    assert "option A_5: unknown = 1: there is no such setting here" in notes.lost
+
+
+def test_a_matrix_of_null_is_none_and_nothing_is_said(tmp_path: Path) -> None:
+    members, _, notes = translated(prior.lay_out(tmp_path, environment=prior.SINGLE))
+    assert members["antibiotics"]["cross_resistance"] == {}
+    assert not any("crossresistance" in line for line in notes.lost)
+
+
+@pytest.mark.parametrize(
+    "matrix", ["[[1.0, 0.2]]", "[[1, 0.2, 0.3], [0.1, 1, 0.2]]", "[[1, 0.2], [0.1]]", "[1, 2]"]
+)
+def test_a_matrix_of_the_wrong_size_is_refused_and_not_cut(tmp_path: Path, matrix: str) -> None:
+    head, _, _ = prior.ENVIRONMENT.partition("crossresistance_matrix")
+    text = f"{head}crossresistance_matrix: {matrix}\n"
+    with pytest.raises(InputError, match=r"a row of 2 numbers for each of the 2 .*\(A, B\)"):
+        translated(prior.lay_out(tmp_path, environment=text))
+    right = f"{head}crossresistance_matrix: [[1, 0.2], [0.1, 1]]\n"
+    members, _, _ = translated(prior.lay_out(tmp_path / "right", environment=right))
+    assert members["antibiotics"]["cross_resistance"] == {"A": {"B": 0.2}, "B": {"A": 0.1}}
+
+
+@pytest.mark.parametrize(("name", "read_as"), [("no", "False"), ("1", "1"), ("2.5", "2.5")])
+def test_an_antibiotic_whose_name_became_no_text_is_to_be_quoted(
+    tmp_path: Path, name: str, read_as: str
+) -> None:
+    text = prior.SINGLE.replace("PEN", name)
+    with pytest.raises(InputError, match=f"has the antibiotic {read_as}, .*quote it"):
+        translated(prior.lay_out(tmp_path, environment=text))
+    quoted = prior.SINGLE.replace("PEN", f"'{name}'")
+    members, _, _ = translated(prior.lay_out(tmp_path / "quoted", environment=quoted))
+    assert list(members["antibiotics"]["drugs"]) == [name]
+    effects = prior.REWARD.replace("    A: {", f"    {name}: {{")
+    with pytest.raises(InputError, match=r"abx_adverse_effects_info .*quote it"):
+        translated(prior.lay_out(tmp_path / "effects", reward=effects))
+
+
 def test_a_tuning_file_is_read_with_and_without_its_outer_key(tmp_path: Path) -> None:
     with_key = prior.write(tmp_path, "with.yaml", prior.TUNING)
     inner = yaml.safe_dump(yaml.safe_load(prior.TUNING)["tuning_config"])
@@ -225,6 +411,21 @@ def test_a_tuning_file_is_read_with_and_without_its_outer_key(tmp_path: Path) ->
         }
         assert notes.lost[0] == "optimization.pruner = median: there is no such setting here"
         assert notes.lost[1].startswith("search_space.epsilon_greedy")
+
+
+@pytest.mark.parametrize(
+    ("agent", "weight"), [("ppo", 0.2), ("recurrent_ppo", 0.2), ("hrl_ppo", 0.3), ("hrl_rppo", 0.3)]
+)
+def test_a_study_without_a_weight_of_stability_gets_that_of_its_agent_and_says_so(
+    tmp_path: Path, agent: str, weight: float
+) -> None:
+    text = prior.TUNING.replace("    stability_penalty_weight: 0.4\n", "")
+    notes = Notes()
+    file = prior.write(tmp_path, "t.yaml", text)
+    ours = translate_tuning(read_tuning(file), agent=agent, notes=notes)
+    assert ours["stability_penalty_weight"] == weight
+    said = f"optimization.stability_penalty_weight: not given, {weight} is used"
+    assert notes.filled == [said]
 
 
 def imported(call: Call, tmp_path: Path, umbrella: Path, *more: str) -> Project:
@@ -257,7 +458,8 @@ def test_what_was_imported_is_trained(
     monkeypatch.chdir(project.root)
     ended = call(train.main, "experiment=base_experiment", *SMALL)
     assert ended.status == 0, ended.err
-    run = newest_run("results", "example_run")
+    (run,) = run_folders("results")
+    assert run.run_name.startswith("base_experiment_")
     config = run.read_config()
     assert config["agent_algorithm"]["_target_"].endswith(f".{algorithm}")
     assert config["training"]["seed"] == 7
@@ -283,7 +485,7 @@ def test_what_was_imported_is_tuned_over_the_prior_search_space(
     )
     assert ended.status == 0, ended.err
     assert "agent_algorithm.learning_rate" in ended.out
-    assert (project.root / "optimization/example_run/best_params.json").is_file()
+    assert (project.root / "optimization/ppo_tuning_default/best_params.json").is_file()
 
 
 def test_a_second_umbrella_joins_a_project_and_no_file_is_replaced(
@@ -302,6 +504,29 @@ def test_a_second_umbrella_joins_a_project_and_no_file_is_replaced(
     with working_in(project):
         config = compose("train", ["experiment=second"]).plain
         assert build_clinic(config).antibiotics == ("A", "B")
+
+
+def test_files_of_a_project_that_the_imported_ones_are_made_of_are_said(
+    call: Call, tmp_path: Path
+) -> None:
+    prior.write(tmp_path, "new/abx-project.yaml", "")
+    packaged_agent = (conf_dir() / "agent_algorithm/ppo.yaml").read_text(encoding="utf-8")
+    changed = packaged_agent.replace("target_kl: null", "target_kl: 0.01")
+    prior.write(tmp_path, "new/conf/agent_algorithm/ppo.yaml", changed)
+    prior.write(tmp_path, "new/conf/agent_algorithm/a2c.yaml", changed)
+    prior.write(tmp_path, "new/conf/environment/default.yaml", "max_time_steps: 1\n")
+    prior.write(tmp_path, "new/conf/tuning/base.yaml", "n_trials: 1\n")
+    same = (conf_dir() / "training/default.yaml").read_text(encoding="utf-8")
+    prior.write(tmp_path, "new/conf/training/default.yaml", same)
+    umbrella = prior.lay_out(tmp_path)
+    ended = call(init.main, "new", "--from-umbrella", str(umbrella))
+    assert ended.status == 0, ended.err
+    said = [line for line in ended.out.splitlines() if "takes the packaged file's place" in line]
+    assert [line.split(":")[0].strip() for line in said] == ["conf/agent_algorithm/ppo.yaml"]
+    umbrella = umbrella.rename(umbrella.with_name("second.yaml"))
+    tuning = str(prior.tuning_of(umbrella))
+    ended = call(init.main, "new", "--from-umbrella", str(umbrella), "--tuning", tuning)
+    assert "conf/tuning/base.yaml: takes the packaged file's place" in ended.out
 
 
 def test_a_name_of_a_packaged_file_is_not_taken(call: Call, tmp_path: Path) -> None:
@@ -323,7 +548,13 @@ def test_a_name_of_a_packaged_file_is_not_taken(call: Call, tmp_path: Path) -> N
         (
             "u.yaml",
             "patient_generator: {prob_infected: {clipping_bounds: 1}}\n",
-            "holds a value of the wrong kind",
+            "patient_generator.prob_infected.clipping_bounds holds a value of the wrong kind: "
+            "it must be a list, got 1 (in '",
+        ),
+        (
+            "u.yaml",
+            "patient_generator: {visible_patient_attributes: 3}\n",
+            "patient_generator.visible_patient_attributes holds a value of the wrong kind",
         ),
     ],
 )

@@ -10,6 +10,7 @@ import pytest
 
 from abx_amr.cli import evaluate, init, train, tune
 from abx_amr.configuration import conf_dir
+from abx_amr.errors import InputError
 from abx_amr.project import find_project
 from abx_amr.results import newest_run
 from abx_amr.scaffolding.checking import check_project
@@ -107,6 +108,8 @@ def test_nothing_is_overwritten_unless_it_is_forced(call: Call, tmp_path: Path) 
     ("arguments", "said"),
     [
         (["--forse", "p"], "did you mean '--force'"),
+        ([""], "the folder has an empty name"),
+        (["--check", " "], "the folder has an empty name"),
         (["p", "q"], "one folder at a time"),
         (["--force"], "which folder? write abx-init DIR"),
         (["p", "--tuning", "t.yaml"], "--tuning goes with --from-umbrella"),
@@ -140,7 +143,7 @@ def test_a_disk_that_fills_up_leaves_nothing_behind(
     from abx_amr.scaffolding import folder
 
     def full(path: Path, text: str) -> None:
-        if path.name == "README.md":
+        if path.name.startswith(".README.md"):
             raise OSError(28, "No space left on device", str(path))
         path.write_text(text)
 
@@ -149,6 +152,67 @@ def test_a_disk_that_fills_up_leaves_nothing_behind(
     assert ended.status == 2
     assert "No space left on device" in ended.err
     assert os.listdir() == []
+
+
+def everything_below(root: Path) -> dict[str, str]:
+    return {str(p): p.read_text() if p.is_file() else "" for p in root.rglob("*")}
+
+
+@pytest.mark.parametrize("error", [OSError(5, "Input/output error"), KeyboardInterrupt()])
+@pytest.mark.parametrize("step", ["write_text", "replace"])
+def test_an_interrupted_overwriting_leaves_every_file_as_it_was(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str, error: BaseException
+) -> None:
+    from abx_amr.scaffolding import folder
+
+    for name in ("a.yaml", "c.yaml"):
+        (tmp_path / name).write_text("mine\n")
+    (tmp_path / "a.yaml").chmod(0o755)
+    before = everything_below(tmp_path)
+    done: list[str] = []
+    in_folder = step == "write_text"
+    right = folder.write_text if in_folder else os.replace
+
+    def interrupted(first: Path, second: Path | str) -> None:
+        done.append(Path(first if in_folder else second).name)
+        if done[-1] == (".c.yaml.x.new" if in_folder else "c.yaml"):
+            raise error
+        right(first, second)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(folder.secrets, "token_hex", lambda size: "x")
+    monkeypatch.setattr(folder if in_folder else folder.os, step, interrupted)
+    files = dict.fromkeys(("a.yaml", "new/b.yaml", "new/d.yaml", "c.yaml"), "theirs\n")
+    expected = InputError if isinstance(error, OSError) else KeyboardInterrupt
+    with pytest.raises(expected):
+        write_files(tmp_path, files, overwrite=True)
+    assert done.count(".c.yaml.x.new" if in_folder else "c.yaml") == 1
+    assert everything_below(tmp_path) == before
+    assert (tmp_path / "a.yaml").stat().st_mode & 0o777 == 0o755
+
+
+def test_a_folder_that_cannot_be_taken_away_does_not_hide_the_first_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from abx_amr.scaffolding import folder
+
+    def full(path: Path, text: str) -> None:
+        path.with_name("somebody's").write_text("theirs")
+        raise OSError(28, "No space left on device", str(path))
+
+    monkeypatch.setattr(folder, "write_text", full)
+    with pytest.raises(InputError, match="No space left on device"):
+        write_files(tmp_path, {"new/a.yaml": ""}, overwrite=False)
+    assert (tmp_path / "new/somebody's").read_text() == "theirs"
+
+
+def test_overwriting_leaves_no_file_beside_those_it_wrote(tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").write_text("mine\n")
+    assert write_files(tmp_path, {"a.yaml": "1", "b/c.yaml": "2"}, overwrite=True) == ["a.yaml"]
+    assert everything_below(tmp_path) == {
+        str(tmp_path / "a.yaml"): "1",
+        str(tmp_path / "b"): "",
+        str(tmp_path / "b/c.yaml"): "2",
+    }
 
 
 @pytest.mark.parametrize("example", EXAMPLES)
