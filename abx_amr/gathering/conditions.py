@@ -224,21 +224,48 @@ def _written(columns: Sequence[tuple[str, Sequence[Any]]], groups: set[str]) -> 
             parts.append(["untuned" if v is None else f"tuned-{_plain(v)}" for v in values])
         else:
             parts.append([word + (MISSING if v is None else _plain(v)) for v in values])
-    whole = ["_".join(row) for row in zip(*parts, strict=True)]
+    rows = list(zip(*parts, strict=True))
+    of_each = list(zip(*(values for _, values in columns), strict=True))
+    whole = _distinct(["_".join(row) for row in rows], of_each)
     # What a run does not have need not be said, unless it is all that tells it apart.
     said = [
-        "_".join(p for p, (_, values) in zip(row, columns, strict=True) if values[i] is not None)
-        for i, row in enumerate(zip(*parts, strict=True))
+        "_".join(p for p, value in zip(row, own, strict=True) if value is not None)
+        for row, own in zip(rows, of_each, strict=True)
     ]
     return said if all(said) and len(set(said)) == len(set(whole)) else whole
 
 
+def _distinct(labels: Sequence[str], meant: Sequence[Hashable]) -> list[str]:
+    """Return the labels, with a hash behind those that stand for several things.
+
+    Args:
+        labels: Equal for equal things.
+        meant: What each stands for.
+    """
+    kinds: dict[str, set[Hashable]] = {}
+    for label, thing in zip(labels, meant, strict=True):
+        kinds.setdefault(label, set()).add(thing)
+    return [
+        label if len(kinds[label]) == 1 else f"{label}-{_hash(repr(thing))}"
+        for label, thing in zip(labels, meant, strict=True)
+    ]
+
+
 def _plain(text: str) -> str:
-    """Return a value so that it can stand in a label and on a command line."""
-    plain = re.sub(r"[^\w.+-]+", "-", str(text)).strip("-") or "empty"
+    """Return a value so that it can stand in a label and on a command line.
+
+    >>> _plain("-0.1"), _plain("[-1, 1]"), _plain("[]")
+    ('-0.1', '-1-1', 'empty')
+    """
+    inner = re.sub(r"^[^\w.+-]+|[^\w.+-]+$", "", str(text))
+    plain = re.sub(r"[^\w.+-]+", "-", inner) or "empty"
     if len(plain) <= _LONGEST_LABEL:
         return plain
-    return f"{plain[: _LONGEST_LABEL - 7]}-{hashlib.sha256(str(text).encode()).hexdigest()[:6]}"
+    return f"{plain[: _LONGEST_LABEL - 7]}-{_hash(str(text))}"
+
+
+def _hash(text: str) -> str:
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:6]
 
 
 def _leaves(config: Mapping[str, Any], above: str = "") -> dict[str, Any]:

@@ -74,6 +74,30 @@ def test_the_same_choice_with_another_value_in_it_is_another_clinic(tmp_path: Pa
     assert found == {"ppo"}
 
 
+@pytest.mark.parametrize("key", ["environment", "agent_algorithm"])
+def test_values_that_differ_in_their_sign_alone_are_told_apart(tmp_path: Path, key: str) -> None:
+    for number, text in enumerate(("-0.1", "0.1", "'[-0.1]'", "'(0.1)'")):
+        more = (*TWO, f"+{key}.tilt={text}")
+        for seed in (1, 2):
+            write_run(tmp_path, *more, returns=[1.0], seed=seed, name=f"t{number}")
+    runs = read(tmp_path)
+    clinics, found, _ = conditions.label_runs(runs)
+    told = clinics if key == "environment" else found
+    assert len(set(told)) == 4
+    assert {f"tilt{v}" in "".join(told) for v in ("-0.1", "0.1")} == {True}
+    assert [len(c.runs) for c in comparing.grouped(runs, clinics, found)] == [2] * 4
+    assert len(labels(runs, f"{key}.tilt")[1]) == 4
+
+
+@given(st.lists(st.text(alphabet="-[]()1 .", max_size=5), min_size=2, max_size=6))
+def test_there_are_as_many_labels_as_values_however_alike_they_are_written(
+    texts: list[str],
+) -> None:
+    columns = [("section.value", [*texts, *texts, None])]
+    assert len(set(conditions._written(columns, set()))) == len(set(texts)) + 1
+    assert len(set(conditions._written([("group", texts)], {"group"}))) == len(set(texts))
+
+
 def test_runs_with_other_evaluation_episodes_stand_apart_and_it_is_said(tmp_path: Path) -> None:
     write_run(tmp_path, *TWO, returns=[1.0, 2.0])
     write_run(tmp_path, *SLOWER, "training.evaluation_seed=7", returns=[1.0, 2.0])
