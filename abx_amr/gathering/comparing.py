@@ -288,6 +288,12 @@ def notes_on(conditions: Sequence[Condition], pairs: pd.DataFrame) -> list[str]:
                 f"{lonely} of {len(pairs)} pairs with seeds that have no partner: the tests leave "
                 "these out"
             )
+        constant = int(((pairs["pairs"] > 1) & pairs["t_p"].isna()).sum())
+        if constant:
+            notes.append(
+                f"{constant} of {len(pairs)} pairs without a t test: the seeds do not differ from "
+                "each other (every difference is the same)"
+            )
     runs = [run for condition in conditions for run in condition.runs]
     for name, what in (("version", "versions of abx-amr"), ("commit", "commits")):
         found = {run.facts[name] for run in runs}

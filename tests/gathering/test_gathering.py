@@ -213,6 +213,27 @@ def test_many_pairs_are_corrected_by_holm(tmp_path: Path) -> None:
     assert ordered["t_p_holm"].to_numpy() == pytest.approx(expected)
 
 
+def test_seeds_that_do_not_differ_have_no_t_test_and_do_not_count_in_the_correction(
+    tmp_path: Path,
+) -> None:
+    for seed in (1, 2, 3, 4):
+        write_run(tmp_path, *TWO, returns=[2.0], seed=seed)
+        write_run(tmp_path, *SLOWER, returns=[1.0], seed=seed, name=f"slow_seed{seed}")
+        own = (*TWO, "agent_algorithm.gamma=0.5")
+        write_run(tmp_path, *own, returns=[seed * 0.5], seed=seed, name=f"half_seed{seed}")
+    runs = read(tmp_path)
+    clinics, found, _ = conditions.label_runs(runs)
+    grouped = comparing.grouped(runs, clinics, found)
+    table = comparing.pairs_table(grouped)
+    (constant,) = table[table["t_p"].isna()].to_dict("records")
+    assert {constant["first"], constant["second"]} == {"ppo_gamma0.9", "ppo_gamma0.99"}
+    assert np.isnan(constant["t_p_holm"])
+    known = table["t_p"].dropna()
+    assert table.loc[known.idxmin(), "t_p_holm"] == pytest.approx(2 * known.min())
+    (note,) = [n for n in comparing.notes_on(grouped, table) if "do not differ" in n]
+    assert note.startswith("1 of 3 pairs without a t test")
+
+
 def test_over_clinics_the_share_of_the_range_is_resampled_within_each(tmp_path: Path) -> None:
     for seed in (1, 2, 3):
         write_run(tmp_path, *TWO, returns=[1.0], seed=seed, share=0.2)
