@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Glob
 from hydra.core.plugins import Plugins
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
@@ -66,7 +67,9 @@ def run_set(
     def compose(overrides: Sequence[str]) -> DictConfig:
         return hydra_context.config_loader.load_sweep_config(config, list(overrides))
 
-    jobs: list[list[str]] = hook(task_function, "prepare")(combinations(arguments), compose)
+    parser = OverridesParser.create(config_loader=hydra_context.config_loader)
+    wanted = combinations(arguments, parser=parser)
+    jobs: list[list[str]] = hook(task_function, "prepare")(wanted, compose)
     for name in _TALKATIVE:
         logging.getLogger(name).setLevel(logging.WARNING)
     size = max(1, len(jobs)) if at_once is None else at_once
@@ -86,15 +89,19 @@ def run_set(
     return []
 
 
-def combinations(arguments: Sequence[str]) -> list[SetJob]:
+def combinations(arguments: Sequence[str], *, parser: OverridesParser) -> list[SetJob]:
     """Return the jobs of a command line in the order of Hydra's basic sweeper.
+
+    Args:
+        arguments: The command line.
+        parser: Hydra's, with the config loader that glob(...) looks for choices in.
 
     Raises:
         InputError: an override sweeps over an interval, which has no end of values.
     """
     values: dict[str, list[str]] = {}
     swept: list[str] = []
-    for override in OverridesParser.create().parse_overrides(list(arguments)):
+    for override in parser.parse_overrides(list(arguments)):
         key = override.get_key_element()
         if not override.is_sweep_override():
             values[key] = [str(override.input_line)]
@@ -106,7 +113,12 @@ def combinations(arguments: Sequence[str]) -> list[SetJob]:
             )
         texts = list(override.sweep_string_iterator())
         if not texts:
-            raise InputError(f"{override.input_line}: the range holds no value")
+            empty = (
+                "no choice fits"
+                if isinstance(override.value(), Glob)
+                else "the range holds no value"
+            )
+            raise InputError(f"{override.input_line}: {empty}")
         values[key] = [f"{key}={text}" for text in texts]
         swept.append(key)
     jobs = []

@@ -105,6 +105,7 @@ def test_a_mistake_that_all_runs_share_is_one_line_and_leaves_nothing(call: Call
         ("agent_algorithm.gama=0.9,0.99", "did you mean 'gamma'?"),
         ("agent_algorithm.gamma=interval(0.9,0.99)", "an interval cannot be run through"),
         ("training.seed=range(3,3)", "the range holds no value"),
+        ("experiment=glob(papr_*)", "experiment=glob(papr_*): no choice fits"),
         ("training.seed=1,1", "would both be called 'base_ppo_seed1'"),
     ],
 )
@@ -166,6 +167,13 @@ def test_a_run_name_given_stands_before_what_is_swept(call: Call) -> None:
     own = ["run_name=of_${training.seed}", "training.seed=1,2"]
     assert call(train.main, "-m", *SMALL, *TWO_EPISODES, *own).status == 0
     assert {"of_1", "of_2"} <= set(names())
+
+
+def test_a_pattern_of_choices_is_every_choice_that_fits(call: Call) -> None:
+    ended = call(train.main, "-m", *SMALL, *TWO_EPISODES, "experiment=glob(paper_t*,*_cross*)")
+    assert ended.status == 0, ended.err
+    assert len(names()) == 1
+    assert names()[0].startswith("paper_two_ppo_seed")
 
 
 def test_names_stay_short_and_plain() -> None:

@@ -204,7 +204,7 @@ def test_a_rule_is_the_partner_of_every_seed(tmp_path: Path) -> None:
 def test_many_pairs_are_corrected_by_holm(tmp_path: Path) -> None:
     for number, gamma in enumerate(("0.9", "0.95", "0.99")):
         for seed in (1, 2, 3, 4):
-            noise = 0.1 * seed * (-1) ** (seed + number)
+            noise = 0.1 * seed * (1 + number) * (-1) ** (seed + number)
             own = (*TWO, f"agent_algorithm.gamma={gamma}")
             write_run(tmp_path, *own, returns=[number + noise], seed=seed, name=f"g{gamma}")
     table = pairs_of(read(tmp_path))
