@@ -176,6 +176,19 @@ def test_a_pattern_of_choices_is_every_choice_that_fits(call: Call) -> None:
     assert names()[0].startswith("paper_two_ppo_seed")
 
 
+@pytest.mark.parametrize(
+    "name", ["it's", "a/b", "back\\\\", "${training.seed}'s", "${training.seed}/x"]
+)
+def test_a_name_that_no_folder_can_have_is_refused_before_the_first_run(
+    call: Call, name: str
+) -> None:
+    ended = call(train.main, "-m", *SMALL, "training.seed=1,2", f'run_name="{name}"')
+    assert ended.status == 2
+    assert "run_name must be a plain folder name" in ended.err
+    assert len(ended.err.strip().splitlines()) == 1
+    assert not Path("results").exists()
+
+
 def test_names_stay_short_and_plain() -> None:
     settings = {"run_name": None, "best_params_from": "found"}
     choices = {"experiment": "base", "agent_algorithm": "ppo"}
