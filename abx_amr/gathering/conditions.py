@@ -58,6 +58,12 @@ def evaluation_of(run: GatheredRun) -> tuple[str, int]:
     return seed, int(run.facts["episodes"])
 
 
+def clinic_of(run: GatheredRun) -> str:
+    """Return the resolved values of a run's clinic as text, however it was evaluated."""
+    own = {p: v for p, v in settings_of(run).items() if p.split(".")[0] in CLINIC_SECTIONS}
+    return json.dumps(sorted(own.items()))
+
+
 def label_runs(
     runs: Sequence[GatheredRun], *, by: Sequence[str] = ()
 ) -> tuple[list[str], list[str], list[str]]:

@@ -246,6 +246,51 @@ def test_over_clinics_the_share_of_the_range_is_resampled_within_each(tmp_path: 
     assert (row["clinics"], row["runs"]) == (2, 6)
 
 
+def overall_of(folder: Path) -> tuple[list[dict[str, object]], list[str]]:
+    runs = read(folder)
+    clinics, found, _ = conditions.label_runs(runs)
+    grouped = comparing.grouped(runs, clinics, found)
+    notes = comparing.notes_on(grouped, comparing.pairs_table(grouped))
+    table = comparing.overall_table(grouped).to_dict("records")
+    return table, [note for note in notes if "over clinics" in note]  # type: ignore[return-value]
+
+
+def test_the_same_clinic_with_two_evaluation_seeds_is_one_clinic(tmp_path: Path) -> None:
+    for seed in (1, 2):
+        for minute, own in enumerate(([], ["training.evaluation_seed=7"])):
+            share = 0.2 + 0.2 * minute + 0.1 * seed
+            write_run(tmp_path, *TWO, *own, returns=[1.0], seed=seed, share=share, minute=minute)
+    assert overall_of(tmp_path) == ([], [])
+    for seed in (1, 2):
+        for minute, own in enumerate(([], ["training.evaluation_seed=7"])):
+            write_run(tmp_path, *ONE, *own, returns=[1.0], seed=seed, share=0.9, minute=minute)
+    (row,), notes = overall_of(tmp_path)
+    assert (row["clinics"], row["runs"]) == (2, 4)
+    assert row["mean"] == pytest.approx((0.4 + 0.5 + 0.9 + 0.9) / 4)
+    assert len(notes) == 1
+    assert "a clinic counts once" in notes[0]
+
+
+def test_over_clinics_all_conditions_are_over_the_same_clinics(tmp_path: Path) -> None:
+    third = ("experiment=paper_crowded",)
+    for own, share in ((TWO, 0.2), (ONE, 0.4), (third, 0.9)):
+        for seed in (1, 2):
+            write_run(tmp_path, *own, returns=[1.0], seed=seed, share=share)
+            if own != third:
+                slow = (*own, "agent_algorithm.gamma=0.9")
+                write_run(
+                    tmp_path, *slow, returns=[1.0], seed=seed, share=share + 0.1, name=f"s{seed}"
+                )
+    table, notes = overall_of(tmp_path)
+    means = {row["condition"]: (row["clinics"], row["mean"]) for row in table}
+    assert means == {
+        "ppo_gamma0.99": (2, pytest.approx(0.3)),
+        "ppo_gamma0.9": (2, pytest.approx(0.4)),
+    }
+    assert len(notes) == 1
+    assert notes[0].endswith("without paper_crowded")
+
+
 @settings(
     max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
