@@ -189,6 +189,26 @@ def test_a_name_that_no_folder_can_have_is_refused_before_the_first_run(
     assert not Path("results").exists()
 
 
+@pytest.mark.parametrize(
+    ("launcher", "setting", "said"),
+    [
+        ("joblib", "n_jobs=0", "hydra/launcher=joblib could not start a job: n_jobs == 0"),
+        ("submitit_local", "timeout_min=ten", "hydra.launcher.timeout_min"),
+        ("submitit_local", "nodes=2", "hydra/launcher=submitit_local could not start a job: "),
+    ],
+)
+def test_a_launcher_that_cannot_start_is_a_mistake_and_no_killed_job(
+    call: Call, launcher: str, setting: str, said: str
+) -> None:
+    own = (f"hydra/launcher={launcher}", f"hydra.launcher.{setting}")
+    ended = call(train.main, "-m", *SMALL, *TWO_EPISODES, "training.seed=1,2", *own)
+    assert ended.status == 2
+    assert said in ended.err
+    assert "killed" not in ended.out + ended.err
+    assert "Traceback" not in ended.err
+    assert not Path("results").exists()
+
+
 def test_names_stay_short_and_plain() -> None:
     settings = {"run_name": None, "best_params_from": "found"}
     choices = {"experiment": "base", "agent_algorithm": "ppo"}
