@@ -35,6 +35,7 @@ _CHOSEN_FIRST = ("experiment", "agent_algorithm", "option_library", "hrl", "trai
 _TARGET = "agent_algorithm._target_"
 _LONGEST_LABEL = 48
 MISSING = "none"
+RULES = "_rules"  # behind a condition of by=... that holds agents too
 
 Classes = list[int]
 
@@ -107,7 +108,8 @@ def label_runs(
         ]
     goal = _classes([(b, _frozen(o)) for b, o in zip(blocks, outside, strict=True)])
     if by:
-        conditions = _by(runs, settings, by)
+        conditions, apart = _rules_apart(runs, _by(runs, settings, by))
+        notes += [f"{name} holds rules and agents (by=...): {name}{RULES} apart" for name in apart]
         pooled = _pooled(conditions, blocks, goal)
         notes += [f"{name} pools {count} different settings (by=...)" for name, count in pooled]
     else:
@@ -118,6 +120,29 @@ def label_runs(
         elif len(set(agents)) == 1:
             conditions = _behind(agents[0], conditions)
     return clinics, conditions, notes
+
+
+def _rules_apart(
+    runs: Sequence[GatheredRun], conditions: Sequence[str]
+) -> tuple[list[str], list[str]]:
+    """Return the conditions with rules apart from agents, and the names of those that held both.
+
+    A rule is the partner of every seed and an agent of its own seed alone: together they have none.
+    """
+    learned = {c for c, run in zip(conditions, runs, strict=True) if run.learned}
+    mixed = learned & {c for c, run in zip(conditions, runs, strict=True) if not run.learned}
+    taken = set(conditions) & {f"{name}{RULES}" for name in mixed}
+    told = [
+        f"{name}{RULES}" if name in mixed and not run.learned else name
+        for name, run in zip(conditions, runs, strict=True)
+    ]
+    if taken:
+        raise InputError(
+            f"by: {', '.join(sorted(taken))} is a condition already, and rules of "
+            f"{', '.join(sorted(mixed))} would be called so too: add a group such as "
+            "agent_algorithm to by"
+        )
+    return told, sorted(mixed)
 
 
 def _behind(name: str, labels: Sequence[str]) -> list[str]:

@@ -121,6 +121,24 @@ def test_by_makes_the_conditions_and_says_what_it_pools(tmp_path: Path) -> None:
     assert "ppo pools 2 different settings (by=...)" in notes
 
 
+def test_by_never_puts_a_rule_and_agents_into_one_condition(tmp_path: Path) -> None:
+    for seed in (1, 2, 3):
+        write_run(tmp_path, *TWO, returns=[float(seed)], seed=seed)
+        more = (*TWO, "environment.num_patients_per_time_step=1")
+        write_run(tmp_path, *more, returns=[float(seed)], seed=seed, name=f"other_seed{seed}")
+    write_run(tmp_path, *TWO, "agent_algorithm=greedy", returns=[1.0], learned=False)
+    runs = read(tmp_path)
+    clinics, found, notes = conditions.label_runs(runs, by=["experiment"])
+    assert {(f, r.learned) for f, r in zip(found, runs, strict=True)} == {
+        ("paper_two", True),
+        ("paper_two_rules", False),
+    }
+    assert sum("holds rules and agents" in note for note in notes) == 1
+    (row,) = comparing.pairs_table(comparing.grouped(runs, clinics, found)).to_dict("records")
+    assert (row["first"], row["second"], row["pairs"]) == ("paper_two", "paper_two_rules", 3)
+    assert row["difference"] == pytest.approx(1.0)
+
+
 @pytest.mark.parametrize(
     ("key", "said"),
     [
