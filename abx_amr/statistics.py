@@ -18,6 +18,7 @@ Floats = NDArray[np.float64]
 Interval = tuple[float, float]
 
 RESAMPLES = 9_999
+_ROUNDING = 8 * np.finfo(np.float64).eps  # of differences, relative to the values
 _VALUES_AT_ONCE = 2_000_000  # resampled values held in memory
 
 
@@ -65,7 +66,9 @@ class PairedTests:
 
     `t_p` is the p-value of the paired t test (is the mean difference zero?), `wilcoxon_p` that of
     the Wilcoxon signed-rank test (are the differences symmetric about zero?), both two-sided. Of
-    one pair they are nan, of differences that are all zero 1.
+    one pair they are nan, of differences that are all zero 1. Of differences that are all the same
+    but not zero `t_p` and `t_statistic` are nan: without a spread the t test has nothing to
+    measure the mean by.
     """
 
     n: int
@@ -239,9 +242,9 @@ def paired_tests(first: ArrayLike, second: ArrayLike) -> PairedTests:
     if not difference.any():
         return PairedTests(n=n, t_statistic=0.0, t_p=1.0, wilcoxon_p=1.0)
     wilcoxon = float(stats.wilcoxon(difference).pvalue)
-    if np.ptp(difference) == 0.0:
-        statistic = math.copysign(math.inf, difference[0])
-        return PairedTests(n=n, t_statistic=statistic, t_p=0.0, wilcoxon_p=wilcoxon)
+    largest = max(float(np.abs(one).max()), float(np.abs(other).max()))
+    if np.ptp(difference) <= _ROUNDING * largest:
+        return PairedTests(n=n, t_statistic=math.nan, t_p=math.nan, wilcoxon_p=wilcoxon)
     found = stats.ttest_1samp(difference, 0.0)
     return PairedTests(
         n=n, t_statistic=float(found.statistic), t_p=float(found.pvalue), wilcoxon_p=wilcoxon

@@ -151,7 +151,8 @@ def test_paired_tests_are_scipy_s_on_ordinary_samples():
     [
         ([1.0], [0.0], math.nan, math.nan),
         ([1.0, 2.0], [1.0, 2.0], 1.0, 1.0),
-        ([2.0, 3.0, 4.0], [1.0, 2.0, 3.0], 0.0, 0.25),
+        ([2.0, 3.0, 4.0], [1.0, 2.0, 3.0], math.nan, 0.25),
+        ([0.4, 0.5, 0.8], [0.1, 0.2, 0.5], math.nan, 0.25),  # the same but for rounding
     ],
 )
 def test_paired_tests_of_samples_that_say_little_warn_of_nothing(one, other, t_p, wilcoxon_p):

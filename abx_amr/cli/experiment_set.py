@@ -70,7 +70,8 @@ class ExperimentSet:
         """Name the runs and return the overrides of those that are to be launched.
 
         Raises:
-            InputError: a combination cannot be composed, or two runs have one name.
+            InputError: a combination cannot be composed, a name cannot be that of a folder, or two
+                runs have one name.
         """
         from abx_amr.results import clear_failure, completed_runs
 
@@ -208,6 +209,8 @@ class _Settings:
 
 
 def _member(job: Combination, settings: _Settings) -> Member:
+    from abx_amr.results import check_run_name
+
     config = settings.config
     training = config.get("training") or {}
     seeds = None if settings.is_rule else training.get("seeds")
@@ -221,8 +224,11 @@ def _member(job: Combination, settings: _Settings) -> Member:
         seed = None if settings.is_rule or seeds else job.swept.get(SEED, training.get("seed"))
         is_given = any(_key(o) == "run_name" for o in job.overrides)
         name = run_name_of(job.swept, config, settings.choices, seed=seed, is_given=is_given)
-        overrides.append(f"run_name='{name}'")
+        # Checked before it is quoted: such a name holds no quote and nothing that would escape it.
+        overrides.append(f"run_name='{check_run_name(name)}'")
     names = [f"{name}_seed{s}" for s in seeds] if isinstance(seeds, list) else [name]
+    for each in names:
+        check_run_name(each)
     return Member(name=name, names=tuple(names), overrides=tuple(overrides), config=config)
 
 

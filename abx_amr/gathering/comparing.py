@@ -19,6 +19,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from abx_amr.errors import InputError
+from abx_amr.gathering.conditions import clinic_of, settings_of
 from abx_amr.gathering.reading import GatheredRun
 from abx_amr.naming import unknown
 from abx_amr.statistics import (
@@ -145,21 +146,73 @@ def overall_table(
 ) -> pd.DataFrame:
     """Return one row per condition of several clinics, on the scale that clinics share.
 
-    A run's score is its share of the range from never treating (0) to the optimum (1). The
-    bootstrap is stratified by clinic. Conditions with a run whose optimum is unknown are left out.
+    A run's score is its share of the range from never treating (0) to the optimum (1). All rows
+    are over the same clinics and evaluation episodes: those that all conditions shown have, with a
+    known optimum. A clinic is one stratum of the bootstrap, whatever its evaluations: an agent
+    that was evaluated on several sets of episodes counts once, with the mean of its shares.
     """
+    shared = _shared(conditions)
     rows = []
-    for name in sorted({condition.name for condition in conditions}):
-        members = [condition for condition in conditions if condition.name == name]
-        shares = [[run.facts["share_of_range"] for run in c.runs] for c in members]
-        if len(members) < 2 or any(share is None for share in itertools.chain(*shares)):
-            continue
-        strata = [np.sort(np.asarray(share, dtype=np.float64)) for share in shares]
-        scores = _summarised(summarise_strata(strata, **asdict(bootstrap or Bootstrap())))
+    for name in shared.names:
+        members = [c for c in conditions if c.name == name and c.clinic in shared.clinics]
+        strata: dict[str, list[Condition]] = {}
+        for member in members:
+            strata.setdefault(clinic_of(member.runs[0]), []).append(member)
+        shares = [_shares(stratum) for _, stratum in sorted(strata.items())]
+        scores = _summarised(summarise_strata(shares, **asdict(bootstrap or Bootstrap())))
         rows.append(
-            {"condition": name, "clinics": len(members), "runs": sum(map(len, strata)), **scores}
+            {"condition": name, "clinics": len(shares), "runs": sum(map(len, shares)), **scores}
         )
     return pd.DataFrame(rows)
+
+
+@dataclass(frozen=True)
+class _Shared:
+    """What stands in the table over clinics: conditions, and the labels of clinics all have.
+
+    `without` are conditions of several clinics that have too few of these.
+    """
+
+    names: tuple[str, ...]
+    clinics: frozenset[str]
+    without: tuple[str, ...]
+
+
+def _shared(conditions: Sequence[Condition]) -> _Shared:
+    """Return what can be set side by side: those with the most clinics come first."""
+    places = {c.clinic: clinic_of(c.runs[0]) for c in conditions}
+    of_name: dict[str, set[str]] = {}
+    for condition in conditions:
+        if all(run.facts["share_of_range"] is not None for run in condition.runs):
+            of_name.setdefault(condition.name, set()).add(condition.clinic)
+
+    def count(clinics: set[str]) -> int:
+        return len({places[clinic] for clinic in clinics})
+
+    several = [name for name, clinics in of_name.items() if count(clinics) > 1]
+    names: list[str] = []
+    common: set[str] = set()
+    for name in sorted(several, key=lambda n: (-count(of_name[n]), -len(of_name[n]), n)):
+        together = common & of_name[name] if names else of_name[name]
+        if count(together) > 1:
+            names.append(name)
+            common = together
+    without = sorted(set(several) - set(names))
+    return _Shared(tuple(sorted(names)), frozenset(common), tuple(without))
+
+
+def _shares(evaluations: Sequence[Condition]) -> Floats:
+    """Return the shares of a condition's runs in one clinic, the mean of each over evaluations."""
+    found: dict[str, list[float]] = {}
+    for condition in evaluations:
+        for run in condition.runs:
+            key = (
+                str(run.path)
+                if len(evaluations) == 1
+                else f"{run.seed} {sorted(settings_of(run).items())}"
+            )
+            found.setdefault(key, []).append(float(run.facts["share_of_range"]))
+    return np.sort([float(np.mean(np.sort(values))) for values in found.values()])
 
 
 def pairs_table(
@@ -288,10 +341,43 @@ def notes_on(conditions: Sequence[Condition], pairs: pd.DataFrame) -> list[str]:
                 f"{lonely} of {len(pairs)} pairs with seeds that have no partner: the tests leave "
                 "these out"
             )
+        constant = int(((pairs["pairs"] > 1) & pairs["t_p"].isna()).sum())
+        if constant:
+            notes.append(
+                f"{constant} of {len(pairs)} pairs without a t test: the seeds do not differ from "
+                "each other (every difference is the same)"
+            )
+    notes += _notes_on_clinics(conditions)
     runs = [run for condition in conditions for run in condition.runs]
     for name, what in (("version", "versions of abx-amr"), ("commit", "commits")):
         found = {run.facts[name] for run in runs}
         if len(found) > 1:
             listed = ", ".join(sorted(str(one)[:10] for one in found))
             notes.append(f"the runs come from {len(found)} {what}: {listed}")
+    return notes
+
+
+def _notes_on_clinics(conditions: Sequence[Condition]) -> list[str]:
+    """Return what is to be said of the table over clinics: what it leaves out, what it merges."""
+    shared = _shared(conditions)
+    if not shared.names:
+        return []
+    notes = []
+    theirs = {c.clinic for c in conditions if c.name in shared.names}
+    if left := sorted(theirs - shared.clinics):
+        notes.append(
+            "over clinics only what all its conditions have, with a known optimum: without "
+            + ", ".join(left)
+        )
+    if shared.without:
+        notes.append(
+            "not in the table over clinics, for too few clinics in common: "
+            + ", ".join(shared.without)
+        )
+    places = {clinic_of(c.runs[0]) for c in conditions if c.clinic in shared.clinics}
+    if len(places) < len(shared.clinics):
+        notes.append(
+            "over clinics a clinic counts once: of an agent evaluated on several sets of episodes "
+            "the mean counts"
+        )
     return notes

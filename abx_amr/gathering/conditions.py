@@ -35,6 +35,7 @@ _CHOSEN_FIRST = ("experiment", "agent_algorithm", "option_library", "hrl", "trai
 _TARGET = "agent_algorithm._target_"
 _LONGEST_LABEL = 48
 MISSING = "none"
+RULES = "_rules"  # behind a condition of by=... that holds agents too
 
 Classes = list[int]
 
@@ -56,6 +57,12 @@ def evaluation_of(run: GatheredRun) -> tuple[str, int]:
     is_sampled = (run.config.get("evaluation") or {}).get("deterministic") is False
     seed = f"{run.facts['evaluation_seed']}{', actions sampled' if is_sampled else ''}"
     return seed, int(run.facts["episodes"])
+
+
+def clinic_of(run: GatheredRun) -> str:
+    """Return the resolved values of a run's clinic as text, however it was evaluated."""
+    own = {p: v for p, v in settings_of(run).items() if p.split(".")[0] in CLINIC_SECTIONS}
+    return json.dumps(sorted(own.items()))
 
 
 def label_runs(
@@ -101,7 +108,8 @@ def label_runs(
         ]
     goal = _classes([(b, _frozen(o)) for b, o in zip(blocks, outside, strict=True)])
     if by:
-        conditions = _by(runs, settings, by)
+        conditions, apart = _rules_apart(runs, _by(runs, settings, by))
+        notes += [f"{name} holds rules and agents (by=...): {name}{RULES} apart" for name in apart]
         pooled = _pooled(conditions, blocks, goal)
         notes += [f"{name} pools {count} different settings (by=...)" for name, count in pooled]
     else:
@@ -112,6 +120,29 @@ def label_runs(
         elif len(set(agents)) == 1:
             conditions = _behind(agents[0], conditions)
     return clinics, conditions, notes
+
+
+def _rules_apart(
+    runs: Sequence[GatheredRun], conditions: Sequence[str]
+) -> tuple[list[str], list[str]]:
+    """Return the conditions with rules apart from agents, and the names of those that held both.
+
+    A rule is the partner of every seed and an agent of its own seed alone: together they have none.
+    """
+    learned = {c for c, run in zip(conditions, runs, strict=True) if run.learned}
+    mixed = learned & {c for c, run in zip(conditions, runs, strict=True) if not run.learned}
+    taken = set(conditions) & {f"{name}{RULES}" for name in mixed}
+    told = [
+        f"{name}{RULES}" if name in mixed and not run.learned else name
+        for name, run in zip(conditions, runs, strict=True)
+    ]
+    if taken:
+        raise InputError(
+            f"by: {', '.join(sorted(taken))} is a condition already, and rules of "
+            f"{', '.join(sorted(mixed))} would be called so too: add a group such as "
+            "agent_algorithm to by"
+        )
+    return told, sorted(mixed)
 
 
 def _behind(name: str, labels: Sequence[str]) -> list[str]:
@@ -224,21 +255,48 @@ def _written(columns: Sequence[tuple[str, Sequence[Any]]], groups: set[str]) -> 
             parts.append(["untuned" if v is None else f"tuned-{_plain(v)}" for v in values])
         else:
             parts.append([word + (MISSING if v is None else _plain(v)) for v in values])
-    whole = ["_".join(row) for row in zip(*parts, strict=True)]
+    rows = list(zip(*parts, strict=True))
+    of_each = list(zip(*(values for _, values in columns), strict=True))
+    whole = _distinct(["_".join(row) for row in rows], of_each)
     # What a run does not have need not be said, unless it is all that tells it apart.
     said = [
-        "_".join(p for p, (_, values) in zip(row, columns, strict=True) if values[i] is not None)
-        for i, row in enumerate(zip(*parts, strict=True))
+        "_".join(p for p, value in zip(row, own, strict=True) if value is not None)
+        for row, own in zip(rows, of_each, strict=True)
     ]
     return said if all(said) and len(set(said)) == len(set(whole)) else whole
 
 
+def _distinct(labels: Sequence[str], meant: Sequence[Hashable]) -> list[str]:
+    """Return the labels, with a hash behind those that stand for several things.
+
+    Args:
+        labels: Equal for equal things.
+        meant: What each stands for.
+    """
+    kinds: dict[str, set[Hashable]] = {}
+    for label, thing in zip(labels, meant, strict=True):
+        kinds.setdefault(label, set()).add(thing)
+    return [
+        label if len(kinds[label]) == 1 else f"{label}-{_hash(repr(thing))}"
+        for label, thing in zip(labels, meant, strict=True)
+    ]
+
+
 def _plain(text: str) -> str:
-    """Return a value so that it can stand in a label and on a command line."""
-    plain = re.sub(r"[^\w.+-]+", "-", str(text)).strip("-") or "empty"
+    """Return a value so that it can stand in a label and on a command line.
+
+    >>> _plain("-0.1"), _plain("[-1, 1]"), _plain("[]")
+    ('-0.1', '-1-1', 'empty')
+    """
+    inner = re.sub(r"^[^\w.+-]+|[^\w.+-]+$", "", str(text))
+    plain = re.sub(r"[^\w.+-]+", "-", inner) or "empty"
     if len(plain) <= _LONGEST_LABEL:
         return plain
-    return f"{plain[: _LONGEST_LABEL - 7]}-{hashlib.sha256(str(text).encode()).hexdigest()[:6]}"
+    return f"{plain[: _LONGEST_LABEL - 7]}-{_hash(str(text))}"
+
+
+def _hash(text: str) -> str:
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:6]
 
 
 def _leaves(config: Mapping[str, Any], above: str = "") -> dict[str, Any]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -11,6 +13,8 @@ import pandas as pd
 from abx_amr import durable
 
 FIGURE = "returns.png"
+TABLES = ("runs", "conditions", "pairs", "overall")
+WRITTEN = ".abx-gather.json"  # the tables of the last call and their digests
 
 
 def write_tables(
@@ -18,29 +22,44 @@ def write_tables(
 ) -> list[Path]:
     """Write each table as `<name>.csv` and `<name>.parquet`, atomically; return the files.
 
-    A table of an earlier time that there is none of now is removed: what lies together belongs
-    together.
+    A table that an earlier call wrote and that there is none of now is removed: what lies together
+    belongs together. What somebody else wrote, or changed since, stays.
 
     Raises:
         OSError: the folder cannot be made or written.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    for name in ("runs", "conditions", "pairs", "overall"):
-        for suffix in ("csv", "parquet"):
-            if name not in tables or suffix not in formats:
-                (folder / f"{name}.{suffix}").unlink(missing_ok=True)
-    files = []
+    contents: dict[str, bytes] = {}
     for name, table in tables.items():
         for suffix in formats:
-            file = folder / f"{name}.{suffix}"
             if suffix == "csv":
-                durable.write_text(file, table.to_csv(index=False))
+                contents[f"{name}.csv"] = table.to_csv(index=False).encode()
             else:
-                content = io.BytesIO()
-                table.to_parquet(content, index=False)
-                durable.write_bytes(file, content.getvalue())
-            files.append(file)
-    return files
+                buffer = io.BytesIO()
+                table.to_parquet(buffer, index=False)
+                contents[f"{name}.parquet"] = buffer.getvalue()
+    for earlier, digest in _written_before(folder).items():
+        if earlier not in contents and _digest_of(folder / earlier) == digest:
+            (folder / earlier).unlink()
+    digests = {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()}
+    durable.write_text(folder / WRITTEN, json.dumps(digests, indent=1) + "\n")
+    for name, content in contents.items():
+        durable.write_bytes(folder / name, content)
+    return [folder / name for name in contents]
+
+
+def _written_before(folder: Path) -> dict[str, str]:
+    """Return the tables that the last call wrote into a folder, name -> digest."""
+    try:
+        noted = json.loads((folder / WRITTEN).read_text(encoding="utf-8"))
+    except (FileNotFoundError, ValueError):
+        return {}
+    known = {f"{name}.{suffix}" for name in TABLES for suffix in ("csv", "parquet")}
+    return {name: noted[name] for name in known & set(noted)} if isinstance(noted, dict) else {}
+
+
+def _digest_of(file: Path) -> str | None:
+    return hashlib.sha256(file.read_bytes()).hexdigest() if file.is_file() else None
 
 
 def write_figure(conditions: pd.DataFrame, runs: pd.DataFrame, folder: Path) -> Path:

@@ -6,21 +6,26 @@ that one that is killed costs only itself, whatever its launcher makes of that.
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import logging
 import os
 import sys
+import tempfile
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Glob
 from hydra.core.plugins import Plugins
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
 from abx_amr.errors import InputError
+from abx_amr.processors import available
 
 from ._job import Job
 from ._places import BASIC_LAUNCHER, SLURM_LAUNCHER
@@ -29,6 +34,9 @@ from ._search import _hook as hook
 log = logging.getLogger(__name__)
 
 LOCAL_LAUNCHER = "hydra_plugins.hydra_submitit_launcher.submitit_launcher.LocalLauncher"
+JOBLIB_LAUNCHER = "hydra_plugins.hydra_joblib_launcher.joblib_launcher.JoblibLauncher"
+#: Their jobs run on this machine.
+_HERE = (LOCAL_LAUNCHER, JOBLIB_LAUNCHER)
 #: They name every job once more when they launch it.
 _TALKATIVE = (
     "hydra._internal.core_plugins.basic_launcher",
@@ -66,7 +74,9 @@ def run_set(
     def compose(overrides: Sequence[str]) -> DictConfig:
         return hydra_context.config_loader.load_sweep_config(config, list(overrides))
 
-    jobs: list[list[str]] = hook(task_function, "prepare")(combinations(arguments), compose)
+    parser = OverridesParser.create(config_loader=hydra_context.config_loader)
+    wanted = combinations(arguments, parser=parser)
+    jobs: list[list[str]] = hook(task_function, "prepare")(wanted, compose)
     for name in _TALKATIVE:
         logging.getLogger(name).setLevel(logging.WARNING)
     size = max(1, len(jobs)) if at_once is None else at_once
@@ -86,15 +96,19 @@ def run_set(
     return []
 
 
-def combinations(arguments: Sequence[str]) -> list[SetJob]:
+def combinations(arguments: Sequence[str], *, parser: OverridesParser) -> list[SetJob]:
     """Return the jobs of a command line in the order of Hydra's basic sweeper.
+
+    Args:
+        arguments: The command line.
+        parser: Hydra's, with the config loader that glob(...) looks for choices in.
 
     Raises:
         InputError: an override sweeps over an interval, which has no end of values.
     """
     values: dict[str, list[str]] = {}
     swept: list[str] = []
-    for override in OverridesParser.create().parse_overrides(list(arguments)):
+    for override in parser.parse_overrides(list(arguments)):
         key = override.get_key_element()
         if not override.is_sweep_override():
             values[key] = [str(override.input_line)]
@@ -106,7 +120,12 @@ def combinations(arguments: Sequence[str]) -> list[SetJob]:
             )
         texts = list(override.sweep_string_iterator())
         if not texts:
-            raise InputError(f"{override.input_line}: the range holds no value")
+            empty = (
+                "no choice fits"
+                if isinstance(override.value(), Glob)
+                else "the range holds no value"
+            )
+            raise InputError(f"{override.input_line}: {empty}")
         values[key] = [f"{key}={text}" for text in texts]
         swept.append(key)
     jobs = []
@@ -129,7 +148,11 @@ def _launch(
     task_function: TaskFunction,
     config: DictConfig,
 ) -> None:
-    """Run jobs through the chosen launcher until all have ended."""
+    """Run jobs through the chosen launcher until all have ended.
+
+    Raises:
+        InputError: the launcher could not start a job (n_jobs=0, a wrong option of its own).
+    """
     target = config.hydra.launcher.get("_target_")
     if target == SLURM_LAUNCHER:
         from ._slurm import SlurmPlace
@@ -147,30 +170,57 @@ def _launch(
         place.check(wait=True)
         place.run(jobs, lambda: False)
         return
-    launcher = Plugins.instance().instantiate_launcher(
-        hydra_context=hydra_context, task_function=task_function, config=config
-    )
     numbered = list(enumerate(jobs, first))
-    if target == BASIC_LAUNCHER:
-        launcher.launch(jobs, initial_job_idx=first)
-    elif target == LOCAL_LAUNCHER:
-        # It gives up all jobs where one is killed: each is launched for itself.
-        with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
-            list(pool.map(lambda job: _launch_some(launcher, [job]), numbered))
-    elif not _launch_some(launcher, numbered):
-        is_ended = hook(task_function, "is_ended")
-        lost = [job for job in numbered if not is_ended(job[1])]
-        log.warning("a job was killed and took others with it: %d are launched again", len(lost))
-        for job in lost:
-            _launch_some(launcher, [job])
+    with tempfile.TemporaryDirectory(prefix="abx-set-") as folder:
+        launcher = Plugins.instance().instantiate_launcher(
+            hydra_context=hydra_context,
+            task_function=_Noting(task_function, folder) if target in _HERE else task_function,
+            config=config,
+        )
+
+        def refuse_if_none_has_begun(reasons: Sequence[str | None]) -> None:
+            if target in _HERE and all(reasons) and not any(Path(folder).iterdir()):
+                choice = config.hydra.runtime.choices.get("hydra/launcher", target)
+                raise InputError(f"hydra/launcher={choice} could not start a job: {reasons[0]}")
+
+        if target == BASIC_LAUNCHER:
+            launcher.launch(jobs, initial_job_idx=first)
+        elif target == LOCAL_LAUNCHER:
+            # It gives up all jobs where one is killed: each is launched for itself.
+            with ThreadPoolExecutor(available()) as pool:
+                reasons = list(pool.map(lambda job: _launch_some(launcher, [job]), numbered))
+            refuse_if_none_has_begun(reasons)
+        elif reason := _launch_some(launcher, numbered):
+            refuse_if_none_has_begun([reason])
+            is_ended = hook(task_function, "is_ended")
+            lost = [job for job in numbered if not is_ended(job[1])]
+            log.warning(
+                "a job was killed and took others with it: %d are launched again", len(lost)
+            )
+            for job in lost:
+                _launch_some(launcher, [job])
 
 
-def _launch_some(launcher: Any, jobs: Sequence[tuple[int, Sequence[str]]]) -> bool:
-    """Launch jobs; return whether the launcher came to its end."""
+@dataclass(frozen=True)
+class _Noting:
+    """A task function that leaves a file in a folder of this machine when it is called."""
+
+    task_function: TaskFunction
+    folder: str
+
+    def __call__(self, config: DictConfig) -> Any:
+        """Note it, and do the task."""
+        with contextlib.suppress(OSError):
+            os.close(tempfile.mkstemp(dir=self.folder)[0])
+        return self.task_function(config)
+
+
+def _launch_some(launcher: Any, jobs: Sequence[tuple[int, Sequence[str]]]) -> str | None:
+    """Launch jobs; return None, or in a line why the launcher did not come to its end."""
     try:
         launcher.launch([overrides for _, overrides in jobs], initial_job_idx=jobs[0][0])
     except Exception as error:  # each launcher has its own for a job that was killed
-        line = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        line: str = (str(error).strip().splitlines() or [type(error).__name__])[0]
         log.debug("%s: %s", type(launcher).__name__, line)
-        return False
-    return True
+        return line
+    return None

@@ -105,6 +105,7 @@ def test_a_mistake_that_all_runs_share_is_one_line_and_leaves_nothing(call: Call
         ("agent_algorithm.gama=0.9,0.99", "did you mean 'gamma'?"),
         ("agent_algorithm.gamma=interval(0.9,0.99)", "an interval cannot be run through"),
         ("training.seed=range(3,3)", "the range holds no value"),
+        ("experiment=glob(papr_*)", "experiment=glob(papr_*): no choice fits"),
         ("training.seed=1,1", "would both be called 'base_ppo_seed1'"),
     ],
 )
@@ -166,6 +167,46 @@ def test_a_run_name_given_stands_before_what_is_swept(call: Call) -> None:
     own = ["run_name=of_${training.seed}", "training.seed=1,2"]
     assert call(train.main, "-m", *SMALL, *TWO_EPISODES, *own).status == 0
     assert {"of_1", "of_2"} <= set(names())
+
+
+def test_a_pattern_of_choices_is_every_choice_that_fits(call: Call) -> None:
+    ended = call(train.main, "-m", *SMALL, *TWO_EPISODES, "experiment=glob(paper_t*,*_cross*)")
+    assert ended.status == 0, ended.err
+    assert len(names()) == 1
+    assert names()[0].startswith("paper_two_ppo_seed")
+
+
+@pytest.mark.parametrize(
+    "name", ["it's", "a/b", "back\\\\", "${training.seed}'s", "${training.seed}/x"]
+)
+def test_a_name_that_no_folder_can_have_is_refused_before_the_first_run(
+    call: Call, name: str
+) -> None:
+    ended = call(train.main, "-m", *SMALL, "training.seed=1,2", f'run_name="{name}"')
+    assert ended.status == 2
+    assert "run_name must be a plain folder name" in ended.err
+    assert len(ended.err.strip().splitlines()) == 1
+    assert not Path("results").exists()
+
+
+@pytest.mark.parametrize(
+    ("launcher", "setting", "said"),
+    [
+        ("joblib", "n_jobs=0", "hydra/launcher=joblib could not start a job: n_jobs == 0"),
+        ("submitit_local", "timeout_min=ten", "hydra.launcher.timeout_min"),
+        ("submitit_local", "nodes=2", "hydra/launcher=submitit_local could not start a job: "),
+    ],
+)
+def test_a_launcher_that_cannot_start_is_a_mistake_and_no_killed_job(
+    call: Call, launcher: str, setting: str, said: str
+) -> None:
+    own = (f"hydra/launcher={launcher}", f"hydra.launcher.{setting}")
+    ended = call(train.main, "-m", *SMALL, *TWO_EPISODES, "training.seed=1,2", *own)
+    assert ended.status == 2
+    assert said in ended.err
+    assert "killed" not in ended.out + ended.err
+    assert "Traceback" not in ended.err
+    assert not Path("results").exists()
 
 
 def test_names_stay_short_and_plain() -> None:

@@ -66,7 +66,7 @@ def test_the_same_command_writes_the_same_bytes(call: Call) -> None:
     for folder in ("one", "other"):
         assert call(gather.main, f"folder={folder}", "figures=false").status == 0
         written.append({file.name: file.read_bytes() for file in Path(folder).iterdir()})
-    assert len(written[0]) == 6
+    assert len(written[0]) == 7
     assert written[0] == written[1]
 
 
@@ -75,8 +75,22 @@ def test_only_the_format_and_the_runs_asked_for_are_written(call: Call) -> None:
     assert call(gather.main, "folder=t").status == 0
     ended = call(gather.main, "folder=t", "format=csv", "figures=false", "runs=[slow_*]")
     assert ended.status == 0, ended.err
-    assert {f.name for f in Path("t").iterdir()} == {"runs.csv", "conditions.csv", "returns.png"}
+    seen = {f.name for f in Path("t").iterdir() if not f.name.startswith(".")}
+    assert seen == {"runs.csv", "conditions.csv", "returns.png"}
     assert pd.read_csv("t/runs.csv")["run"].tolist() == ["slow_1", "slow_2", "slow_3"]
+
+
+def test_tables_that_somebody_else_wrote_or_changed_stay(call: Call) -> None:
+    write_some()
+    Path("t").mkdir()
+    Path("t/overall.csv").write_text("mine\n")
+    assert call(gather.main, "folder=t", "figures=false").status == 0
+    assert Path("t/pairs.parquet").is_file()
+    Path("t/pairs.csv").write_text("mine too\n")
+    assert call(gather.main, "folder=t", "figures=false", "runs=[slow_*]").status == 0
+    assert Path("t/overall.csv").read_text() == "mine\n"
+    assert Path("t/pairs.csv").read_text() == "mine too\n"
+    assert not Path("t/pairs.parquet").exists()
 
 
 def test_few_seeds_and_unpaired_ones_are_said(call: Call) -> None:

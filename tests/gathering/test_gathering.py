@@ -74,6 +74,30 @@ def test_the_same_choice_with_another_value_in_it_is_another_clinic(tmp_path: Pa
     assert found == {"ppo"}
 
 
+@pytest.mark.parametrize("key", ["environment", "agent_algorithm"])
+def test_values_that_differ_in_their_sign_alone_are_told_apart(tmp_path: Path, key: str) -> None:
+    for number, text in enumerate(("-0.1", "0.1", "'[-0.1]'", "'(0.1)'")):
+        more = (*TWO, f"+{key}.tilt={text}")
+        for seed in (1, 2):
+            write_run(tmp_path, *more, returns=[1.0], seed=seed, name=f"t{number}")
+    runs = read(tmp_path)
+    clinics, found, _ = conditions.label_runs(runs)
+    told = clinics if key == "environment" else found
+    assert len(set(told)) == 4
+    assert {f"tilt{v}" in "".join(told) for v in ("-0.1", "0.1")} == {True}
+    assert [len(c.runs) for c in comparing.grouped(runs, clinics, found)] == [2] * 4
+    assert len(labels(runs, f"{key}.tilt")[1]) == 4
+
+
+@given(st.lists(st.text(alphabet="-[]()1 .", max_size=5), min_size=2, max_size=6))
+def test_there_are_as_many_labels_as_values_however_alike_they_are_written(
+    texts: list[str],
+) -> None:
+    columns = [("section.value", [*texts, *texts, None])]
+    assert len(set(conditions._written(columns, set()))) == len(set(texts)) + 1
+    assert len(set(conditions._written([("group", texts)], {"group"}))) == len(set(texts))
+
+
 def test_runs_with_other_evaluation_episodes_stand_apart_and_it_is_said(tmp_path: Path) -> None:
     write_run(tmp_path, *TWO, returns=[1.0, 2.0])
     write_run(tmp_path, *SLOWER, "training.evaluation_seed=7", returns=[1.0, 2.0])
@@ -95,6 +119,24 @@ def test_by_makes_the_conditions_and_says_what_it_pools(tmp_path: Path) -> None:
     _, found, notes = labels(runs, "agent_algorithm")
     assert found == {"ppo"}
     assert "ppo pools 2 different settings (by=...)" in notes
+
+
+def test_by_never_puts_a_rule_and_agents_into_one_condition(tmp_path: Path) -> None:
+    for seed in (1, 2, 3):
+        write_run(tmp_path, *TWO, returns=[float(seed)], seed=seed)
+        more = (*TWO, "environment.num_patients_per_time_step=1")
+        write_run(tmp_path, *more, returns=[float(seed)], seed=seed, name=f"other_seed{seed}")
+    write_run(tmp_path, *TWO, "agent_algorithm=greedy", returns=[1.0], learned=False)
+    runs = read(tmp_path)
+    clinics, found, notes = conditions.label_runs(runs, by=["experiment"])
+    assert {(f, r.learned) for f, r in zip(found, runs, strict=True)} == {
+        ("paper_two", True),
+        ("paper_two_rules", False),
+    }
+    assert sum("holds rules and agents" in note for note in notes) == 1
+    (row,) = comparing.pairs_table(comparing.grouped(runs, clinics, found)).to_dict("records")
+    assert (row["first"], row["second"], row["pairs"]) == ("paper_two", "paper_two_rules", 3)
+    assert row["difference"] == pytest.approx(1.0)
 
 
 @pytest.mark.parametrize(
@@ -180,13 +222,34 @@ def test_a_rule_is_the_partner_of_every_seed(tmp_path: Path) -> None:
 def test_many_pairs_are_corrected_by_holm(tmp_path: Path) -> None:
     for number, gamma in enumerate(("0.9", "0.95", "0.99")):
         for seed in (1, 2, 3, 4):
-            noise = 0.1 * seed * (-1) ** (seed + number)
+            noise = 0.1 * seed * (1 + number) * (-1) ** (seed + number)
             own = (*TWO, f"agent_algorithm.gamma={gamma}")
             write_run(tmp_path, *own, returns=[number + noise], seed=seed, name=f"g{gamma}")
     table = pairs_of(read(tmp_path))
     ordered = table.sort_values("t_p")
     expected = np.maximum.accumulate(ordered["t_p"].to_numpy() * [3, 2, 1]).clip(max=1.0)
     assert ordered["t_p_holm"].to_numpy() == pytest.approx(expected)
+
+
+def test_seeds_that_do_not_differ_have_no_t_test_and_do_not_count_in_the_correction(
+    tmp_path: Path,
+) -> None:
+    for seed in (1, 2, 3, 4):
+        write_run(tmp_path, *TWO, returns=[2.0], seed=seed)
+        write_run(tmp_path, *SLOWER, returns=[1.0], seed=seed, name=f"slow_seed{seed}")
+        own = (*TWO, "agent_algorithm.gamma=0.5")
+        write_run(tmp_path, *own, returns=[seed * 0.5], seed=seed, name=f"half_seed{seed}")
+    runs = read(tmp_path)
+    clinics, found, _ = conditions.label_runs(runs)
+    grouped = comparing.grouped(runs, clinics, found)
+    table = comparing.pairs_table(grouped)
+    (constant,) = table[table["t_p"].isna()].to_dict("records")
+    assert {constant["first"], constant["second"]} == {"ppo_gamma0.9", "ppo_gamma0.99"}
+    assert np.isnan(constant["t_p_holm"])
+    known = table["t_p"].dropna()
+    assert table.loc[known.idxmin(), "t_p_holm"] == pytest.approx(2 * known.min())
+    (note,) = [n for n in comparing.notes_on(grouped, table) if "do not differ" in n]
+    assert note.startswith("1 of 3 pairs without a t test")
 
 
 def test_over_clinics_the_share_of_the_range_is_resampled_within_each(tmp_path: Path) -> None:
@@ -199,6 +262,51 @@ def test_over_clinics_the_share_of_the_range_is_resampled_within_each(tmp_path: 
     # Resampled across clinics, the mean would lie between 0.2 and 0.8.
     assert (row["mean"], row["mean_low"], row["mean_high"]) == pytest.approx((0.5, 0.5, 0.5))
     assert (row["clinics"], row["runs"]) == (2, 6)
+
+
+def overall_of(folder: Path) -> tuple[list[dict[str, object]], list[str]]:
+    runs = read(folder)
+    clinics, found, _ = conditions.label_runs(runs)
+    grouped = comparing.grouped(runs, clinics, found)
+    notes = comparing.notes_on(grouped, comparing.pairs_table(grouped))
+    table = comparing.overall_table(grouped).to_dict("records")
+    return table, [note for note in notes if "over clinics" in note]  # type: ignore[return-value]
+
+
+def test_the_same_clinic_with_two_evaluation_seeds_is_one_clinic(tmp_path: Path) -> None:
+    for seed in (1, 2):
+        for minute, own in enumerate(([], ["training.evaluation_seed=7"])):
+            share = 0.2 + 0.2 * minute + 0.1 * seed
+            write_run(tmp_path, *TWO, *own, returns=[1.0], seed=seed, share=share, minute=minute)
+    assert overall_of(tmp_path) == ([], [])
+    for seed in (1, 2):
+        for minute, own in enumerate(([], ["training.evaluation_seed=7"])):
+            write_run(tmp_path, *ONE, *own, returns=[1.0], seed=seed, share=0.9, minute=minute)
+    (row,), notes = overall_of(tmp_path)
+    assert (row["clinics"], row["runs"]) == (2, 4)
+    assert row["mean"] == pytest.approx((0.4 + 0.5 + 0.9 + 0.9) / 4)
+    assert len(notes) == 1
+    assert "a clinic counts once" in notes[0]
+
+
+def test_over_clinics_all_conditions_are_over_the_same_clinics(tmp_path: Path) -> None:
+    third = ("experiment=paper_crowded",)
+    for own, share in ((TWO, 0.2), (ONE, 0.4), (third, 0.9)):
+        for seed in (1, 2):
+            write_run(tmp_path, *own, returns=[1.0], seed=seed, share=share)
+            if own != third:
+                slow = (*own, "agent_algorithm.gamma=0.9")
+                write_run(
+                    tmp_path, *slow, returns=[1.0], seed=seed, share=share + 0.1, name=f"s{seed}"
+                )
+    table, notes = overall_of(tmp_path)
+    means = {row["condition"]: (row["clinics"], row["mean"]) for row in table}
+    assert means == {
+        "ppo_gamma0.99": (2, pytest.approx(0.3)),
+        "ppo_gamma0.9": (2, pytest.approx(0.4)),
+    }
+    assert len(notes) == 1
+    assert notes[0].endswith("without paper_crowded")
 
 
 @settings(
