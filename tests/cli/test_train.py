@@ -263,3 +263,24 @@ def test_seeds_that_cannot_be_trained_are_refused(
     assert ended.status == 2
     assert said in ended.err
     assert not Path("results").exists()
+
+
+def test_seeds_evaluated_in_one_episode_are_reported_without_its_spread(call: Call) -> None:
+    seeds = ("training.seeds=[1,2]", "training.num_eval_episodes=1")
+    ended = call(train.main, *SMALL, *TWO_EPISODES, *seeds)
+    assert ended.status == 0, ended.err
+    assert ended.out.count("(95 % interval -, 1 episodes)") == 2
+    assert "over 2 seeds: mean" in ended.out
+
+
+def test_a_run_made_with_skip_if_exists_is_resumed_all_the_same(call: Call) -> None:
+    once = ("run_name=longer", "skip_if_exists=true", "trajectories=true")
+    assert call(train.main, *SMALL, *TWO_EPISODES, *once).status == 0
+    more = ("resume_from=longer", "training.additional_episodes=2", "figures=false")
+    ended = call(train.main, *more)
+    assert ended.status == 0, ended.err
+    assert "skipped" not in ended.out
+    rest = folder("longer")
+    assert rest.read_summary()["transitions"] == 64
+    assert not rest.trajectories_file.is_file()
+    assert rest.read_config()["skip_if_exists"] is False
