@@ -259,7 +259,7 @@ def _carry_out(
         check_device(prescriber)
         if source is None:
             build_agent(prescriber, model, plans[0].settings)  # says what does not fit together
-    audit_before_training(config, model)
+    audit_before_training(config, model, overrides if source is None else _first_said(source))
     with progress_bar(config["run_name"], "transitions") as move:
         if source is not None:
             folders = [experiment.resume(plans[0], source, on_progress=move)]
@@ -270,6 +270,20 @@ def _carry_out(
     for folder in folders:
         _report(folder)
     return [float(folder.read_summary()["mean_return"]) for folder in folders]
+
+
+def _first_said(folder: Any) -> list[str]:
+    """Return the overrides of the run that a resumed one goes back to: they name its clinic."""
+    from abx_amr.results import RunFolder
+
+    seen = {folder.path.resolve()}
+    while origin := folder.read_provenance().get("resumed_from"):
+        before = RunFolder(Path(origin))
+        if before.path.resolve() in seen or not before.provenance_file.is_file():
+            break
+        seen.add(before.path.resolve())
+        folder = before
+    return list(folder.read_overrides())
 
 
 def _resumed(
