@@ -1110,8 +1110,26 @@ def _dataclass_arguments(made: type, section: Any, *, key: str) -> Plain:
     missing = {f.name for f in fields(made)} - set(section)
     required = {n for n, p in inspect.signature(made).parameters.items() if p.default is p.empty}
     if absent := sorted(missing & required):
-        raise InputError(f"{key}.{absent[0]} is missing")
+        path = f"{key}.{absent[0]}"
+        raise InputError(f"{path} is missing: {_cure_of_missing(path)}")
     return dict(section)
+
+
+def _cure_of_missing(path: str) -> str:
+    """Return what to do about a key that no file gives: perhaps a project's file hides it."""
+    group, _, inside = path.partition(".")
+    project = find_project()
+    inherit = "begin with 'defaults: [default]'"
+    for file in () if project is None else sorted((project.conf / group).glob("*.yaml")):
+        content = yaml.safe_load(file.read_text(encoding="utf-8"))
+        content = content if isinstance(content, dict) else {}
+        is_whole = "defaults" in content or value_at(content, inside, missing=None) is not None
+        if (conf_dir() / group / file.name).is_file() and not is_whole:
+            return (
+                f"{_shown(str(file))} takes the place of the packaged file of this name and must "
+                f"hold every key (give it another name, and it can {inherit})"
+            )
+    return f"add it to the file that is chosen in conf/{group}, which can also {inherit}"
 
 
 def build_training(config: Mapping[str, Any]) -> TrainingSettings:
