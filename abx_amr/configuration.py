@@ -12,8 +12,10 @@ import inspect
 import logging
 import math
 import os
+import pkgutil
 import re
 import sys
+import traceback
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
@@ -532,17 +534,9 @@ def locate(path: str, *, key: str) -> Any:
     try:
         found = hydra.utils.get_object(path)
     except (ValueError, ImportError, AttributeError, SyntaxError) as error:
-        where = find_project()
-        cure = (
-            "a class of a project is found inside the project: change to its folder"
-            if where is None
-            else f"its file would be {where.root / (path.rpartition('.')[0].replace('.', '/'))}.py"
-        )
         raise InputError(
-            f"{key}: '{path}' cannot be imported ({_reason(error)}); "
-            f"give the dotted path of a class in an installed or local module ({cure})"
+            f"{key}: '{path}' cannot be imported: {_no_import(path, error)}"
         ) from error
-
     finally:
         complaints.disabled = was_disabled
     _check_whose(path, key=key)
@@ -609,14 +603,73 @@ def config_of_run(folder: RunFolder) -> Plain:
     return config
 
 
-def _reason(error: BaseException) -> str:
-    """Return why an import failed: the first cause, not what was made of it."""
+def _no_import(path: str, error: BaseException) -> str:
+    """Return why a dotted path could not be imported, and the cure."""
     cause = error
     while cause.__cause__ is not None:
         cause = cause.__cause__
     if isinstance(cause, SyntaxError) and cause.filename:
-        return f"{os.path.relpath(cause.filename)} line {cause.lineno}: {cause.msg}"
-    return _first_line(cause)
+        return f"{_shown(cause.filename)} line {cause.lineno}: {cause.msg}"
+    missing = cause.name if isinstance(cause, ModuleNotFoundError) else None
+    if missing is not None and f"{path}.".startswith(f"{missing}."):
+        return _lacks(path, missing)
+    raised_in = [
+        frame
+        for frame in traceback.extract_tb(cause.__traceback__)
+        if _is_users(Path(frame.filename))
+    ]
+    if raised_in:
+        where = f"{_shown(raised_in[-1].filename)} line {raised_in[-1].lineno}"
+        what = _first_line(cause)
+        return f"{where}: {what if missing else f'{type(cause).__name__}: {what}'}"
+    return f"{_first_line(cause)}; give the dotted path of a class in an installed or local module"
+
+
+def _lacks(path: str, missing: str) -> str:
+    """Return the line about the first part of a dotted path that does not exist."""
+    parent, _, name = missing.rpartition(".")
+    module = sys.modules.get(parent)
+    if module is not None and not hasattr(module, "__path__"):
+        made = [n for n, v in vars(module).items() if n[0] != "_" and inspect.isclass(v)]
+        own = [n for n in made if vars(module)[n].__module__ == parent]
+        file = getattr(module, "__file__", None)
+        where = _shown(file) if file and _is_users(Path(file)) else f"module {parent}"
+        return f"{where} has no class '{name}'{hint(name, own or made, label='it has')}"
+    folders = [*getattr(module, "__path__", [])] if parent else _users_folders()
+    found = {m.name for m in pkgutil.iter_modules([str(folder) for folder in folders])}
+    classes = [n for n, v in vars(module).items() if inspect.isclass(v)] if module else []
+    if not parent:
+        found |= {"abx_amr", "stable_baselines3", "sb3_contrib"}
+        found |= {p.name for d in folders for p in Path(d).iterdir() if p.is_dir()}
+    guess = did_you_mean(name, sorted({*found, *classes}))
+    if missing == path and parent:
+        return f"{parent} has no '{name}'{guess}"
+    project = find_project()
+    if guess:
+        cure = guess
+    elif project is None:
+        cure = "; a class of a project is found inside the project: change to its folder"
+    else:
+        stem = path.rpartition(".")[0].replace(".", "/")
+        cure = f"; its file would be {project.root / stem}.py"
+    return f"there is no module '{missing}'{cure}"
+
+
+def _users_folders() -> list[Path]:
+    """Return the folders in which a user's own modules are looked for."""
+    project = find_project()
+    return [Path.cwd()] if project is None else [Path.cwd(), project.root]
+
+
+def _is_users(file: Path) -> bool:
+    """Say whether a file lies in the project or the working folder, and is nobody's package."""
+    return "site-packages" not in file.parts and any(
+        file.is_relative_to(folder) and file.is_file() for folder in _users_folders()
+    )
+
+
+def _shown(file: str) -> str:
+    return os.path.relpath(file)
 
 
 def instantiate(section: Mapping[str, Any], *, key: str, **more: Any) -> Any:
@@ -1086,8 +1139,26 @@ def _dataclass_arguments(made: type, section: Any, *, key: str) -> Plain:
     missing = {f.name for f in fields(made)} - set(section)
     required = {n for n, p in inspect.signature(made).parameters.items() if p.default is p.empty}
     if absent := sorted(missing & required):
-        raise InputError(f"{key}.{absent[0]} is missing")
+        path = f"{key}.{absent[0]}"
+        raise InputError(f"{path} is missing: {_cure_of_missing(path)}")
     return dict(section)
+
+
+def _cure_of_missing(path: str) -> str:
+    """Return what to do about a key that no file gives: perhaps a project's file hides it."""
+    group, _, inside = path.partition(".")
+    project = find_project()
+    inherit = "begin with 'defaults: [default]'"
+    for file in () if project is None else sorted((project.conf / group).glob("*.yaml")):
+        content = yaml.safe_load(file.read_text(encoding="utf-8"))
+        content = content if isinstance(content, dict) else {}
+        is_whole = "defaults" in content or value_at(content, inside, missing=None) is not None
+        if (conf_dir() / group / file.name).is_file() and not is_whole:
+            return (
+                f"{_shown(str(file))} takes the place of the packaged file of this name and must "
+                f"hold every key (give it another name, and it can {inherit})"
+            )
+    return f"add it to the file that is chosen in conf/{group}, which can also {inherit}"
 
 
 def build_training(config: Mapping[str, Any]) -> TrainingSettings:

@@ -274,7 +274,12 @@ def _train(
         if member.folder is None:
             member.folder = _open_folder(member.plan)
         member.agent.set_logger(configure(str(member.opened.tensorboard), ["tensorboard"]))
-        log.info("%s: %s transitions in %s", member.plan.run_name, total, member.opened.path)
+        log.info(
+            "%s: training for %s transitions, in %s",
+            member.plan.run_name,
+            total - member.agent.num_timesteps,
+            member.opened.path,
+        )
     learner = learner_of([m.agent for m in members], plan.settings, streams=streams)
     started = time.perf_counter()
     try:
@@ -283,8 +288,18 @@ def _train(
             member.agent.logger.close()
     except KeyboardInterrupt:
         for member in members:
-            if member.opened.has_checkpoint("last"):
-                log.warning("go on with: abx-train resume_from=%s", member.opened.path)
+            if not member.opened.has_checkpoint("last"):
+                log.warning("%s: no checkpoint was reached, nothing is kept", member.plan.run_name)
+                continue
+            kept = int(member.opened.read_checkpoint("last").state["transitions"])
+            log.warning(
+                "%s: learned from %s of %s transitions as kept; "
+                "go on with: abx-train resume_from=%s",
+                member.plan.run_name,
+                kept,
+                total,
+                member.opened.path,
+            )
         raise
     evaluating = sum(member.evaluation_seconds for member in members)
     training = (time.perf_counter() - started - evaluating) / len(members)

@@ -217,3 +217,23 @@ def test_two_projects_in_one_process_keep_their_classes_apart(
         monkeypatch.chdir(make(tmp_path / name, weight=weight).root)
         weights.append(configuration.locate("components.rewards.Own", key="x").weight)
     assert weights == [1, 2, 1]
+
+
+def test_a_file_that_hides_the_packaged_one_and_lacks_a_key_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project = make(tmp_path / "mine")
+    monkeypatch.chdir(project.root)
+    group = project.conf / "training"
+    group.mkdir()
+    (group / "default.yaml").write_text("seed: 3\n", encoding="utf-8")
+    with pytest.raises(InputError) as raised:
+        configuration.build_training(compose("train").plain)
+    assert " is missing: conf/training/default.yaml takes the place of the packaged file" in str(
+        raised.value
+    )
+    (group / "default.yaml").rename(group / "bare.yaml")
+    with pytest.raises(InputError, match="add it to the file that is chosen in conf/training"):
+        configuration.build_training(compose("train", ["training=bare"]).plain)
+    (group / "bare.yaml").write_text("defaults: [default]\nseed: 3\n", encoding="utf-8")
+    assert configuration.build_training(compose("train", ["training=bare"]).plain).seed == 3

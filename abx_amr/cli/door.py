@@ -165,16 +165,23 @@ def composed(config: DictConfig) -> tuple[dict[str, Any], dict[str, str], list[s
     return resolved(config), choices, [str(o) for o in chosen.overrides.task]
 
 
-def repeated(*sections: str, leaving_out: Collection[str] = ()) -> str:
-    """Return the command line's settings of these sections, to be pasted behind another command.
+def repeated(
+    *sections: str, leaving_out: Collection[str] = (), overrides: Sequence[str] | None = None
+) -> str:
+    """Return the settings of these sections, to be pasted behind another command.
 
     Sweeps are left out (they are a search, not a setting), and so are the named keys.
+
+    Args:
+        sections: The first parts of the keys.
+        leaving_out: Keys that are not repeated.
+        overrides: Where the settings are taken from (default: the command line).
     """
     from abx_amr.configuration import is_search_override
 
     kept = [
         argument
-        for argument in _typed or sys.argv[1:]
+        for argument in ((_typed or sys.argv[1:]) if overrides is None else overrides)
         if argument.lstrip("+~").partition("=")[0].split(".")[0] in sections
         and "=" in argument
         and argument.lstrip("+~").partition("=")[0] not in leaving_out

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from abx_amr.cli.door import Command, composed, enter, guarded
+from abx_amr.cli.numbers import figure, interval
 from abx_amr.cli.optimality import gap_line
 from abx_amr.errors import InputError
 from abx_amr.naming import did_you_mean, unknown
@@ -117,8 +118,8 @@ def evaluate_composed(
     low, high = summary["mean_return_interval_95"]
     print(
         f"{plan.run_name}: mean return {summary['mean_return']:.3f}, "
-        f"std {summary['std_return']:.3f}, IQM {summary['iqm_return']:.3f}, "
-        f"95 % interval {low:.3f} to {high:.3f} "
+        f"std {figure(summary['std_return'], 3)}, IQM {summary['iqm_return']:.3f}, "
+        f"95 % interval {interval(low, high, 3)} "
         f"({summary['evaluation_episodes']} episodes, seed {settings.evaluation_seed})"
     )
     print(gap_line(summary))
@@ -128,8 +129,8 @@ def evaluate_composed(
         paired = summary["against"]
         print(
             f"against {paired['name']}: difference {paired['mean']:.3f}, "
-            f"standard error {paired['standard_error']:.3f} paired "
-            f"({paired['unpaired_standard_error']:.3f} unpaired)"
+            f"standard error {figure(paired['standard_error'], 3)} paired "
+            f"({figure(paired['unpaired_standard_error'], 3)} unpaired)"
         )
     print(f"results: {folder.path}")
     return float(summary["mean_return"])

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from abx_amr.cli.arguments import translate
 from abx_amr.cli.door import carried_out
+from abx_amr.cli.numbers import figure, interval
 from abx_amr.errors import InputError
 from abx_amr.naming import unknown
 
@@ -163,13 +164,13 @@ def _print(
             (
                 row["condition"],
                 str(row["seeds"]) if row["learns"] else "rule",
-                _figure(row["mean"]),
-                _interval(row["mean_low"], row["mean_high"]),
-                _figure(row["iqm"]),
-                _interval(row["iqm_low"], row["iqm_high"]),
-                _figure(row["mean_amr"], 3),
-                _figure(row["prescriptions"], 1),
-                _figure(row["gap"]),
+                figure(row["mean"]),
+                interval(row["mean_low"], row["mean_high"]),
+                figure(row["iqm"]),
+                interval(row["iqm_low"], row["iqm_high"]),
+                figure(row["mean_amr"], 3),
+                figure(row["prescriptions"], 1),
+                figure(row["gap"]),
             )
             for row in here.to_dict("records")
         ]
@@ -185,10 +186,10 @@ def _print(
                 row["condition"],
                 str(row["clinics"]),
                 str(row["runs"]),
-                _figure(row["mean"], 3),
-                _interval(row["mean_low"], row["mean_high"], 3),
-                _figure(row["iqm"], 3),
-                _interval(row["iqm_low"], row["iqm_high"], 3),
+                figure(row["mean"], 3),
+                interval(row["mean_low"], row["mean_high"], 3),
+                figure(row["iqm"], 3),
+                interval(row["iqm_low"], row["iqm_high"], 3),
             )
             for row in tables["overall"].to_dict("records")
         ]
@@ -206,11 +207,11 @@ def _print_pairs(pairs: pd.DataFrame, percent: str) -> None:
             (
                 f"{row['first']} - {row['second']}",
                 str(row["pairs"]),
-                _figure(row["difference"]),
-                _interval(row["low"], row["high"]),
+                figure(row["difference"]),
+                interval(row["low"], row["high"]),
                 _p_value(row["t_p_holm"]),
                 _p_value(row["wilcoxon_p_holm"]),
-                _figure(row["probability_of_improvement"]),
+                figure(row["probability_of_improvement"]),
             )
         )
     print("paired by training seed; p-values corrected for their number (Holm)")
@@ -236,14 +237,6 @@ def _print_rows(rows: Sequence[Sequence[str]]) -> None:
             for i, (cell, width) in enumerate(zip(row, widths, strict=True))
         )
         print("  " + "  ".join([first, *rest]).rstrip())
-
-
-def _figure(value: float, digits: int = 2) -> str:
-    return "-" if math.isnan(value) else f"{value:.{digits}f}"
-
-
-def _interval(low: float, high: float, digits: int = 2) -> str:
-    return "-" if math.isnan(low) else f"{low:.{digits}f} to {high:.{digits}f}"
 
 
 def _p_value(value: float) -> str:

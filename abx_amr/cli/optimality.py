@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -46,8 +46,16 @@ def gamma_of(section: Any) -> float | None:
     return float(gamma)
 
 
-def audit_before_training(config: Mapping[str, Any], model: ClinicModel) -> None:
-    """Warn where the agent's discount factor alone costs much; or name the command that can say."""
+def audit_before_training(
+    config: Mapping[str, Any], model: ClinicModel, overrides: Sequence[str]
+) -> None:
+    """Warn where the agent's discount factor alone costs much; or name the command that can say.
+
+    Args:
+        config: The run's.
+        model: Its clinic.
+        overrides: What the clinic was composed with, which the named command needs too.
+    """
     from pathlib import Path
 
     from abx_amr.cli.door import repeated
@@ -66,7 +74,7 @@ def audit_before_training(config: Mapping[str, Any], model: ClinicModel) -> None
         known = cache.known(posed)
         is_kept = known is not None and cache.is_audited(posed, (*GAMMAS, gamma))
         if not is_kept and not audits_quickly(posed):
-            same = repeated("experiment", *CLINIC_SECTIONS)
+            same = repeated("experiment", *CLINIC_SECTIONS, overrides=overrides)
             log.info(
                 "abx-plan%s tells what gamma %g costs even a perfect learner here", same, gamma
             )

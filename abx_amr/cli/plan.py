@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from abx_amr.cli.door import Command, composed, enter, guarded
+from abx_amr.cli.numbers import figure
 from abx_amr.cli.optimality import gamma_of
 from abx_amr.errors import InputError
 
@@ -171,12 +172,13 @@ def _agents(
         policy = load_policy(source.path, model=model)
         asked = config["plan"]
         played = evaluate(policy, model, episodes=asked["episodes"], seed=asked["seed"])
+        spread = float(played.returns.std(ddof=1)) if played.returns.size > 1 else math.nan
         finals = [played.episodes[f"final_true_amr_{a}"].mean() for a in model.antibiotics]
         found.append(
             RuleValue(
                 name=source.run_name,
                 value=played.mean_return,
-                standard_error=float(played.returns.std(ddof=1)) / math.sqrt(asked["episodes"]),
+                standard_error=spread / math.sqrt(asked["episodes"]),
                 individual=float(played.episodes["individual_return"].mean()),
                 final_amr=float(np.mean(finals)),
             )
@@ -211,7 +213,7 @@ def _print_values(found: Optimum | None, rows: Sequence[Mapping[str, Any]]) -> N
         if found.caveats:
             print(f"  agents may see too little to reach it: {'; '.join(found.caveats)}")
     for row in sorted(rows, key=lambda row: -row["value"]):
-        error = "exact" if row["standard_error"] == 0 else f"{row['standard_error']:.2f}"
+        error = "exact" if row["standard_error"] == 0 else figure(row["standard_error"])
         gap, share = row["optimality_gap"], row["share_of_range"]
         gap_said = "" if gap is None else f"{gap:.3f}"
         share_said = "" if share is None else f"{share:.1%}"

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from abx_amr.cli.door import Command, composed, enter, guarded
 from abx_amr.cli.experiment_set import gather_line
+from abx_amr.cli.numbers import figure, interval
 from abx_amr.cli.optimality import audit_before_training, gap_line
 from abx_amr.errors import InputError
 
@@ -65,6 +66,9 @@ _FREE_ON_RESUME = (
     "figures",
     "hydra",
 )
+
+#: What a run keeps and whether it is skipped: of the present command, never of the resumed run.
+_NEVER_INHERITED = ("skip_if_exists", "trajectories", "figures")
 
 
 def task(config: DictConfig) -> float:
@@ -255,7 +259,7 @@ def _carry_out(
         check_device(prescriber)
         if source is None:
             build_agent(prescriber, model, plans[0].settings)  # says what does not fit together
-    audit_before_training(config, model)
+    audit_before_training(config, model, overrides if source is None else _first_said(source))
     with progress_bar(config["run_name"], "transitions") as move:
         if source is not None:
             folders = [experiment.resume(plans[0], source, on_progress=move)]
@@ -268,13 +272,30 @@ def _carry_out(
     return [float(folder.read_summary()["mean_return"]) for folder in folders]
 
 
+def _first_said(folder: Any) -> list[str]:
+    """Return the overrides of the run that a resumed one goes back to: they name its clinic."""
+    from abx_amr.results import RunFolder
+
+    seen = {folder.path.resolve()}
+    while origin := folder.read_provenance().get("resumed_from"):
+        before = RunFolder(Path(origin))
+        if before.path.resolve() in seen or not before.provenance_file.is_file():
+            break
+        seen.add(before.path.resolve())
+        folder = before
+    return list(folder.read_overrides())
+
+
 def _resumed(
     composed: Mapping[str, Any], own: Mapping[str, Any], overrides: Sequence[str]
 ) -> dict[str, Any]:
-    """Return the run's own configuration with what may change taken from the command line."""
+    """Return the run's own configuration with what may change taken from the command line.
+
+    What is kept, and whether a finished run is skipped, is the present command's alone.
+    """
     from abx_amr.configuration import value_at, with_values
 
-    changed: dict[str, Any] = {}
+    changed: dict[str, Any] = {key: composed[key] for key in _NEVER_INHERITED if key in own}
     for override in overrides:
         key = override.lstrip("+~").partition("=")[0]
         if not any(key == free or key.startswith(f"{free}.") for free in _FREE_ON_RESUME):
@@ -396,9 +417,9 @@ def _report(folder: Any) -> None:
     summary = folder.read_summary()
     low, high = summary["mean_return_interval_95"]
     print(
-        f"mean return {summary['mean_return']:.2f} (95 % interval {low:.2f} to {high:.2f}, "
+        f"mean return {summary['mean_return']:.2f} (95 % interval {interval(low, high)}, "
         f"{summary['evaluation_episodes']} episodes), IQM {summary['iqm_return']:.2f}, "
-        f"std {summary['std_return']:.2f}"
+        f"std {figure(summary['std_return'])}"
     )
     print(gap_line(summary))
     for path, value in summary["tuned_values"].items():
@@ -413,8 +434,8 @@ def _report_seeds(means: Sequence[float]) -> None:
     over = summarise(means)
     low, high = over.mean_interval
     print(
-        f"over {over.n} seeds: mean {over.mean:.2f} (95 % interval {low:.2f} to {high:.2f}), "
-        f"IQM {over.iqm:.2f}, std {over.std:.2f}"
+        f"over {over.n} seeds: mean {over.mean:.2f} (95 % interval {interval(low, high)}), "
+        f"IQM {over.iqm:.2f}, std {figure(over.std)}"
     )
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
@@ -54,7 +56,7 @@ def draw(
         mean.plot([place, place], interval, color=colour, linewidth=3)
         mean.plot(place, found.mean, "o", color=colour, markersize=8)
         mean.annotate(
-            f"SE {error:.2f}",
+            "" if math.isnan(error) else f"SE {error:.2f}",
             (place, found.mean),
             xytext=(10, 0),
             textcoords="offset points",

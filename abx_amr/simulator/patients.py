@@ -70,17 +70,17 @@ def _attribute_law(name: str, value: Any) -> list[float]:
     entry = known_keys(name, value, ("distribution", "observation"))
     path = f"{name}.distribution"
     kind = entry["distribution"]
+    highest = 1.0 if name in _PROBABILITIES else math.inf
     if not isinstance(kind, Mapping) or kind.get("type") not in ("constant", "gaussian"):
         got = kind.get("type") if isinstance(kind, Mapping) else kind
         hint = did_you_mean(got, ("constant", "gaussian"))
         raise InputError(f"{path}.type must be constant or gaussian, got {got!r}{hint}")
     if kind["type"] == "constant":
         known_keys(path, kind, ("type", "value"))
-        most = 1.0 if name in _PROBABILITIES else math.inf
-        mean, sigma = number(f"{path}.value", kind["value"], 0, most), 0.0
+        mean, sigma = number(f"{path}.value", kind["value"], 0, highest), 0.0
     else:
         known_keys(path, kind, ("type", "mu", "sigma"))
-        mean = number(f"{path}.mu", kind["mu"])
+        mean = number(f"{path}.mu", kind["mu"], 0, highest)
         sigma = number(f"{path}.sigma", kind["sigma"], 0)
     path = f"{name}.observation"
     seen = known_keys(path, entry["observation"], ("bias_multiplier", "noise_std", "clip"))
@@ -93,7 +93,6 @@ def _attribute_law(name: str, value: Any) -> list[float]:
     high = math.inf if clip[1] is None else number(f"{path}.clip[1]", clip[1])
     if low > high:
         raise InputError(f"{path}.clip must be [low, high] with low <= high, got {list(clip)!r}")
-    highest = 1.0 if name in _PROBABILITIES else math.inf
     return [mean, sigma, 0.0, highest, bias, noise, low, high]
 
 

@@ -104,3 +104,13 @@ def test_what_cannot_be_evaluated_is_said_in_one_line(
     assert ended.status == 2
     assert said in ended.err
     assert len(ended.err.strip().splitlines()) == 1
+
+
+def test_of_one_episode_no_spread_is_told(call: Call) -> None:
+    one = ("evaluation.episodes=1", "environment.max_time_steps=16", "run_name=one")
+    ended = call(evaluate.main, "agent_algorithm=greedy", "against=never", *one)
+    assert ended.status == 0, ended.err
+    assert "std -, IQM" in ended.out
+    assert "95 % interval - (1 episodes" in ended.out
+    assert "standard error - paired (- unpaired)" in ended.out
+    assert newest_run("results", "one").read_summary()["std_return"] is None

@@ -130,7 +130,10 @@ def test_an_interrupted_run_goes_on_from_its_last_checkpoint(
     ended = call(train.main, *SMALL, *OFTEN, *FOUR)
     assert ended.status == 130
     broken = folder()
-    assert f"abx-train resume_from={broken.path}" in ended.out + ended.err
+    said = ended.out + ended.err
+    assert f"base_ppo: training for 64 transitions, in {broken.path}" in said
+    assert "base_ppo: learned from 32 of 64 transitions as kept" in said
+    assert f"abx-train resume_from={broken.path}" in said
     assert not broken.is_complete
     monkeypatch.setattr(experiment, "evaluate_agent", real)
     assert call(train.main, f"resume_from={broken.path}", "run_name=rest").status == 0
@@ -263,3 +266,25 @@ def test_seeds_that_cannot_be_trained_are_refused(
     assert ended.status == 2
     assert said in ended.err
     assert not Path("results").exists()
+
+
+def test_seeds_evaluated_in_one_episode_are_reported_without_its_spread(call: Call) -> None:
+    seeds = ("training.seeds=[1,2]", "training.num_eval_episodes=1")
+    ended = call(train.main, *SMALL, *TWO_EPISODES, *seeds)
+    assert ended.status == 0, ended.err
+    assert ended.out.count("(95 % interval -, 1 episodes)") == 2
+    assert "over 2 seeds: mean" in ended.out
+
+
+def test_a_run_made_with_skip_if_exists_is_resumed_all_the_same(call: Call) -> None:
+    once = ("run_name=longer", "skip_if_exists=true", "trajectories=true")
+    assert call(train.main, *SMALL, *TWO_EPISODES, *once).status == 0
+    more = ("resume_from=longer", "training.additional_episodes=2", "figures=false")
+    ended = call(train.main, *more)
+    assert ended.status == 0, ended.err
+    assert "skipped" not in ended.out
+    assert "longer: training for 32 transitions, in " in ended.out + ended.err
+    rest = folder("longer")
+    assert rest.read_summary()["transitions"] == 64
+    assert not rest.trajectories_file.is_file()
+    assert rest.read_config()["skip_if_exists"] is False
