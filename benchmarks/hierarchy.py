@@ -1,6 +1,6 @@
 """Flat, recurrent and hierarchical prescribers on the published clinics, beside the rules.
 
-python -m benchmarks hierarchy           (hours on one core; the same command resumes)
+python -m benchmarks hierarchy           (the same command resumes)
 python -m benchmarks hierarchy --only hrl_ppo --seeds 1 2        train a part of it
 
 Runs are kept in results/; one that is there already under its name is not trained again.
