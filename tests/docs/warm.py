@@ -164,6 +164,8 @@ def _attend(served: socket.socket) -> NoReturn:
 def _become(*, argv: list[str], cwd: str, environ: dict[str, str], streams: list[int]) -> NoReturn:
     """Run a command as a process of its own would, and end."""
     status = 0
+    # Ignored where the tests themselves run in the background of a shell.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         for number, stream in enumerate(streams):
             os.dup2(stream, number)
