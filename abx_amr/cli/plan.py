@@ -172,13 +172,12 @@ def _agents(
         policy = load_policy(source.path, model=model)
         asked = config["plan"]
         played = evaluate(policy, model, episodes=asked["episodes"], seed=asked["seed"])
-        spread = float(played.returns.std(ddof=1)) if played.returns.size > 1 else math.nan
         finals = [played.episodes[f"final_true_amr_{a}"].mean() for a in model.antibiotics]
         found.append(
             RuleValue(
                 name=source.run_name,
                 value=played.mean_return,
-                standard_error=spread / math.sqrt(asked["episodes"]),
+                standard_error=float(played.returns.std(ddof=1)) / math.sqrt(asked["episodes"]),
                 individual=float(played.episodes["individual_return"].mean()),
                 final_amr=float(np.mean(finals)),
             )
