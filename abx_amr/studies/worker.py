@@ -7,7 +7,6 @@ the storage's critical section, see `claiming`.
 from __future__ import annotations
 
 import logging
-import os
 import signal
 import threading
 import time
@@ -18,7 +17,6 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from abx_amr.durable import jsonable
@@ -30,6 +28,7 @@ from abx_amr.studies.claiming import (
     StopReason,
     StudyGoneError,
 )
+from abx_amr.studies.interrupts import InterruptError, Interrupts
 from abx_amr.studies.objective import SeedOutcome, TrialScore, score_outcomes
 from abx_amr.studies.owner import this_owner
 from abx_amr.studies.slurm_job import slurm_job
@@ -69,8 +68,6 @@ RunBatch = Callable[[Sequence[ClaimedTrial]], Sequence[Sequence[SeedOutcome]]]
 
 SHORTEST_WAIT_SECONDS, LONGEST_WAIT_SECONDS = 0.1, 5.0
 PATIENCE_SECONDS = 300.0  # with a storage that does not answer: a restart, a full disk
-STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2)
-ONE_REQUEST_SECONDS = 1.0
 
 EventKind = Literal[
     "trial_started", "trial_finished", "trial_failed", "trial_reaped", "waiting", "stopped"
@@ -144,10 +141,6 @@ def run_batches(
     return _Worker(plan, storage, run_batch, on_event or (lambda event: None), size).run()
 
 
-class _InterruptError(BaseException):
-    """A signal arrived while a trial was running; not an Exception, so that no trial catches it."""
-
-
 class _Worker:
     def __init__(
         self,
@@ -172,9 +165,7 @@ class _Worker:
         }
         self.trials_run = 0
         self.began = time.monotonic()
-        self.signal_number: int | None = None
-        self.signalled_at = 0.0
-        self.trial_is_running = False
+        self.interrupts = Interrupts()
         self.claims = Claims(plan, storage, owner, on_reaped=self._reaped)
         self._patiently(self.claims.open)
 
@@ -184,7 +175,7 @@ class _Worker:
         return self.storage.open()
 
     def run(self) -> WorkerReport:
-        with self._signals():
+        with self.interrupts.watched():
             pause = SHORTEST_WAIT_SECONDS
             try:
                 while True:
@@ -200,7 +191,7 @@ class _Worker:
                     reason=stop.reason,
                     trials_run=self.trials_run,
                     message=stop.message,
-                    signal_number=self.signal_number if stop.reason == "interrupted" else None,
+                    signal_number=self.interrupts.number if stop.reason == "interrupted" else None,
                 )
             self._patiently(lambda: finish_study(self.plan, self.storage))
         self._event("stopped", message=report.message)
@@ -230,8 +221,8 @@ class _Worker:
 
     def _stop_if_told(self) -> None:
         plan = self.plan
-        if self.signal_number is not None:
-            name = signal.Signals(self.signal_number).name
+        if self.interrupts.number is not None:
+            name = signal.Signals(self.interrupts.number).name
             raise StopError(
                 "interrupted",
                 f"stopped by {name}: {self.claims.finished} of {plan.budget} trials are finished; "
@@ -254,27 +245,22 @@ class _Worker:
         began = time.monotonic()
         told = 0
         try:
-            self.trial_is_running = True
-            try:
-                if self.signal_number is not None:
-                    raise _InterruptError
+            with self.interrupts.ending():
                 results = self.run_batch(batch)
-            finally:
-                self.trial_is_running = False
             seconds = time.monotonic() - began
             for trial, outcomes in zip(trials, results, strict=True):
                 self._tell(trial, outcomes, seconds)
                 told += 1
-        except (_InterruptError, KeyboardInterrupt, SystemExit) as interrupt:
+        except (InterruptError, KeyboardInterrupt, SystemExit) as interrupt:
             self._give_back(trials[told:], INTERRUPTED)
             # From run_batch, or a thread that is not the main one.
             if isinstance(interrupt, KeyboardInterrupt):
-                self.signal_number = self.signal_number or signal.SIGINT
+                self.interrupts.number = self.interrupts.number or signal.SIGINT
             if isinstance(interrupt, SystemExit):
                 status = interrupt.code if isinstance(interrupt.code, int) else 1
                 if status <= 128:
                     raise
-                self.signal_number = self.signal_number or status - 128
+                self.interrupts.number = self.interrupts.number or status - 128
         except StorageError:  # whoever looks next finds the trial without its worker
             raise
         except Exception as error:
@@ -386,7 +372,7 @@ class _Worker:
         try:
             self.on_event(Event(kind=kind, finished=finished, budget=self.plan.budget, **what))
         except BrokenPipeError:  # nobody reads what is shown: as if the terminal had hung up
-            self.signal_number = self.signal_number or signal.SIGPIPE
+            self.interrupts.number = self.interrupts.number or signal.SIGPIPE
 
     def _patiently(self, work: Callable[[], T]) -> T:
         """Return what `work` returns; wait out a storage that restarts, is full or overloaded.
@@ -408,7 +394,10 @@ class _Worker:
                 if began is None:
                     began = time.monotonic()
                     log.warning("waiting for the study's storage: %s", trouble)
-                if self.signal_number is not None or time.monotonic() - began > PATIENCE_SECONDS:
+                if (
+                    self.interrupts.number is not None
+                    or time.monotonic() - began > PATIENCE_SECONDS
+                ):
                     raise StorageError(
                         f"{trouble} (nothing is lost: run the same command again to go on)"
                     ) from error
@@ -417,33 +406,8 @@ class _Worker:
 
     def _sleep(self, seconds: float) -> None:
         end = time.monotonic() + seconds
-        while self.signal_number is None and time.monotonic() < end:
+        while self.interrupts.number is None and time.monotonic() < end:
             time.sleep(min(0.1, seconds))
-
-    @contextmanager
-    def _signals(self) -> Iterator[None]:
-        """Take over the signals that ask for an end while in the main thread."""
-        if threading.current_thread() is not threading.main_thread():
-            yield
-            return
-        before = {number: signal.signal(number, self._on_signal) for number in STOP_SIGNALS}
-        try:
-            yield
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
-
-    def _on_signal(self, number: int, frame: FrameType | None) -> None:
-        now = time.monotonic()
-        if self.signal_number is not None:
-            # SLURM and shells send one request several times: to the job, the step, the group.
-            is_repeated = now - self.signalled_at < ONE_REQUEST_SECONDS
-            if number != signal.SIGINT and is_repeated:
-                return
-            os._exit(128 + number)
-        self.signal_number, self.signalled_at = number, now
-        if self.trial_is_running:
-            raise _InterruptError
 
 
 @contextmanager

@@ -8,7 +8,9 @@ import signal
 import threading
 import time
 
+import numba
 import pytest
+from llvmlite.binding.ffi import ObjectRef
 
 from abx_amr.studies.objective import SeedOutcome
 from abx_amr.studies.owner import has_died, live_owner, this_owner
@@ -301,6 +303,54 @@ def test_a_second_interrupt_ends_the_process_at_once(study, in_processes):
     assert in_processes(1, lambda _: run_worker(plan, storage, run_trial)) == [130]
     report = run_worker(plan, storage, parabola)
     assert (report.reason, report.trials_run) == ("budget", 4)
+
+
+def interrupted_at(study, trials_of, work):
+    """Check that the trial whose `work(interrupt)` sends a signal ends soon afterwards."""
+    plan, storage = study(n_trials=1)
+
+    def run_trial(params, seeds, folder):
+        work(lambda: os.kill(os.getpid(), signal.SIGTERM))
+        time.sleep(10)
+        return parabola(params, seeds, folder)
+
+    assert run_worker(plan, storage, run_trial).was_interrupted
+    assert [t.state.name for t in trials_of(plan, storage)] == ["FAIL", "WAITING"]
+
+
+def test_an_interrupt_in_a_finalizer_is_obeyed_after_it(study, trials_of):
+    finalized = []
+
+    class Held:
+        def __init__(self, interrupt):
+            self.interrupt = interrupt
+
+        def __del__(self):
+            self.interrupt()
+            finalized.append(True)
+
+    interrupted_at(study, trials_of, lambda interrupt: Held(interrupt) and None)
+    assert finalized
+
+
+def test_an_interrupt_while_a_kernel_is_compiled_is_obeyed_after_it(study, trials_of, monkeypatch):
+    kernel = numba.njit(lambda x: x + 1)
+    interrupts = []
+    make = ObjectRef.__init__
+
+    def interrupted(self, pointer):
+        if interrupts:
+            interrupts.pop()()
+        make(self, pointer)
+
+    def compiled(interrupt):
+        interrupts.append(interrupt)
+        kernel(1)
+
+    monkeypatch.setattr(ObjectRef, "__init__", interrupted)
+    interrupted_at(study, trials_of, compiled)
+    assert not interrupts
+    assert len(kernel.signatures) == 1
 
 
 def wait_until(claim, seconds=60):
