@@ -1,5 +1,6 @@
 """What every storage must do, run over all of them."""
 
+import gc
 import math
 import os
 import pickle
@@ -10,6 +11,7 @@ import time
 import optuna
 import pytest
 from optuna.trial import TrialState
+from sqlalchemy.event import listen
 
 from abx_amr.errors import InputError
 from abx_amr.studies.storages import (
@@ -243,6 +245,26 @@ def test_a_folder_that_cannot_be_made_is_told_in_one_line(tmp_path, made):
         with pytest.raises(StorageError, match=r"Not a directory|cannot make") as error:
             use()
         assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "postgres"])
+def test_a_database_is_left_with_its_connections_closed(tmp_path, request, in_processes, kind):
+    if kind == "postgres":
+        request.getfixturevalue("postgres")
+    held = [PostgresStorage() if kind == "postgres" else SqliteStorage(path=tmp_path / "s.db")]
+    make_study(held[0])
+    closed = []
+    listen(held[0].open()._backend.engine, "close", lambda *_: closed.append(os.getpid()))
+
+    def leave(_=0):
+        held.clear()
+        gc.collect()
+
+    assert in_processes(1, leave) == [0]  # nothing of the parent's is touched by its child
+    assert held[0].exists("study")
+    assert not closed
+    leave()
+    assert set(closed) == {os.getpid()}
 
 
 def test_sqlite_is_opened_with_a_write_ahead_log(tmp_path):

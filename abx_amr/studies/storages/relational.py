@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import weakref
 from abc import abstractmethod
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any
@@ -10,6 +12,7 @@ from abx_amr.studies.storages.member import ProcessStorage
 
 if TYPE_CHECKING:
     from optuna.storages import BaseStorage, RDBStorage
+    from sqlalchemy import Engine
     from sqlalchemy.exc import DBAPIError
 
 
@@ -62,6 +65,7 @@ class RelationalStorage(ProcessStorage):
             )
             storage.engine.dispose()
             self._prepare(storage)
+        weakref.finalize(self, _close, storage.engine, os.getpid())
         return get_storage(storage)
 
     def _has_tables(self) -> bool:
@@ -77,6 +81,12 @@ class RelationalStorage(ProcessStorage):
                 return False
             found = connection.execute(sqlalchemy.text("SELECT count(*) FROM alembic_version"))
             return bool(found.scalar_one())
+
+
+def _close(engine: Engine, process: int) -> None:
+    """Close an engine's connections in the process that opened them."""
+    if os.getpid() == process:
+        engine.dispose()
 
 
 def first_line(error: BaseException) -> str:
