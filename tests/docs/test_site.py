@@ -1,7 +1,9 @@
 """The site is built strictly and read in a real browser: what a reader meets on every page."""
 
+import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -52,10 +54,22 @@ def browser() -> Iterator[webdriver.Chrome]:
 
 
 @pytest.fixture(scope="session")
-def faults(browser: webdriver.Chrome, address: str) -> dict[str, list[str]]:
-    """What is wrong with the pages of the navigation on a phone, by kind."""
+def faults(
+    browser: webdriver.Chrome, site: Path, tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, list[str]]:
+    """What is wrong with the pages of the navigation on a phone, by kind.
+
+    The search has nothing to index here: it would do so anew on every page. A test of its own
+    searches.
+    """
+    copy = tmp_path_factory.mktemp("pages") / "site"
+    shutil.copytree(site, copy)
+    index = copy / "search" / "search_index.json"
+    content = json.loads(index.read_text(encoding="utf-8"))
+    index.write_text(json.dumps({**content, "docs": []}), encoding="utf-8")
     chromium.resize(browser, chromium.PHONE)
-    visits = [chromium.visit(browser, f"{address}/{page}") for page in pages_of(navigation())]
+    with chromium.serving(copy) as address:
+        visits = [chromium.visit(browser, f"{address}/{page}") for page in pages_of(navigation())]
     assert len(visits) > 40
     assert sum(len(seen.images) for seen in visits) > 10
     assert all(seen.requests and len(seen.links) > 10 for seen in visits)
