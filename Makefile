@@ -1,8 +1,9 @@
 # make tune   installs everything and runs a small real study; ends with its best parameters
 # make test   installs everything and runs the tests      make test-all  the slow ones too
-#             (PostgreSQL, SLURM, task-spooler, shellcheck: tested where they are installed)
+#             (PostgreSQL, SLURM, task-spooler, shellcheck, Chromium: tested where they are installed)
 # make check  format, lint, types, import contracts        make bench     the benchmarks
 # make docs   builds the site into site/                    make docs-serve  shows it while it is written
+# make figures  the figures of docs/, a quarter of an hour
 # make hydra14  the sweeper, the commands and the configuration on Hydra 1.4
 SHELL := /bin/bash
 PYTHON ?= $(shell for p in python3.11 python3 python3.12 python3.13; do \
@@ -27,7 +28,7 @@ HYDRA14_TESTS := tests/sweeper tests/test_configuration.py tests/test_project.py
 	tests/cli/test_evaluate.py::test_a_run_is_evaluated_again_on_its_own_clinic
 RUN_NAME ?= make_tune
 
-.PHONY: install tune test test-all check reference docs docs-serve bench hydra14 clean
+.PHONY: install tune test test-all check reference figures docs docs-serve bench hydra14 clean
 install: $(READY)
 
 $(READY): pyproject.toml constraints.txt
@@ -57,6 +58,10 @@ check: $(READY)
 # Every configuration key, from conf/ and the classes that take them: docs/reference/.
 reference: $(READY)
 	$(BIN)/python docs/reference.py
+
+# The figures that the pages show, by their commands in full size: docs/figures/. By hand.
+figures: $(READY)
+	$(BIN)/python docs/figures.py
 
 docs: $(READY)
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict

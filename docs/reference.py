@@ -75,6 +75,8 @@ HANDED_OVER = {
     "seed",
 }
 COMMANDS = ("umbrella", "train", "tune", "evaluate", "plan", "study", "gather")
+#: Keys that are `null`, have no class that says their type, and are not numbers.
+NULL_KINDS = {"storage.url": "text", "agent_algorithm.policy_kwargs.value_net_arch": "list"}
 #: What a configured `null` stands for is said beside it; this is how a value is printed.
 LONGEST = 60
 
@@ -288,8 +290,9 @@ class Writer:
         meaning = said if rest and inner is not None else key.comment or said
         if not meaning:
             self.silent.append(f"{prefix}.{key.path}")
-        kind = kind or kind_of(key.value) or "number"
-        return (f"`{prefix}.{key.path}`", kind, shown(key.value), meaning.removesuffix("."))
+        path = f"{prefix}.{key.path}"
+        kind = kind or kind_of(key.value) or NULL_KINDS.get(path, "number")
+        return (f"`{path}`", kind, shown(key.value), meaning.removesuffix("."))
 
     def keys(self, group: str, member: Member, *classes: Callable[..., Any]) -> str:
         """Return the table of a member's keys; the classes say more about them."""
@@ -508,7 +511,9 @@ def commands_page(writer: Writer) -> str:
         for key in member.keys:
             if not key.comment:
                 writer.silent.append(key.path)
-            rows.append((f"`{key.path}`", kind_of(key.value), shown(key.value), key.comment))
+            rows.append(
+                (f"`{key.path}`", kind_of(key.value) or "text", shown(key.value), key.comment)
+            )
         parts += [f"## {title}", ""]
         parts += [table(rows, "key", "type", "default", "meaning") if rows else "None.", ""]
     return "\n".join(parts)
