@@ -14,7 +14,7 @@ VENV14 := .venv-hydra14
 READY14 := $(VENV14)/.ready
 HYDRA14 := hydra-core==1.4.0rc3 hydra-optuna-sweeper==1.4.0rc3 omegaconf==2.4.1rc1
 # What meets Hydra: its grammar, its plugins, its composition, every door once.
-HYDRA14_TESTS := tests/sweeper tests/test_configuration.py tests/test_project.py \
+HYDRA14_TESTS := tests/sweeper tests/configuration tests/test_project.py \
 	tests/cli/test_arguments.py tests/cli/test_door.py tests/cli/test_tune.py \
 	tests/cli/test_train.py::test_multirun_makes_one_folder_for_each_seed \
 	tests/cli/test_train.py::test_a_user_s_file_given_with_s_is_the_one_that_runs \

@@ -21,7 +21,7 @@ from stable_baselines3.common.vec_env import VecEnv, VecNormalize
 
 from abx_amr.algorithms.seed_batched.networks import why_not_covered
 from abx_amr.envs.vec_env import ClinicVecEnv, action_space, observation_space
-from abx_amr.errors import InputError, cure
+from abx_amr.errors import InputError, cure, first_line
 from abx_amr.evaluation import Evaluation, Policy, evaluate
 
 if TYPE_CHECKING:
@@ -213,8 +213,9 @@ def _library_errors(what: str) -> Iterator[None]:
     except InputError:
         raise
     except (TypeError, ValueError, AssertionError, KeyError, AttributeError, RuntimeError) as error:
-        first_line = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise InputError(f"agent_algorithm: {what} rejects its arguments: {first_line}") from error
+        raise InputError(
+            f"agent_algorithm: {what} rejects its arguments: {first_line(error)}"
+        ) from error
 
 
 def keep_compiler_unloaded() -> None:

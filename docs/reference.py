@@ -24,7 +24,8 @@ from typing import Any
 import docstring_parser
 import yaml
 
-from abx_amr.configuration import conf_dir, locate
+from abx_amr.configuration.classes import locate
+from abx_amr.configuration.groups import conf_dir
 from abx_amr.hierarchy import options
 from abx_amr.hierarchy.manager import ManagerSettings
 from abx_amr.learning import EarlyStopping, TrainingSettings, VecNormalizeSettings

@@ -53,7 +53,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def _run(given: list[str]) -> None:
-    from abx_amr.configuration import compose, places_in_project
+    from abx_amr.configuration.composing import compose, places_in_project
 
     for argument in given:
         if argument.startswith("-") and not argument.startswith(("-p", "-s")):

@@ -230,7 +230,8 @@ def _run(given: list[str]) -> None:
 
 
 def _understood(verb: str, rest: list[str]) -> Asked:
-    from abx_amr.configuration import build_storage, compose, places_in_project
+    from abx_amr.configuration.composing import compose, places_in_project
+    from abx_amr.configuration.storage import build_storage
 
     name = "*"
     if verb != "list":

@@ -6,6 +6,7 @@ from abc import abstractmethod
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any
 
+from abx_amr.errors import first_line
 from abx_amr.studies.storages.member import ProcessStorage
 
 if TYPE_CHECKING:
@@ -77,8 +78,3 @@ class RelationalStorage(ProcessStorage):
                 return False
             found = connection.execute(sqlalchemy.text("SELECT count(*) FROM alembic_version"))
             return bool(found.scalar_one())
-
-
-def first_line(error: BaseException) -> str:
-    """Return the first line of what an error says, its kind where it says nothing."""
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
