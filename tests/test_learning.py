@@ -18,7 +18,6 @@ from abx_amr.configuration.training import build_training
 from abx_amr.errors import InputError
 from abx_amr.learning import (
     AgentSpec,
-    TrainingSettings,
     build_agent,
     can_learn_together,
     evaluate_agent,
@@ -29,6 +28,7 @@ from abx_amr.learning import (
 )
 from abx_amr.scoring import SeedScore, train_and_score
 from abx_amr.simulator.clinic import ClinicModel
+from abx_amr.training import TrainingSettings
 
 SMALL = (
     "environment.max_time_steps=20",

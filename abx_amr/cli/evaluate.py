@@ -57,7 +57,6 @@ def evaluate_composed(
     from abx_amr.configuration.groups import chosen_groups
     from abx_amr.configuration.training import build_training
     from abx_amr.configuration.values import AGENT_SECTIONS, CLINIC_SECTIONS
-    from abx_amr.experiment import Run, run
     from abx_amr.results import find_run
 
     asked = _asked(config["evaluation"])
@@ -94,6 +93,8 @@ def evaluate_composed(
         num_eval_episodes=asked["episodes"],
         evaluation_seed=asked["seed"],
     )
+    from abx_amr.experiment import Run, run  # with the libraries of agents: after what is refused
+
     plan = Run(
         run_name=config["run_name"] or f"{name}_evaluated",
         results_dir=config["results_dir"],

@@ -24,13 +24,14 @@ if TYPE_CHECKING:
     from omegaconf import DictConfig
 
     from abx_amr.configuration.composing import Composition
-    from abx_amr.learning import AgentSpec, TrainingSettings
+    from abx_amr.learning import AgentSpec
     from abx_amr.scoring import SeedScore
     from abx_amr.simulator.clinic import ClinicModel
     from abx_amr.studies.objective import SeedOutcome
     from abx_amr.studies.storages import StudyStorage
     from abx_amr.studies.study import StudyPlan, StudySummary
     from abx_amr.studies.worker import ClaimedTrial, Event, WorkerReport
+    from abx_amr.training import TrainingSettings
 
 log = logging.getLogger(__name__)
 

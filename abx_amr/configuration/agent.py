@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, cast
 
 from abx_amr.configuration.classes import (
@@ -15,7 +15,8 @@ from abx_amr.configuration.classes import (
 )
 from abx_amr.configuration.clinic import build_clinic
 from abx_amr.configuration.manager import build_manager_role
-from abx_amr.configuration.values import section_of
+from abx_amr.configuration.training import build_training
+from abx_amr.configuration.values import Plain, section_of
 from abx_amr.errors import InputError, cure
 from abx_amr.naming import hint, listed
 
@@ -44,13 +45,13 @@ _RANGES: dict[str, tuple[str, Callable[[Any], bool]]] = {
 
 def is_rule(config: Mapping[str, Any]) -> bool:
     """Return whether agent_algorithm is a fixed rule, which does not learn."""
-    from abx_amr.algorithms.rules import Rule
-
     target = section_of(config, "agent_algorithm").get("_target_")
     if not isinstance(target, str):
         raise InputError(f"agent_algorithm._target_ must name a class, got {target!r}")
     if target.startswith(("stable_baselines3.", "sb3_contrib.")):
         return False
+    from abx_amr.algorithms.rules import Rule
+
     made = locate(target, key="agent_algorithm._target_")
     return isinstance(made, type) and issubclass(made, Rule)
 
@@ -61,7 +62,7 @@ def build_rule(config: Mapping[str, Any], model: ClinicModel) -> Rule:
     return cast("Rule", instantiate(section, key="agent_algorithm", model=model))
 
 
-def check_ranges(arguments: Mapping[str, Any]) -> None:
+def _check_ranges(arguments: Mapping[str, Any]) -> None:
     """Refuse hyper-parameters out of range; imports no library of agents, so that it takes no time.
 
     Raises:
@@ -79,20 +80,54 @@ def check_ranges(arguments: Mapping[str, Any]) -> None:
                 f"agent_algorithm.{name} must be {claim}, got {value!r}"
                 f"{cure(value, *_shares(name))}"
             )
+    policy = arguments.get("policy_kwargs")
+    if isinstance(policy, Mapping):
+        layers = policy.get("net_arch")
+        parts = [*layers.values()] if isinstance(layers, Mapping) else [layers]
+        _check_layers([*parts, policy.get("value_net_arch")])
+
+
+def _check_layers(parts: Iterable[Any]) -> None:
+    for part in parts:
+        if part is not None and not (
+            isinstance(part, list) and all(type(size) is int and size > 0 for size in part)
+        ):
+            raise InputError(
+                "agent_algorithm.policy_kwargs.net_arch (and value_net_arch) must list the sizes "
+                f"of the layers, such as [64,64], got {part!r}"
+            )
 
 
 def check_quickly(config: Mapping[str, Any]) -> None:
-    """Refuse a clinic or a hyper-parameter out of range before the libraries of agents are loaded.
+    """Refuse what is out of range before the libraries of agents are loaded.
+
+    The cheapest first: the hyper-parameters, the training plan, the clinic.
 
     Raises:
         InputError: naming the value, and what would be right.
     """
-    build_clinic(config)
-    section = section_of(config, "agent_algorithm")
-    if section.get("one_minus_gamma") is not None:
-        section.pop("gamma", None)
     if not is_rule(config):
-        check_ranges(section)
+        _check_ranges(_as_the_algorithm_names_them(section_of(config, "agent_algorithm")))
+    build_training(config)
+    build_clinic(config)
+
+
+def _as_the_algorithm_names_them(values: Mapping[str, Any]) -> Plain:
+    """Return the hyper-parameters of a section under the names of the algorithm's constructor.
+
+    Raises:
+        InputError: one_minus_gamma is no share, or the run itself sets what is given.
+    """
+    arguments = {k: v for k, v in values.items() if k not in ("_target_", "one_minus_gamma")}
+    complement = values.get("one_minus_gamma")
+    if complement is not None:
+        arguments["gamma"] = 1.0 - _share(complement, key="agent_algorithm.one_minus_gamma")
+    for name in _SET_BY_US:
+        if name in arguments:
+            raise InputError(
+                f"agent_algorithm.{name} is set by the run itself: remove it (see training.*)"
+            )
+    return arguments
 
 
 def build_agent_spec(config: Mapping[str, Any]) -> AgentSpec:
@@ -115,20 +150,14 @@ def build_agent_spec(config: Mapping[str, Any]) -> AgentSpec:
             f"agent_algorithm._target_ must be an on-policy algorithm of stable-baselines3 or "
             f"sb3-contrib (prescriptions are MultiDiscrete), got {target}"
         )
-    arguments = {
-        name: instantiate_nested(value, key=f"agent_algorithm.{name}")
-        for name, value in section.items()
-    }
-    complement = arguments.pop("one_minus_gamma", None)
-    if complement is not None:
-        arguments["gamma"] = 1.0 - _share(complement, key="agent_algorithm.one_minus_gamma")
-    for name in _SET_BY_US:
-        if name in arguments:
-            raise InputError(
-                f"agent_algorithm.{name} is set by the run itself: remove it (see training.*)"
-            )
+    arguments = _as_the_algorithm_names_them(
+        {
+            name: instantiate_nested(value, key=f"agent_algorithm.{name}")
+            for name, value in section.items()
+        }
+    )
     check_arguments(algorithm, arguments, key="agent_algorithm")
-    check_ranges(arguments)
+    _check_ranges(arguments)
     policy_arguments = dict(arguments.get("policy_kwargs") or {})
     value_layers = policy_arguments.pop("value_net_arch", None)
     if value_layers is not None:  # a list cannot be overridden by a mapping, so it has its own key
@@ -153,7 +182,7 @@ def build_agent_spec(config: Mapping[str, Any]) -> AgentSpec:
 
 
 def _share(value: Any, *, key: str) -> float:
-    if isinstance(value, bool | str) or not 0 < value < 1:
+    if isinstance(value, bool | str) or not _holds(lambda v: 0 < v < 1, value):
         raise InputError(f"{key} must be in (0, 1), got {value!r}")
     return float(value)
 
@@ -200,13 +229,4 @@ def _check_policy(algorithm: Any, policy: Any, arguments: Mapping[str, Any]) -> 
             raise InputError(
                 f"agent_algorithm.policy_kwargs.{name} is unknown to {made.__name__}"
                 f"{hint(name, known_names, label='it takes')}"
-            )
-    layers = arguments.get("net_arch")
-    for part in layers.values() if isinstance(layers, Mapping) else [layers]:
-        if part is not None and not (
-            isinstance(part, list) and all(type(size) is int and size > 0 for size in part)
-        ):
-            raise InputError(
-                "agent_algorithm.policy_kwargs.net_arch (and value_net_arch) must list the sizes "
-                f"of the layers, such as [64,64], got {part!r}"
             )

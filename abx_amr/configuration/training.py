@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from abx_amr.configuration.classes import dataclass_arguments
 from abx_amr.errors import InputError, first_line
-
-if TYPE_CHECKING:
-    from abx_amr.learning import TrainingSettings
+from abx_amr.training import EarlyStopping, TrainingSettings, VecNormalizeSettings
 
 _TUNING_SEEDS = range(1000, 10_000)
 
 
 def build_training(config: Mapping[str, Any]) -> TrainingSettings:
     """Return the training plan of a configuration."""
-    from abx_amr.learning import EarlyStopping, TrainingSettings, VecNormalizeSettings
-
     arguments = dataclass_arguments(TrainingSettings, config.get("training"), key="training")
     if arguments.get("torch_threads", 0) is None:
         arguments["torch_threads"] = 1
