@@ -97,6 +97,30 @@ def carried_out(command: str, task: Callable[..., Any], *arguments: Any) -> Any:
     return value
 
 
+def enter_without_hydra(
+    command: str,
+    help_text: str,
+    task: Callable[[list[str]], object],
+    arguments: Sequence[str] | None = None,
+    *,
+    is_bare_help: bool = True,
+) -> None:
+    """Run a command that is no Hydra application.
+
+    Args:
+        command: Its name.
+        help_text: What --help shows.
+        task: What it does with its arguments.
+        arguments: Those of the command line (default: sys.argv).
+        is_bare_help: Whether the command alone shows its help.
+    """
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    if (is_bare_help and not given) or any(a in ("--help", "-h") for a in given):
+        print(help_text.strip())
+        return
+    carried_out(command, task, given)
+
+
 def _nobody_reads(descriptor: int) -> bool:
     """Say whether the other end of a pipe is closed."""
     poll = select.poll()
