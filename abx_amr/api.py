@@ -12,7 +12,10 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from abx_amr import configuration
+from abx_amr.configuration import composing
+from abx_amr.configuration.agent import build_agent_spec, build_rule, is_rule
+from abx_amr.configuration.classes import config_of_run
+from abx_amr.configuration.clinic import build_clinic
 from abx_amr.errors import InputError
 
 if TYPE_CHECKING:
@@ -30,7 +33,7 @@ def compose(*overrides: str) -> DictConfig:
     >>> compose("experiment=paper_two").environment.num_patients_per_time_step
     1
     """
-    return configuration.compose("train", overrides).config
+    return composing.compose("train", overrides).config
 
 
 def make_model(*overrides: str) -> ClinicModel:
@@ -39,7 +42,7 @@ def make_model(*overrides: str) -> ClinicModel:
     >>> make_model("antibiotics=single").antibiotics
     ('A',)
     """
-    return configuration.build_clinic(configuration.resolved(compose(*overrides)))
+    return build_clinic(composing.resolved(compose(*overrides)))
 
 
 def make_env(*overrides: str, seed: int | None = None) -> ClinicEnv:
@@ -87,10 +90,8 @@ def expected_reward(
     from abx_amr.naming import unknown
     from abx_amr.simulator.patients import ATTRIBUTES
 
-    plain = (
-        config if isinstance(config, dict) else configuration.resolved(cast("DictConfig", config))
-    )
-    model = configuration.build_clinic(plain)
+    plain = config if isinstance(config, dict) else composing.resolved(cast("DictConfig", config))
+    model = build_clinic(plain)
     for name in attributes:
         if name not in ATTRIBUTES:
             raise InputError(unknown("patient attribute", name, ATTRIBUTES))
@@ -129,9 +130,9 @@ def load_policy(
     from abx_amr.results import find_run
 
     folder = find_run(run_folder, results_dir=results_dir)
-    config = configuration.config_of_run(folder)
-    clinic = configuration.build_clinic(config) if model is None else model
-    if configuration.is_rule(config):
-        return configuration.build_rule(config, clinic)
-    spec = configuration.build_agent_spec(config)
+    config = config_of_run(folder)
+    clinic = build_clinic(config) if model is None else model
+    if is_rule(config):
+        return build_rule(config, clinic)
+    spec = build_agent_spec(config)
     return trained_policy(folder, spec, clinic, checkpoint=cast(Any, checkpoint))

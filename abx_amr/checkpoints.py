@@ -18,12 +18,12 @@ from stable_baselines3.common.vec_env import VecNormalize
 from abx_amr.learning import (
     AgentSpec,
     Learner,
-    TrainingSettings,
     build_env,
     clinic_env,
     random_state,
     set_random_state,
 )
+from abx_amr.training import TrainingSettings
 
 if TYPE_CHECKING:
     from abx_amr.results import Checkpoint

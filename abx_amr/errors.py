@@ -27,3 +27,12 @@ def cure(value: Any, low: float = -math.inf, high: float = math.inf) -> str:
     if isinstance(value, int | float) and high == 1 and low >= 0 and 2 <= value <= 100:
         return f"; {value:g} % is written {value / 100:g}"
     return ""
+
+
+def first_line(error: BaseException) -> str:
+    r"""Return the first line of what an exception says, its class where it says nothing.
+
+    >>> first_line(ValueError("a: b\nc")), first_line(KeyError())
+    ('a: b', 'KeyError')
+    """
+    return (str(error).strip() or type(error).__name__).splitlines()[0]

@@ -22,7 +22,6 @@ from abx_amr.learning import (
     AgentSpec,
     Learner,
     TrainedPolicy,
-    TrainingSettings,
     build_agent,
     can_learn_together,
     counts_decisions,
@@ -35,6 +34,7 @@ from abx_amr.planning.cache import reference
 from abx_amr.receipts import read_back
 from abx_amr.results import CheckpointName, RunFolder
 from abx_amr.statistics import summarise
+from abx_amr.training import TrainingSettings
 
 if TYPE_CHECKING:
     import pandas as pd

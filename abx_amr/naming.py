@@ -76,7 +76,16 @@ def hint(name: object, known: Iterable[str], *, label: str = "available") -> str
     guess = did_you_mean(name, names)
     if guess and len(names) > MANY_NAMES:
         return guess
-    return f"{guess} ({label}: {', '.join(names) or 'none'})"
+    return f"{guess} ({listed(names, label=label)})"
+
+
+def listed(names: Iterable[str], *, label: str = "available") -> str:
+    """Return the names as they stand behind a complaint.
+
+    >>> listed(["grid", "tpe"])
+    'available: grid, tpe'
+    """
+    return f"{label}: {', '.join(names) or 'none'}"
 
 
 _UNSAFE = frozenset("/\\*?[]{}$:;|<>&!`#\"'")

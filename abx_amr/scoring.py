@@ -20,7 +20,6 @@ from abx_amr.evaluation import episode_returns
 from abx_amr.learning import (
     AgentSpec,
     Learner,
-    TrainingSettings,
     build_agent,
     can_learn_together,
     counts_decisions,
@@ -32,6 +31,7 @@ from abx_amr.learning import (
 )
 from abx_amr.receipts import effective_values
 from abx_amr.results import read_checkpoint, seed_checkpoint_file, write_checkpoint
+from abx_amr.training import TrainingSettings
 
 if TYPE_CHECKING:
     from abx_amr.simulator.clinic import ClinicModel

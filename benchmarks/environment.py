@@ -8,7 +8,8 @@ from statistics import median
 
 import numpy as np
 
-from abx_amr import configuration
+from abx_amr.configuration.clinic import build_clinic
+from abx_amr.configuration.composing import compose
 from abx_amr.envs.vec_env import ClinicVecEnv
 from abx_amr.rng import stream_states
 from abx_amr.simulator.clinic import Clinic, ClinicModel
@@ -82,7 +83,7 @@ def main(arguments: list[str]) -> str:
         f"default, P = {p}": [f"environment.num_patients_per_time_step={p}"] for p in PATIENTS
     } | EXTRA
     for name, overrides in clinics.items():
-        model = configuration.build_clinic(configuration.compose("train", overrides).plain)
+        model = build_clinic(compose("train", overrides).plain)
         cells = [
             f"{rate(clinic_step(model, e), e) / 1e3:,.0f} / "
             f"{rate(vec_env_step(model, e), e) / 1e3:,.0f}"

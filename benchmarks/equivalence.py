@@ -15,7 +15,10 @@ import numpy as np
 import torch
 from scipy import stats
 
-from abx_amr import configuration
+from abx_amr.configuration.agent import build_agent_spec
+from abx_amr.configuration.clinic import build_clinic
+from abx_amr.configuration.composing import compose
+from abx_amr.configuration.training import build_training
 from abx_amr.evaluation import episode_returns
 from abx_amr.learning import build_agent, learner_of, silent_logger
 from abx_amr.planning.cache import reference
@@ -36,9 +39,9 @@ KEPT = Path(".abx/equivalence")
 def returns(clinic: str, *, seed_batched: bool) -> list[float]:
     """Return the mean final return of each seed."""
     given = [f"experiment={clinic}", f"training.seed_batched={str(seed_batched).lower()}"]
-    config = configuration.compose("train", [*given, *SETTINGS]).plain
-    model = configuration.build_clinic(config)
-    spec, settings = configuration.build_agent_spec(config), configuration.build_training(config)
+    config = compose("train", [*given, *SETTINGS]).plain
+    model = build_clinic(config)
+    spec, settings = build_agent_spec(config), build_training(config)
     total = EPISODES * model.max_time_steps
     found: dict[int, float] = {}
     groups = [list(SEEDS)] if seed_batched else [[seed] for seed in SEEDS]
@@ -74,9 +77,7 @@ def main(arguments: list[str]) -> str:
         "|---|---|---|---|---|",
     ]
     for clinic in CLINICS:
-        model = configuration.build_clinic(
-            configuration.compose("train", [f"experiment={clinic}"]).plain
-        )
+        model = build_clinic(compose("train", [f"experiment={clinic}"]).plain)
         ours, theirs = (np.array(returns(clinic, seed_batched=b)) for b in (True, False))
         low, high = stats.ttest_ind(ours, theirs, equal_var=False).confidence_interval(0.95)
         known = reference(model)

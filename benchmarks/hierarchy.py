@@ -25,8 +25,11 @@ from typing import Any
 import numpy as np
 import torch
 
-from abx_amr import configuration, durable
+from abx_amr import durable
 from abx_amr.api import load_policy
+from abx_amr.configuration.agent import build_rule
+from abx_amr.configuration.clinic import build_clinic
+from abx_amr.configuration.composing import compose
 from abx_amr.evaluation import Policy, evaluate
 from abx_amr.planning.optimum import optimum
 from abx_amr.planning.problem import pose
@@ -126,9 +129,7 @@ class Bench:
     def models(self) -> dict[str, Any]:
         """The clinics."""
         return {
-            clinic: configuration.build_clinic(
-                configuration.compose("train", [f"experiment={clinic}"]).plain
-            )
+            clinic: build_clinic(compose("train", [f"experiment={clinic}"]).plain)
             for clinic in CLINICS
         }
 
@@ -172,7 +173,7 @@ class Bench:
         kept = self.results / ".scores" / f"{run.path.name}_{EVALUATION_SEED}.json"
         if kept.is_file():
             return float(json.loads(kept.read_text())["mean_return"])
-        model = configuration.build_clinic(run.read_config())
+        model = build_clinic(run.read_config())
         found = played(load_policy(run.path, checkpoint="last"), model)
         kept.parent.mkdir(exist_ok=True)
         durable.write_json(kept, {"mean_return": found})
@@ -184,10 +185,10 @@ class Bench:
         kept = self.results / ".scores" / f"{clinic}_{name.replace(' ', '_')}.json"
         if not kept.is_file():
             overrides = [f"experiment={clinic}", f"agent_algorithm={name.split()[0]}", *RULES[name]]
-            chosen = configuration.compose("train", overrides).plain
+            chosen = compose("train", overrides).plain
             model = self.models[clinic]
             kept.parent.mkdir(exist_ok=True)
-            found = played(configuration.build_rule(chosen, model), model)
+            found = played(build_rule(chosen, model), model)
             durable.write_json(kept, {"mean_return": found})
         return float(json.loads(kept.read_text())["mean_return"])
 

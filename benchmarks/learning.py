@@ -12,7 +12,10 @@ from pathlib import Path
 
 import torch
 
-from abx_amr import configuration
+from abx_amr.configuration.agent import build_agent_spec, build_rule
+from abx_amr.configuration.clinic import build_clinic
+from abx_amr.configuration.composing import compose
+from abx_amr.configuration.training import build_training
 from abx_amr.evaluation import evaluate
 from abx_amr.learning import build_agent, policy_of, rollouts, silent_logger, transitions_of
 from abx_amr.statistics import t_interval
@@ -25,19 +28,17 @@ EPISODES, SEEDS, EVALUATED = 300, (1, 2, 3, 4, 5), 100
 def learn(experiment: str, seeds: tuple[int, ...], episodes: int) -> dict[str, list[float]]:
     """Return the mean evaluation return of every rule (one value) and of PPO (one per seed)."""
     found: dict[str, list[float]] = {}
-    config = configuration.compose("train", [f"experiment={experiment}"]).plain
-    model = configuration.build_clinic(config)
+    config = compose("train", [f"experiment={experiment}"]).plain
+    model = build_clinic(config)
     for rule in RULES:
-        chosen = configuration.compose(
-            "train", [f"experiment={experiment}", f"agent_algorithm={rule}"]
-        )
-        policy = configuration.build_rule(chosen.plain, model)
+        chosen = compose("train", [f"experiment={experiment}", f"agent_algorithm={rule}"])
+        policy = build_rule(chosen.plain, model)
         played = evaluate(policy, model, episodes=EVALUATED, seed=0)
         found[rule] = [played.mean_return]
-    spec = configuration.build_agent_spec(config)
+    spec = build_agent_spec(config)
     found["ppo"] = []
     for seed in seeds:
-        settings = replace(configuration.build_training(config), seed=seed)
+        settings = replace(build_training(config), seed=seed)
         agent = build_agent(spec, model, settings)
         agent.set_logger(silent_logger())
         for _ in rollouts(agent, transitions_of(episodes, model, settings.n_envs)):

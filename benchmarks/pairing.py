@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from abx_amr import configuration
+from abx_amr.configuration.agent import build_rule
+from abx_amr.configuration.clinic import build_clinic
+from abx_amr.configuration.composing import compose
 from abx_amr.evaluation import evaluate
 
 EPISODES = 200
@@ -22,9 +24,9 @@ def main(arguments: list[str]) -> str:
         played = []
         for threshold in PAIR:
             chosen = [f"experiment={experiment}", "agent_algorithm=amr_threshold", threshold]
-            config = configuration.compose("train", chosen).plain
-            model = configuration.build_clinic(config)
-            rule = configuration.build_rule(config, model)
+            config = compose("train", chosen).plain
+            model = build_clinic(config)
+            rule = build_rule(config, model)
             played.append(evaluate(rule, model, episodes=EPISODES, seed=0))
         found = played[0].difference_from(played[1])
         ratio = found.unpaired_standard_error / found.standard_error

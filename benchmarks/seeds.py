@@ -17,8 +17,11 @@ from typing import Any
 
 import torch
 
-from abx_amr import configuration
 from abx_amr.algorithms.seed_batched.trainer import SeedBatchedPPO
+from abx_amr.configuration.agent import build_agent_spec
+from abx_amr.configuration.clinic import build_clinic
+from abx_amr.configuration.composing import compose
+from abx_amr.configuration.training import build_training
 from abx_amr.learning import build_agent, rollouts, silent_logger
 
 RUNS = 3
@@ -31,9 +34,9 @@ RECURRENT_SEEDS = (1, 3)
 
 def agents_of(seeds: int, *overrides: str) -> list[Any]:
     """Return untrained agents of the default clinic, seeds 1 onwards."""
-    config = configuration.compose("train", overrides).plain
-    model = configuration.build_clinic(config)
-    spec, settings = configuration.build_agent_spec(config), configuration.build_training(config)
+    config = compose("train", overrides).plain
+    model = build_clinic(config)
+    spec, settings = build_agent_spec(config), build_training(config)
     made = [build_agent(spec, model, replace(settings, seed=s)) for s in range(1, seeds + 1)]
     for agent in made:
         agent.set_logger(silent_logger())
@@ -120,11 +123,11 @@ def _score_ten_seeds() -> None:
     from abx_amr.scoring import train_and_score
 
     torch.set_num_threads(1)
-    config = configuration.compose("train", ["training.total_num_training_episodes=10"]).plain
+    config = compose("train", ["training.total_num_training_episodes=10"]).plain
     train_and_score(
-        configuration.build_agent_spec(config),
-        configuration.build_clinic(config),
-        configuration.build_training(config),
+        build_agent_spec(config),
+        build_clinic(config),
+        build_training(config),
         seeds=range(1000, 1010),
         searched={},
     )

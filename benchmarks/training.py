@@ -10,8 +10,11 @@ from typing import Any
 
 import torch
 
-from abx_amr import configuration
 from abx_amr.algorithms.seed_batched.trainer import SeedBatchedPPO
+from abx_amr.configuration.agent import build_agent_spec
+from abx_amr.configuration.clinic import build_clinic
+from abx_amr.configuration.composing import compose
+from abx_amr.configuration.training import build_training
 from abx_amr.hierarchy.manager_env import ManagerVecEnv
 from abx_amr.learning import (
     build_agent,
@@ -48,10 +51,10 @@ class Stopwatch:
 
 def once(algorithm: str, *overrides: str) -> dict[str, float]:
     """Return seconds by part of one default training: 25 episodes, 5 evaluations."""
-    config = configuration.compose("train", [f"agent_algorithm={algorithm}", *overrides]).plain
-    model = configuration.build_clinic(config)
-    settings = configuration.build_training(config)
-    agent = build_agent(configuration.build_agent_spec(config), model, settings)
+    config = compose("train", [f"agent_algorithm={algorithm}", *overrides]).plain
+    model = build_clinic(config)
+    settings = build_training(config)
+    agent = build_agent(build_agent_spec(config), model, settings)
     agent.set_logger(silent_logger())
     learner: Any = learner_of([agent], settings)
     watch = Stopwatch()

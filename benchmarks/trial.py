@@ -21,9 +21,13 @@ import numpy as np
 import torch
 from threadpoolctl import threadpool_limits
 
-from abx_amr import configuration, learning, scoring
+from abx_amr import learning, scoring
 from abx_amr.algorithms.seed_batched import compiled, trainer
 from abx_amr.algorithms.seed_batched.networks import Networks
+from abx_amr.configuration.agent import build_agent_spec
+from abx_amr.configuration.clinic import build_clinic
+from abx_amr.configuration.composing import compose
+from abx_amr.configuration.training import build_training
 from abx_amr.simulator.clinic import Clinic
 
 RUNS, SEEDS, EPISODES, STEPS = 5, 3, 50, 500
@@ -40,10 +44,10 @@ class Parts:
 
     def __init__(self, *overrides: str) -> None:
         given = [f"training.total_num_training_episodes={EPISODES}", *overrides]
-        config = configuration.compose("train", given).plain
-        self.spec = configuration.build_agent_spec(config)
-        self.model = configuration.build_clinic(config)
-        self.settings = configuration.build_training(config)
+        config = compose("train", given).plain
+        self.spec = build_agent_spec(config)
+        self.model = build_clinic(config)
+        self.settings = build_training(config)
 
     def run(self) -> float:
         """Return the wall seconds of the trial in a warm worker."""

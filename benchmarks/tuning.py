@@ -21,7 +21,11 @@ from typing import Any
 
 import torch
 
-from abx_amr import configuration
+from abx_amr.configuration.agent import build_agent_spec
+from abx_amr.configuration.clinic import build_clinic
+from abx_amr.configuration.composing import compose
+from abx_amr.configuration.training import build_training
+from abx_amr.configuration.values import with_values
 from abx_amr.evaluation import evaluate
 from abx_amr.learning import build_agent, policy_of, rollouts, silent_logger, transitions_of
 from abx_amr.statistics import t_interval
@@ -44,10 +48,10 @@ def best_of(folder: Path, n_trials: int) -> dict[str, Any]:
 def trained_return(values: Mapping[str, Any], seed: int) -> float:
     """Return the mean evaluation return of an agent trained with `values` and a fresh seed."""
     torch.set_num_threads(1)
-    config = configuration.with_values(configuration.compose("train", [CLINIC]).plain, values)
-    model = configuration.build_clinic(config)
-    settings = replace(configuration.build_training(config), seed=seed)
-    agent = build_agent(configuration.build_agent_spec(config), model, settings)
+    config = with_values(compose("train", [CLINIC]).plain, values)
+    model = build_clinic(config)
+    settings = replace(build_training(config), seed=seed)
+    agent = build_agent(build_agent_spec(config), model, settings)
     agent.set_logger(silent_logger())
     for _ in rollouts(agent, transitions_of(EPISODES, model, settings.n_envs)):
         pass

@@ -24,14 +24,15 @@ from typing import Any
 import docstring_parser
 import yaml
 
-from abx_amr.configuration import conf_dir, locate
+from abx_amr.configuration.classes import locate
+from abx_amr.configuration.groups import conf_dir
 from abx_amr.hierarchy import options
 from abx_amr.hierarchy.manager import ManagerSettings
-from abx_amr.learning import EarlyStopping, TrainingSettings, VecNormalizeSettings
 from abx_amr.simulator.clinic import ClinicModel
 from abx_amr.simulator.dynamics import LeakyBalloon
 from abx_amr.simulator.observation import ObservationSettings, VisibleAmr
 from abx_amr.simulator.rewards import ClinicalReward
+from abx_amr.training import EarlyStopping, TrainingSettings, VecNormalizeSettings
 
 FOLDER = Path(__file__).parent / "reference"
 ROOT = Path(__file__).parents[1]

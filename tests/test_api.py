@@ -9,7 +9,7 @@ import pytest
 from gymnasium.utils.env_checker import check_env
 
 import abx_amr
-import abx_amr.configuration
+from abx_amr.configuration.composing import resolved
 from abx_amr.errors import InputError
 from abx_amr.results import RunFolder
 
@@ -85,7 +85,7 @@ def test_a_policy_is_loaded_by_the_name_of_its_run(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     folder = RunFolder.create("results", "mine")
-    folder.write_config(abx_amr.configuration.resolved(abx_amr.compose("agent_algorithm=never")))
+    folder.write_config(resolved(abx_amr.compose("agent_algorithm=never")))
     actions, _ = abx_amr.load_policy("mine").predict(np.zeros((1, 7), dtype=np.float32))
     assert actions.tolist() == [[2] * 5]
     with pytest.raises(InputError, match="did you mean 'mine'"):

@@ -11,11 +11,13 @@ import torch
 from stable_baselines3 import PPO
 from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
 
-from abx_amr import configuration
+from abx_amr.configuration.agent import build_agent_spec
+from abx_amr.configuration.clinic import build_clinic
+from abx_amr.configuration.composing import compose
+from abx_amr.configuration.training import build_training
 from abx_amr.errors import InputError
 from abx_amr.learning import (
     AgentSpec,
-    TrainingSettings,
     build_agent,
     can_learn_together,
     evaluate_agent,
@@ -26,6 +28,7 @@ from abx_amr.learning import (
 )
 from abx_amr.scoring import SeedScore, train_and_score
 from abx_amr.simulator.clinic import ClinicModel
+from abx_amr.training import TrainingSettings
 
 SMALL = (
     "environment.max_time_steps=20",
@@ -38,11 +41,11 @@ SMALL = (
 
 def parts(*overrides: str) -> tuple[AgentSpec, ClinicModel, TrainingSettings]:
     torch.set_num_threads(1)
-    config = configuration.compose("train", [*SMALL, *overrides]).plain
+    config = compose("train", [*SMALL, *overrides]).plain
     return (
-        configuration.build_agent_spec(config),
-        configuration.build_clinic(config),
-        configuration.build_training(config),
+        build_agent_spec(config),
+        build_clinic(config),
+        build_training(config),
     )
 
 

@@ -106,7 +106,7 @@ from hydra.core.config_store import ConfigStore
 from hydra.core.plugins import Plugins
 from hydra.plugins.search_path_plugin import SearchPathPlugin
 from hydra.plugins.sweeper import Sweeper
-from abx_amr.configuration import conf_dir
+from abx_amr.configuration.groups import conf_dir
 found = Plugins.instance().discover(Sweeper) + Plugins.instance().discover(SearchPathPlugin)
 print(*sorted(plugin.__name__ for plugin in found))
 print(ConfigStore.instance().load("hydra/sweeper/abx.yaml").node._target_)

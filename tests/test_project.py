@@ -7,10 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from abx_amr import configuration
 from abx_amr.cli import evaluate, gather, study, train, tune
 from abx_amr.cli.arguments import translate
-from abx_amr.configuration import available, compose, groups
+from abx_amr.configuration.classes import locate
+from abx_amr.configuration.composing import compose
+from abx_amr.configuration.groups import available, groups
+from abx_amr.configuration.training import build_training
 from abx_amr.errors import InputError
 from abx_amr.project import MARKER, Project, find_project, from_here, working_in
 from abx_amr.results import newest_run
@@ -215,7 +217,7 @@ def test_two_projects_in_one_process_keep_their_classes_apart(
     weights = []
     for name, weight in (("one", 1), ("two", 2), ("one", 1)):
         monkeypatch.chdir(make(tmp_path / name, weight=weight).root)
-        weights.append(configuration.locate("components.rewards.Own", key="x").weight)
+        weights.append(locate("components.rewards.Own", key="x").weight)
     assert weights == [1, 2, 1]
 
 
@@ -228,12 +230,12 @@ def test_a_file_that_hides_the_packaged_one_and_lacks_a_key_is_named(
     group.mkdir()
     (group / "default.yaml").write_text("seed: 3\n", encoding="utf-8")
     with pytest.raises(InputError) as raised:
-        configuration.build_training(compose("train").plain)
+        build_training(compose("train").plain)
     assert " is missing: conf/training/default.yaml takes the place of the packaged file" in str(
         raised.value
     )
     (group / "default.yaml").rename(group / "bare.yaml")
     with pytest.raises(InputError, match="add it to the file that is chosen in conf/training"):
-        configuration.build_training(compose("train", ["training=bare"]).plain)
+        build_training(compose("train", ["training=bare"]).plain)
     (group / "bare.yaml").write_text("defaults: [default]\nseed: 3\n", encoding="utf-8")
-    assert configuration.build_training(compose("train", ["training=bare"]).plain).seed == 3
+    assert build_training(compose("train", ["training=bare"]).plain).seed == 3

@@ -8,7 +8,11 @@ import torch
 from stable_baselines3 import PPO
 from stable_baselines3.common.policies import ActorCriticPolicy
 
-from abx_amr import configuration
+from abx_amr.configuration.agent import build_agent_spec
+from abx_amr.configuration.clinic import build_clinic
+from abx_amr.configuration.composing import compose
+from abx_amr.configuration.training import build_training
+from abx_amr.configuration.values import with_values
 from abx_amr.errors import InputError
 from abx_amr.learning import build_agent
 from abx_amr.receipts import effective_values, find_receipts, snapshot
@@ -34,14 +38,12 @@ class SwallowingPolicy(ActorCriticPolicy):
 
 def builder(*overrides: str) -> Any:
     torch.set_num_threads(1)
-    config = configuration.compose("train", [*SMALL, *overrides]).plain
-    model = configuration.build_clinic(config)
+    config = compose("train", [*SMALL, *overrides]).plain
+    model = build_clinic(config)
 
     def build(values: Mapping[str, Any]) -> Any:
-        changed = configuration.with_values(config, values)
-        return build_agent(
-            configuration.build_agent_spec(changed), model, configuration.build_training(changed)
-        )
+        changed = with_values(config, values)
+        return build_agent(build_agent_spec(changed), model, build_training(changed))
 
     return build
 

@@ -8,7 +8,7 @@ from types import ModuleType
 import pytest
 import yaml
 
-from abx_amr.configuration import conf_dir
+from abx_amr.configuration.groups import conf_dir
 from abx_amr.studies.space import flatten
 
 ROOT = Path(__file__).parents[1]

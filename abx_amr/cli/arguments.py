@@ -169,7 +169,7 @@ def stage(group: str, file: Path) -> str:
     Raises:
         InputError: the file cannot be read.
     """
-    from abx_amr.configuration import groups
+    from abx_amr.configuration.groups import groups
 
     if group not in groups():
         raise InputError(unknown("-s: group", group, groups()))
@@ -213,7 +213,7 @@ def _check_content(text: str, file: Path) -> None:
     """
     import yaml
 
-    from abx_amr.configuration import explain_yaml
+    from abx_amr.configuration.mistakes import explain_yaml
 
     try:
         content = yaml.safe_load(text)

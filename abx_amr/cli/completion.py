@@ -141,7 +141,8 @@ def _of_hydra(config_name: str, given: Sequence[str], last: str) -> list[str]:
     from hydra.plugins.completion_plugin import CompletionPlugin
     from omegaconf.errors import OmegaConfBaseException
 
-    from abx_amr.configuration import available, fresh_hydra, is_search_override
+    from abx_amr.configuration.composing import is_search_override
+    from abx_amr.configuration.groups import available, fresh_hydra
     from abx_amr.errors import InputError
 
     class Search(CompletionPlugin):

@@ -21,7 +21,7 @@ from abx_amr.project import place_in_project
 if TYPE_CHECKING:
     from omegaconf import DictConfig
 
-    from abx_amr.configuration import Composition
+    from abx_amr.configuration.composing import Composition
 
 FULL_ERROR = "HYDRA_FULL_ERROR"
 
@@ -97,6 +97,30 @@ def carried_out(command: str, task: Callable[..., Any], *arguments: Any) -> Any:
     return value
 
 
+def enter_without_hydra(
+    command: str,
+    help_text: str,
+    task: Callable[[list[str]], object],
+    arguments: Sequence[str] | None = None,
+    *,
+    is_bare_help: bool = True,
+) -> None:
+    """Run a command that is no Hydra application.
+
+    Args:
+        command: Its name.
+        help_text: What --help shows.
+        task: What it does with its arguments.
+        arguments: Those of the command line (default: sys.argv).
+        is_bare_help: Whether the command alone shows its help.
+    """
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    if (is_bare_help and not given) or any(a in ("--help", "-h") for a in given):
+        print(help_text.strip())
+        return
+    carried_out(command, task, given)
+
+
 def _nobody_reads(descriptor: int) -> bool:
     """Say whether the other end of a pipe is closed."""
     poll = select.poll()
@@ -158,7 +182,7 @@ def composed(config: DictConfig) -> tuple[dict[str, Any], dict[str, str], list[s
     """Return what a task needs of a composition: resolved values, choices, overrides."""
     from hydra.core.hydra_config import HydraConfig
 
-    from abx_amr.configuration import resolved
+    from abx_amr.configuration.composing import resolved
 
     chosen = HydraConfig.get()
     choices = {group: str(choice) for group, choice in chosen.runtime.choices.items()}
@@ -177,7 +201,7 @@ def repeated(
         leaving_out: Keys that are not repeated.
         overrides: Where the settings are taken from (default: the command line).
     """
-    from abx_amr.configuration import is_search_override
+    from abx_amr.configuration.composing import is_search_override
 
     kept = [
         argument
@@ -195,13 +219,8 @@ def _enter_hydra(command: Command, given: list[str]) -> None:
     from hydra._internal.utils import get_args_parser
     from hydra.core.global_hydra import GlobalHydra
 
-    from abx_amr.configuration import (
-        compose,
-        conf_dir,
-        is_search_override,
-        places_in_project,
-        version_base,
-    )
+    from abx_amr.configuration.composing import compose, is_search_override, places_in_project
+    from abx_amr.configuration.groups import conf_dir, version_base
 
     arguments = translate(given)
     _typed[:] = arguments
@@ -281,7 +300,7 @@ def _check_together(overrides: Sequence[str]) -> None:
     Raises:
         InputError: a group is given a list of choices, or gamma is given twice over.
     """
-    from abx_amr.configuration import groups
+    from abx_amr.configuration.groups import groups
 
     keys = {o.lstrip("+").partition("=")[0] for o in overrides}
     for override in overrides:

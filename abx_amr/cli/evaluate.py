@@ -51,16 +51,12 @@ def evaluate_composed(
     config: dict[str, Any], *, choices: Mapping[str, str], overrides: Sequence[str]
 ) -> float:
     """Evaluate with a resolved configuration; return the mean episode return."""
-    from abx_amr.configuration import (
-        AGENT_SECTIONS,
-        CLINIC_SECTIONS,
-        build_clinic,
-        build_training,
-        chosen_groups,
-        config_of_run,
-        is_rule,
-    )
-    from abx_amr.experiment import Run, run
+    from abx_amr.configuration.agent import is_rule
+    from abx_amr.configuration.classes import config_of_run
+    from abx_amr.configuration.clinic import build_clinic
+    from abx_amr.configuration.groups import chosen_groups
+    from abx_amr.configuration.training import build_training
+    from abx_amr.configuration.values import AGENT_SECTIONS, CLINIC_SECTIONS
     from abx_amr.results import find_run
 
     asked = _asked(config["evaluation"])
@@ -97,6 +93,8 @@ def evaluate_composed(
         num_eval_episodes=asked["episodes"],
         evaluation_seed=asked["seed"],
     )
+    from abx_amr.experiment import Run, run  # with the libraries of agents: after what is refused
+
     plan = Run(
         run_name=config["run_name"] or f"{name}_evaluated",
         results_dir=config["results_dir"],
@@ -140,7 +138,8 @@ def _origin(
     source: RunFolder, choices: Mapping[str, str], overrides: Sequence[str]
 ) -> dict[str, Any]:
     """Return where an evaluated run comes from: its own choices, another clinic's where chosen."""
-    from abx_amr.configuration import CLINIC_SECTIONS, chosen_groups
+    from abx_amr.configuration.groups import chosen_groups
+    from abx_amr.configuration.values import CLINIC_SECTIONS
 
     own = source.read_provenance().get("choices") or {}
     said = {override.lstrip("+~").partition("=")[0] for override in overrides}
@@ -158,7 +157,7 @@ def _refuse_another_agent(overrides: Sequence[str]) -> None:
     Raises:
         InputError: one is given.
     """
-    from abx_amr.configuration import AGENT_SECTIONS
+    from abx_amr.configuration.values import AGENT_SECTIONS
 
     for override in overrides:
         key, _, value = override.lstrip("+~").partition("=")
@@ -195,7 +194,8 @@ def _clinic_of(
     overrides: Sequence[str],
 ) -> dict[str, Any]:
     """Return the run's clinic, with the sections that the command line touches composed anew."""
-    from abx_amr.configuration import CLINIC_SECTIONS, compose
+    from abx_amr.configuration.composing import compose
+    from abx_amr.configuration.values import CLINIC_SECTIONS
 
     def root(override: str) -> str:
         return override.lstrip("+~").partition("=")[0].split(".")[0]
@@ -216,7 +216,7 @@ def _policy(
     config: Mapping[str, Any], folder: Path | None, model: ClinicModel, *, checkpoint: str
 ) -> Policy:
     from abx_amr.api import load_policy
-    from abx_amr.configuration import build_rule, is_rule
+    from abx_amr.configuration.agent import build_rule, is_rule
 
     if is_rule(config):
         return build_rule(config, model)
@@ -230,7 +230,10 @@ def _policy(
 
 def _other(name: str, config: Mapping[str, Any], model: ClinicModel) -> tuple[str, Policy]:
     """Return the rule or run to compare with."""
-    from abx_amr.configuration import available, build_rule, compose, config_of_run, is_rule
+    from abx_amr.configuration.agent import build_rule, is_rule
+    from abx_amr.configuration.classes import config_of_run
+    from abx_amr.configuration.composing import compose
+    from abx_amr.configuration.groups import available
     from abx_amr.results import find_run
 
     if name in available("agent_algorithm") and not Path(name).is_dir():

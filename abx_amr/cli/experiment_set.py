@@ -190,7 +190,9 @@ class _Settings:
         from omegaconf import OmegaConf
         from omegaconf.errors import OmegaConfBaseException
 
-        from abx_amr.configuration import explain, is_rule, resolved
+        from abx_amr.configuration.agent import is_rule
+        from abx_amr.configuration.composing import resolved
+        from abx_amr.configuration.mistakes import explain
 
         try:
             composed = compose(overrides)
@@ -253,7 +255,7 @@ def run_name_of(
     ... )
     'paper_two_ppo_gamma0.9_seed3'
     """
-    from abx_amr.configuration import groups
+    from abx_amr.configuration.groups import groups
 
     shown = [key for key in swept if key not in _NOT_IN_NAMES and not key.startswith("hydra")]
     if config.get("best_params_from") is not None and not is_given:

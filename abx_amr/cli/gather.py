@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import math
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from abx_amr.cli.arguments import translate
-from abx_amr.cli.door import carried_out
+from abx_amr.cli.door import enter_without_hydra
 from abx_amr.cli.numbers import figure, interval
 from abx_amr.errors import InputError
 from abx_amr.naming import unknown
@@ -45,15 +44,11 @@ _MOST_LEFT_OUT = 10
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Enter through the command line."""
-    given = list(sys.argv[1:] if arguments is None else arguments)
-    if any(argument in ("--help", "-h") for argument in given):
-        print(HELP.strip())
-        return
-    carried_out("abx-gather", _run, given)
+    enter_without_hydra("abx-gather", HELP, _run, arguments, is_bare_help=False)
 
 
 def _run(given: list[str]) -> None:
-    from abx_amr.configuration import compose, places_in_project
+    from abx_amr.configuration.composing import compose, places_in_project
 
     for argument in given:
         if argument.startswith("-") and not argument.startswith(("-p", "-s")):

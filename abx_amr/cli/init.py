@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from abx_amr.cli.door import carried_out
+from abx_amr.cli.door import enter_without_hydra
 from abx_amr.errors import InputError
 from abx_amr.naming import did_you_mean
 
@@ -36,11 +36,7 @@ _FLAGS = {"--check": False, "--force": False, "--from-umbrella": True, "--tuning
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Enter through the command line."""
-    given = list(sys.argv[1:] if arguments is None else arguments)
-    if not given or any(argument in ("--help", "-h") for argument in given):
-        print(HELP.strip())
-        return
-    carried_out("abx-init", _run, given)
+    enter_without_hydra("abx-init", HELP, _run, arguments)
 
 
 @dataclass(frozen=True, kw_only=True)

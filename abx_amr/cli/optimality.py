@@ -59,7 +59,7 @@ def audit_before_training(
     from pathlib import Path
 
     from abx_amr.cli.door import repeated
-    from abx_amr.configuration import CLINIC_SECTIONS
+    from abx_amr.configuration.values import CLINIC_SECTIONS
     from abx_amr.planning.cache import FOLDER, PlanCache, audits_quickly
     from abx_amr.planning.problem import NotComputable, pose
     from abx_amr.planning.stationary import GAMMAS

@@ -97,7 +97,8 @@ def task(config: DictConfig) -> float | None:
 
 def plan(config: dict[str, Any], *, name: str) -> float | None:
     """Plan with a resolved configuration; return the optimum, None where there is none."""
-    from abx_amr.configuration import build_clinic, check_arguments
+    from abx_amr.configuration.classes import check_arguments
+    from abx_amr.configuration.clinic import build_clinic
     from abx_amr.durable import claim_folder, write_json
     from abx_amr.planning.cache import PlanCache
     from abx_amr.planning.play import never

@@ -11,7 +11,7 @@ from os import environ
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from abx_amr.cli.door import carried_out
+from abx_amr.cli.door import enter_without_hydra
 from abx_amr.errors import InputError
 from abx_amr.naming import did_you_mean, unknown
 
@@ -331,11 +331,7 @@ def run(arguments: Sequence[str]) -> None:
 
 def main() -> None:
     """Enter through the command line."""
-    arguments = sys.argv[1:]
-    if any(argument in ("--help", "-h") for argument in arguments):
-        print(HELP.strip())
-        return
-    carried_out("abx-postgres", run, arguments)
+    enter_without_hydra("abx-postgres", HELP, run, is_bare_help=False)
 
 
 if __name__ == "__main__":

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from abx_amr.cli.arguments import translate
-from abx_amr.cli.door import carried_out, no_setting
+from abx_amr.cli.door import enter_without_hydra, no_setting
 from abx_amr.errors import InputError
 from abx_amr.naming import unknown
 
@@ -48,11 +47,7 @@ optimization_dir, run_name (default NAME).
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Enter through the command line."""
-    given = list(sys.argv[1:] if arguments is None else arguments)
-    if not given or any(argument in ("--help", "-h") for argument in given):
-        print(HELP.strip())
-        return
-    carried_out("abx-study", _run, given)
+    enter_without_hydra("abx-study", HELP, _run, arguments)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -230,7 +225,8 @@ def _run(given: list[str]) -> None:
 
 
 def _understood(verb: str, rest: list[str]) -> Asked:
-    from abx_amr.configuration import build_storage, compose, places_in_project
+    from abx_amr.configuration.composing import compose, places_in_project
+    from abx_amr.configuration.storage import build_storage
 
     name = "*"
     if verb != "list":

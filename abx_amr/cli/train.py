@@ -83,12 +83,10 @@ def train(config: dict[str, Any], *, choices: Mapping[str, str], overrides: Sequ
     Raises:
         InputError: the user's mistake, before anything is written.
     """
-    from abx_amr.configuration import (
-        AGENT_SECTIONS,
-        check_quickly,
-        chosen_groups,
-        config_of_run,
-    )
+    from abx_amr.configuration.agent import check_quickly
+    from abx_amr.configuration.classes import config_of_run
+    from abx_amr.configuration.groups import chosen_groups
+    from abx_amr.configuration.values import AGENT_SECTIONS
     from abx_amr.results import completed_run, find_run
 
     if config["resume_from"] and config["best_params_from"]:
@@ -151,7 +149,7 @@ def train(config: dict[str, Any], *, choices: Mapping[str, str], overrides: Sequ
 
 def _interrupted(config: Mapping[str, Any]) -> Any:
     """Return the run of this name and these settings that did not come to its end, or None."""
-    from abx_amr.configuration import is_rule
+    from abx_amr.configuration.agent import is_rule
     from abx_amr.results import interrupted_run
 
     half = interrupted_run(config["results_dir"], config["run_name"])
@@ -171,7 +169,7 @@ def differences(own: Mapping[str, Any], asked: Mapping[str, Any]) -> str:
     >>> differences({"training": {"n_envs": 4, "seed": 1}}, {"training": {"n_envs": 8, "seed": 2}})
     'training.n_envs 4 -> 8'
     """
-    from abx_amr.configuration import value_at
+    from abx_amr.configuration.values import value_at
 
     paths = dict.fromkeys([*_leaves(own), *_leaves(asked)])
     pairs = {
@@ -184,7 +182,8 @@ def differences(own: Mapping[str, Any], asked: Mapping[str, Any]) -> str:
 
 def _one_for_each_seed(config: dict[str, Any]) -> list[dict[str, Any]]:
     """Return a configuration for each of training.seeds, each that of a run of its own."""
-    from abx_amr.configuration import build_training, is_rule
+    from abx_amr.configuration.agent import is_rule
+    from abx_amr.configuration.training import build_training
 
     settings = build_training(config)
     if settings.seeds is None:
@@ -214,14 +213,9 @@ def _carry_out(
 
     from abx_amr import experiment
     from abx_amr.cli.progress import progress_bar
-    from abx_amr.configuration import (
-        build_agent_spec,
-        build_clinic,
-        build_rule,
-        build_training,
-        check_training_seed,
-        is_rule,
-    )
+    from abx_amr.configuration.agent import build_agent_spec, build_rule, is_rule
+    from abx_amr.configuration.clinic import build_clinic
+    from abx_amr.configuration.training import build_training, check_training_seed
     from abx_amr.learning import AgentSpec, build_agent, check_device
 
     config = configs[0]
@@ -293,7 +287,7 @@ def _resumed(
 
     What is kept, and whether a finished run is skipped, is the present command's alone.
     """
-    from abx_amr.configuration import value_at, with_values
+    from abx_amr.configuration.values import value_at, with_values
 
     changed: dict[str, Any] = {key: composed[key] for key in _NEVER_INHERITED if key in own}
     for override in overrides:
@@ -313,7 +307,8 @@ def _with_best(
     config: dict[str, Any], overrides: Sequence[str]
 ) -> tuple[dict[str, Any], Mapping[str, Any]]:
     """Return the composition with a study's best values, explicit command-line values kept."""
-    from abx_amr.configuration import groups, value_at, with_values
+    from abx_amr.configuration.groups import groups
+    from abx_amr.configuration.values import value_at, with_values
     from abx_amr.studies.best import read_best
 
     best = read_best(config["optimization_dir"], str(config["best_params_from"]))
@@ -362,7 +357,7 @@ def _with_the_studys_agent(
     A manager's library and settings are the study's too, section by section, where none is chosen.
     Single values that the command line gives are kept.
     """
-    from abx_amr.configuration import AGENT_SECTIONS, value_at, with_values
+    from abx_amr.configuration.values import AGENT_SECTIONS, value_at, with_values
 
     keys = _keys(overrides)
     sections = [name for name in AGENT_SECTIONS if name not in keys]

@@ -23,14 +23,15 @@ from abx_amr.processors import threads_for
 if TYPE_CHECKING:
     from omegaconf import DictConfig
 
-    from abx_amr.configuration import Composition
-    from abx_amr.learning import AgentSpec, TrainingSettings
+    from abx_amr.configuration.composing import Composition
+    from abx_amr.learning import AgentSpec
     from abx_amr.scoring import SeedScore
     from abx_amr.simulator.clinic import ClinicModel
     from abx_amr.studies.objective import SeedOutcome
     from abx_amr.studies.storages import StudyStorage
     from abx_amr.studies.study import StudyPlan, StudySummary
     from abx_amr.studies.worker import ClaimedTrial, Event, WorkerReport
+    from abx_amr.training import TrainingSettings
 
 log = logging.getLogger(__name__)
 
@@ -73,7 +74,8 @@ class _Study:
     """A composed tuning configuration as objects, built once."""
 
     def __init__(self, config: dict[str, Any]) -> None:
-        from abx_amr.configuration import is_rule, own_code
+        from abx_amr.configuration.agent import is_rule
+        from abx_amr.configuration.classes import own_code
         from abx_amr.studies.study import StudyPlan
 
         if is_rule(config):
@@ -93,19 +95,21 @@ class _Study:
 
     @cached_property
     def storage(self) -> StudyStorage:
-        from abx_amr.configuration import build_storage
+        from abx_amr.configuration.storage import build_storage
 
         return build_storage(self.config)
 
     @cached_property
     def model(self) -> ClinicModel:
-        from abx_amr.configuration import build_clinic
+        from abx_amr.configuration.clinic import build_clinic
 
         return build_clinic(self.config)
 
     def agent(self, parameters: Mapping[str, Any], seed: int) -> tuple[AgentSpec, TrainingSettings]:
         """Return the algorithm and training plan of a trial's seed."""
-        from abx_amr.configuration import build_agent_spec, build_training, with_values
+        from abx_amr.configuration.agent import build_agent_spec
+        from abx_amr.configuration.training import build_training
+        from abx_amr.configuration.values import with_values
 
         config = with_values(self.config, parameters)
         settings = replace(
@@ -205,7 +209,7 @@ class _Study:
     def display(self) -> AbstractContextManager[Callable[[int, int], None]]:
         """Return what shows the study, read through a connection of its own."""
         from abx_amr.cli.progress import study_display
-        from abx_amr.configuration import build_storage
+        from abx_amr.configuration.storage import build_storage
         from abx_amr.studies.overview import StudyOverview, overview_of
 
         storage: list[StudyStorage] = []
@@ -296,7 +300,7 @@ class TuneTask:
 
     def _study(self, config: DictConfig) -> _Study:
         """Return the configuration as objects; a worker in the sweeper's process reuses its own."""
-        from abx_amr.configuration import resolved
+        from abx_amr.configuration.composing import resolved
 
         plain = resolved(config)
         if not isinstance(plain.get("tuning"), Mapping):
@@ -335,7 +339,7 @@ class TuneTask:
         return bool(guarded("abx-tune", self._prepare)(config))
 
     def _prepare(self, config: DictConfig) -> bool:
-        from abx_amr.configuration import check_quickly
+        from abx_amr.configuration.agent import check_quickly
         from abx_amr.studies.study import (
             Preparation,
             is_registered,
@@ -456,7 +460,7 @@ class TuneTask:
 
 def _check_device_here(study: _Study) -> None:
     """Refuse a GPU that this machine lacks, unless the workers run on others."""
-    from abx_amr.configuration import build_agent_spec
+    from abx_amr.configuration.agent import build_agent_spec
     from abx_amr.learning import check_device
 
     if not any(argument.startswith("hydra/launcher=") for argument in sys.argv):
@@ -580,7 +584,7 @@ def _short(parameters: Mapping[str, Any]) -> str:
 
 
 def _report(summary: StudySummary, plan: StudyPlan, *, n_best: int = 1) -> None:
-    from abx_amr.configuration import CLINIC_SECTIONS
+    from abx_amr.configuration.values import CLINIC_SECTIONS
 
     content = summary.content
     best = content["best_trial"]
@@ -614,7 +618,7 @@ def _report(summary: StudySummary, plan: StudyPlan, *, n_best: int = 1) -> None:
 
 
 def _no_tuning() -> str:
-    from abx_amr.configuration import available
+    from abx_amr.configuration.groups import available
 
     choices = [c for c in available("tuning") if c != "base"]
     return f"no tuning configuration is chosen: add +tuning=NAME (available: {', '.join(choices)})"

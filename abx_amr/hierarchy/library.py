@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from abx_amr.errors import InputError
+from abx_amr.errors import InputError, first_line
 from abx_amr.hierarchy.options import Actions, Floats, Option, Seen, Team
 from abx_amr.rng import stream_states
 from abx_amr.simulator.clinic import Clinic, ClinicModel
@@ -47,7 +47,7 @@ class OptionEntry:
         try:
             return self.made(model, name=self.name, **self.arguments)
         except (InputError, TypeError, ValueError, KeyError) as error:
-            raise InputError(f"option '{self.name}': {_first_line(error)}") from error
+            raise InputError(f"option '{self.name}': {_line_of(error)}") from error
 
 
 def _replaced(value: Any, antibiotic: str) -> Any:
@@ -60,8 +60,8 @@ def _replaced(value: Any, antibiotic: str) -> Any:
     return value
 
 
-def _first_line(error: BaseException) -> str:
-    said = (str(error).strip() or type(error).__name__).splitlines()[0]
+def _line_of(error: BaseException) -> str:
+    said = first_line(error)
     return said if isinstance(error, InputError) else f"{type(error).__name__}: {said}"
 
 
@@ -215,7 +215,7 @@ class OptionLibrary(Sequence[Option]):
                 raise
             except Exception as error:  # a user's own class: any error becomes one line
                 raise InputError(
-                    f"option '{option.name}' fails on its first step: {_first_line(error)}"
+                    f"option '{option.name}' fails on its first step: {_line_of(error)}"
                 ) from error
             if ends is not None and np.shape(ends) != (_TRIED,):
                 raise InputError(

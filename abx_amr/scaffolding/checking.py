@@ -19,8 +19,13 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from abx_amr import configuration
-from abx_amr.configuration import CLINIC_SECTIONS, Composition, available, compose, value_at
+from abx_amr.configuration.agent import build_agent_spec, build_rule, is_rule
+from abx_amr.configuration.classes import check_arguments, locate, own_code
+from abx_amr.configuration.clinic import build_clinic
+from abx_amr.configuration.composing import Composition, compose
+from abx_amr.configuration.groups import available, conf_dir
+from abx_amr.configuration.training import build_training, check_training_seed
+from abx_amr.configuration.values import CLINIC_SECTIONS, value_at, with_values
 from abx_amr.errors import InputError
 from abx_amr.naming import nearest
 from abx_amr.project import Project, make_importable, place_in_project, working_in
@@ -178,7 +183,7 @@ class _Check:
         return True
 
     def _packaged(self, path: Path) -> Path:
-        return configuration.conf_dir() / path.relative_to(self.project.conf)
+        return conf_dir() / path.relative_to(self.project.conf)
 
     def _is_copy(self, path: Path) -> bool:
         there = self._packaged(path)
@@ -199,7 +204,7 @@ class _Check:
         """Return (group, name) of a file, ("", name) of a primary configuration."""
         *folders, file = path.relative_to(self.project.conf).parts
         group, name = "/".join(folders), file.removesuffix(".yaml")
-        known = [p.name for p in configuration.conf_dir().iterdir() if p.is_dir()]
+        known = [p.name for p in conf_dir().iterdir() if p.is_dir()]
         if folders and folders[0] not in (*known, "hydra"):
             meant = nearest(folders[0], known)
             if meant is not None:
@@ -348,17 +353,17 @@ def _faults_of_targets(plain: Plain) -> list[str]:
 
     def look(config: Plain) -> None:
         storage = config["storage"]
-        made = configuration.locate(str(storage.get("_target_")), key="storage._target_")
+        made = locate(str(storage.get("_target_")), key="storage._target_")
         names = [name for name in storage if name != "_target_"]
-        configuration.check_arguments(made, names, key="storage")
+        check_arguments(made, names, key="storage")
 
     return _every_fault(plain, look)
 
 
 def _build_clinic(config: Plain) -> None:
     """Build the clinic; where classes of the project are in it, play its first steps."""
-    model = configuration.build_clinic(config)
-    if not configuration.own_code({name: config.get(name) for name in CLINIC_SECTIONS}):
+    model = build_clinic(config)
+    if not own_code({name: config.get(name) for name in CLINIC_SECTIONS}):
         return
     import numpy as np
 
@@ -377,18 +382,18 @@ def _build_clinic(config: Plain) -> None:
 
 
 def _build_training(config: Plain) -> None:
-    settings = configuration.build_training(config)
+    settings = build_training(config)
     for seed in settings.seeds or [settings.seed]:
-        configuration.check_training_seed(seed)
+        check_training_seed(seed)
 
 
 def _build_agent(config: Plain) -> None:
     from abx_amr.hierarchy.manager import ManagerRole
 
-    if configuration.is_rule(config):
-        configuration.build_rule(config, _neutral_clinic(config))
+    if is_rule(config):
+        build_rule(config, _neutral_clinic(config))
         return
-    spec = configuration.build_agent_spec(config)
+    spec = build_agent_spec(config)
     if isinstance(spec.role, ManagerRole):
         spec.role.library(_neutral_clinic(config))
 
@@ -396,9 +401,9 @@ def _build_agent(config: Plain) -> None:
 def _neutral_clinic(config: Plain) -> ClinicModel:
     """Return the clinic; the packaged one where the clinic itself has faults, said elsewhere."""
     try:
-        return configuration.build_clinic(config)
+        return build_clinic(config)
     except InputError:
-        return configuration.build_clinic(_default())
+        return build_clinic(_default())
 
 
 def _faults_of_search(composition: Composition, known: Sequence[str]) -> list[str]:
@@ -423,7 +428,7 @@ def _faults_of_search(composition: Composition, known: Sequence[str]) -> list[st
     for path, ends in probe_points(plan.space).items():
         for value in ends:
             try:
-                configuration.build_agent_spec(configuration.with_values(plain, {path: value}))
+                build_agent_spec(with_values(plain, {path: value}))
             except InputError as error:
                 if str(error) not in known:
                     found.append(f"tuning.search_space.{path}: {error}")

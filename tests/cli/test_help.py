@@ -13,7 +13,8 @@ from hydra._internal.utils import get_args_parser
 
 from abx_amr.cli import abx, postgres, study
 from abx_amr.cli.arguments import translate
-from abx_amr.configuration import available, compose, groups, is_search_override
+from abx_amr.configuration.composing import compose, is_search_override
+from abx_amr.configuration.groups import available, groups
 
 SCRIPTS = {s.name: s for s in entry_points(group="console_scripts") if s.name.startswith("abx-")}
 HYDRA = ("abx-train", "abx-tune", "abx-evaluate", "abx-plan")

@@ -11,7 +11,7 @@ import pytest
 from stable_baselines3 import PPO
 
 from abx_amr.cli import tune
-from abx_amr.configuration import compose
+from abx_amr.configuration.composing import compose
 from tests.cli.conftest import SMALL_STUDY, Call
 from tests.cli.test_tune import summary, trials, values
 

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from abx_amr.configuration import CLINIC_SECTIONS
+from abx_amr.configuration.values import CLINIC_SECTIONS
 from abx_amr.errors import InputError
 from abx_amr.gathering import comparing, conditions, reading
 from abx_amr.gathering.reading import GatheredRun

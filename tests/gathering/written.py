@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from abx_amr.configuration import chosen_groups, compose
+from abx_amr.configuration.composing import compose
+from abx_amr.configuration.groups import chosen_groups
 from abx_amr.results import RunFolder
 
 START = datetime(2026, 1, 1)

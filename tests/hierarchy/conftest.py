@@ -8,11 +8,15 @@ from typing import Any
 import pytest
 import torch
 
-from abx_amr import configuration
+from abx_amr.configuration.agent import build_agent_spec
+from abx_amr.configuration.clinic import build_clinic
+from abx_amr.configuration.composing import compose
+from abx_amr.configuration.training import build_training
 from abx_amr.hierarchy.library import OptionEntry, OptionLibrary
 from abx_amr.hierarchy.options import Alternation, Block, Heuristic
-from abx_amr.learning import AgentSpec, TrainingSettings, build_agent, silent_logger
+from abx_amr.learning import AgentSpec, build_agent, silent_logger
 from abx_amr.simulator.clinic import ClinicModel
+from abx_amr.training import TrainingSettings
 
 SMALL = (
     "environment.max_time_steps=20",
@@ -34,11 +38,11 @@ def one_thread() -> None:
 
 
 def parts(*overrides: str, **settings: Any) -> Parts:
-    config = configuration.compose("train", [*SMALL, *overrides]).plain
+    config = compose("train", [*SMALL, *overrides]).plain
     return (
-        configuration.build_agent_spec(config),
-        configuration.build_clinic(config),
-        replace(configuration.build_training(config), **settings),
+        build_agent_spec(config),
+        build_clinic(config),
+        replace(build_training(config), **settings),
     )
 
 

@@ -284,17 +284,18 @@ def test_flat_agents_see_previous_prescriptions_when_asked(algorithm: str) -> No
         "environment.max_time_steps=8",
         "training.n_envs=2",
     )
-    from abx_amr import configuration
+    from abx_amr.configuration.agent import build_agent_spec
+    from abx_amr.configuration.clinic import build_clinic
+    from abx_amr.configuration.composing import compose
+    from abx_amr.configuration.training import build_training
 
     def shown(*more: str) -> tuple[str, ...]:
-        config = configuration.compose(
+        config = compose(
             "train",
             [f"agent_algorithm={algorithm}", *flat, *more],
         ).plain
-        model = configuration.build_clinic(config)
-        agent = build_agent(
-            configuration.build_agent_spec(config), model, configuration.build_training(config)
-        )
+        model = build_clinic(config)
+        agent = build_agent(build_agent_spec(config), model, build_training(config))
         agent.set_logger(silent_logger())
         list(rollouts(agent, 16))
         assert agent.observation_space.shape == (model.layout.size,)

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from abx_amr import configuration
+from abx_amr.configuration.agent import build_agent_spec
+from abx_amr.configuration.composing import compose
 from abx_amr.errors import InputError
 from abx_amr.evaluation import evaluate
 from abx_amr.hierarchy.library import OptionEntry, OptionLibrary
@@ -366,10 +367,10 @@ def test_a_faulty_configuration_is_refused_with_the_nearest_name(
 @pytest.mark.parametrize("override", ["option_library=heuristic", "hrl.option_gamma=0.9"])
 def test_a_flat_agent_refuses_what_only_managers_read(override: str) -> None:
     with pytest.raises(InputError, match="agent_algorithm=hrl_ppo or hrl_rppo"):
-        configuration.compose("train", [override])
+        compose("train", [override])
     with pytest.raises(InputError, match="PPO would not read it"):
-        config = configuration.compose("train", [f"+{override}"]).plain
-        configuration.build_agent_spec(config)
+        config = compose("train", [f"+{override}"]).plain
+        build_agent_spec(config)
 
 
 def test_hidden_attributes_are_no_part_of_what_an_option_is_shown() -> None:

@@ -10,7 +10,9 @@ import yaml
 
 from abx_amr.cli import init, train, tune
 from abx_amr.cli.arguments import translate
-from abx_amr.configuration import build_clinic, compose, conf_dir
+from abx_amr.configuration.clinic import build_clinic
+from abx_amr.configuration.composing import compose
+from abx_amr.configuration.groups import conf_dir
 from abx_amr.errors import InputError
 from abx_amr.project import Project, find_project, working_in
 from abx_amr.results import run_folders
@@ -603,7 +605,7 @@ def test_s_with_a_file_of_the_prior_tool_names_the_command_that_reads_it(
 
 
 def test_no_file_of_ours_is_taken_for_one_of_the_prior_tool() -> None:
-    from abx_amr.configuration import conf_dir
+    from abx_amr.configuration.groups import conf_dir
 
     for file in conf_dir().rglob("*.yaml"):
         assert kind_of(yaml.safe_load(file.read_text(encoding="utf-8"))) is None, file

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from abx_amr.cli import evaluate, init, train, tune
-from abx_amr.configuration import conf_dir
+from abx_amr.configuration.groups import conf_dir
 from abx_amr.errors import InputError
 from abx_amr.project import find_project
 from abx_amr.results import newest_run

@@ -8,6 +8,7 @@ from abc import abstractmethod
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any
 
+from abx_amr.errors import first_line
 from abx_amr.studies.storages.member import ProcessStorage
 
 if TYPE_CHECKING:
@@ -87,8 +88,3 @@ def _close(engine: Engine, process: int) -> None:
     """Close an engine's connections in the process that opened them."""
     if os.getpid() == process:
         engine.dispose()
-
-
-def first_line(error: BaseException) -> str:
-    """Return the first line of what an error says, its kind where it says nothing."""
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]

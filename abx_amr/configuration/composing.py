@@ -1,0 +1,158 @@
+"""Compose a configuration from its groups and the overrides of a command line."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+import hydra
+import yaml
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.errors import HydraException
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from abx_amr.configuration.groups import file_of, fresh_hydra, groups
+from abx_amr.configuration.mistakes import explain, explain_yaml, misplaced
+from abx_amr.configuration.values import Plain
+from abx_amr.errors import InputError, first_line
+from abx_amr.project import find_project, from_here
+
+_FLAGS = ("figures", "trajectories", "skip_if_exists", "overwrite_existing_study")
+_LEARN_NOTHING_FROM_TUNING = ("train", "evaluate", "plan")
+#: Keys that name a folder; a relative one is the project's, from wherever below it.
+_PLACES = ("results_dir", "optimization_dir", "plan_cache")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Composition:
+    """A composed configuration with the choices made in each group."""
+
+    config: DictConfig
+    choices: Mapping[str, str]
+
+    @property
+    def plain(self) -> Plain:
+        """The resolved configuration as plain data."""
+        return resolved(self.config)
+
+
+def resolved(config: DictConfig) -> Plain:
+    """Return `config` resolved, as plain data.
+
+    Raises:
+        InputError: an interpolation or a mandatory value is missing.
+    """
+    try:
+        plain = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
+    except OmegaConfBaseException as error:
+        key = getattr(error, "full_key", None)
+        where = f"{key}: " if key else ""
+        raise InputError(f"{where}{first_line(error)}") from error
+    return cast(Plain, plain)
+
+
+def is_search_override(override: str) -> bool:
+    """Return whether the override sweeps over several values (Hydra's grammar)."""
+    try:
+        parsed = OverridesParser.create().parse_override(override)
+    except HydraException:
+        return False
+    return bool(parsed.is_sweep_override())
+
+
+def compose(
+    config_name: str, overrides: Sequence[str] = (), *, search_path: Sequence[str] = ()
+) -> Composition:
+    """Return the composition of `config_name` (train, tune, evaluate) with command-line overrides.
+
+    Args:
+        config_name: a primary configuration in conf/.
+        overrides: command-line overrides, in Hydra's grammar, without sweeps.
+        search_path: further configuration folders.
+
+    Raises:
+        InputError: an override names what does not exist, or cannot be parsed.
+    """
+    arguments = list(overrides)
+    if search_path:
+        folders = ",".join(f"file://{Path(p).resolve()}" for p in search_path)
+        arguments.append(f"hydra.searchpath=[{folders}]")
+    with fresh_hydra():
+        try:
+            config = hydra.compose(config_name, arguments, return_hydra_config=True)
+        except (HydraException, OmegaConfBaseException) as error:
+            raise InputError(explain(error, config_name, arguments)) from error
+        except yaml.YAMLError as error:
+            raise InputError(explain_yaml(error)) from error
+        except UnicodeDecodeError as error:
+            raise InputError(
+                f"a configuration file is no UTF-8 text ({error.reason}): save it as UTF-8"
+            ) from error
+        choices = {k: str(v) for k, v in config.hydra.runtime.choices.items()}
+        composed = _without_hydra(config)
+    try:
+        _check_top_level(composed, config_name)
+    except OmegaConfBaseException as error:
+        raise InputError(first_line(error)) from error
+    return Composition(config=composed, choices=choices)
+
+
+def _check_top_level(config: DictConfig, config_name: str) -> None:
+    """Refuse a key at the top that nothing reads."""
+    known = set(groups())
+    for name in ("umbrella", config_name):
+        file = file_of(name)
+        if file is None:
+            return  # a primary configuration of the user's own
+        known |= set(yaml.safe_load(file.read_text(encoding="utf-8")))
+    known -= {"defaults", "hydra"}
+    for key in config:
+        if key == "experiment":
+            raise InputError(
+                "the chosen experiment would change nothing: the first line of its file must be "
+                "'# @package _global_'"
+            )
+        if key not in known:
+            raise InputError(f"key {misplaced(str(key), config, known)}")
+    if "tuning" in config and config_name in _LEARN_NOTHING_FROM_TUNING:
+        raise InputError(
+            f"tuning belongs to abx-tune: abx-{config_name} does not search "
+            f"(abx-train best_params_from=RUN_NAME trains with what a study found)"
+        )
+    for key in _FLAGS:
+        if key in config and not isinstance(config[key], bool):
+            raise InputError(f"{key} must be true or false, got {config[key]!r}")
+    for key in ("results_dir", "optimization_dir"):
+        if key in config and not (isinstance(config[key], str) and config[key].strip()):
+            raise InputError(
+                f"{key} must be a folder, such as {key}={key[:-4]}, got {config[key]!r}"
+            )
+        if key in config and Path(config[key]).is_file():
+            raise InputError(f"{key} must be a folder, but '{config[key]}' is a file: name another")
+
+
+def _without_hydra(config: DictConfig) -> DictConfig:
+    return OmegaConf.masked_copy(config, [str(k) for k in config if k != "hydra"])
+
+
+def places_in_project(config: Mapping[str, Any], overrides: Sequence[str]) -> list[str]:
+    """Return overrides that let results lie in the project, where it is not the working folder.
+
+    What the command line gives is taken as it is: relative to the working folder.
+    """
+    project = find_project()
+    if project is None or project.root == Path.cwd():
+        return []
+    given = {override.lstrip("+~").partition("=")[0] for override in overrides}
+    return [
+        f"{key}='{from_here(value)}'"
+        for key in _PLACES
+        if key in config
+        and key not in given
+        and isinstance(value := config[key], str)
+        and not os.path.isabs(value)
+    ]

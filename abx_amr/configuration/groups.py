@@ -1,0 +1,76 @@
+"""The configuration groups, packaged and of the project, and what can be chosen in each."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import hydra
+from hydra.core.global_hydra import GlobalHydra
+
+from abx_amr.project import find_project, packaged
+
+
+def conf_dir() -> Path:
+    """Return the folder of the packaged configuration groups (conf/ in a checkout)."""
+    return packaged("conf")
+
+
+def version_base() -> dict[str, Any]:
+    """Return the version_base argument: 1.3 must have it, 1.4 warns about it."""
+    if tuple(int(n) for n in hydra.__version__.split(".")[:2]) >= (1, 4):
+        return {}
+    return {"version_base": "1.3"}
+
+
+@contextlib.contextmanager
+def fresh_hydra() -> Iterator[None]:
+    """Give Hydra's compose its own global state, also inside a running Hydra application."""
+    saved = GlobalHydra.instance().hydra
+    GlobalHydra.instance().clear()
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", category=UserWarning, module="hydra.*")
+            with hydra.initialize_config_dir(str(conf_dir()), **version_base()):
+                yield
+    finally:
+        GlobalHydra.instance().hydra = saved
+
+
+def groups() -> list[str]:
+    """Return the configuration groups: the packaged ones and the project's own."""
+    shipped = [p.name for p in conf_dir().iterdir() if p.is_dir() and not p.name.startswith("_")]
+    project = find_project()
+    own = [] if project is None else [g for g in project.groups() if g != "hydra"]
+    return [*shipped, *(group for group in own if group not in shipped)]
+
+
+def available(group: str, overrides: Sequence[str] = ()) -> list[str]:
+    """Return the choices of a configuration group; staged copies of files are left out.
+
+    Args:
+        group: The group.
+        overrides: Among them the folders that are searched as well.
+    """
+    folders = [o for o in overrides if o.startswith("hydra.searchpath=")]
+    with fresh_hydra():
+        loader = GlobalHydra.instance().config_loader()
+        names = sorted(loader.get_group_options(group, config_name="train", overrides=folders))
+    return [name for name in names if not re.search(r"-[0-9a-f]{12}$", name)]
+
+
+def chosen_groups(choices: Mapping[str, str]) -> dict[str, str]:
+    """Return the choices made in our own groups, those of Hydra and empty ones left out."""
+    ours = set(groups())
+    return {g: str(c) for g, c in choices.items() if g in ours and str(c) != "None"}
+
+
+def file_of(name: str) -> Path | None:
+    """Return a primary configuration's file, the project's own first."""
+    project = find_project()
+    folders = [conf_dir()] if project is None else [project.conf, conf_dir()]
+    return next((f for d in folders if (f := d / f"{name}.yaml").is_file()), None)

@@ -1,0 +1,40 @@
+"""Build the training plan, and keep its seeds apart from those of tuning."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from abx_amr.configuration.classes import dataclass_arguments
+from abx_amr.errors import InputError, first_line
+from abx_amr.training import EarlyStopping, TrainingSettings, VecNormalizeSettings
+
+_TUNING_SEEDS = range(1000, 10_000)
+
+
+def build_training(config: Mapping[str, Any]) -> TrainingSettings:
+    """Return the training plan of a configuration."""
+    arguments = dataclass_arguments(TrainingSettings, config.get("training"), key="training")
+    if arguments.get("torch_threads", 0) is None:
+        arguments["torch_threads"] = 1
+    for name, made in (("early_stopping", EarlyStopping), ("vec_normalize", VecNormalizeSettings)):
+        if name in arguments:
+            key = f"training.{name}"
+            try:
+                arguments[name] = made(**dataclass_arguments(made, arguments[name], key=key))
+            except TypeError as error:
+                raise InputError(f"{key}: {first_line(error)}") from error
+    return TrainingSettings(**arguments)
+
+
+def check_training_seed(seed: int) -> None:
+    """Refuse a training seed that belongs to tuning.
+
+    Raises:
+        InputError: the seed is 0 or in 1000-9999.
+    """
+    if seed < 1 or seed in _TUNING_SEEDS:
+        raise InputError(
+            f"training.seed must be 1-999 (training) or 10000 and up (final tests), got {seed}: "
+            "1000-9999 belong to tuning"
+        )
