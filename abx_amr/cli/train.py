@@ -89,7 +89,7 @@ def train(config: dict[str, Any], *, choices: Mapping[str, str], overrides: Sequ
         chosen_groups,
         config_of_run,
     )
-    from abx_amr.results import completed_run, find_run
+    from abx_amr.results import check_run_name, completed_run, find_run
 
     if config["resume_from"] and config["best_params_from"]:
         raise InputError("resume_from and best_params_from exclude each other: give one")
@@ -114,7 +114,7 @@ def train(config: dict[str, Any], *, choices: Mapping[str, str], overrides: Sequ
         origin["best_params_from"] = str(config["best_params_from"])
     else:
         run_name = run_name or f"{choices['experiment']}_{choices['agent_algorithm']}"
-    config["run_name"] = run_name
+    config["run_name"] = check_run_name(str(run_name))
     check_quickly(config)
     runs = _one_for_each_seed(config)
     if len(runs) > 1 and source is not None:
