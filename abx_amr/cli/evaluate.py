@@ -61,6 +61,7 @@ def evaluate_composed(
         is_rule,
     )
     from abx_amr.experiment import Run, run
+    from abx_amr.rehearsal import rehearse
     from abx_amr.results import find_run
 
     asked = _asked(config["evaluation"])
@@ -92,6 +93,7 @@ def evaluate_composed(
         model = build_clinic(config)
         policy = _policy(config, None, model, checkpoint=config["checkpoint"])
         name = f"{choices['experiment']}_{choices['agent_algorithm']}"
+    rehearse(model)
     settings = replace(
         build_training(config),
         num_eval_episodes=asked["episodes"],

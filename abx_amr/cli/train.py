@@ -223,12 +223,14 @@ def _carry_out(
         is_rule,
     )
     from abx_amr.learning import AgentSpec, build_agent, check_device
+    from abx_amr.rehearsal import rehearse
 
     config = configs[0]
     for each in configs:
         check_training_seed(each["training"]["seed"])
     settings = build_training(config)
     model = build_clinic(config)
+    rehearse(model)
     prescriber = build_rule(config, model) if is_rule(config) else build_agent_spec(config)
     if source is not None and settings.additional_episodes is not None:
         total = experiment.learned_episodes(source, model) + settings.additional_episodes

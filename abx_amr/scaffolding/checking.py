@@ -20,10 +20,11 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from abx_amr import configuration
-from abx_amr.configuration import CLINIC_SECTIONS, Composition, available, compose, value_at
+from abx_amr.configuration import Composition, available, compose, value_at
 from abx_amr.errors import InputError
 from abx_amr.naming import nearest
 from abx_amr.project import Project, make_importable, place_in_project, working_in
+from abx_amr.rehearsal import rehearse
 
 if TYPE_CHECKING:
     from abx_amr.simulator.clinic import ClinicModel
@@ -357,23 +358,7 @@ def _faults_of_targets(plain: Plain) -> list[str]:
 
 def _build_clinic(config: Plain) -> None:
     """Build the clinic; where classes of the project are in it, play its first steps."""
-    model = configuration.build_clinic(config)
-    if not configuration.own_code({name: config.get(name) for name in CLINIC_SECTIONS}):
-        return
-    import numpy as np
-
-    from abx_amr.rng import stream_states
-    from abx_amr.simulator.clinic import Clinic
-
-    clinic = Clinic(model, stream_states(0, "check", count=2))
-    clinic.reset()
-    for treatment in range(min(model.num_treatments, model.max_time_steps)):
-        shape = (2, model.num_patients_per_time_step)
-        _, rewards, _ = clinic.step(np.full(shape, treatment, dtype=np.int64))
-        if not np.isfinite(rewards).all():
-            raise InputError(
-                "reward_calculator: the reward must be a finite number, got nan or inf"
-            )
+    rehearse(configuration.build_clinic(config))
 
 
 def _build_training(config: Plain) -> None:
