@@ -17,6 +17,16 @@ SYNONYMS = {
     "lambda": "lambda_weight",
 }
 
+
+def counted(count: int, noun: str, plural: str | None = None) -> str:
+    """Return a number with what it counts.
+
+    >>> counted(1, "episode"), counted(0, "seed"), counted(2, "study", "studies")
+    ('1 episode', '0 seeds', '2 studies')
+    """
+    return f"{count} {noun if count == 1 else plural or f'{noun}s'}"
+
+
 #: A list of names that is longer is left out where a guess can be given.
 MANY_NAMES = 12
 

@@ -183,7 +183,7 @@ def test_a_project_file_that_changes_between_runs_of_a_study_is_a_mismatch(
         assert "Configuration Mismatch Detected" in ended.err
         assert said in ended.err
         file.write_text(before)
-    assert "1 trials finished of 1" in call(tune.main, *command, "tuning.n_trials=1").out
+    assert "1 trial finished of 1" in call(tune.main, *command, "tuning.n_trials=1").out
 
 
 def test_a_run_whose_class_is_in_another_project_gets_one_clear_line(

@@ -12,7 +12,7 @@ from abx_amr.cli.arguments import translate
 from abx_amr.cli.door import carried_out
 from abx_amr.cli.numbers import figure, interval
 from abx_amr.errors import InputError
-from abx_amr.naming import unknown
+from abx_amr.naming import counted, unknown
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -96,7 +96,7 @@ def gather(asked: Mapping[str, Any]) -> None:
     _print(tables, [*notes, *comparing.notes_on(grouped, pairs)], asked)
     _print_left_out([*left_out, *repeated])
     counts = {"run": len(runs), "condition": len(grouped), "clinic": len(set(clinics))}
-    said = [f"{count} {name}{'' if count == 1 else 's'}" for name, count in counts.items()]
+    said = [counted(count, name) for name, count in counts.items()]
     print(f"{said[0]}, {said[1]} in {said[2]}")
     print(f"tables: {', '.join(str(file) for file in files)}")
 

@@ -13,6 +13,7 @@ from abx_amr.cli.experiment_set import gather_line
 from abx_amr.cli.numbers import figure, interval
 from abx_amr.cli.optimality import audit_before_training, gap_line
 from abx_amr.errors import InputError
+from abx_amr.naming import counted
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -420,7 +421,7 @@ def _report(folder: Any) -> None:
     low, high = summary["mean_return_interval_95"]
     print(
         f"mean return {summary['mean_return']:.2f} (95 % interval {interval(low, high)}, "
-        f"{summary['evaluation_episodes']} episodes), IQM {summary['iqm_return']:.2f}, "
+        f"{counted(summary['evaluation_episodes'], 'episode')}), IQM {summary['iqm_return']:.2f}, "
         f"std {figure(summary['std_return'])}"
     )
     print(gap_line(summary))

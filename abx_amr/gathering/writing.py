@@ -16,6 +16,7 @@ import pandas as pd
 
 from abx_amr import durable
 from abx_amr.errors import InputError
+from abx_amr.naming import counted
 
 FIGURE = "returns.png"
 TABLES = ("runs", "conditions", "pairs", "overall")
@@ -44,7 +45,7 @@ def figure_as_file(conditions: pd.DataFrame, runs: pd.DataFrame) -> dict[str, by
     from abx_amr.plots import canvas
     from abx_amr.plots import conditions as of_conditions
 
-    title = f"returns of {len(runs)} runs, by condition"
+    title = f"returns of {counted(len(runs), 'run')}, by condition"
     return {FIGURE: canvas.as_png(of_conditions.draw(conditions, runs, title=title))}
 
 
