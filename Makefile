@@ -15,7 +15,13 @@ READY14 := $(VENV14)/.ready
 HYDRA14 := hydra-core==1.4.0rc3 hydra-optuna-sweeper==1.4.0rc3 omegaconf==2.4.1rc1
 # What meets Hydra: its grammar, its plugins, its composition, every door once.
 HYDRA14_TESTS := tests/sweeper tests/test_configuration.py tests/test_project.py \
-	tests/cli/test_arguments.py tests/cli/test_door.py tests/cli/test_tune.py \
+	tests/cli/test_arguments.py tests/cli/test_door.py \
+	$(addprefix tests/cli/test_tune.py::, test_one_command_ends_with_best_parameters_and_their_receipts \
+		test_two_local_workers_share_one_exact_budget \
+		test_the_command_line_adds_to_and_replaces_the_search_space \
+		test_without_m_the_composed_configuration_is_scored_as_a_trial_would_be \
+		test_training_takes_the_best_parameters_and_the_agent_has_them \
+		test_overwrite_starts_afresh_and_skip_leaves_alone) \
 	tests/cli/test_train.py::test_multirun_makes_one_folder_for_each_seed \
 	tests/cli/test_train.py::test_a_user_s_file_given_with_s_is_the_one_that_runs \
 	tests/cli/test_evaluate.py::test_a_run_is_evaluated_again_on_its_own_clinic
@@ -40,7 +46,7 @@ test: $(READY)
 	$(BIN)/python -m pytest -n 2 --dist loadgroup -m "not slow"
 
 test-all: $(READY)
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadgroup
 
 check: $(READY)
 	$(BIN)/ruff format --check .

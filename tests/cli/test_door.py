@@ -130,6 +130,7 @@ def test_a_users_own_group_member_is_found_in_a_config_dir(call: Call, tmp_path:
     assert "max_time_steps: 7" in ended.out
 
 
+@pytest.mark.slow
 def test_a_study_whose_output_nobody_reads_ends_quietly_and_goes_on_later(tmp_path: Path) -> None:
     command = shlex.join([sys.executable, "-m", "abx_amr.cli.tune", *SMALL_STUDY])
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}

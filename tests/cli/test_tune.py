@@ -323,7 +323,7 @@ def test_the_other_shipped_studies_run_end_to_end(call: Call, algorithm: str) ->
     assert trial.user_attrs["effective_values"] == pytest.approx(trial.params)
 
 
-@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("workers", [pytest.param(1, marks=pytest.mark.slow), 2])
 def test_an_interrupt_gives_the_trials_back_and_says_how_to_go_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, workers: int
 ) -> None:

@@ -48,6 +48,7 @@ def test_jobs_find_what_a_worker_finds(call: Call) -> None:
         assert trial.user_attrs["effective_values"] == pytest.approx(trial.params)
 
 
+@pytest.mark.slow
 def test_a_job_that_is_killed_costs_its_seed_another_start(call: Call) -> None:
     ended = call(
         tune.main, *SMALL_STUDY, "tuning.n_trials=1", *JOBS,

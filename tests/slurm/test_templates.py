@@ -167,6 +167,7 @@ def test_a_job_that_is_cancelled_keeps_its_study_and_stops_its_server(
     assert "Traceback" not in outputs(tmp_path)
 
 
+@pytest.mark.slow
 def test_an_array_shares_a_server_job_which_ends_after_the_last_worker(
     tmp_path: Path, cluster: Cluster, disk: str
 ) -> None:

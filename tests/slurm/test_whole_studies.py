@@ -6,6 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from tests.cli.conftest import SMALL_STUDY
 from tests.services import Database
 from tests.slurm.cluster import Cluster
@@ -38,6 +40,7 @@ def seeds_of(trial) -> list[float]:
     return [seed["episode_return"] for seed in trial.user_attrs["seeds"]]
 
 
+@pytest.mark.slow
 def test_a_job_for_each_seed_finds_what_a_worker_finds(tmp_path: Path, cluster: Cluster) -> None:
     jobs = ("tuning.parallel=jobs", "tuning.n_workers=2", "tuning.n_trials=2", "storage=journal")
     said = tuned(tmp_path, cluster, *jobs, "run_name=jobs")

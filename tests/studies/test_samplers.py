@@ -159,6 +159,7 @@ def test_a_grids_budget_is_at_most_its_points(n_trials, budget):
     assert effective_budget(SamplerChoice(), n_trials=n_trials, space=space) == n_trials
 
 
+@pytest.mark.slow
 def test_a_whole_grid_is_visited_once_by_four_workers_of_which_two_die(
     configuration, tmp_path, in_processes
 ):

@@ -141,7 +141,13 @@ def _crash(server):
     wait_until(lambda: server.pid() is None, what="for the server to die")
 
 
-@pytest.mark.parametrize("end", [Server.down, _crash], ids=["down", "kill -9"])
+@pytest.mark.parametrize(
+    "end",
+    [
+        pytest.param(Server.down, id="down", marks=pytest.mark.slow),
+        pytest.param(_crash, id="kill -9"),
+    ],
+)
 def test_workers_outlast_a_restart_of_postgres(own_server, configuration, record, tmp_path, end):
     plan = StudyPlan.from_configuration(configuration(n_trials=24))
     storage = PostgresStorage()
@@ -376,6 +382,7 @@ def test_abx_tune_says_in_one_line_that_its_folder_cannot_be_made(tmp_path):
     assert_one_line(tune(tmp_path), "optimization")
 
 
+@pytest.mark.slow
 def test_abx_tune_says_in_one_line_where_it_expected_the_server(tmp_path):
     elsewhere = {"PG_HOST": "127.0.0.1", "PG_PORT": "1", "PG_USERNAME": "ada"}
     ended = tune(tmp_path, "storage=postgres", environment=elsewhere)

@@ -84,6 +84,7 @@ def test_four_local_workers_of_which_one_is_killed_and_the_same_command_again(tm
     assert len(trials_of(tmp_path, "crowd")) == 15
 
 
+@pytest.mark.slow
 def test_the_only_worker_is_killed_and_the_same_command_ends_the_study(tmp_path):
     run(tmp_path, status=-signal.SIGKILL, KILL_AT_TRIAL="2")
     assert "finished: 6 of 6" in run(tmp_path)
