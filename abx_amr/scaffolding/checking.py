@@ -92,6 +92,13 @@ def check_project(project: Project, *, on_progress: Move = lambda done, total: N
         return _Check(project, on_progress).run()
 
 
+def faults_in(project: Project, config_name: str, overrides: Sequence[str]) -> list[str]:
+    """Return what is wrong with one composition in a project: a line for each fault."""
+    with working_in(project):
+        make_importable(project)
+        return _attempt(config_name, overrides).messages
+
+
 class _Check:
     def __init__(self, project: Project, on_progress: Move) -> None:
         self.project = project
