@@ -30,6 +30,7 @@ from abx_amr.learning import (
     own_draws,
     transitions_of,
 )
+from abx_amr.naming import counted
 from abx_amr.planning.cache import reference
 from abx_amr.receipts import read_back
 from abx_amr.results import CheckpointName, RunFolder
@@ -190,7 +191,7 @@ def resume(plan: Run, source: RunFolder, *, on_progress: Progress | None = None)
     if total <= agent.num_timesteps:
         episodes = agent.num_timesteps // plan.model.max_time_steps
         raise InputError(
-            f"resume_from: {source.path} has learned from {episodes} episodes already: "
+            f"resume_from: {source.path} has learned from {counted(episodes, 'episode')} already: "
             "say how many more with training.additional_episodes=N"
         )
     folder = _open_folder(plan)

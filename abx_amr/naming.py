@@ -17,6 +17,16 @@ SYNONYMS = {
     "lambda": "lambda_weight",
 }
 
+
+def counted(count: int, noun: str, plural: str | None = None) -> str:
+    """Return a number with what it counts.
+
+    >>> counted(1, "episode"), counted(0, "seed"), counted(2, "study", "studies")
+    ('1 episode', '0 seeds', '2 studies')
+    """
+    return f"{count} {noun if count == 1 else plural or f'{noun}s'}"
+
+
 #: A list of names that is longer is left out where a guess can be given.
 MANY_NAMES = 12
 
@@ -88,25 +98,29 @@ def listed(names: Iterable[str], *, label: str = "available") -> str:
     return f"{label}: {', '.join(names) or 'none'}"
 
 
-_UNSAFE = frozenset("/\\*?[]{}$:;|<>&!`#\"'")
+_UNSAFE = frozenset(" /\\*?[]{}$:;|<>&!`#\"'")
 
 
 def check_folder_name(key: str, name: str) -> str:
     """Return `name` when a folder can have it and a shell leaves it alone.
 
     Raises:
-        InputError: it is empty, hidden, too long, or holds a character that means something else.
+        InputError: it is empty, hidden, too long, or holds a blank or a character that means
+            something else.
 
     >>> check_folder_name("run_name", "ppo_lambda_0.5")
     'ppo_lambda_0.5'
     """
     odd = sorted({c for c in name if c in _UNSAFE or not c.isprintable()})
-    if not name or name != name.strip() or name[0] in ".-" or odd or len(name.encode()) > 200:
+    if not name or name[0] in ".-" or odd or len(name.encode()) > 200:
         because = f" (not {' '.join(map(repr, odd))})" if odd else ""
         shown = repr(name) if len(name) <= 60 else f"one of {len(name)} characters"
+        without = "_".join(name.split())
+        is_right = not set(odd) - {" "} and without and without[0] not in ".-"
+        example = without if is_right and len(without) <= 60 else "lambda_0.5"
         raise InputError(
             f"{key} must be a plain folder name{because}: letters, digits, _ and - inside, at most "
-            f"200 characters, such as lambda_0.5; got {shown}"
+            f"200 characters, such as {example}; got {shown}"
         )
     return name
 

@@ -7,11 +7,13 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 import stat
 import sys
+import sysconfig
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -101,6 +103,36 @@ def place_in_project(error: BaseException) -> str:
         if project is not None:
             return f"{os.path.relpath(frame.filename, project.root)} line {frame.lineno}: "
     return ""
+
+
+def where_raised(error: BaseException) -> str:
+    """Return 'file line N: ' for the deepest line of a user's own code, '' where it is ours."""
+    for frame in reversed(traceback.extract_tb(error.__traceback__)):
+        if _is_own(frame.filename):
+            return f"{os.path.relpath(frame.filename)} line {frame.lineno}: "
+    return ""
+
+
+def where_defined(method: Callable[..., object]) -> str:
+    """Return 'file line N: ' of a method of a user's own class, '' where it is ours."""
+    code = getattr(inspect.unwrap(method), "__code__", None)
+    if code is None or not _is_own(code.co_filename):
+        return ""
+    return f"{os.path.relpath(code.co_filename)} line {code.co_firstlineno}: "
+
+
+def is_own_class(of: type) -> bool:
+    """Return whether a class, or one that it is made from, is a user's own."""
+    modules = [sys.modules.get(each.__module__) for each in of.__mro__]
+    return any(_is_own(getattr(module, "__file__", None) or "") for module in modules)
+
+
+def _is_own(file: str) -> bool:
+    path = Path(file)
+    if not path.is_absolute() or "site-packages" in path.parts:
+        return False
+    ours = (Path(__file__).parent, Path(sysconfig.get_path("stdlib")))
+    return not any(path.is_relative_to(folder) for folder in ours)
 
 
 def from_here(path: str) -> str:

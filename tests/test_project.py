@@ -128,8 +128,9 @@ def test_results_lie_in_the_project_wherever_below_it_the_command_is_run(
     assert ended.status == 0, ended.err
     ended = call(study.main, "best", "ppo_default")
     assert ended.status == 0, ended.err
-    ended = call(gather.main, "folder=../../tables")
+    ended = call(gather.main, "figures=false")
     assert ended.status == 0, ended.err
+    assert (project.root / "gathered/runs.csv").is_file()
     assert sorted(os.listdir()) == [".keep"]
     assert (project.root / "optimization/ppo_default/best_params.json").is_file()
     ended = call(train.main, "best_params_from=ppo_default", *SMALL, "reward_calculator=own")
@@ -184,7 +185,7 @@ def test_a_project_file_that_changes_between_runs_of_a_study_is_a_mismatch(
         assert "Configuration Mismatch Detected" in ended.err
         assert said in ended.err
         file.write_text(before)
-    assert "1 trials finished of 1" in call(tune.main, *command, "tuning.n_trials=1").out
+    assert "1 trial finished of 1" in call(tune.main, *command, "tuning.n_trials=1").out
 
 
 def test_a_run_whose_class_is_in_another_project_gets_one_clear_line(

@@ -264,6 +264,10 @@ def _refuse_flag(message: str) -> NoReturn:
     raise InputError(message.removeprefix("argument ").replace("(choose from", "(available:"))
 
 
+#: Keys whose values name a folder, see `naming.check_folder_name`.
+_NAMES = ("run_name", "study_name")
+
+
 def no_setting(overrides: Sequence[str], position: int) -> str:
     """Return the line about a word that is no key=value, with what was probably meant.
 
@@ -272,7 +276,9 @@ def no_setting(overrides: Sequence[str], position: int) -> str:
     >>> no_setting(["experiment", "paper_two"], 0)
     "'experiment' is no setting: write key=value, such as experiment=paper_two"
     >>> no_setting(["run_name=my", "run"], 1)
-    "'run' is no setting: write key=value; a value with a space is quoted: 'run_name=my run'"
+    "'run' is no setting: write run_name=my_run (a name has no spaces)"
+    >>> no_setting(["runs=[a,", "b]"], 1)
+    "'b]' is no setting: write key=value; a value with a space is quoted: 'runs=[a, b]'"
     """
     word = overrides[position]
     before = overrides[position - 1] if position else ""
@@ -289,6 +295,8 @@ def no_setting(overrides: Sequence[str], position: int) -> str:
         return f"{start} {before}{word} without spaces"
     if after and "=" not in after:
         return f"{start} key=value, such as {word.rstrip(':')}={after}"
+    if before.partition("=")[0] in _NAMES and "=" in before:
+        return f"{start} {before}_{word} (a name has no spaces)"
     if "=" in before:
         return f"{start} key=value; a value with a space is quoted: '{before} {word}'"
     return f"{start} key=value, such as training.seed=3"

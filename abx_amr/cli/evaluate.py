@@ -11,7 +11,7 @@ from abx_amr.cli.door import Command, composed, enter, guarded
 from abx_amr.cli.numbers import figure, interval
 from abx_amr.cli.optimality import gap_line
 from abx_amr.errors import InputError
-from abx_amr.naming import did_you_mean, unknown
+from abx_amr.naming import counted, did_you_mean, unknown
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -57,6 +57,7 @@ def evaluate_composed(
     from abx_amr.configuration.groups import chosen_groups
     from abx_amr.configuration.training import build_training
     from abx_amr.configuration.values import AGENT_SECTIONS, CLINIC_SECTIONS
+    from abx_amr.rehearsal import rehearse
     from abx_amr.results import find_run
 
     asked = _asked(config["evaluation"])
@@ -88,6 +89,7 @@ def evaluate_composed(
         model = build_clinic(config)
         policy = _policy(config, None, model, checkpoint=config["checkpoint"])
         name = f"{choices['experiment']}_{choices['agent_algorithm']}"
+    rehearse(model)
     settings = replace(
         build_training(config),
         num_eval_episodes=asked["episodes"],
@@ -118,7 +120,7 @@ def evaluate_composed(
         f"{plan.run_name}: mean return {summary['mean_return']:.3f}, "
         f"std {figure(summary['std_return'], 3)}, IQM {summary['iqm_return']:.3f}, "
         f"95 % interval {interval(low, high, 3)} "
-        f"({summary['evaluation_episodes']} episodes, seed {settings.evaluation_seed})"
+        f"({counted(summary['evaluation_episodes'], 'episode')}, seed {settings.evaluation_seed})"
     )
     print(gap_line(summary))
     if getattr(policy, "knows_the_parameters", False):

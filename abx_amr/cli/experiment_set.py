@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from abx_amr.errors import InputError
+from abx_amr.naming import counted
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -99,7 +100,7 @@ class ExperimentSet:
             )
         n_runs = sum(len(member.names) for member in self.members)
         known = f", {len(self.skipped)} are complete already and skipped" if self.skipped else ""
-        print(f"{n_runs + len(self.skipped)} runs{known}", flush=True)
+        print(f"{counted(n_runs + len(self.skipped), 'run')}{known}", flush=True)
         return [list(member.overrides) for member in self.members]
 
     def is_ended(self, overrides: Sequence[str]) -> bool:

@@ -11,7 +11,7 @@ from abx_amr.cli.arguments import translate
 from abx_amr.cli.door import enter_without_hydra
 from abx_amr.cli.numbers import figure, interval
 from abx_amr.errors import InputError
-from abx_amr.naming import unknown
+from abx_amr.naming import counted, unknown
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -57,7 +57,8 @@ def _run(given: list[str]) -> None:
     for override in overrides:
         if "=" not in override:
             raise InputError(f"'{override}' is no setting: write key=value, e.g. runs=[{override}]")
-    overrides += places_in_project(compose("gather", overrides).config, overrides)
+    composition = compose("gather", overrides)
+    overrides += places_in_project(composition.config, overrides, also=("folder",))
     gather(_checked(compose("gather", overrides).plain))
 
 
@@ -90,7 +91,7 @@ def gather(asked: Mapping[str, Any]) -> None:
     _print(tables, [*notes, *comparing.notes_on(grouped, pairs)], asked)
     _print_left_out([*left_out, *repeated])
     counts = {"run": len(runs), "condition": len(grouped), "clinic": len(set(clinics))}
-    said = [f"{count} {name}{'' if count == 1 else 's'}" for name, count in counts.items()]
+    said = [counted(count, name) for name, count in counts.items()]
     print(f"{said[0]}, {said[1]} in {said[2]}")
     print(f"tables: {', '.join(str(file) for file in files)}")
 
@@ -128,19 +129,20 @@ def _written(tables: Mapping[str, pd.DataFrame], asked: Mapping[str, Any]) -> li
     """Write the tables and the figure; return their files.
 
     Raises:
-        InputError: the folder cannot be made or written.
+        InputError: the folder cannot be made or written, or holds a file of this name already that
+            abx-gather did not write.
     """
-    from abx_amr.gathering.writing import write_figure, write_tables
+    from abx_amr.gathering import writing
 
     folder = Path(str(asked["folder"]))
     formats = ("csv", "parquet") if asked["format"] == "both" else (str(asked["format"]),)
+    contents = writing.tables_as_files(tables, formats=formats)
+    if asked["figures"]:
+        contents |= writing.figure_as_file(tables["conditions"], tables["runs"])
     try:
-        files = write_tables(tables, folder, formats=formats)
-        if asked["figures"]:
-            files.append(write_figure(tables["conditions"], tables["runs"], folder))
+        return writing.write(contents, folder)
     except OSError as error:
         raise InputError(f"folder={folder} cannot be written: {error.strerror}") from error
-    return files
 
 
 def _print(

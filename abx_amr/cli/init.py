@@ -11,7 +11,7 @@ from pathlib import Path
 
 from abx_amr.cli.door import enter_without_hydra
 from abx_amr.errors import InputError
-from abx_amr.naming import did_you_mean
+from abx_amr.naming import counted, did_you_mean
 
 HELP = """
 abx-init: make a project folder, in which all commands find your configuration and your classes.
@@ -128,11 +128,15 @@ def _check(folder: Path | None) -> None:
         print(f"abx-init: error: {fault}", file=sys.stderr)
     count = len(found.faults)
     if count:
-        said = "1 fault" if count == 1 else f"{count} faults"
-        print(f"{said} in {found.n_files} files of {project.root}", file=sys.stderr)
+        print(
+            f"{counted(count, 'fault')} in {counted(found.n_files, 'file')} of {project.root}",
+            file=sys.stderr,
+        )
         raise SystemExit(2)
     same = f" ({found.n_copies} are the packaged ones, unchanged)" if found.n_copies else ""
-    print(f"{found.n_files} files of {project.root}: all compose, import and build{same}")
+    print(
+        f"{counted(found.n_files, 'file')} of {project.root}: all compose, import and build{same}"
+    )
 
 
 def _make(folder: Path, *, force: bool) -> None:

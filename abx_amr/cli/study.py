@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from abx_amr.cli.arguments import translate
 from abx_amr.cli.door import enter_without_hydra, no_setting
 from abx_amr.errors import InputError
-from abx_amr.naming import unknown
+from abx_amr.naming import counted, unknown
 
 if TYPE_CHECKING:
     from abx_amr.studies.storages import StudyStorage
@@ -113,7 +113,9 @@ def show(asked: Asked) -> None:
     study = _study(asked)
     known = study.fingerprint
     print(f"study {study.name} in {study.label}, to {study.direction}")
-    budget = "unknown (abx-tune sets it)" if study.budget is None else f"{study.budget} trials"
+    budget = (
+        "unknown (abx-tune sets it)" if study.budget is None else counted(study.budget, "trial")
+    )
     states = ", ".join(f"{count} {state}" for state, count in study.states.items() if count)
     print(f"budget: {budget}; finished: {study.n_finished} ({states or 'no trial yet'})")
     _print_best(study)
@@ -178,7 +180,10 @@ def delete(asked: Asked) -> None:
     _refuse_at_work(study, asked, "stop them first")
     with asked.storage.critical_section():
         asked.storage.delete(asked.name)
-    print(f"study {asked.name} and its {len(study.trials)} trials deleted from {study.label}")
+    print(
+        f"study {asked.name} and its {counted(len(study.trials), 'trial')} deleted "
+        f"from {study.label}"
+    )
 
 
 def export(asked: Asked) -> None:
@@ -202,7 +207,7 @@ def copy(asked: Asked) -> None:
     made = copy_study(
         asked.storage, asked.target, asked.name, as_name=asked.config["to_study_name"]
     )
-    print(f"study {made.name}: {len(made.trials)} trials copied to {made.label}")
+    print(f"study {made.name}: {counted(len(made.trials), 'trial')} copied to {made.label}")
 
 
 VERBS: dict[str, Callable[[Asked], None]] = {

@@ -13,6 +13,7 @@ from abx_amr.cli.experiment_set import gather_line
 from abx_amr.cli.numbers import figure, interval
 from abx_amr.cli.optimality import audit_before_training, gap_line
 from abx_amr.errors import InputError
+from abx_amr.naming import counted
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -87,7 +88,7 @@ def train(config: dict[str, Any], *, choices: Mapping[str, str], overrides: Sequ
     from abx_amr.configuration.classes import config_of_run
     from abx_amr.configuration.groups import chosen_groups
     from abx_amr.configuration.values import AGENT_SECTIONS
-    from abx_amr.results import completed_run, find_run
+    from abx_amr.results import check_run_name, completed_run, find_run
 
     if config["resume_from"] and config["best_params_from"]:
         raise InputError("resume_from and best_params_from exclude each other: give one")
@@ -112,7 +113,7 @@ def train(config: dict[str, Any], *, choices: Mapping[str, str], overrides: Sequ
         origin["best_params_from"] = str(config["best_params_from"])
     else:
         run_name = run_name or f"{choices['experiment']}_{choices['agent_algorithm']}"
-    config["run_name"] = run_name
+    config["run_name"] = check_run_name(str(run_name))
     check_quickly(config)
     runs = _one_for_each_seed(config)
     if len(runs) > 1 and source is not None:
@@ -217,12 +218,14 @@ def _carry_out(
     from abx_amr.configuration.clinic import build_clinic
     from abx_amr.configuration.training import build_training, check_training_seed
     from abx_amr.learning import AgentSpec, build_agent, check_device
+    from abx_amr.rehearsal import rehearse
 
     config = configs[0]
     for each in configs:
         check_training_seed(each["training"]["seed"])
     settings = build_training(config)
     model = build_clinic(config)
+    rehearse(model)
     prescriber = build_rule(config, model) if is_rule(config) else build_agent_spec(config)
     if source is not None and settings.additional_episodes is not None:
         total = experiment.learned_episodes(source, model) + settings.additional_episodes
@@ -413,7 +416,7 @@ def _report(folder: Any) -> None:
     low, high = summary["mean_return_interval_95"]
     print(
         f"mean return {summary['mean_return']:.2f} (95 % interval {interval(low, high)}, "
-        f"{summary['evaluation_episodes']} episodes), IQM {summary['iqm_return']:.2f}, "
+        f"{counted(summary['evaluation_episodes'], 'episode')}), IQM {summary['iqm_return']:.2f}, "
         f"std {figure(summary['std_return'])}"
     )
     print(gap_line(summary))

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from abx_amr.cli.door import Command, enter, guarded, repeated
 from abx_amr.cli.optimality import gap_line
 from abx_amr.errors import InputError
+from abx_amr.naming import counted
 from abx_amr.processors import threads_for
 
 if TYPE_CHECKING:
@@ -340,6 +341,7 @@ class TuneTask:
 
     def _prepare(self, config: DictConfig) -> bool:
         from abx_amr.configuration.agent import check_quickly
+        from abx_amr.rehearsal import rehearse
         from abx_amr.studies.study import (
             Preparation,
             is_registered,
@@ -354,6 +356,7 @@ class TuneTask:
         if plan.skip_if_exists and is_registered(plan):
             print(f"{plan.run_name} is complete already, skipped: {_shown(plan.folder)}")
             return False
+        rehearse(study.model)
         _check_device_here(study)
         refuse_overwriting(plan, study.storage)
         study.storage.check()  # a server that is not there is said before agents are built
@@ -367,9 +370,9 @@ class TuneTask:
             return False
         seeds = plan.seeds(0)
         print(
-            f"study {plan.study_name} ({found.value}): {plan.budget} trials x "
-            f"{plan.n_seeds_per_trial} seeds ({seeds[0]}..{seeds[-1]}; training.seed is not used), "
-            f"{plan.sampler.name}, in {_shown(plan.folder)}"
+            f"study {plan.study_name} ({found.value}): {counted(plan.budget, 'trial')} x "
+            f"{counted(plan.n_seeds_per_trial, 'seed')} ({seeds[0]}..{seeds[-1]}; "
+            f"training.seed is not used), {plan.sampler.name}, in {_shown(plan.folder)}"
         )
         return True
 
@@ -588,7 +591,10 @@ def _report(summary: StudySummary, plan: StudyPlan, *, n_best: int = 1) -> None:
 
     content = summary.content
     best = content["best_trial"]
-    print(f"{summary.n_finished} trials finished of {summary.budget}, in {_shown(plan.folder)}")
+    print(
+        f"{counted(summary.n_finished, 'trial')} finished of {summary.budget}, "
+        f"in {_shown(plan.folder)}"
+    )
     if best is None:
         print("no trial has a finite value yet")
         return

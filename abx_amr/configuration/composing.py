@@ -139,10 +139,13 @@ def _without_hydra(config: DictConfig) -> DictConfig:
     return OmegaConf.masked_copy(config, [str(k) for k in config if k != "hydra"])
 
 
-def places_in_project(config: Mapping[str, Any], overrides: Sequence[str]) -> list[str]:
+def places_in_project(
+    config: Mapping[str, Any], overrides: Sequence[str], *, also: Sequence[str] = ()
+) -> list[str]:
     """Return overrides that let results lie in the project, where it is not the working folder.
 
-    What the command line gives is taken as it is: relative to the working folder.
+    What the command line gives is taken as it is: relative to the working folder. `also` are keys
+    of one command alone that name a folder for results.
     """
     project = find_project()
     if project is None or project.root == Path.cwd():
@@ -150,7 +153,7 @@ def places_in_project(config: Mapping[str, Any], overrides: Sequence[str]) -> li
     given = {override.lstrip("+~").partition("=")[0] for override in overrides}
     return [
         f"{key}='{from_here(value)}'"
-        for key in _PLACES
+        for key in (*_PLACES, *also)
         if key in config
         and key not in given
         and isinstance(value := config[key], str)

@@ -15,7 +15,7 @@ from typing import Any
 
 from abx_amr.errors import InputError
 from abx_amr.gathering.reading import GatheredRun
-from abx_amr.naming import did_you_mean
+from abx_amr.naming import counted, did_you_mean
 
 CLINIC_SECTIONS = (
     "antibiotics",
@@ -103,7 +103,7 @@ def label_runs(
     if len(set(blocks)) > len(set(where)):
         notes.append("runs evaluated on different episodes are not compared: each stands apart")
         clinics = [
-            f"{clinic} (evaluation seed {seed}, {episodes} episodes)"
+            f"{clinic} (evaluation seed {seed}, {counted(episodes, 'episode')})"
             for clinic, (seed, episodes) in zip(clinics, evaluations, strict=True)
         ]
     goal = _classes([(b, _frozen(o)) for b, o in zip(blocks, outside, strict=True)])

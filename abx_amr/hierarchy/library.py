@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from abx_amr.errors import InputError, first_line
 from abx_amr.hierarchy.options import Actions, Floats, Option, Seen, Team
+from abx_amr.project import where_defined, where_raised
 from abx_amr.rng import stream_states
 from abx_amr.simulator.clinic import Clinic, ClinicModel
 
@@ -211,11 +212,13 @@ class OptionLibrary(Sequence[Option]):
                 option.reset(memory)
                 self.decide(int(self.team[index]), np.full(_TRIED, index), first)
                 ends = option.should_terminate(second)
-            except InputError:
-                raise
+            except InputError as error:
+                place = where_defined(type(option).decide)
+                raise InputError(f"{place}{error}") from error
             except Exception as error:  # a user's own class: any error becomes one line
                 raise InputError(
-                    f"option '{option.name}' fails on its first step: {_line_of(error)}"
+                    f"option '{option.name}' fails on its first step: {where_raised(error)}"
+                    f"{_line_of(error)}"
                 ) from error
             if ends is not None and np.shape(ends) != (_TRIED,):
                 raise InputError(

@@ -15,9 +15,10 @@ from typing import Any
 import numpy as np
 
 from abx_amr import durable
+from abx_amr.naming import counted
 from abx_amr.planning.allocations import number_of_allocations
 from abx_amr.planning.lattice import counts, highest_pressure, natural_spacing
-from abx_amr.planning.optimum import Optimum, optimum
+from abx_amr.planning.optimum import Optimum, check_computable, optimum
 from abx_amr.planning.play import never
 from abx_amr.planning.problem import NotComputable, Posed, pose
 from abx_amr.planning.programme import Programme, fitting, size_of_work
@@ -110,8 +111,8 @@ class PlanCache:
                     missing = sum(factor not in kept for factor in asked)
                     if programme.cells > _QUICK_AUDIT_CELLS:
                         say(
-                            f"discount audit: {missing} discount factors on {programme.cells}"
-                            " cells; each is kept when it is known"
+                            f"discount audit: {counted(missing, 'discount factor')} on"
+                            f" {programme.cells} cells; each is kept when it is known"
                         )
                 row = stationary(programme, one)
                 kept[one] = asdict(row)
@@ -206,6 +207,7 @@ def reference(model: ClinicModel, *, folder: Path | str | None = None) -> Refere
         cache = PlanCache(Path(from_here(FOLDER) if folder is None else folder))
         found = cache.known(posed)
         if found is None and not is_quick(posed):
+            check_computable(posed)
             reason = "not computed: it takes more than 2 s; run abx-plan for this clinic first"
             return Reference(optimum=None, never=None, reason=reason)
         if found is None:

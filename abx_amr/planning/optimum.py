@@ -20,6 +20,7 @@ from abx_amr.planning.relaxation import index_path, relax
 Floats = NDArray[np.float64]
 _EXACT = 1e-9
 Say = Callable[[str], None]
+_TOO_LARGE = "the exact lattice of three antibiotics is too large"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,8 +88,7 @@ def optimum(posed: Posed, *, say: Say = lambda line: None) -> Optimum:
             raise
         return _relaxed(posed, above, slack, str(error), began, say)
     if len(above.antibiotics) > 2 and max(factors) > 1:
-        reason = "the exact lattice of three antibiotics is too large"
-        return _relaxed(posed, above, slack, reason, began, say)
+        return _relaxed(posed, above, slack, _TOO_LARGE, began, say)
     programme = Programme(above, factors)
     say(str(programme))
     solution = programme.solve()
@@ -121,6 +121,26 @@ def optimum(posed: Posed, *, say: Say = lambda line: None) -> Optimum:
         memory=memory,
         programme=str(programme),
     )
+
+
+def check_computable(posed: Posed) -> None:
+    """Refuse a clinic whose lattice is too large for an exact optimum, before any of the work.
+
+    Raises:
+        NotComputable: Saying why, and whether abx-plan gives bounds all the same.
+    """
+    above = posed.above
+    gives_bounds = above.is_homogeneous and above is posed.problem
+    try:
+        if max(fitting(above)) == 1:
+            return
+        if len(above.antibiotics) > 2:
+            reason = _TOO_LARGE
+        else:
+            reason, gives_bounds = "the exact lattice is too large", True
+    except NotComputable as error:
+        reason = str(error)
+    raise NotComputable(f"{reason}{'; abx-plan gives bounds' if gives_bounds else ''}")
 
 
 def optimal_path(solution: Solution) -> Path:

@@ -57,10 +57,15 @@ def blank(
 
 def save(figure: Figure, path: Path | str) -> Path:
     """Write the figure as PNG, atomically, and return where."""
+    durable.write_bytes(path, as_png(figure))
+    return Path(path)
+
+
+def as_png(figure: Figure) -> bytes:
+    """Return the figure as the content of a PNG file."""
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=130)
-    durable.write_bytes(path, buffer.getvalue())
-    return Path(path)
+    return buffer.getvalue()
 
 
 def require(table: pd.DataFrame, columns: Sequence[str]) -> None:

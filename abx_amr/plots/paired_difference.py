@@ -9,6 +9,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from abx_amr.errors import InputError
+from abx_amr.naming import counted
 from abx_amr.plots import canvas
 from abx_amr.statistics import paired_difference
 
@@ -45,7 +46,7 @@ def draw(
         color=np.where(differences >= 0.0, canvas.BLUE, canvas.ORANGE).tolist(),
     )
     each.axhline(0.0, color=canvas.BLACK, linewidth=0.8)
-    each.set_xlabel(f"{found.n} episodes, sorted by difference")
+    each.set_xlabel(f"{counted(found.n, 'episode')}, sorted by difference")
     each.set_ylabel(f"return of {first_name}\nminus return of {second_name}")
 
     intervals = {

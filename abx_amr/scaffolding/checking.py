@@ -20,15 +20,16 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from abx_amr.configuration.agent import build_agent_spec, build_rule, is_rule
-from abx_amr.configuration.classes import check_arguments, locate, own_code
+from abx_amr.configuration.classes import check_arguments, locate
 from abx_amr.configuration.clinic import build_clinic
 from abx_amr.configuration.composing import Composition, compose
 from abx_amr.configuration.groups import available, conf_dir
 from abx_amr.configuration.training import build_training, check_training_seed
-from abx_amr.configuration.values import CLINIC_SECTIONS, value_at, with_values
+from abx_amr.configuration.values import value_at, with_values
 from abx_amr.errors import InputError
 from abx_amr.naming import nearest
 from abx_amr.project import Project, make_importable, place_in_project, working_in
+from abx_amr.rehearsal import rehearse
 
 if TYPE_CHECKING:
     from abx_amr.simulator.clinic import ClinicModel
@@ -94,6 +95,13 @@ def check_project(project: Project, *, on_progress: Move = lambda done, total: N
     with working_in(project):
         make_importable(project)
         return _Check(project, on_progress).run()
+
+
+def faults_in(project: Project, config_name: str, overrides: Sequence[str]) -> list[str]:
+    """Return what is wrong with one composition in a project: a line for each fault."""
+    with working_in(project):
+        make_importable(project)
+        return _attempt(config_name, overrides).messages
 
 
 class _Check:
@@ -362,23 +370,7 @@ def _faults_of_targets(plain: Plain) -> list[str]:
 
 def _build_clinic(config: Plain) -> None:
     """Build the clinic; where classes of the project are in it, play its first steps."""
-    model = build_clinic(config)
-    if not own_code({name: config.get(name) for name in CLINIC_SECTIONS}):
-        return
-    import numpy as np
-
-    from abx_amr.rng import stream_states
-    from abx_amr.simulator.clinic import Clinic
-
-    clinic = Clinic(model, stream_states(0, "check", count=2))
-    clinic.reset()
-    for treatment in range(min(model.num_treatments, model.max_time_steps)):
-        shape = (2, model.num_patients_per_time_step)
-        _, rewards, _ = clinic.step(np.full(shape, treatment, dtype=np.int64))
-        if not np.isfinite(rewards).all():
-            raise InputError(
-                "reward_calculator: the reward must be a finite number, got nan or inf"
-            )
+    rehearse(build_clinic(config))
 
 
 def _build_training(config: Plain) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ from typing import Any
 import yaml
 
 from abx_amr.errors import InputError
-from abx_amr.project import MARKER, Project, packaged
+from abx_amr.project import CONF, MARKER, Project, packaged
 from abx_amr.scaffolding.folder import Files, write_files
 from abx_amr.scaffolding.prior_files import read_tuning, read_umbrella, reading
 from abx_amr.scaffolding.prior_groups import (
@@ -86,6 +87,7 @@ def import_prior(
         tuning = _free_name(tuning_file.stem)
         files[f"conf/tuning/{tuning}.yaml"] = _member("tuning", tuning, content, tuning_file, name)
     _check(files, umbrella_file, on_progress)
+    _check_in_project(files, Project(project), experiment=name, tuning=tuning)
     for file in _shadowing(Project(project), groups, is_tuned=tuning is not None):
         notes.changed.append(
             f"{file.relative_to(project).as_posix()}: takes the packaged file's place in this "
@@ -112,7 +114,7 @@ def _free_name(stem: str) -> str:
 def _shadowing(project: Project, groups: Groups, *, is_tuned: bool) -> list[Path]:
     """Return files of a project that differ from packaged ones of which the imported ones are made.
 
-    The check composes with the packaged ones.
+    What the prior files mean is checked with the packaged ones.
     """
     conf = packaged("conf")
     used = {"umbrella.yaml", "train.yaml"}
@@ -219,6 +221,39 @@ def _check(files: Files, umbrella: Path, on_progress: Callable[[int, int], None]
             f"--from-umbrella: '{umbrella}' holds what cannot be built here, nothing was written: "
             f"{found.faults[0].message}{also}"
         )
+
+
+def _check_in_project(
+    files: Files, project: Project, *, experiment: str, tuning: str | None
+) -> None:
+    """Refuse files that do not compose beside those that the project has already.
+
+    Raises:
+        InputError: saying what is wrong with them there.
+    """
+    from abx_amr.scaffolding.checking import faults_in
+
+    if not project.conf.is_dir():
+        return
+    commands = [("train", [f"experiment={experiment}"])]
+    if tuning is not None:
+        commands.append(
+            ("tune", [f"+tuning={tuning}", f"experiment={experiment}", f"run_name={tuning}"])
+        )
+    with tempfile.TemporaryDirectory(prefix="abx-import-") as folder:
+        root = Path(folder)
+        for name in (CONF, "components"):
+            if (project.root / name).is_dir():
+                shutil.copytree(project.root / name, root / name)
+        write_files(root, {**files, MARKER: ""}, overwrite=True)
+        for config_name, overrides in commands:
+            if faults := faults_in(Project(root), config_name, overrides):
+                raise InputError(
+                    f"--from-umbrella: what is imported does not compose in {project.root}, "
+                    f"nothing was written: {' '.join(overrides[:2])}: {faults[0]} (files there "
+                    "take the place of packaged ones: abx-init --check, or import into a new "
+                    "folder)"
+                )
 
 
 def _lines(notes: Notes) -> list[str]:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from abx_amr.naming import counted
 from abx_amr.studies.stored import read_study
 from abx_amr.studies.study import is_finished
 
@@ -74,8 +75,8 @@ class StudyOverview:
             return "prediction: none, no trial has finished yet (the same command says it later)"
         hours = math.ceil(left / n_workers) * self.typical_trial_seconds / 3600
         return (
-            f"prediction: {left} trials of about {self.typical_trial_seconds:.3g} s by "
-            f"{n_workers} workers: {hours:.3g} hours, once all have begun"
+            f"prediction: {counted(left, 'trial')} of about {self.typical_trial_seconds:.3g} s by "
+            f"{counted(n_workers, 'worker')}: {hours:.3g} hours, once all have begun"
         )
 
 

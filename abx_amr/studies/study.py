@@ -18,7 +18,7 @@ import yaml
 
 from abx_amr.durable import CompletionRegistry, jsonable, write_json, write_text
 from abx_amr.errors import InputError
-from abx_amr.naming import check_folder_name, did_you_mean, hint
+from abx_amr.naming import check_folder_name, counted, did_you_mean, hint
 from abx_amr.studies.fingerprint import Fingerprint, fingerprint, show_difference
 from abx_amr.studies.objective import Direction, default_min_successful_seeds
 from abx_amr.studies.owner import live_owner
@@ -387,9 +387,8 @@ def _join(plan: StudyPlan, storage: StudyStorage, files: Mapping[str, str]) -> P
     stored = backend.get_study_user_attrs(study_id).get(FINGERPRINT_ATTRIBUTE)
     if stored is None and trials:
         raise InputError(
-            f"study {plan.study_name!r} in {storage.label} holds {len(trials)} trials made by "
-            "something else: "
-            "use another study_name"
+            f"study {plan.study_name!r} in {storage.label} holds {counted(len(trials), 'trial')} "
+            "made by something else: use another study_name"
         )
     if stored is None:  # created by hand or by a process that died right after: ours to define
         stored = {

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from abx_amr.durable import jsonable
+from abx_amr.naming import counted
 from abx_amr.studies.attempts import earlier_attempts, take_over
 from abx_amr.studies.claiming import (
     INTERRUPTED,
@@ -231,7 +232,8 @@ class _Worker:
         if plan.n_trials_per_worker is not None and self.trials_run >= plan.n_trials_per_worker:
             raise StopError(
                 "quota",
-                f"this worker has run its {self.trials_run} trials (tuning.n_trials_per_worker)",
+                f"this worker has run its {counted(self.trials_run, 'trial')} "
+                "(tuning.n_trials_per_worker)",
             )
         if plan.timeout is not None and time.monotonic() - self.began >= plan.timeout:
             raise StopError(

@@ -111,6 +111,6 @@ def test_of_one_episode_no_spread_is_told(call: Call) -> None:
     ended = call(evaluate.main, "agent_algorithm=greedy", "against=never", *one)
     assert ended.status == 0, ended.err
     assert "std -, IQM" in ended.out
-    assert "95 % interval - (1 episodes" in ended.out
+    assert "95 % interval - (1 episode," in ended.out
     assert "standard error - paired (- unpaired)" in ended.out
     assert newest_run("results", "one").read_summary()["std_return"] is None

@@ -70,13 +70,19 @@ def test_the_same_command_writes_the_same_bytes(call: Call) -> None:
     assert written[0] == written[1]
 
 
-def test_only_the_format_and_the_runs_asked_for_are_written(call: Call) -> None:
+def test_what_an_earlier_gather_wrote_and_this_one_has_not_is_removed(call: Call) -> None:
     write_some()
+    for seed in (1, 2, 3):
+        write_run(Path("results"), "experiment=paper_single", returns=[0.0, 1.0], seed=seed)
+        slower = ("experiment=paper_single", "agent_algorithm.gamma=0.9")
+        write_run(Path("results"), *slower, returns=[1.0, 1.0], seed=seed, name=f"single_{seed}")
     assert call(gather.main, "folder=t").status == 0
+    seen = {f.name for f in Path("t").iterdir() if not f.name.startswith(".")}
+    assert {"overall.csv", "overall.parquet", "pairs.csv", "returns.png"} <= seen
     ended = call(gather.main, "folder=t", "format=csv", "figures=false", "runs=[slow_*]")
     assert ended.status == 0, ended.err
     seen = {f.name for f in Path("t").iterdir() if not f.name.startswith(".")}
-    assert seen == {"runs.csv", "conditions.csv", "returns.png"}
+    assert seen == {"runs.csv", "conditions.csv"}
     assert pd.read_csv("t/runs.csv")["run"].tolist() == ["slow_1", "slow_2", "slow_3"]
 
 
@@ -91,6 +97,31 @@ def test_tables_that_somebody_else_wrote_or_changed_stay(call: Call) -> None:
     assert Path("t/overall.csv").read_text() == "mine\n"
     assert Path("t/pairs.csv").read_text() == "mine too\n"
     assert not Path("t/pairs.parquet").exists()
+
+
+@pytest.mark.parametrize("name", ["pairs.csv", "runs.parquet", "returns.png"])
+def test_a_file_of_somebody_else_is_never_written_over(call: Call, name: str) -> None:
+    write_some()
+    Path(name).write_text("mine\n")
+    ended = call(gather.main, "folder=.")
+    assert (ended.status, len(ended.err.strip().splitlines())) == (2, 1)
+    assert f"{name} was not written by abx-gather" in ended.err
+    assert "folder=" in ended.err
+    assert sorted(file.name for file in Path().iterdir()) == sorted([name, "results"])
+    assert Path(name).read_text() == "mine\n"
+
+
+def test_a_table_that_was_changed_is_not_written_over_and_others_are(call: Call) -> None:
+    write_some()
+    assert call(gather.main, "folder=t").status == 0
+    write_run(Path("results"), *TWO, returns=[9.0, 9.0], seed=4)
+    assert call(gather.main, "folder=t").status == 0
+    assert len(pd.read_csv("t/runs.csv")) == 7
+    Path("t/runs.csv").write_text("mine\n")
+    ended = call(gather.main, "folder=t")
+    assert ended.status == 2
+    assert "t/runs.csv was changed since abx-gather wrote it" in ended.err
+    assert Path("t/runs.csv").read_text() == "mine\n"
 
 
 def test_few_seeds_and_unpaired_ones_are_said(call: Call) -> None:

@@ -72,6 +72,47 @@ def overwrite(pattern: str, text: str) -> Callable[[Path], None]:
     return damage
 
 
+def own(base: str, method: str, does: str) -> str:
+    """Return a module with a class Own that overrides a method in its lines 7 and 8."""
+    return (
+        "import numpy as np\n\n"
+        "from abx_amr.hierarchy.options import Option\n"
+        "from abx_amr.simulator import Patients\n"
+        f"from abx_amr.{base.rpartition('.')[0]} import {base.rpartition('.')[2]} as Base\n"
+        f"class Own(Base):\n    def {method}:\n        {does}\n"
+    )
+
+
+def own_population(does: str) -> str:
+    return own("simulator.patients.PatientPopulation", "sample(self, draws, num_patients)", does)
+
+
+def own_reward(does: str) -> str:
+    return own("simulator.rewards.ClinicalReward", "score(self, cohort)", does)
+
+
+def own_option(does: str) -> str:
+    return own("hierarchy.options.Option", "decide(self, seen)", does)
+
+
+#: A cohort of the right shapes, of two values.
+COHORT = "return Patients(attributes=np.full({0}, {1}), observed=np.ones({0}), group=np.zeros({0}[:2], dtype=int))"
+BRIEF = "environment.max_time_steps=16 training.num_eval_episodes=2 figures=false"
+FEW = " ".join((*SMALL, "training.total_num_training_episodes=1"))
+STUDY = f"abx-tune {' '.join(SMALL_STUDY)} tuning.n_trials=1"
+WHOLE = "(draws.num_envs, num_patients, 6)"
+MANAGER = "agent_algorithm=hrl_ppo option_library=own"
+
+
+def own_library(module: str) -> dict[str, str]:
+    """Return files of a project whose option library holds the class Own of a module."""
+    return {
+        "abx-project.yaml": "",
+        "conf/option_library/own.yaml": "# Own.\noptions:\n"
+        f"  mine: {{type: custom, _target_: {module}.Own, duration: 3}}\n",
+    }
+
+
 MISTAKES = [
     # --- misspelt ---
     a("a misspelt section", "abx-train trainng.seed=3", "'trainng'", "did you mean 'training'"),
@@ -232,7 +273,7 @@ MISTAKES = [
     a("spaces around =", "abx-train training.seed = 3", "training.seed=3 without spaces"),
     a("= missing", "abx-train experiment paper_two", "experiment=paper_two"),
     a("a colon for =", "abx-train training.seed:3", "write training.seed=3"),
-    a("a value with spaces", "abx-train run_name=my run", "'run'", "'run_name=my run'"),
+    a("a value with spaces", "abx-train run_name=my run", "'run'", "run_name=my_run"),
     a("two =", "abx-train experiment==paper_two", "write experiment=paper_two"),
     a("a missing +", "abx-tune -m tuning=ppo_default", "write +tuning=ppo_default"),
     a("a superfluous + before a group", "abx-train +experiment=paper_two", "without the +"),
@@ -254,6 +295,10 @@ MISTAKES = [
     # --- names ---
     a("a run's name with a slash", "abx-train run_name=a/b", "'a/b'", "plain folder name"),
     a("a study's name with a slash", f"{TUNE} study_name=a/b", "study_name", "'a/b'"),
+    a("a run's name with a blank", ("abx-train", "run_name=my run"), "'my run'", "such as my_run"),
+    a("a study's name with a blank", (*TUNE.split(), "run_name=my run"), "'my run'", "such as my_run"),
+    a("names of a set with a blank", ("abx-train", "-m", "run_name=my run", "training.seed=1,2"), "'my run_seed1'", "such as my_run_seed1"),
+    a("an evaluation's name with a blank", ("abx-evaluate", "agent_algorithm=greedy", "run_name=my run"), "'my run'", "such as my_run"),
     a("a run's name with a star", "abx-train run_name=a*b", "'a*b'", "plain folder name"),
     a("a run's name with a dash first", f"{TUNE} run_name=-x", "'-x'", "plain folder name"),
     a("a run's name that is too long", ("abx-train", f"run_name={'x' * 300}"), "300", "at most"),
@@ -360,6 +405,29 @@ MISTAKES = [
     a("a server's key that does not exist", "abx-postgres up prot=5433", "did you mean 'port'"),
     a("a port of root's", "abx-postgres up port=80", "1024", "'80'", "auto"),
     a("a server that was never started", "abx-postgres url data_dir=pg", "abx-postgres up"),
+    # --- classes of one's own that fail when they are used ---
+    a("a population that fails", f"abx-train {FEW} patient_generator._target_=own_a.Own", "own_a.py line 8: ValueError: no such season",
+      files={"own_a.py": own_population("raise ValueError('no such season')")}),
+    a("a population that fails in a study", f"{STUDY} patient_generator._target_=own_b.Own", "own_b.py line 8: ValueError: no such season",
+      files={"own_b.py": own_population("raise ValueError('no such season')")}),
+    a("a cohort of the wrong shape", f"abx-train {FEW} patient_generator._target_=own_c.Own", "own_c.py line 7: sample", "must return attributes of shape (2, ", ", 6)", ", 5)",
+      files={"own_c.py": own_population(COHORT.format("(draws.num_envs, num_patients, 5)", 0.5))}),
+    a("a cohort that is nan in a study", f"{STUDY} patient_generator._target_=own_d.Own", "own_d.py line 7: sample", "attributes that are finite numbers, got nan",
+      files={"own_d.py": own_population(COHORT.format(WHOLE, "np.nan"))}),
+    a("a reward that fails", f"abx-train {FEW} reward_calculator._target_=own_e.Own", "own_e.py line 8: ValueError: no score",
+      files={"own_e.py": own_reward("raise ValueError('no score')")}),
+    a("a reward that is nan", f"{STUDY} reward_calculator._target_=own_f.Own", "own_f.py line 7: score", "finite numbers, got nan",
+      files={"own_f.py": own_reward("score = super().score(cohort); score.reward[:] = np.nan; return score")}),
+    a("a rule in a clinic whose reward is nan", f"abx-train {BRIEF} agent_algorithm=greedy reward_calculator._target_=own_g.Own", "own_g.py line 7: score",
+      files={"own_g.py": own_reward("score = super().score(cohort); score.reward[:] = np.nan; return score")}),
+    a("evaluating where the reward fails", "abx-evaluate evaluation.episodes=2 environment.max_time_steps=16 agent_algorithm=greedy reward_calculator._target_=own_h.Own", "own_h.py line 8: KeyError",
+      files={"own_h.py": own_reward("return {}['reward']")}),
+    a("an option that fails", f"abx-train {FEW} {MANAGER}", "option 'mine' fails", "own_i.py line 8", "no rule",
+      files={**own_library("own_i"), "own_i.py": own_option("raise RuntimeError('no rule')")}),
+    a("an option of the wrong shape", f"{STUDY} {MANAGER}", "own_j.py line 7: option 'mine' must prescribe whole numbers of shape",
+      files={**own_library("own_j"), "own_j.py": own_option("return np.zeros(3, dtype=int)")}),
+    a("an option that prescribes out of range", f"abx-train {FEW} {MANAGER}", "own_k.py line 7: option 'mine' must prescribe in 0..2", "got 9..9",
+      files={**own_library("own_k"), "own_k.py": own_option("return self.for_all(np.full(len(seen.step), 9))")}),
     # --- projects and many runs ---
     a("gathering before training", "abx-gather", "results_dir=results", "train first"),
     a("a misspelt key of abx-gather", "abx-gather resuls_dir=x", "did you mean 'results_dir'"),

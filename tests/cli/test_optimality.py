@@ -10,7 +10,7 @@ from abx_amr.cli import train as train_door
 from abx_amr.cli import tune as tune_door
 from abx_amr.planning.cache import Reference, reference
 from tests.cli.conftest import SMALL, SMALL_STUDY
-from tests.clinics import clinic_model, crowded_model
+from tests.clinics import clinic_model, crowded_model, population
 
 
 def summary() -> dict:
@@ -43,6 +43,16 @@ def test_a_large_clinic_says_that_its_optimum_was_not_computed(call):
     found = summary()
     assert found["optimality_gap"] is None
     assert "run abx-plan" in found["optimum_note"]
+
+
+@pytest.mark.parametrize(("patients", "bounds"), [(1, True), (2, False)])
+def test_a_clinic_without_an_exact_optimum_is_not_sent_to_abx_plan_for_one(patients, bounds):
+    drugs = {name: (0.1 + 0.0371 * n, 20.0, -0.5, 0.1) for n, name in enumerate("ABC")}
+    people = population(sigma=0.0 if bounds else 0.2)
+    note = reference(clinic_model(drugs, patients=patients, people=people)).reason
+    assert note is not None
+    assert "run abx-plan" not in note
+    assert ("abx-plan gives bounds" in note) == bounds
 
 
 def test_the_best_trial_of_a_study_has_its_gap(call):

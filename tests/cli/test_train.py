@@ -272,7 +272,7 @@ def test_seeds_evaluated_in_one_episode_are_reported_without_its_spread(call: Ca
     seeds = ("training.seeds=[1,2]", "training.num_eval_episodes=1")
     ended = call(train.main, *SMALL, *TWO_EPISODES, *seeds)
     assert ended.status == 0, ended.err
-    assert ended.out.count("(95 % interval -, 1 episodes)") == 2
+    assert ended.out.count("(95 % interval -, 1 episode)") == 2
     assert "over 2 seeds: mean" in ended.out
 
 

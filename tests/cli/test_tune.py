@@ -17,6 +17,7 @@ from stable_baselines3 import PPO
 from abx_amr.cli import train, tune
 from abx_amr.results import newest_run
 from tests.cli.conftest import SMALL, SMALL_STUDY, Call
+from tests.slurm.studies import trials_in
 
 FOUR_TRIALS = ("tuning.n_trials=4",)
 
@@ -49,11 +50,7 @@ def summary(name: str = "ppo_default") -> dict[str, Any]:
 
 
 def trials(name: str = "ppo_default") -> list[Any]:
-    import optuna
-
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    storage = f"sqlite:///optimization/{name}/optuna_study.db"
-    return optuna.load_study(study_name=name, storage=storage).trials
+    return trials_in(Path("optimization", name))
 
 
 def running_trials(database: Path) -> int:

@@ -517,7 +517,8 @@ def test_files_of_a_project_that_the_imported_ones_are_made_of_are_said(
     prior.write(tmp_path, "new/conf/agent_algorithm/ppo.yaml", changed)
     prior.write(tmp_path, "new/conf/agent_algorithm/a2c.yaml", changed)
     prior.write(tmp_path, "new/conf/environment/default.yaml", "max_time_steps: 1\n")
-    prior.write(tmp_path, "new/conf/tuning/base.yaml", "n_trials: 1\n")
+    base = (conf_dir() / "tuning/base.yaml").read_text(encoding="utf-8")
+    prior.write(tmp_path, "new/conf/tuning/base.yaml", f"{base}# ours\n")
     same = (conf_dir() / "training/default.yaml").read_text(encoding="utf-8")
     prior.write(tmp_path, "new/conf/training/default.yaml", same)
     umbrella = prior.lay_out(tmp_path)
@@ -529,6 +530,29 @@ def test_files_of_a_project_that_the_imported_ones_are_made_of_are_said(
     tuning = str(prior.tuning_of(umbrella))
     ended = call(init.main, "new", "--from-umbrella", str(umbrella), "--tuning", tuning)
     assert "conf/tuning/base.yaml: takes the packaged file's place" in ended.out
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "says"),
+    [
+        ("agent_algorithm/ppo.yaml", "n_stepz: 64\n", "experiment="),
+        ("tuning/base.yaml", "defaults: [not_there]\n", "+tuning="),
+    ],
+)
+def test_an_import_that_does_not_compose_in_its_project_is_refused(
+    call: Call, tmp_path: Path, file: str, text: str, says: str
+) -> None:
+    prior.write(tmp_path, "new/abx-project.yaml", "")
+    prior.write(tmp_path, f"new/conf/{file}", text)
+    umbrella = prior.lay_out(tmp_path)
+    tuning = str(prior.tuning_of(umbrella))
+    ended = call(init.main, "new", "--from-umbrella", str(umbrella), "--tuning", tuning)
+    assert (ended.status, len(ended.err.splitlines())) == (2, 1), ended
+    assert "does not compose in" in ended.err
+    assert says in ended.err
+    assert "abx-import-" not in ended.err  # a folder that is gone
+    files = sorted(str(f.relative_to("new")) for f in Path("new").rglob("*") if f.is_file())
+    assert files == ["abx-project.yaml", f"conf/{file}"]
 
 
 def test_a_name_of_a_packaged_file_is_not_taken(call: Call, tmp_path: Path) -> None:

@@ -9,8 +9,9 @@ import sys
 import time
 from pathlib import Path
 
-import optuna
 import pytest
+
+from tests.slurm.studies import trials_in
 
 APP = Path(__file__).with_name("app.py")
 
@@ -34,8 +35,7 @@ def run(folder, *arguments, status=0, **environment):
 
 
 def trials_of(folder, name="parabola"):
-    url = f"sqlite:///{folder}/optimization/{name}/optuna_study.db"
-    return optuna.load_study(study_name=name, storage=url).trials
+    return trials_in(folder / "optimization" / name)
 
 
 def n_in(state, trials):
