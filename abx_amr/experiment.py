@@ -6,6 +6,7 @@ import logging
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, cast
 
@@ -64,6 +65,7 @@ class Run:
         deterministic: the policy's most probable actions, not sampled ones (only what is played).
         tuned: searched path -> value that came from a study.
         origin: what provenance.json says beside the usual (resumed_from, best_params_from).
+        opened: the run folders that were opened for it, filled while it runs.
     """
 
     run_name: str
@@ -78,6 +80,7 @@ class Run:
     deterministic: bool = True
     tuned: Mapping[str, Any] = field(default_factory=dict)
     origin: Mapping[str, Any] = field(default_factory=dict)
+    opened: list[RunFolder] = field(default_factory=list, compare=False)
 
 
 # --- running -------------------------------------------------------------------------------------
@@ -102,14 +105,16 @@ def run(
     if isinstance(plan.prescriber, AgentSpec):
         return run_seeds([plan], on_progress=on_progress)[0]
     torch.set_num_threads(plan.settings.torch_threads)
-    folder = _open_folder(plan)
-    started = time.perf_counter()
-    final = _play(plan, plan.prescriber)
-    _append(folder, final, transitions=0, seed=plan.settings.seed)
-    facts: dict[str, Any] = {}
-    if against is not None:
-        facts["against"] = _compare(folder, final, against[0], _play(plan, against[1]))
-    return _finish(plan, folder, final, evaluation_seconds=time.perf_counter() - started, **facts)
+    with _nothing_left_in_vain([plan]):
+        folder = _open_folder(plan)
+        started = time.perf_counter()
+        final = _play(plan, plan.prescriber)
+        _append(folder, final, transitions=0, seed=plan.settings.seed)
+        facts: dict[str, Any] = {}
+        if against is not None:
+            facts["against"] = _compare(folder, final, against[0], _play(plan, against[1]))
+        seconds = time.perf_counter() - started
+        return _finish(plan, folder, final, evaluation_seconds=seconds, **facts)
 
 
 def run_seeds(plans: Sequence[Run], *, on_progress: Progress | None = None) -> list[RunFolder]:
@@ -138,7 +143,8 @@ def run_seeds(plans: Sequence[Run], *, on_progress: Progress | None = None) -> l
         # Managers count primitive steps, each at its own pace: their evaluations do not coincide.
         agent = members[0].agent
         if can_learn_together(agent, settings) and not counts_decisions(agent):
-            return _train(members, on_progress=on_progress)
+            with _nothing_left_in_vain(plans):
+                return _train(members, on_progress=on_progress)
     folders: list[RunFolder] = []
     for done, plan in enumerate(plans):
 
@@ -146,8 +152,23 @@ def run_seeds(plans: Sequence[Run], *, on_progress: Progress | None = None) -> l
             if on_progress is not None:
                 on_progress(done * total + seen, len(plans) * total)
 
-        folders += _train([member_of(plan)], on_progress=move)
+        with _nothing_left_in_vain([plan]):
+            folders += _train([member_of(plan)], on_progress=move)
     return folders
+
+
+@contextmanager
+def _nothing_left_in_vain(
+    plans: Sequence[Run], useful: Sequence[CheckpointName] = ("last", "best")
+) -> Iterator[None]:
+    """Remove what an interrupt leaves of these runs without a useful checkpoint or a summary."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        for folder in (folder for plan in plans for folder in plan.opened):
+            if not (folder.is_complete or any(folder.has_checkpoint(name) for name in useful)):
+                folder.remove()
+        raise
 
 
 def _play(plan: Run, policy: Policy) -> Evaluation:
@@ -194,27 +215,33 @@ def resume(plan: Run, source: RunFolder, *, on_progress: Progress | None = None)
             f"resume_from: {source.path} has learned from {counted(episodes, 'episode')} already: "
             "say how many more with training.additional_episodes=N"
         )
-    folder = _open_folder(plan)
-    table = source.read_evaluations() if source.evaluations_file.is_file() else None
-    if table is not None:
-        for seen in sorted(t for t in table["transitions"].unique() if t <= agent.num_timesteps):
-            rows = table[table["transitions"] == seen].drop(columns="transitions")
-            folder.append_evaluation(int(seen), {str(c): rows[c].to_numpy() for c in rows})
-    if source.option_usage_file.is_file():
-        usage = source.read_option_usage()
-        for seen in sorted(t for t in usage["transitions"].unique() if t <= agent.num_timesteps):
-            rows = usage[usage["transitions"] == seen].drop(columns=["transitions", "seed"])
-            folder.append_option_usage(int(seen), plan.settings.seed, rows)
-    if source.has_checkpoint("best"):
-        folder.adopt_checkpoint(source, "best")
-    member = _Member(
-        plan, agent, folder=folder, counters=_Counters.from_array(checkpoint.state["counters"])
-    )
-    return _train([member], streams=[saved.streams], on_progress=on_progress)[0]
+    with _nothing_left_in_vain([plan], useful=("last",)):  # the best is the source's
+        folder = _open_folder(plan)
+        table = source.read_evaluations() if source.evaluations_file.is_file() else None
+        if table is not None:
+            for seen in sorted(
+                t for t in table["transitions"].unique() if t <= agent.num_timesteps
+            ):
+                rows = table[table["transitions"] == seen].drop(columns="transitions")
+                folder.append_evaluation(int(seen), {str(c): rows[c].to_numpy() for c in rows})
+        if source.option_usage_file.is_file():
+            usage = source.read_option_usage()
+            for seen in sorted(
+                t for t in usage["transitions"].unique() if t <= agent.num_timesteps
+            ):
+                rows = usage[usage["transitions"] == seen].drop(columns=["transitions", "seed"])
+                folder.append_option_usage(int(seen), plan.settings.seed, rows)
+        if source.has_checkpoint("best"):
+            folder.adopt_checkpoint(source, "best")
+        member = _Member(
+            plan, agent, folder=folder, counters=_Counters.from_array(checkpoint.state["counters"])
+        )
+        return _train([member], streams=[saved.streams], on_progress=on_progress)[0]
 
 
 def _open_folder(plan: Run) -> RunFolder:
     folder = RunFolder.create(plan.results_dir, plan.run_name)
+    plan.opened.append(folder)
     folder.write_config(plan.config)
     folder.write_overrides(plan.overrides)
     seeds = {"training": plan.settings.seed, "evaluation": plan.settings.evaluation_seed}
@@ -289,13 +316,12 @@ def _train(
             member.agent.logger.close()
     except KeyboardInterrupt:
         for member in members:
+            member.agent.logger.close()
             if not member.opened.has_checkpoint("last"):
-                log.warning("%s: no checkpoint was reached, nothing is kept", member.plan.run_name)
                 continue
             kept = int(member.opened.read_checkpoint("last").state["transitions"])
             log.warning(
-                "%s: learned from %s of %s transitions as kept; "
-                "go on with: abx-train resume_from=%s",
+                "%s: learned from %s of %s transitions as kept, in %s",
                 member.plan.run_name,
                 kept,
                 total,
@@ -462,6 +488,11 @@ def _finish(
     )
     results.register_completion(folder, mean_return=scores.mean)
     return folder
+
+
+def has_learned_all(plan: Run, folder: RunFolder) -> bool:
+    """Return whether a run's last checkpoint has learned from all that was planned."""
+    return learned_episodes(folder, plan.model) >= plan.settings.total_num_training_episodes
 
 
 def learned_episodes(source: RunFolder, model: ClinicModel) -> int:

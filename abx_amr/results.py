@@ -30,6 +30,7 @@ import pickle
 import platform
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 import zipfile
@@ -204,6 +205,11 @@ class RunFolder:
     def is_complete(self) -> bool:
         """Whether the run came to its end."""
         return self.summary_file.is_file()
+
+    def remove(self) -> None:
+        """Remove the folder with all that is in it, and that of results where it was the last."""
+        shutil.rmtree(self.path, ignore_errors=True)
+        remove_if_empty(self.path.parent)
 
     # --- what was asked for ----------------------------------------------------------------------
 

@@ -10,12 +10,15 @@ import select
 import shlex
 import signal
 import sys
-from collections.abc import Callable, Collection, Sequence
+import threading
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from abx_amr.cli.arguments import translate, unstage
 from abx_amr.errors import InputError
+from abx_amr.interrupts import CommandInterruptError, Interrupts
 from abx_amr.project import place_in_project
 
 if TYPE_CHECKING:
@@ -24,6 +27,7 @@ if TYPE_CHECKING:
     from abx_amr.configuration.composing import Composition
 
 FULL_ERROR = "HYDRA_FULL_ERROR"
+RUN_AGAIN = "run the same command again"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,6 +40,8 @@ class Command:
     task: Callable[[DictConfig], Any]
     #: Further overrides that follow from the composition (a default run_name, ...).
     complete: Callable[[Composition, Sequence[str]], list[str]] = lambda composition, overrides: []
+    #: What to do after an interrupt, see `carried_out`.
+    after_interrupt: str | None = RUN_AGAIN
 
 
 def fail(command: str, message: str) -> NoReturn:
@@ -76,18 +82,33 @@ def guarded(command: str, task: Callable[..., Any]) -> Callable[..., Any]:
     return guard
 
 
-def carried_out(command: str, task: Callable[..., Any], *arguments: Any) -> Any:
+def carried_out(
+    command: str, task: Callable[..., Any], *arguments: Any, after_interrupt: str | None = None
+) -> Any:
     """Return what the task of a whole command returns; it ends as a command line should.
 
     A user's mistake is one line and status 2. An interrupt, and an output that nobody reads any
     more (`... | head`), end it with the shell's statuses of their signals.
+
+    Args:
+        command: Its name.
+        task: What it does.
+        arguments: What the task is called with.
+        after_interrupt: What the user is told to do after a SIGINT or SIGTERM, where the task does
+            not say it by a CommandInterruptError; both end the command alike then. None: the task
+            takes over signals itself.
     """
     try:
-        value = guarded(command, task)(*arguments)
-        sys.stdout.flush()
-    except KeyboardInterrupt:
-        print(f"{command}: interrupted", file=sys.stderr)
-        raise SystemExit(128 + signal.SIGINT) from None
+        with _ended_by_signals(after_interrupt is not None):
+            value = guarded(command, task)(*arguments)
+            sys.stdout.flush()
+    except KeyboardInterrupt as interrupt:
+        stopped = CommandInterruptError.of(interrupt, getattr(interrupt, "advice", ""))
+        name = signal.Signals(stopped.number).name
+        advice = stopped.advice or after_interrupt
+        line = "interrupted" + (f" ({name}): {advice}" if advice else "")
+        print(f"{command}: {line}", file=sys.stderr)
+        raise SystemExit(128 + stopped.number) from None
     except BrokenPipeError:
         if not _nobody_reads(sys.stdout.fileno()):
             raise
@@ -97,6 +118,22 @@ def carried_out(command: str, task: Callable[..., Any], *arguments: Any) -> Any:
     return value
 
 
+@contextmanager
+def _ended_by_signals(is_wanted: bool) -> Iterator[None]:
+    """Have SIGINT and SIGTERM end the block by a CommandInterruptError, unless they are ignored."""
+    if not is_wanted or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    interrupts = Interrupts(
+        [number for number in numbers if signal.getsignal(number) is not signal.SIG_IGN],
+        error=CommandInterruptError,
+        after_imports=True,
+    )
+    with interrupts.watched(), interrupts.ending():
+        yield
+
+
 def enter_without_hydra(
     command: str,
     help_text: str,
@@ -104,6 +141,7 @@ def enter_without_hydra(
     arguments: Sequence[str] | None = None,
     *,
     is_bare_help: bool = True,
+    after_interrupt: str | None = None,
 ) -> None:
     """Run a command that is no Hydra application.
 
@@ -113,12 +151,13 @@ def enter_without_hydra(
         task: What it does with its arguments.
         arguments: Those of the command line (default: sys.argv).
         is_bare_help: Whether the command alone shows its help.
+        after_interrupt: What to do after an interrupt, see `carried_out`.
     """
     given = list(sys.argv[1:] if arguments is None else arguments)
     if (is_bare_help and not given) or any(a in ("--help", "-h") for a in given):
         print(help_text.strip())
         return
-    carried_out(command, task, given)
+    carried_out(command, task, given, after_interrupt=after_interrupt)
 
 
 def _nobody_reads(descriptor: int) -> bool:
@@ -172,7 +211,9 @@ def enter(command: Command, arguments: Sequence[str] | None = None) -> None:
     # Hydra then hands exceptions through instead of printing its own shortened traceback.
     os.environ[FULL_ERROR] = "1"
     try:
-        carried_out(command.name, _enter_hydra, command, given)
+        carried_out(
+            command.name, _enter_hydra, command, given, after_interrupt=command.after_interrupt
+        )
     finally:
         if not _user_wants_traceback:
             os.environ.pop(FULL_ERROR, None)

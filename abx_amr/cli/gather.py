@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from abx_amr.cli.arguments import translate
-from abx_amr.cli.door import enter_without_hydra
+from abx_amr.cli.door import RUN_AGAIN, enter_without_hydra
 from abx_amr.cli.numbers import figure, interval
 from abx_amr.errors import InputError
 from abx_amr.naming import counted, unknown
@@ -44,7 +44,9 @@ _MOST_LEFT_OUT = 10
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Enter through the command line."""
-    enter_without_hydra("abx-gather", HELP, _run, arguments, is_bare_help=False)
+    enter_without_hydra(
+        "abx-gather", HELP, _run, arguments, is_bare_help=False, after_interrupt=RUN_AGAIN
+    )
 
 
 def _run(given: list[str]) -> None:

@@ -8,17 +8,19 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from abx_amr.cli.door import Command, composed, enter, guarded
+from abx_amr.cli.door import Command, composed, enter, guarded, repeated
 from abx_amr.cli.experiment_set import gather_line
 from abx_amr.cli.numbers import figure, interval
 from abx_amr.cli.optimality import audit_before_training, gap_line
 from abx_amr.errors import InputError
+from abx_amr.interrupts import CommandInterruptError
 from abx_amr.naming import counted
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
 
     from abx_amr.cli.experiment_set import ExperimentSet
+    from abx_amr.experiment import Run
 
 log = logging.getLogger(__name__)
 
@@ -70,6 +72,8 @@ _FREE_ON_RESUME = (
 
 #: What a run keeps and whether it is skipped: of the present command, never of the resumed run.
 _NEVER_INHERITED = ("skip_if_exists", "trajectories", "figures")
+
+NOTHING_KEPT = "nothing was kept, run the same command again"
 
 
 def task(config: DictConfig) -> float:
@@ -137,11 +141,19 @@ def train(config: dict[str, Any], *, choices: Mapping[str, str], overrides: Sequ
                 tuned=tuned,
                 origin={**origin, "resumed_from": str(half.path)},
                 overrides=overrides,
+                is_alone=len(runs) == 1,
             )
         else:
             todo.append(run)
     if todo:
-        means += _carry_out(todo, source=source, tuned=tuned, origin=origin, overrides=overrides)
+        means += _carry_out(
+            todo,
+            source=source,
+            tuned=tuned,
+            origin=origin,
+            overrides=overrides,
+            is_alone=len(runs) == 1,
+        )
     if len(means) > 1:
         _report_seeds(means)
         print(gather_line([config["results_dir"]]))
@@ -208,8 +220,18 @@ def _carry_out(
     tuned: Mapping[str, Any],
     origin: Mapping[str, Any],
     overrides: Sequence[str],
+    is_alone: bool,
 ) -> list[float]:
-    """Train configurations that differ in seed and name alone; return their mean returns."""
+    """Train configurations that differ in seed and name alone; return their mean returns.
+
+    Args:
+        configs: the configurations.
+        source: the run that the only one goes on from, or None.
+        tuned: searched path -> value that came from a study.
+        origin: what provenance.json says beside the usual.
+        overrides: what was said on the command line.
+        is_alone: whether the command has no other run.
+    """
     from dataclasses import replace
 
     from abx_amr import experiment
@@ -257,16 +279,40 @@ def _carry_out(
         if source is None:
             build_agent(prescriber, model, plans[0].settings)  # says what does not fit together
     audit_before_training(config, model, overrides if source is None else _first_said(source))
-    with progress_bar(config["run_name"], "transitions") as move:
-        if source is not None:
-            folders = [experiment.resume(plans[0], source, on_progress=move)]
-        elif is_rule(config):
-            folders = [experiment.run(plans[0], on_progress=move)]
-        else:
-            folders = experiment.run_seeds(plans, on_progress=move)
+    try:
+        with progress_bar(config["run_name"], "transitions") as move:
+            if source is not None:
+                folders = [experiment.resume(plans[0], source, on_progress=move)]
+            elif is_rule(config):
+                folders = [experiment.run(plans[0], on_progress=move)]
+            else:
+                folders = experiment.run_seeds(plans, on_progress=move)
+    except KeyboardInterrupt as interrupt:
+        raise CommandInterruptError.of(
+            interrupt, _how_to_go_on(plans, is_alone=is_alone)
+        ) from interrupt
     for folder in folders:
         _report(folder)
     return [float(folder.read_summary()["mean_return"]) for folder in folders]
+
+
+def _how_to_go_on(plans: Sequence[Run], *, is_alone: bool) -> str:
+    """Return what a user does about interrupted runs; `is_alone`: the command has one run."""
+    from abx_amr.experiment import has_learned_all
+
+    kept = [(p, f) for p in plans for f in p.opened if f.has_checkpoint("last")]
+    best = [f for p in plans for f in p.opened if f.has_checkpoint("best")]
+    if kept and not is_alone:
+        return "the same command with skip_if_exists=true goes on"
+    if kept and not has_learned_all(*kept[0]):
+        folder = kept[0][1]
+        command = shlex.join(["abx-train", f"resume_from={folder.path}"])
+        return f"go on with: {command}{repeated(*_NEVER_INHERITED[1:])}"
+    if best:
+        state = "all of its training" if kept else "its best agent so far, nothing to go on from,"
+        command = shlex.join(["abx-evaluate", f"run={best[0].path}"])
+        return f"{state} was kept, evaluate it with: {command}"
+    return NOTHING_KEPT
 
 
 def _first_said(folder: Any) -> list[str]:
@@ -479,7 +525,15 @@ class TrainTask:
 
 def main() -> None:
     """Enter through the command line."""
-    enter(Command(name="abx-train", config_name="train", help=HELP, task=TrainTask()))
+    enter(
+        Command(
+            name="abx-train",
+            config_name="train",
+            help=HELP,
+            task=TrainTask(),
+            after_interrupt=NOTHING_KEPT,
+        )
+    )
 
 
 if __name__ == "__main__":

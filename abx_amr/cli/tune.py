@@ -646,7 +646,16 @@ task = TuneTask()
 
 def main() -> None:
     """Enter through the command line."""
-    enter(Command(name="abx-tune", config_name="tune", help=HELP, task=task, complete=_complete))
+    enter(
+        Command(
+            name="abx-tune",
+            config_name="tune",
+            help=HELP,
+            task=task,
+            complete=_complete,
+            after_interrupt=None,
+        )
+    )
 
 
 if __name__ == "__main__":

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from abx_amr.durable import jsonable
+from abx_amr.interrupts import InterruptError, Interrupts
 from abx_amr.naming import counted
 from abx_amr.studies.attempts import earlier_attempts, take_over
 from abx_amr.studies.claiming import (
@@ -29,7 +30,6 @@ from abx_amr.studies.claiming import (
     StopReason,
     StudyGoneError,
 )
-from abx_amr.studies.interrupts import InterruptError, Interrupts
 from abx_amr.studies.objective import SeedOutcome, TrialScore, score_outcomes
 from abx_amr.studies.owner import this_owner
 from abx_amr.studies.slurm_job import slurm_job

@@ -10,7 +10,6 @@ import contextlib
 import itertools
 import logging
 import os
-import sys
 import tempfile
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -25,6 +24,7 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
 from abx_amr.errors import InputError
+from abx_amr.interrupts import CommandInterruptError
 from abx_amr.processors import available
 
 from ._job import Job
@@ -89,9 +89,9 @@ def run_set(
                 task_function=task_function,
                 config=config,
             )
-    except KeyboardInterrupt:
-        print("stopped: the same command with skip_if_exists=true goes on", file=sys.stderr)
-        raise
+    except KeyboardInterrupt as interrupt:
+        advice = "the same command with skip_if_exists=true goes on"
+        raise CommandInterruptError.of(interrupt, advice) from interrupt
     hook(task_function, "finish")()
     return []
 

@@ -1,15 +1,19 @@
 """What a user sees who types something wrong: one line, status 2, nothing left behind."""
 
+import importlib
 import os
 import shlex
 import signal
 import subprocess
 import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from abx_amr.cli import evaluate, train, tune
+from abx_amr.cli.door import RUN_AGAIN, carried_out
 from tests.cli.conftest import SMALL_STUDY, Call
 
 MISTAKES = {
@@ -128,6 +132,50 @@ def test_a_users_own_group_member_is_found_in_a_config_dir(call: Call, tmp_path:
     )  # fmt: skip
     assert ended.status == 0
     assert "max_time_steps: 7" in ended.out
+
+
+def ends_by_sigterm(task: Callable[[], object], capsys: pytest.CaptureFixture[str]) -> None:
+    """Check that a command with this task ends soon after the SIGTERM that the task sends."""
+
+    def work() -> None:
+        task()
+        time.sleep(10)
+
+    began = time.monotonic()
+    with pytest.raises(SystemExit) as ended:
+        carried_out("abx-x", work, after_interrupt=RUN_AGAIN)
+    assert ended.value.code == 143
+    assert time.monotonic() - began < 5
+    said = capsys.readouterr().err
+    assert said == "abx-x: interrupted (SIGTERM): run the same command again\n"
+
+
+def test_a_signal_in_a_finalizer_is_obeyed_after_it(capsys: pytest.CaptureFixture[str]) -> None:
+    finalized = []
+
+    class Held:
+        def __del__(self) -> None:
+            os.kill(os.getpid(), signal.SIGTERM)
+            finalized.append(True)
+
+    ends_by_sigterm(lambda: Held() and None, capsys)
+    assert finalized
+
+
+def test_a_signal_while_a_module_is_imported_is_obeyed_after_it(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "swallowing.py").write_text(
+        "import os, signal\n"
+        "try:\n"
+        "    os.kill(os.getpid(), signal.SIGTERM)\n"
+        "    import json\n"
+        "except BaseException:\n"
+        "    pass\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    ends_by_sigterm(lambda: importlib.import_module("swallowing"), capsys)
+    assert "swallowing" in sys.modules
 
 
 @pytest.mark.slow

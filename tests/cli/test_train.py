@@ -1,6 +1,14 @@
 """abx-train: a run folder that says everything, resumes to the bit, and stops when told."""
 
 import json
+import os
+import re
+import shlex
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +16,7 @@ import pandas as pd
 import pytest
 from stable_baselines3 import PPO
 
-from abx_amr.cli import train
+from abx_amr.cli import evaluate, train
 from abx_amr.results import RunFolder, newest_run
 from tests.cli.conftest import SMALL, Call
 
@@ -130,10 +138,12 @@ def test_an_interrupted_run_goes_on_from_its_last_checkpoint(
     ended = call(train.main, *SMALL, *OFTEN, *FOUR)
     assert ended.status == 130
     broken = folder()
-    said = ended.out + ended.err
-    assert f"base_ppo: training for 64 transitions, in {broken.path}" in said
-    assert "base_ppo: learned from 32 of 64 transitions as kept" in said
-    assert f"abx-train resume_from={broken.path}" in said
+    assert f"base_ppo: training for 64 transitions, in {broken.path}" in ended.out
+    assert "base_ppo: learned from 32 of 64 transitions as kept" in ended.out
+    assert ended.err == (
+        "abx-train: interrupted (SIGINT): "
+        f"go on with: abx-train resume_from={broken.path} figures=false\n"
+    )
     assert not broken.is_complete
     monkeypatch.setattr(experiment, "evaluate_agent", real)
     assert call(train.main, f"resume_from={broken.path}", "run_name=rest").status == 0
@@ -141,6 +151,121 @@ def test_an_interrupted_run_goes_on_from_its_last_checkpoint(
     pd.testing.assert_frame_equal(
         folder("whole").read_evaluations(), folder("rest").read_evaluations()
     )
+
+
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """Have Ctrl-C do what it does in a terminal: it is ignored in the background of a shell."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+def test_sigterm_names_the_command_that_ends_the_run_as_if_it_had_never_been_stopped(
+    call: Call, tmp_path: Path
+) -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "abx_amr.cli.train", *SMALL, *OFTEN, MANY],
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(__file__).parents[2])},
+    )
+    deadline = time.monotonic() + 60
+    while not list(tmp_path.glob("results/*/checkpoints/last.zip")):
+        assert process.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    process.terminate()
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 143
+    line = (
+        r"abx-train: interrupted \(SIGTERM\): go on with: abx-train (resume_from=results/\S+ .*)\n"
+    )
+    said = re.fullmatch(line, err)
+    assert said is not None, err
+    learned = int(folder().read_checkpoint("last").state["transitions"]) // 16
+    total = f"training.total_num_training_episodes={learned + 2}"
+    ended = call(train.main, *shlex.split(said[1]), total, "run_name=rest")
+    assert ended.status == 0, ended.err
+    assert call(train.main, *SMALL, *OFTEN, total, "run_name=whole").status == 0
+    whole, rest = folder("whole"), folder("rest")
+    pd.testing.assert_frame_equal(whole.read_evaluations(), rest.read_evaluations())
+    for one, other in zip(weights(whole), weights(rest), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+MANY = "training.total_num_training_episodes=100000"
+
+
+@pytest.mark.parametrize("more", [(), ("-m", "training.seed=1,2"), ("agent_algorithm=greedy",)])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.usefixtures("interruptible")
+def test_a_signal_before_a_checkpoint_leaves_no_folder_behind(
+    call: Call,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    number: signal.Signals,
+    more: tuple[str, ...],
+) -> None:
+    from abx_amr import experiment
+
+    def asked_to_end(*arguments: object, **keywords: object) -> object:
+        assert list(Path("results").iterdir())
+        os.kill(os.getpid(), number)
+        raise AssertionError("the signal was not obeyed")
+
+    handlers = [signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM, signal.SIGALRM)]
+    monkeypatch.setattr(experiment, "evaluate_agent", asked_to_end)
+    monkeypatch.setattr(experiment, "evaluate", asked_to_end)
+    small = SMALL[:3] if "agent_algorithm=greedy" in more else SMALL
+    ended = call(train.main, *more, *small, *TWO_EPISODES, "figures=false")
+    assert ended.status == 128 + number, ended.err
+    advice = (
+        "the same command with skip_if_exists=true goes on"
+        if "-m" in more
+        else "nothing was kept, run the same command again"
+    )
+    assert ended.err == f"abx-train: interrupted ({number.name}): {advice}\n"
+    assert not (tmp_path / "results").exists()
+    after = [signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM, signal.SIGALRM)]
+    assert after == handlers
+
+
+def test_an_interrupt_of_a_resumed_run_leaves_the_one_that_it_went_on_from(
+    call: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from abx_amr import experiment
+
+    def interrupted(*arguments: object, **keywords: object) -> object:
+        raise KeyboardInterrupt
+
+    assert call(train.main, *SMALL, *OFTEN, *TWO_EPISODES).status == 0
+    run = folder()
+    monkeypatch.setattr(experiment, "evaluate_agent", interrupted)
+    ended = call(train.main, "resume_from=base_ppo", "training.additional_episodes=2")
+    assert ended.status == 130
+    assert "nothing was kept, run the same command again" in ended.err
+    assert folder().path == run.path
+
+
+def test_an_interrupt_after_the_last_episode_names_the_command_that_evaluates(
+    call: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from abx_amr import experiment
+
+    def interrupted(*arguments: object, **keywords: object) -> object:
+        raise KeyboardInterrupt
+
+    real = experiment.summarise
+    monkeypatch.setattr(experiment, "summarise", interrupted)
+    ended = call(train.main, *SMALL, *TWO_EPISODES)
+    assert ended.status == 130
+    command = f"abx-evaluate run={folder().path}"
+    assert ended.err.endswith(f": all of its training was kept, evaluate it with: {command}\n")
+    monkeypatch.setattr(experiment, "summarise", real)
+    assert call(evaluate.main, *shlex.split(command)[1:], "figures=false").status == 0
 
 
 def test_early_stopping_ends_a_run_that_does_not_improve(call: Call) -> None:
