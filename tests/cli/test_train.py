@@ -172,13 +172,16 @@ def test_sigterm_names_the_command_that_ends_the_run_as_if_it_had_never_been_sto
         text=True,
         env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(__file__).parents[2])},
     )
-    deadline = time.monotonic() + 60
-    while not list(tmp_path.glob("results/*/checkpoints/last.zip")):
-        assert process.poll() is None
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
-    process.terminate()
-    _, err = process.communicate(timeout=60)
+    try:
+        deadline = time.monotonic() + 100
+        while not list(tmp_path.glob("results/*/checkpoints/last.zip")):
+            assert process.poll() is None
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+        process.terminate()
+        _, err = process.communicate(timeout=60)
+    finally:
+        process.kill()
     assert process.returncode == 143
     line = (
         r"abx-train: interrupted \(SIGTERM\): go on with: abx-train (resume_from=results/\S+ .*)\n"
