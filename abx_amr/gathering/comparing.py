@@ -19,7 +19,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from abx_amr.errors import InputError
-from abx_amr.gathering.conditions import clinic_of, settings_of
+from abx_amr.gathering.conditions import CLINIC_SECTIONS, MISSING, clinic_of, settings_of
 from abx_amr.gathering.reading import GatheredRun
 from abx_amr.naming import unknown
 from abx_amr.statistics import (
@@ -34,6 +34,8 @@ from abx_amr.statistics import (
 )
 
 Floats = NDArray[np.float64]
+
+_MOST_SETTINGS = 3  # named in a note
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -363,6 +365,10 @@ def _notes_on_clinics(conditions: Sequence[Condition]) -> list[str]:
     if not shared.names:
         return []
     notes = []
+    for name in shared.names:
+        members = [c for c in conditions if c.name == name and c.clinic in shared.clinics]
+        if differing := _differing_over_clinics(members):
+            notes.append(f"over clinics, {name} is not the same in each: {differing}")
     theirs = {c.clinic for c in conditions if c.name in shared.names}
     if left := sorted(theirs - shared.clinics):
         notes.append(
@@ -381,3 +387,21 @@ def _notes_on_clinics(conditions: Sequence[Condition]) -> list[str]:
             "the mean counts"
         )
     return notes
+
+
+def _differing_over_clinics(members: Sequence[Condition]) -> str:
+    """Return which settings of a condition differ between clinics, '' where none does."""
+    in_each: dict[str, dict[str, set[str]]] = {}
+    for member in members:
+        values = in_each.setdefault(clinic_of(member.runs[0]), {})
+        for run in member.runs:
+            for path, value in settings_of(run).items():
+                if path.split(".")[0] not in CLINIC_SECTIONS:
+                    values.setdefault(path, set()).add(value)
+    said = []
+    for path in sorted({path for values in in_each.values() for path in values}):
+        found = [values.get(path, {MISSING}) for values in in_each.values()]
+        if any(each != found[0] for each in found):
+            said.append(f"{path} ({', '.join(sorted(set().union(*found)))})")
+    more = [f"and {len(said) - _MOST_SETTINGS} more"] if len(said) > _MOST_SETTINGS else []
+    return ", ".join(said[:_MOST_SETTINGS] + more)

@@ -289,6 +289,22 @@ def test_the_same_clinic_with_two_evaluation_seeds_is_one_clinic(tmp_path: Path)
     assert "a clinic counts once" in notes[0]
 
 
+def test_over_clinics_a_condition_that_is_another_in_each_is_told(tmp_path: Path) -> None:
+    for seed in (1, 2):
+        for gamma in ("0.9", "0.99"):
+            own = f"agent_algorithm.gamma={gamma}"
+            write_run(tmp_path, *TWO, own, returns=[1.0], seed=seed, share=0.2)
+            rate = "agent_algorithm.learning_rate=0.01"
+            write_run(tmp_path, *ONE, own, rate, returns=[1.0], seed=seed, share=0.3)
+    table, notes = overall_of(tmp_path)
+    assert [row["condition"] for row in table] == ["ppo_gamma0.9", "ppo_gamma0.99"]
+    assert notes == [
+        f"over clinics, {name} is not the same in each: agent_algorithm.learning_rate "
+        "(0.0003, 0.01)"
+        for name in ("ppo_gamma0.9", "ppo_gamma0.99")
+    ]
+
+
 def test_over_clinics_all_conditions_are_over_the_same_clinics(tmp_path: Path) -> None:
     third = ("experiment=paper_crowded",)
     for own, share in ((TWO, 0.2), (ONE, 0.4), (third, 0.9)):

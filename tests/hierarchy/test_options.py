@@ -317,8 +317,8 @@ class Faulty(Option):
         ("type", "must prescribe whole numbers"),
         ("range", r"must prescribe in 0\.\.2"),
         ("forbidden", "beside those it may prescribe"),
-        ("raises", "fails on its first step: RuntimeError: no idea"),
-        ("undeclared need", "fails on its first step: KeyError"),
+        ("raises", r"fails on its first step: \S+test_options.py line \d+: RuntimeError: no idea"),
+        ("undeclared need", r"fails on its first step: \S+test_options.py line \d+: KeyError"),
         ("ends", "should_terminate must return one truth value per environment"),
     ],
 )
