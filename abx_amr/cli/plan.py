@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from abx_amr.planning.cache import PlanCache
     from abx_amr.planning.optimum import Optimum
     from abx_amr.planning.problem import Posed
+    from abx_amr.planning.progress import OnProgress
     from abx_amr.planning.rule_values import RuleValue
     from abx_amr.planning.stationary import Audit
     from abx_amr.simulator.clinic import ClinicModel
@@ -97,6 +98,7 @@ def task(config: DictConfig) -> float | None:
 
 def plan(config: dict[str, Any], *, name: str) -> float | None:
     """Plan with a resolved configuration; return the optimum, None where there is none."""
+    from abx_amr.cli.progress import phase_display
     from abx_amr.configuration.classes import check_arguments
     from abx_amr.configuration.clinic import build_clinic
     from abx_amr.durable import claim_folder, write_json
@@ -111,18 +113,19 @@ def plan(config: dict[str, Any], *, name: str) -> float | None:
     if not isinstance(config["plan_cache"], str) or not config["plan_cache"]:
         raise InputError(f"plan_cache must be a folder, got {config['plan_cache']!r}")
     model = build_clinic(config)
-    agents = _agents(config, asked.runs, model)
     cache = PlanCache(Path(config["plan_cache"]))
     posed, found, reason = None, None, None
-    try:
-        posed = pose(model)
-        found = cache.known(posed)
-        if found is None:
-            found = cache.optimum(posed, say=_say)
-    except NotComputable as error:
-        reason = str(error)
-        print(f"no optimum: {reason}")
-    values = _rules(model, posed, asked) if asked.rules else ()
+    with phase_display() as on_progress:
+        agents = _agents(config, asked.runs, model, on_progress)
+        try:
+            posed = pose(model)
+            found = cache.known(posed)
+            if found is None:
+                found = cache.optimum(posed, say=_say, on_progress=on_progress)
+        except NotComputable as error:
+            reason = str(error)
+            print(f"no optimum: {reason}")
+        values = _rules(model, posed, asked, on_progress) if asked.rules else ()
     floor = never(posed.problem) if posed is not None else None
     content: dict[str, Any] = {
         "clinic": name,
@@ -151,7 +154,10 @@ def _say(line: str) -> None:
 
 
 def _agents(
-    config: Mapping[str, Any], runs: Sequence[str], model: ClinicModel
+    config: Mapping[str, Any],
+    runs: Sequence[str],
+    model: ClinicModel,
+    on_progress: OnProgress | None,
 ) -> tuple[RuleValue, ...]:
     """Return what trained agents are worth in this clinic, on paired episodes."""
     if not runs:
@@ -163,12 +169,13 @@ def _agents(
 
     from abx_amr.api import load_policy
     from abx_amr.evaluation import evaluate
+    from abx_amr.planning.progress import counting
     from abx_amr.planning.rule_values import RuleValue
     from abx_amr.results import find_run
 
     torch.set_num_threads(config["training"]["torch_threads"] or 1)
     found = []
-    for run in runs:
+    for run in counting(on_progress, "agents", runs):
         source = find_run(str(run), results_dir=config["results_dir"])
         policy = load_policy(source.path, model=model)
         asked = config["plan"]
@@ -186,13 +193,13 @@ def _agents(
     return tuple(found)
 
 
-def _rules(model: ClinicModel, posed: Posed | None, asked: PlanSettings) -> tuple[RuleValue, ...]:
+def _rules(
+    model: ClinicModel, posed: Posed | None, asked: PlanSettings, on_progress: OnProgress | None
+) -> tuple[RuleValue, ...]:
     from abx_amr.planning.rule_values import rule_values, tuned_values
 
-    return (
-        *rule_values(model, posed, episodes=asked.episodes, seed=asked.seed),
-        *tuned_values(model, posed, episodes=asked.episodes, seed=asked.seed),
-    )
+    played: Any = {"episodes": asked.episodes, "seed": asked.seed, "on_progress": on_progress}
+    return (*rule_values(model, posed, **played), *tuned_values(model, posed, **played))
 
 
 def _gap(value: float, found: Optimum | None, floor: float | None) -> dict[str, Any]:
@@ -231,6 +238,7 @@ def _extras(
     cache: PlanCache,
 ) -> dict[str, Any]:
     """Return audit, front and value of information, as far as they were asked for."""
+    from abx_amr.cli.progress import phase_display
     from abx_amr.planning.front import front, information
     from abx_amr.planning.problem import NotComputable
 
@@ -238,7 +246,15 @@ def _extras(
     if asked.audit:
         try:
             gamma = gamma_of(config.get("agent_algorithm"))
-            audited = cache.audit(posed, found, gammas=asked.gammas, gamma=gamma, say=_say)
+            with phase_display() as on_progress:
+                audited = cache.audit(
+                    posed,
+                    found,
+                    gammas=asked.gammas,
+                    gamma=gamma,
+                    say=_say,
+                    on_progress=on_progress,
+                )
         except NotComputable as error:
             print(f"no discount audit: {error}")
         else:
@@ -255,22 +271,32 @@ def _extras(
     if asked.front:
         print("stewardship front:")
         try:
-            points = front(
-                model,
-                posed,
-                weights=asked.lambda_weights,
-                cache=cache,
-                episodes=asked.episodes,
-                seed=asked.seed,
-                say=_say,
-            )
+            with phase_display() as on_progress:
+                points = front(
+                    model,
+                    posed,
+                    weights=asked.lambda_weights,
+                    cache=cache,
+                    episodes=asked.episodes,
+                    seed=asked.seed,
+                    say=_say,
+                    on_progress=on_progress,
+                )
         except NotComputable as error:
             print(f"no front: {error}")
         else:
             content["front"] = [asdict(point) for point in points]
     if asked.information:
         try:
-            rows = information(model, posed, cache=cache, episodes=asked.episodes, seed=asked.seed)
+            with phase_display() as on_progress:
+                rows = information(
+                    model,
+                    posed,
+                    cache=cache,
+                    episodes=asked.episodes,
+                    seed=asked.seed,
+                    on_progress=on_progress,
+                )
         except NotComputable as error:
             print(f"no value of information: {error}")
         else:
@@ -309,6 +335,7 @@ def _draw(
 ) -> None:
     import pandas as pd
 
+    from abx_amr.cli.progress import phase_display
     from abx_amr.planning.front import optimal_episode
     from abx_amr.planning.problem import NotComputable
     from abx_amr.plots import canvas, optimal_policy, stewardship_front
@@ -316,9 +343,15 @@ def _draw(
     figures = folder / "figures"
     figures.mkdir()
     try:
-        given, level, _ = optimal_episode(
-            model, posed, found.given, episodes=asked.episodes, seed=asked.seed
-        )
+        with phase_display() as on_progress:
+            given, level, _ = optimal_episode(
+                model,
+                posed,
+                found.given,
+                episodes=asked.episodes,
+                seed=asked.seed,
+                on_progress=on_progress,
+            )
     except NotComputable as error:
         print(f"no figure of the optimal policy: {error}")
     else:

@@ -20,6 +20,7 @@ LOOK_SECONDS = 2.0
 MOST_WORKERS = 20
 
 Move = Callable[[int, int], None]
+MovePhase = Callable[[str, int, int], None]
 
 
 @contextmanager
@@ -31,6 +32,47 @@ def progress_bar(description: str, unit: str) -> Iterator[Move]:
     bars, move = _bar(description, unit)
     with bars:
         yield move
+
+
+@contextmanager
+def phase_display() -> Iterator[MovePhase | None]:
+    """Give a function (phase, done, total) that shows one phase after the other in one line.
+
+    A total of 0 is one that nobody knows. The line goes at the end. Nothing is given where
+    nobody looks.
+    """
+    if not sys.stderr.isatty():
+        yield None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+    bars = Progress(
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=20),
+        TimeElapsedColumn(),
+        console=Console(stderr=True),
+        redirect_stdout=sys.stdout.isatty(),
+        transient=True,
+    )
+    current = ""
+    task = bars.add_task(current, total=None)
+
+    def move(phase: str, done: int, total: int) -> None:
+        nonlocal current
+        if phase != current:
+            current = phase
+            bars.reset(task, total=None)
+        share = f"{phase} {done} of {total}" if total else f"{phase} {done}"
+        bars.update(task, description=share, completed=done, total=total or None)
+        if not bars.live.is_started:
+            bars.start()
+
+    try:
+        yield move
+    finally:
+        bars.stop()
 
 
 @contextmanager

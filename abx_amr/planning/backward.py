@@ -190,14 +190,14 @@ def improve(
 
 
 @compiled
-def evaluate_chain(leads_to: Ints, reward: Floats, gamma: float) -> Floats:
-    """Return the discounted value of following `leads_to` for ever, (n,), by doubling steps."""
-    value, ahead, factor = reward.copy(), leads_to.copy(), gamma
+def lengthen(value: Floats, ahead: Ints, factor: float) -> tuple[Floats, Ints]:
+    """Return values and next cells of chains of twice as many steps, both (n,).
+
+    `value` is that of so many steps, `ahead` the cell after them, `factor` their discount.
+    """
     n = value.shape[0]
-    while factor > 1e-15:
-        longer, further = np.empty(n), np.empty(n, np.int64)
-        for s in range(n):
-            longer[s] = value[s] + factor * value[ahead[s]]
-            further[s] = ahead[ahead[s]]
-        value, ahead, factor = longer, further, factor * factor
-    return value
+    longer, further = np.empty(n), np.empty(n, np.int64)
+    for s in range(n):
+        longer[s] = value[s] + factor * value[ahead[s]]
+        further[s] = ahead[ahead[s]]
+    return longer, further

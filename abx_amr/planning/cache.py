@@ -22,6 +22,7 @@ from abx_amr.planning.optimum import Optimum, check_computable, optimum
 from abx_amr.planning.play import never
 from abx_amr.planning.problem import NotComputable, Posed, pose
 from abx_amr.planning.programme import Programme, fitting, size_of_work
+from abx_amr.planning.progress import OnProgress, counting, within
 from abx_amr.planning.stationary import Audit, Stationary, stationary
 from abx_amr.project import from_here
 from abx_amr.simulator.clinic import ClinicModel
@@ -69,7 +70,13 @@ class PlanCache:
             }
         )
 
-    def optimum(self, posed: Posed, *, say: Callable[[str], None] = lambda line: None) -> Optimum:
+    def optimum(
+        self,
+        posed: Posed,
+        *,
+        say: Callable[[str], None] = lambda line: None,
+        on_progress: OnProgress | None = None,
+    ) -> Optimum:
         """Return the optimum, computed where it is not kept.
 
         Raises:
@@ -77,7 +84,7 @@ class PlanCache:
         """
         found = self.known(posed)
         if found is None:
-            found = optimum(posed, say=say)
+            found = optimum(posed, say=say, on_progress=on_progress)
             self.keep(posed, found)
         return found
 
@@ -93,6 +100,7 @@ class PlanCache:
         gammas: Sequence[float],
         gamma: float | None,
         say: Callable[[str], None] = lambda line: None,
+        on_progress: OnProgress | None = None,
     ) -> Audit:
         """Return what discount factors imply, those computed that are not kept.
 
@@ -103,18 +111,20 @@ class PlanCache:
         """
         asked = sorted({*gammas} | ({gamma} if gamma is not None and 0 < gamma < 1 else set()))
         kept = {float(k): v for k, v in self._read(posed).get("stationary", {}).items()}
-        programme = None
-        for one in asked:
-            if one not in kept:
-                if programme is None:
-                    programme = Programme(posed.problem, fitting(posed.problem))
-                    missing = sum(factor not in kept for factor in asked)
-                    if programme.cells > _QUICK_AUDIT_CELLS:
-                        say(
-                            f"discount audit: {counted(missing, 'discount factor')} on"
-                            f" {programme.cells} cells; each is kept when it is known"
-                        )
-                row = stationary(programme, one)
+        missing = [one for one in asked if one not in kept]
+        if missing:
+            programme = Programme(posed.problem, fitting(posed.problem))
+            if programme.cells > _QUICK_AUDIT_CELLS:
+                say(
+                    f"discount audit: {counted(len(missing), 'discount factor')} on"
+                    f" {programme.cells} cells; each is kept when it is known"
+                )
+            named = [
+                (f"discount audit: factor {n} of {len(missing)}, gamma {one:g}", one)
+                for n, one in enumerate(missing, start=1)
+            ]
+            for name, one in counting(on_progress, "discount audit: factor", named):
+                row = stationary(programme, one, on_progress=within(on_progress, name))
                 kept[one] = asdict(row)
                 self._add(posed, "stationary", {repr(k): v for k, v in kept.items()})
         rows = tuple(Stationary(**kept[one]) for one in asked)

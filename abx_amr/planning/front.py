@@ -17,6 +17,7 @@ from abx_amr.planning.cache import PlanCache
 from abx_amr.planning.play import replay
 from abx_amr.planning.policy import Optimal
 from abx_amr.planning.problem import Posed, pose, with_lambda
+from abx_amr.planning.progress import OnProgress, counting, within
 from abx_amr.planning.rule_values import THRESHOLDS, rule_value
 from abx_amr.simulator.clinic import ClinicModel
 
@@ -51,7 +52,13 @@ class Information:
 
 
 def optimal_episode(
-    model: ClinicModel, posed: Posed, given: NDArray[np.int64] | None, *, episodes: int, seed: int
+    model: ClinicModel,
+    posed: Posed,
+    given: NDArray[np.int64] | None,
+    *,
+    episodes: int,
+    seed: int,
+    on_progress: OnProgress | None = None,
 ) -> tuple[Floats, Floats, float]:
     """Return treatments (T, K), levels (T + 1, K) and clinical return of the optimal policy.
 
@@ -63,6 +70,7 @@ def optimal_episode(
         return path.given.astype(np.float64), problem.level(path.pressure), path.individual
     policy = Optimal(model)
     policy.problem = replace(problem, epsilon=0.0 if not problem.sees_amr else problem.epsilon)
+    policy.on_progress = on_progress
     played = evaluate(
         policy, model, episodes=episodes, seed=seed, max_batch=episodes, per_step=True
     )
@@ -82,14 +90,16 @@ def front(
     episodes: int,
     seed: int,
     say: Say = lambda line: None,
+    on_progress: OnProgress | None = None,
 ) -> tuple[FrontPoint, ...]:
     """Return the optimum for each weight of the community."""
     points = []
-    for weight in weights:
+    for weight in counting(on_progress, "stewardship front: weight", weights):
         weighed = with_lambda(posed, weight)
-        found = cache.optimum(weighed)
+        part = within(on_progress, f"stewardship front: lambda_weight {weight:g}")
+        found = cache.optimum(weighed, on_progress=part)
         _, levels, individual = optimal_episode(
-            model, weighed, found.given, episodes=episodes, seed=seed
+            model, weighed, found.given, episodes=episodes, seed=seed, on_progress=part
         )
         points.append(
             FrontPoint(
@@ -101,7 +111,13 @@ def front(
 
 
 def information(
-    model: ClinicModel, posed: Posed, *, cache: PlanCache, episodes: int, seed: int
+    model: ClinicModel,
+    posed: Posed,
+    *,
+    cache: PlanCache,
+    episodes: int,
+    seed: int,
+    on_progress: OnProgress | None = None,
 ) -> tuple[Information, ...]:
     """Return what seeing patients, and a timely report of AMR, are worth.
 
@@ -109,8 +125,10 @@ def information(
     nothing. What it costs others is shown on the best constant threshold.
     """
     optimal = "optimal policy"
-    seen = cache.optimum(posed)
-    blind = cache.optimum(pose(model, hide_patients=True))
+    seen = cache.optimum(posed, on_progress=on_progress)
+    blind = cache.optimum(
+        pose(model, hide_patients=True), on_progress=within(on_progress, "nothing seen of patients")
+    )
     rows = [
         Information(
             name="patients as they are shown", value=seen.value, standard_error=0.0, policy=optimal
@@ -123,8 +141,9 @@ def information(
         visible = replace(model.visible_amr, update_every_n_time_steps=every)
         late = replace(model, visible_amr=visible)
         view = pose(late)
+        reported = f"AMR reported every {every} step{'s' if every > 1 else ''}"
         best = max(
-            THRESHOLDS,
+            counting(within(on_progress, reported), "thresholds", THRESHOLDS),
             key=lambda x: (
                 rule_value(
                     "", AmrThreshold(late, threshold=x), late, view, episodes=16, seed=seed + 1
@@ -136,7 +155,7 @@ def information(
         )
         rows.append(
             Information(
-                name=f"AMR reported every {every} step{'s' if every > 1 else ''}",
+                name=reported,
                 value=found.value,
                 standard_error=found.standard_error,
                 policy=f"best constant threshold ({best:.3g})",

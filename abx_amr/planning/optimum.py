@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from abx_amr.planning.play import Path, best_counts, path_of
 from abx_amr.planning.problem import NotComputable, Posed, Problem
 from abx_amr.planning.programme import Programme, Solution, fitting
+from abx_amr.planning.progress import OnProgress, within
 from abx_amr.planning.relaxation import index_path, relax
 
 Floats = NDArray[np.float64]
@@ -65,12 +66,15 @@ class Optimum:
         return "optimum" if self.is_exact else "upper bound"
 
 
-def optimum(posed: Posed, *, say: Say = lambda line: None) -> Optimum:
+def optimum(
+    posed: Posed, *, say: Say = lambda line: None, on_progress: OnProgress | None = None
+) -> Optimum:
     """Return the optimum of a clinic.
 
     Args:
         posed: The clinic.
         say: Told beforehand what the programme will take.
+        on_progress: Told how far each part is.
 
     Raises:
         NotComputable: There is no bound either.
@@ -86,27 +90,31 @@ def optimum(posed: Posed, *, say: Say = lambda line: None) -> Optimum:
     except NotComputable as error:
         if above is not below:
             raise
-        return _relaxed(posed, above, slack, str(error), began, say)
+        return _relaxed(posed, above, slack, str(error), began, say, on_progress)
     if len(above.antibiotics) > 2 and max(factors) > 1:
-        return _relaxed(posed, above, slack, _TOO_LARGE, began, say)
+        return _relaxed(posed, above, slack, _TOO_LARGE, began, say, on_progress)
     programme = Programme(above, factors)
     say(str(programme))
-    solution = programme.solve()
+    is_sharp = programme.is_exact and above.fingerprint == below.fingerprint
+    searched = "exact optimum" if is_sharp else "upper bound"
+    solution = programme.solve(within(on_progress, searched))
     upper, given = solution.value, None
     method = "dynamic programme over the pressure lattice"
     memory = programme.memory
     is_cut = any(axis.is_capped for axis in programme.axes)
     if above.epsilon > 0 and (is_cut or not programme.is_exact):
         # the argument that lower pressures are never worse needs epsilon 0
-        upper = Programme(replace(above, epsilon=0.0), factors).solve().value
+        free = Programme(replace(above, epsilon=0.0), factors)
+        upper = free.solve(within(on_progress, "upper bound with epsilon 0")).value
         method += ", upper bound with epsilon 0"
     if above.is_homogeneous:
-        path = optimal_path(solution)
+        path = optimal_path(solution, within(on_progress, "optimal episode"))
         lower, given = path.expected_return, path.given
     elif programme.is_exact and not is_cut and above is below:
         lower = upper
     else:
-        lower = Programme(below, fitting(below), "up").solve().value
+        rounded_up = Programme(below, fitting(below), "up")
+        lower = rounded_up.solve(within(on_progress, "lower bound")).value
     if not programme.is_exact:
         method += f" with cells of {max(factors)} spacings, rounded down for the upper bound"
     assert lower <= upper + 1e-6, (lower, upper)
@@ -143,7 +151,7 @@ def check_computable(posed: Posed) -> None:
     raise NotComputable(f"{reason}{'; abx-plan gives bounds' if gives_bounds else ''}")
 
 
-def optimal_path(solution: Solution) -> Path:
+def optimal_path(solution: Solution, on_progress: OnProgress | None = None) -> Path:
     """Return the optimal episode of a clinic without chance, played with its own pressures."""
     problem = solution.programme.problem
     choices = solution.programme.plan.choices
@@ -155,11 +163,17 @@ def optimal_path(solution: Solution) -> Path:
         )[0]
         return best
 
-    return path_of(problem, choose)
+    return path_of(problem, choose, on_progress=on_progress)
 
 
 def _relaxed(
-    posed: Posed, problem: Problem, slack: float, reason: str, began: float, say: Say
+    posed: Posed,
+    problem: Problem,
+    slack: float,
+    reason: str,
+    began: float,
+    say: Say,
+    on_progress: OnProgress | None,
 ) -> Optimum:
     """Return bounds from the relaxation.
 
@@ -167,7 +181,7 @@ def _relaxed(
         NotComputable: Patients differ, so that no lower bound is at hand.
     """
     say(f"{reason}: bounds from each antibiotic on its own")
-    relaxation = relax(problem)
+    relaxation = relax(problem, on_progress=within(on_progress, "bounds"))
     if not problem.is_homogeneous:
         raise NotComputable(f"{reason}, and patients differ (upper bound {relaxation.upper:.2f})")
     path = index_path(problem, relaxation)

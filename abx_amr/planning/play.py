@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from abx_amr.planning.lattice import counts
 from abx_amr.planning.problem import NotComputable, Problem
+from abx_amr.planning.progress import OnProgress, counting
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -53,7 +54,11 @@ def next_pressure(problem: Problem, pressure: ArrayLike, given: ArrayLike) -> Fl
 
 
 def path_of(
-    problem: Problem, choose: Callable[[int, Floats], ArrayLike], *, steps: int | None = None
+    problem: Problem,
+    choose: Callable[[int, Floats], ArrayLike],
+    *,
+    steps: int | None = None,
+    on_progress: OnProgress | None = None,
 ) -> Path:
     """Return the episode of a clinic without chance in which `choose(step, pressure)` treats.
 
@@ -61,13 +66,14 @@ def path_of(
         problem: With patients of one type.
         choose: Steps made, pressures (K,) -> patients treated with each antibiotic, (K,).
         steps: Length; None: an episode.
+        on_progress: Told how many steps are made.
     """
     length = problem.num_steps if steps is None else steps
     k = len(problem.antibiotics)
     given = np.zeros((length, k), dtype=np.int64)
     pressure = np.empty((length + 1, k))
     pressure[0] = problem.initial
-    for step in range(length):
+    for step in counting(on_progress, "step", range(length)):
         given[step] = choose(step, pressure[step])
         pressure[step + 1] = next_pressure(problem, pressure[step], given[step])
     rewards, individual = _rewards(problem, given, pressure)

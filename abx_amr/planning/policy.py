@@ -15,6 +15,7 @@ from abx_amr.planning.lattice import counts
 from abx_amr.planning.play import best_actions, best_counts, next_pressure
 from abx_amr.planning.problem import NotComputable, Problem, pose
 from abx_amr.planning.programme import Programme, Solution, fitting
+from abx_amr.planning.progress import OnProgress, within
 from abx_amr.simulator.clinic import ClinicModel
 from abx_amr.simulator.observation import Decoded
 
@@ -39,6 +40,8 @@ class Optimal(Rule):
     """
 
     knows_the_parameters = True
+    #: Told how far solving and playing are.
+    on_progress: OnProgress | None = None
 
     def __init__(self, model: ClinicModel) -> None:
         """Take the clinic; it is solved at the first call.
@@ -66,11 +69,14 @@ class Optimal(Rule):
         pressure = np.where(begins[:, None], problem.initial, state.pressure)
         types = self._types(seen)
         actions = np.empty((rows, self.num_patients), dtype=np.int64)
-        solution = _solution(problem)
+        solution = _solution(problem, within(self.on_progress, "optimal policy"))
         for one in np.unique(step):
             at = np.flatnonzero(step == one)
             values = solution.choice_values(int(one) % problem.num_steps, pressure[at])
             actions[at] = self._best(values, problem.level(pressure[at]), types[at], seen, at)
+        if self.on_progress is not None:
+            made = int(step.max()) % problem.num_steps + 1
+            self.on_progress("optimal policy played: step", made, problem.num_steps)
         given = np.stack([(actions == j).sum(axis=1) for j in range(self.no_treatment)], axis=1)
         return actions, OptimalState(
             step=step + 1, pressure=next_pressure(problem, pressure, given)
@@ -115,14 +121,14 @@ def _line(at: Floats, points: Floats, values: Floats) -> Floats:
     return line
 
 
-def _solution(problem: Problem) -> Solution:
+def _solution(problem: Problem, on_progress: OnProgress | None) -> Solution:
     """Return the solved programme, the last one from memory."""
     name = problem.fingerprint
     if name not in _SOLVED:
         factors = fitting(problem)
         if max(factors) > 1 and len(problem.antibiotics) > 2:
             raise NotComputable("the optimal policy of three antibiotics is too large to be played")
-        solution = Programme(problem, factors).solve()
+        solution = Programme(problem, factors).solve(on_progress)
         _SOLVED.clear()
         _SOLVED[name] = solution
     return _SOLVED[name]

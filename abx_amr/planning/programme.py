@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from abx_amr.planning.allocations import Allocations, allocations
-from abx_amr.planning.backward import evaluate_chain, follow, improve, stage
+from abx_amr.planning.backward import follow, improve, lengthen, stage
 from abx_amr.planning.lattice import (
     Axis,
     Rounding,
@@ -28,6 +28,7 @@ from abx_amr.planning.lattice import (
     natural_spacing,
 )
 from abx_amr.planning.problem import NotComputable, Problem
+from abx_amr.planning.progress import OnProgress, counting, rounds
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -228,7 +229,7 @@ class Programme:
         follow(*arrays)
         return Box(low=np.zeros(3, np.int64), values=out)
 
-    def discounted(self, gamma: float) -> Floats:
+    def discounted(self, gamma: float, on_progress: OnProgress | None = None) -> Floats:
         """Return the endless discounted values of the cells, for patients of one type.
 
         Howard's policy iteration: without chance a policy is a chain of cells. It begins with the
@@ -237,17 +238,21 @@ class Programme:
         leads_to, reward = np.empty(self.cells, np.int64), np.empty(self.cells)
         value, is_of_policy = self._warm.get("value", np.zeros(self.shape)), False
         arrays: Any = (*self._tables, *self._ways[2:], *self.community)
-        while True:
+        for _ in rounds(on_progress, "round"):
             now: Any = (*arrays, value, gamma, leads_to, reward)
             gain = improve(*now)
             if is_of_policy and gain <= 1e-10:
-                self._warm["value"] = value
-                return value
-            value = evaluate_chain(leads_to, reward, gamma).reshape(self.shape)
+                break
+            value = _endless(leads_to, reward, gamma).reshape(self.shape)
             is_of_policy = True
+        self._warm["value"] = value
+        return value
 
-    def solve(self) -> Solution:
+    def solve(self, on_progress: OnProgress | None = None) -> Solution:
         """Return the optimum over the whole episode.
+
+        Args:
+            on_progress: Told how many steps, from the last one backwards, are done.
 
         Raises:
             NotComputable: It takes more memory or time than allowed.
@@ -258,7 +263,7 @@ class Programme:
         steps = self.problem.num_steps
         box = Box(low=zero, values=np.zeros(tuple(self.limits(steps))))
         kept = {steps: box}
-        for step in range(steps - 1, -1, -1):
+        for step in counting(on_progress, "step", range(steps - 1, -1, -1)):
             weight = self.problem.report_weight(step + 1)
             box = self.back(box, low=zero, high=self.limits(step), weight=weight)
             if step % self.every == 0:
@@ -288,6 +293,15 @@ class Programme:
         paid = sum(c[:, cells[:, d]] for d, c in enumerate(cost))
         values: Floats = (ahead[at[0], at[1], at[2]] - paid).T
         return values
+
+
+def _endless(leads_to: Ints, reward: Floats, gamma: float) -> Floats:
+    """Return the discounted value of following `leads_to` for ever, (n,), by doubling steps."""
+    value, ahead, factor = reward, leads_to, gamma
+    while factor > 1e-15:
+        value, ahead = lengthen(value, ahead, factor)
+        factor *= factor
+    return value
 
 
 def size_of_work(problem: Problem, cells: int, choices: int, ways: int) -> float:

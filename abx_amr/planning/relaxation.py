@@ -17,9 +17,10 @@ from abx_amr.planning.lattice import Axis, counts
 from abx_amr.planning.play import Path, next_pressure, path_of
 from abx_amr.planning.problem import Problem
 from abx_amr.planning.programme import Programme
+from abx_amr.planning.progress import OnProgress, counting
 
 Floats = NDArray[np.float64]
-_ROUNDS = 60
+_HALVINGS, _ROUNDS = 20, 60
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -39,8 +40,13 @@ class Relaxation:
     prices: Floats
 
 
-def relax(problem: Problem) -> Relaxation:
-    """Return the bound of a clinic with epsilon taken as 0."""
+def relax(problem: Problem, *, on_progress: OnProgress | None = None) -> Relaxation:
+    """Return the bound of a clinic with epsilon taken as 0.
+
+    Args:
+        problem: The clinic.
+        on_progress: Told how many rounds of prices are done.
+    """
     alone = tuple(Programme(_alone(problem, j)) for j in range(len(problem.antibiotics)))
     steps = problem.num_steps
     weight = (1 - problem.lambda_weight) / problem.num_patients
@@ -65,14 +71,14 @@ def relax(problem: Problem) -> Relaxation:
         return used - problem.num_patients
 
     low, high = 0.0, max(highest, 0.0)
-    for _ in range(20):  # one price for all steps
+    for _ in counting(on_progress, "one price, round", range(_HALVINGS)):  # for all steps
         middle = (low + high) / 2
         if bound(np.full(steps, middle)).sum() > 0:
             low = middle
         else:
             high = middle
     prices = best.prices.copy()
-    for n in range(_ROUNDS):  # then one for each
+    for n in counting(on_progress, "a price per step, round", range(_ROUNDS)):
         excess = bound(prices)
         pace = 0.5 * highest / problem.num_patients / (1 + n)
         prices = np.clip(prices + pace * excess, 0.0, highest)

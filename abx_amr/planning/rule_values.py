@@ -6,7 +6,6 @@ Shapes: T steps, K antibiotics.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -26,6 +25,7 @@ from abx_amr.algorithms.rules import (
 from abx_amr.evaluation import evaluate
 from abx_amr.planning.play import replay
 from abx_amr.planning.problem import Posed
+from abx_amr.planning.progress import OnProgress, counting
 from abx_amr.simulator import checks
 from abx_amr.simulator.clinic import ClinicModel
 from abx_amr.simulator.observation import Decoded
@@ -124,17 +124,27 @@ def _is_exact(rule: Rule, posed: Posed) -> bool:
 
 
 def rule_values(
-    model: ClinicModel, posed: Posed | None, *, episodes: int, seed: int
+    model: ClinicModel,
+    posed: Posed | None,
+    *,
+    episodes: int,
+    seed: int,
+    on_progress: OnProgress | None = None,
 ) -> tuple[RuleValue, ...]:
     """Return what the fixed rules are worth with their default parameters."""
     return tuple(
         rule_value(name, made(model), model, posed, episodes=episodes, seed=seed)
-        for name, made in RULES.items()
+        for name, made in counting(on_progress, "rules", list(RULES.items()))
     )
 
 
 def tuned_values(
-    model: ClinicModel, posed: Posed | None, *, episodes: int, seed: int
+    model: ClinicModel,
+    posed: Posed | None,
+    *,
+    episodes: int,
+    seed: int,
+    on_progress: OnProgress | None = None,
 ) -> tuple[RuleValue, ...]:
     """Return what tuned rules are worth: threshold; threshold and risk cut-off; cycling period.
 
@@ -147,8 +157,10 @@ def tuned_values(
     def reported(name: str, rule: Rule) -> RuleValue:
         return rule_value(name, rule, model, posed, episodes=episodes, seed=seed)
 
-    threshold = _best(THRESHOLDS, lambda x: score(AmrThreshold(model, threshold=x)))
-    period = int(_best((3, 5, 10, 20, 30, 50, 80), lambda x: score(Cycling(model, period=int(x)))))
+    levels = counting(on_progress, "thresholds", THRESHOLDS)
+    threshold = max(levels, key=lambda x: score(AmrThreshold(model, threshold=x)))
+    periods = counting(on_progress, "cycling periods", (3, 5, 10, 20, 30, 50, 80))
+    period = max(periods, key=lambda x: score(Cycling(model, period=x)))
     found = [
         reported(
             f"amr_threshold, best ({threshold:.3g})", AmrThreshold(model, threshold=threshold)
@@ -164,13 +176,9 @@ def tuned_values(
             for risk in np.linspace(0.0, 0.9, 10)
         ]
         best = max(
-            pairs,
+            counting(on_progress, "thresholds and risks", pairs),
             key=lambda pair: score(ThresholdAndRisk(model, threshold=pair[0], risk=float(pair[1]))),
         )
         rule = ThresholdAndRisk(model, threshold=best[0], risk=float(best[1]))
         found.append(reported(f"threshold {best[0]:.3g} and risk above {best[1]:.2g}, best", rule))
     return tuple(found)
-
-
-def _best(candidates: Iterable[float], score: Callable[[float], float]) -> float:
-    return max(candidates, key=score)

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from abx_amr.planning.play import best_counts, path_of
 from abx_amr.planning.programme import Box, Programme
+from abx_amr.planning.progress import OnProgress, counting, rounds
 from abx_amr.rng import stream
 
 Floats = NDArray[np.float64]
@@ -117,7 +118,9 @@ def audit(
     )
 
 
-def discounted_values(programme: Programme, gamma: float) -> Floats:
+def discounted_values(
+    programme: Programme, gamma: float, on_progress: OnProgress | None = None
+) -> Floats:
     """Return the judgement of cells one step later: gamma * value + their report of AMR.
 
     Policy iteration where there is no chance, else value iteration until the policy is within 1e-5
@@ -125,23 +128,26 @@ def discounted_values(programme: Programme, gamma: float) -> Floats:
     """
     zero = np.zeros(3, np.int64)
     if programme.problem.is_homogeneous:
-        value = programme.discounted(gamma)
+        value = programme.discounted(gamma, on_progress)
         return programme.ahead_of(Box(low=zero, values=value), 1.0, gamma)
     high = np.array(programme.shape)
     box = Box(low=zero, values=np.zeros(programme.shape))
-    while True:
+    for _ in rounds(on_progress, "round"):
         after = programme.back(box, low=zero, high=high, gamma=gamma)
         change = after.values - box.values
         if np.ptp(change) * gamma / (1 - gamma) < _CLOSE:
-            return programme.ahead_of(after, 1.0, gamma)
+            break
         # the middle of the bounds: the same policy, fewer steps
         middle = gamma / (1 - gamma) * (change.max() + change.min()) / 2
         box = Box(low=zero, values=after.values + middle)
+    return programme.ahead_of(after, 1.0, gamma)
 
 
-def stationary(programme: Programme, gamma: float) -> Stationary:
+def stationary(
+    programme: Programme, gamma: float, *, on_progress: OnProgress | None = None
+) -> Stationary:
     """Return what the best stationary policy of a discount factor is worth in an episode."""
-    judged = discounted_values(programme, gamma)
+    judged = discounted_values(programme, gamma, on_progress)
     problem = programme.problem
     low = np.zeros(3, np.int64)
     if problem.is_homogeneous:
@@ -164,7 +170,7 @@ def stationary(programme: Programme, gamma: float) -> Stationary:
             gamma=gamma, episode_return=returned, equilibrium_amr=float(levels.mean())
         )
     value = Box(low=low, values=np.zeros(programme.shape))
-    for step in range(problem.num_steps - 1, -1, -1):
+    for step in counting(on_progress, "step", range(problem.num_steps - 1, -1, -1)):
         value = programme.follow(judged, value, weight=problem.report_weight(step + 1))
     return Stationary(
         gamma=gamma,

@@ -25,6 +25,7 @@ def test_the_plan_shows_optimum_rules_and_audit_and_keeps_them(call):
     ended = call(plan_door.main, *SMALL)
     assert ended.status == 0, ended.err
     assert "at most" in ended.out.splitlines()[0]  # said beforehand
+    assert ended.err == ""  # no terminal: no display
     found = content()
     assert found["optimum"]["is_exact"]
     assert all(

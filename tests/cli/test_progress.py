@@ -7,7 +7,7 @@ import time
 import pytest
 
 from abx_amr.cli import progress
-from abx_amr.cli.progress import progress_bar, study_display
+from abx_amr.cli.progress import phase_display, progress_bar, study_display
 from abx_amr.studies.overview import StudyOverview, WorkerLine
 
 
@@ -36,6 +36,30 @@ def test_a_file_sees_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stderr", io.StringIO())
     with progress_bar("first", "transitions") as move:
         move(10, 40)
+    assert sys.stderr.getvalue() == ""  # type: ignore[attr-defined]
+
+
+def test_a_terminal_sees_one_line_that_names_the_phase_and_its_share(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("COLUMNS", "140")
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setattr(sys, "stderr", Terminal())
+    with phase_display() as move:
+        assert move is not None
+        move("exact optimum: step", 120, 500)
+        time.sleep(0.3)
+        move("audit: round", 7, 0)
+        time.sleep(0.3)
+    shown = sys.stderr.getvalue()  # type: ignore[attr-defined]
+    assert "exact optimum: step 120 of 500" in shown
+    assert "audit: round 7 " in shown
+
+
+def test_a_file_is_given_no_phases(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stderr", io.StringIO())
+    with phase_display() as move:
+        assert move is None
     assert sys.stderr.getvalue() == ""  # type: ignore[attr-defined]
 
 
