@@ -95,13 +95,18 @@ class Interrupts:
 
         Not out of where the error would be lost or would leave something half made: `__del__`,
         whose errors Python drops, and the compilers, whose objects then fail while they are
-        collected. There it waits until they are through.
+        collected. There it waits until they are through. An error out of the making of a compiled
+        function's result is a SystemError by the time it gets here.
         """
         try:
             self._block_is_running = True
             if self.number is not None:
                 raise self._error(self.number)
             yield
+        except SystemError as error:
+            if self.number is None:
+                raise
+            raise self._error(self.number) from error
         finally:
             self._block_is_running = False
             if self._is_postponed:

@@ -162,6 +162,19 @@ def test_a_signal_in_a_finalizer_is_obeyed_after_it(capsys: pytest.CaptureFixtur
     assert finalized
 
 
+def test_a_signal_that_comes_out_of_compiled_code_as_another_error_is_a_signal(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def task() -> None:
+        try:
+            os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(5)
+        except BaseException as error:
+            raise SystemError("returned a result with an exception set") from error
+
+    ends_by_sigterm(task, capsys)
+
+
 def test_a_signal_while_a_module_is_imported_is_obeyed_after_it(
     capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
