@@ -128,6 +128,7 @@ def one_job(folder: Path, cluster: Cluster, disk: str, *, n_trials: int) -> str:
     return (folder / f"abx-study_{job}.out").read_text()
 
 
+@pytest.mark.slow
 def test_one_job_has_its_own_server_which_ends_after_the_last_worker(
     tmp_path: Path, cluster: Cluster, disk: str
 ) -> None:
@@ -196,7 +197,7 @@ def test_an_array_shares_a_server_job_which_ends_after_the_last_worker(
 @pytest.mark.parametrize(
     "tsp",
     [
-        pytest.param("tsp", id="task-spooler"),
+        pytest.param("tsp", id="task-spooler", marks=pytest.mark.slow),
         pytest.param("", id="plain processes", marks=pytest.mark.slow),
     ],
 )
