@@ -6,7 +6,7 @@ endless discounted return; what it is worth is the undiscounted return of an epi
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -100,17 +100,12 @@ def audit(
     optimum: float,
     gamma: float | None = None,
     gammas: Sequence[float] = GAMMAS,
-    progress: Callable[[float], None] | None = None,
 ) -> Audit:
     """Return what discount factors imply, the agent's own among them."""
     asked = sorted({*gammas} | ({gamma} if gamma is not None and gamma < 1 else set()))
-    rows = []
-    for one in asked:
-        rows.append(stationary(programme, one))
-        if progress is not None:
-            progress(one)
+    rows = tuple(stationary(programme, one) for one in asked)
     return Audit(
-        rows=tuple(rows),
+        rows=rows,
         never=never,
         optimum=optimum,
         sustained=max(row.episode_return for row in rows),
