@@ -6,25 +6,24 @@ Overrides are the strings of the command line, for example "experiment=paper_two
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from abx_amr.configuration import composing
-from abx_amr.configuration.agent import build_agent_spec, build_rule, is_rule
-from abx_amr.configuration.classes import config_of_run
 from abx_amr.configuration.clinic import build_clinic
 from abx_amr.errors import InputError
+from abx_amr.runs.loading import load_policy
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
 
     from abx_amr.envs.single_env import ClinicEnv
     from abx_amr.envs.vec_env import ClinicVecEnv
-    from abx_amr.evaluation import Policy
     from abx_amr.simulator.clinic import ClinicModel
+
+__all__ = ["compose", "expected_reward", "load_policy", "make_env", "make_model", "make_vec_env"]
 
 
 def compose(*overrides: str) -> DictConfig:
@@ -87,7 +86,7 @@ def expected_reward(
     Raises:
         InputError: an attribute is unknown or prob_infected is missing.
     """
-    from abx_amr.naming import unknown
+    from abx_amr.errors import unknown
     from abx_amr.simulator.patients import ATTRIBUTES
 
     plain = config if isinstance(config, dict) else composing.resolved(cast("DictConfig", config))
@@ -104,35 +103,3 @@ def expected_reward(
         np.zeros(levels.shape[:-1]),
     )
     return model.reward.expected_reward(np.stack(columns[:-1], axis=-1), levels, delta)
-
-
-def load_policy(
-    run_folder: str | Path,
-    *,
-    checkpoint: str = "best",
-    results_dir: str | Path = "results",
-    model: ClinicModel | None = None,
-) -> Policy:
-    """Return the policy of a run: the agent's checkpoint, or the rule that was played.
-
-    It has `predict(observation, state, episode_start, deterministic)` over raw observations.
-
-    Args:
-        run_folder: a run folder, or the run_name of the newest one.
-        checkpoint: best or last.
-        results_dir: where a run_name is looked up.
-        model: the clinic it is to prescribe in; None: the run's own.
-
-    Raises:
-        InputError: no such run, it holds no such checkpoint, or its agent does not fit the clinic.
-    """
-    from abx_amr.experiment import trained_policy
-    from abx_amr.results import find_run
-
-    folder = find_run(run_folder, results_dir=results_dir)
-    config = config_of_run(folder)
-    clinic = build_clinic(config) if model is None else model
-    if is_rule(config):
-        return build_rule(config, clinic)
-    spec = build_agent_spec(config)
-    return trained_policy(folder, spec, clinic, checkpoint=cast(Any, checkpoint))

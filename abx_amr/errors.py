@@ -1,8 +1,13 @@
-"""What a user can do wrong, as an exception: one line, shown without a traceback, exit status 2."""
+"""What a user can do wrong, as an exception: one line, shown without a traceback, exit status 2.
+
+Also the words that such a line is made of: the nearest valid name, what there is, how many.
+"""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
+from difflib import get_close_matches
 from typing import Any
 
 
@@ -36,3 +41,105 @@ def first_line(error: BaseException) -> str:
     ('a: b', 'KeyError')
     """
     return (str(error).strip() or type(error).__name__).splitlines()[0]
+
+
+#: What other libraries call a hyper-parameter.
+SYNONYMS = {
+    "lr": "learning_rate",
+    "epochs": "n_epochs",
+    "entropy_coef": "ent_coef",
+    "value_coef": "vf_coef",
+    "minibatch_size": "batch_size",
+    "discount": "gamma",
+    "episodes": "total_num_training_episodes",
+    "lambda": "lambda_weight",
+}
+
+
+def counted(count: int, noun: str, plural: str | None = None) -> str:
+    """Return a number with what it counts.
+
+    >>> counted(1, "episode"), counted(0, "seed"), counted(2, "study", "studies")
+    ('1 episode', '0 seeds', '2 studies')
+    """
+    return f"{count} {noun if count == 1 else plural or f'{noun}s'}"
+
+
+#: A list of names that is longer is left out where a guess can be given.
+MANY_NAMES = 12
+
+
+def nearest(name: object, known: Iterable[str]) -> str | None:
+    """Return the known name most like `name`, or None when nothing is close.
+
+    Dotted paths are compared whole, then by their last part; capitals do not count, the beginning
+    of one name alone is enough, and so is what other libraries call the thing.
+
+    >>> nearest("hihg_risk", ["default", "high_risk"])
+    'high_risk'
+    >>> nearest("ppo.learning_rat", ["agent_algorithm.learning_rate"])
+    'agent_algorithm.learning_rate'
+    >>> nearest("TPI", ["grid", "tpe"]), nearest("agent", ["agent_algorithm", "hrl"])
+    ('tpe', 'agent_algorithm')
+    >>> nearest("lr", ["gamma", "learning_rate"])
+    'learning_rate'
+    """
+    names = list(known)
+    text = str(name)
+    by_small = {n.lower(): n for n in reversed(names)}
+    small = text.lower()
+    if SYNONYMS.get(small) in names:
+        return SYNONYMS[small]
+    if matches := get_close_matches(small, by_small, n=1):
+        return by_small[matches[0]]
+    if len(small) > 2 and len(begun := [n for n in names if n.lower().startswith(small)]) == 1:
+        return begun[0]
+    last = {path.rsplit(".", 1)[-1].lower(): path for path in reversed(names)}
+    leaf = small.rsplit(".", 1)[-1]
+    matches = get_close_matches(SYNONYMS.get(leaf, leaf), last, n=1)
+    return last[matches[0]] if matches else None
+
+
+def did_you_mean(name: object, known: Iterable[str]) -> str:
+    """Return what to add to a message about an unknown name: the nearest one, if any.
+
+    >>> did_you_mean("tpi", ["grid", "tpe"])
+    "; did you mean 'tpe'?"
+    >>> did_you_mean("banana", ["grid", "tpe"])
+    ''
+    """
+    guess = nearest(name, known)
+    return f"; did you mean '{guess}'?" if guess else ""
+
+
+def hint(name: object, known: Iterable[str], *, label: str = "available") -> str:
+    """Return the nearest name and those there are; of very many the nearest alone.
+
+    >>> hint("tpi", ["grid", "tpe"])
+    "; did you mean 'tpe'? (available: grid, tpe)"
+    >>> hint("sed", ["seed", *map(str, range(20))])
+    "; did you mean 'seed'?"
+    """
+    names = list(known)
+    guess = did_you_mean(name, names)
+    if guess and len(names) > MANY_NAMES:
+        return guess
+    return f"{guess} ({listed(names, label=label)})"
+
+
+def listed(names: Iterable[str], *, label: str = "available") -> str:
+    """Return the names as they stand behind a complaint.
+
+    >>> listed(["grid", "tpe"])
+    'available: grid, tpe'
+    """
+    return f"{label}: {', '.join(names) or 'none'}"
+
+
+def unknown(what: str, name: str, known: Iterable[str]) -> str:
+    """Return the one line that says `name` does not exist and what does.
+
+    >>> unknown("sampler", "tpi", ["grid", "tpe"])
+    "sampler 'tpi' does not exist; did you mean 'tpe'? (available: grid, tpe)"
+    """
+    return f"{what} '{name}' does not exist{hint(name, sorted(known))}"

@@ -244,7 +244,7 @@ def fresh_database(kind: str) -> Iterator[Any]:
     if kind != "postgres":
         yield None
         return
-    from abx_amr.postgres import Wish
+    from abx_amr.host.postgres import Wish
 
     [database] = _server
     name = f"bench_{time.monotonic_ns()}"
@@ -262,8 +262,8 @@ def fresh_database(kind: str) -> Iterator[Any]:
 
 def main(arguments: list[str]) -> str:
     """Return the tables."""
-    from abx_amr.postgres import Server, Wish
-    from abx_amr.postgres.server import max_connections_for
+    from abx_amr.host.postgres import Server, Wish
+    from abx_amr.host.postgres.server import max_connections_for
     from abx_amr.studies.study import quiet_optuna
 
     quiet_optuna()

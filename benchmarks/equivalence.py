@@ -15,12 +15,12 @@ import numpy as np
 import torch
 from scipy import stats
 
+from abx_amr.agents.learning import build_agent, learner_of, silent_logger
 from abx_amr.configuration.agent import build_agent_spec
 from abx_amr.configuration.clinic import build_clinic
 from abx_amr.configuration.composing import compose
 from abx_amr.configuration.training import build_training
-from abx_amr.evaluation import episode_returns
-from abx_amr.learning import build_agent, learner_of, silent_logger
+from abx_amr.evaluation.episodes import episode_returns
 from abx_amr.planning.cache import reference
 
 CLINICS = ("paper_single", "paper_two")

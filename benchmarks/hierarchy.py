@@ -25,16 +25,16 @@ from typing import Any
 import numpy as np
 import torch
 
-from abx_amr import durable
-from abx_amr.api import load_policy
 from abx_amr.configuration.agent import build_rule
 from abx_amr.configuration.clinic import build_clinic
 from abx_amr.configuration.composing import compose
-from abx_amr.evaluation import Policy, evaluate
+from abx_amr.evaluation.episodes import Policy, evaluate
+from abx_amr.evaluation.statistics import t_interval
+from abx_amr.host import atomic_files
 from abx_amr.planning.optimum import optimum
 from abx_amr.planning.problem import pose
-from abx_amr.results import RunFolder, completed_run
-from abx_amr.statistics import t_interval
+from abx_amr.runs.folder import RunFolder, completed_run
+from abx_amr.runs.loading import load_policy
 from benchmarks.training import RUNS, once
 
 CLINICS = ("paper_single", "paper_two", "paper_two_cross_resistant")
@@ -176,7 +176,7 @@ class Bench:
         model = build_clinic(run.read_config())
         found = played(load_policy(run.path, checkpoint="last"), model)
         kept.parent.mkdir(exist_ok=True)
-        durable.write_json(kept, {"mean_return": found})
+        atomic_files.write_json(kept, {"mean_return": found})
         print(f"{run.path.name}: {found:.2f}", flush=True)
         return found
 
@@ -189,7 +189,7 @@ class Bench:
             model = self.models[clinic]
             kept.parent.mkdir(exist_ok=True)
             found = played(build_rule(chosen, model), model)
-            durable.write_json(kept, {"mean_return": found})
+            atomic_files.write_json(kept, {"mean_return": found})
         return float(json.loads(kept.read_text())["mean_return"])
 
 

@@ -12,13 +12,13 @@ from pathlib import Path
 
 import torch
 
+from abx_amr.agents.learning import build_agent, policy_of, rollouts, silent_logger, transitions_of
 from abx_amr.configuration.agent import build_agent_spec, build_rule
 from abx_amr.configuration.clinic import build_clinic
 from abx_amr.configuration.composing import compose
 from abx_amr.configuration.training import build_training
-from abx_amr.evaluation import evaluate
-from abx_amr.learning import build_agent, policy_of, rollouts, silent_logger, transitions_of
-from abx_amr.statistics import t_interval
+from abx_amr.evaluation.episodes import evaluate
+from abx_amr.evaluation.statistics import t_interval
 
 EXPERIMENTS = ("paper_single", "paper_two")
 RULES = ("never", "random", "always_best", "greedy", "amr_threshold")

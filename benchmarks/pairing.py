@@ -5,7 +5,7 @@ from __future__ import annotations
 from abx_amr.configuration.agent import build_rule
 from abx_amr.configuration.clinic import build_clinic
 from abx_amr.configuration.composing import compose
-from abx_amr.evaluation import evaluate
+from abx_amr.evaluation.episodes import evaluate
 
 EPISODES = 200
 PAIR = ("agent_algorithm.threshold=0.30", "agent_algorithm.threshold=0.322")

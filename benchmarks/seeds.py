@@ -17,12 +17,12 @@ from typing import Any
 
 import torch
 
-from abx_amr.algorithms.seed_batched.trainer import SeedBatchedPPO
+from abx_amr.agents.learners.seed_batched.trainer import SeedBatchedPPO
+from abx_amr.agents.learning import build_agent, rollouts, silent_logger
 from abx_amr.configuration.agent import build_agent_spec
 from abx_amr.configuration.clinic import build_clinic
 from abx_amr.configuration.composing import compose
 from abx_amr.configuration.training import build_training
-from abx_amr.learning import build_agent, rollouts, silent_logger
 
 RUNS = 3
 SEEDS = (1, 3, 5, 10)
@@ -120,7 +120,7 @@ def _row(what: str, runs: list[tuple[float, float]]) -> str:
 
 
 def _score_ten_seeds() -> None:
-    from abx_amr.scoring import train_and_score
+    from abx_amr.tuning.scoring import train_and_score
 
     torch.set_num_threads(1)
     config = compose("train", ["training.total_num_training_episodes=10"]).plain

@@ -10,13 +10,8 @@ from typing import Any
 
 import torch
 
-from abx_amr.algorithms.seed_batched.trainer import SeedBatchedPPO
-from abx_amr.configuration.agent import build_agent_spec
-from abx_amr.configuration.clinic import build_clinic
-from abx_amr.configuration.composing import compose
-from abx_amr.configuration.training import build_training
-from abx_amr.hierarchy.manager_env import ManagerVecEnv
-from abx_amr.learning import (
+from abx_amr.agents.learners.seed_batched.trainer import SeedBatchedPPO
+from abx_amr.agents.learning import (
     build_agent,
     clinic_env,
     evaluate_agent,
@@ -24,6 +19,11 @@ from abx_amr.learning import (
     silent_logger,
     transitions_of,
 )
+from abx_amr.configuration.agent import build_agent_spec
+from abx_amr.configuration.clinic import build_clinic
+from abx_amr.configuration.composing import compose
+from abx_amr.configuration.training import build_training
+from abx_amr.hierarchy.manager_env import ManagerVecEnv
 
 RUNS = 3
 ALGORITHMS = ("ppo", "a2c", "recurrent_ppo")

@@ -21,14 +21,15 @@ import numpy as np
 import torch
 from threadpoolctl import threadpool_limits
 
-from abx_amr import learning, scoring
-from abx_amr.algorithms.seed_batched import compiled, trainer
-from abx_amr.algorithms.seed_batched.networks import Networks
+from abx_amr.agents import learning
+from abx_amr.agents.learners.seed_batched import compiled, trainer
+from abx_amr.agents.learners.seed_batched.networks import Networks
 from abx_amr.configuration.agent import build_agent_spec
 from abx_amr.configuration.clinic import build_clinic
 from abx_amr.configuration.composing import compose
 from abx_amr.configuration.training import build_training
 from abx_amr.simulator.clinic import Clinic
+from abx_amr.tuning import scoring
 
 RUNS, SEEDS, EPISODES, STEPS = 5, 3, 50, 500
 PRIOR_TOOL_SECONDS = 300.0

@@ -21,14 +21,14 @@ from typing import Any
 
 import torch
 
+from abx_amr.agents.learning import build_agent, policy_of, rollouts, silent_logger, transitions_of
 from abx_amr.configuration.agent import build_agent_spec
 from abx_amr.configuration.clinic import build_clinic
 from abx_amr.configuration.composing import compose
 from abx_amr.configuration.training import build_training
 from abx_amr.configuration.values import with_values
-from abx_amr.evaluation import evaluate
-from abx_amr.learning import build_agent, policy_of, rollouts, silent_logger, transitions_of
-from abx_amr.statistics import t_interval
+from abx_amr.evaluation.episodes import evaluate
+from abx_amr.evaluation.statistics import t_interval
 
 CLINIC, FRESH, EPISODES, EVALUATED = "experiment=paper_two", range(10_000, 10_005), 50, 100
 PLANTED = {"agent_algorithm.learning_rate": 1e-6}

@@ -24,6 +24,7 @@ from typing import Any
 import docstring_parser
 import yaml
 
+from abx_amr.agents.settings import EarlyStopping, TrainingSettings, VecNormalizeSettings
 from abx_amr.configuration.classes import locate
 from abx_amr.configuration.groups import conf_dir
 from abx_amr.hierarchy import options
@@ -32,7 +33,6 @@ from abx_amr.simulator.clinic import ClinicModel
 from abx_amr.simulator.dynamics import LeakyBalloon
 from abx_amr.simulator.observation import ObservationSettings, VisibleAmr
 from abx_amr.simulator.rewards import ClinicalReward
-from abx_amr.training import EarlyStopping, TrainingSettings, VecNormalizeSettings
 
 FOLDER = Path(__file__).parent / "reference"
 ROOT = Path(__file__).parents[1]

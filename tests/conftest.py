@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from abx_amr.postgres import Server
+from abx_amr.host.postgres import Server
 from tests import services
 from tests.services import Database
 from tests.slurm.cluster import Cluster, running_cluster

@@ -18,10 +18,10 @@ from typing import NoReturn
 import pytest
 
 from abx_amr.errors import InputError
-from abx_amr.postgres import Server, Wish
-from abx_amr.postgres.programs import find_programs
-from abx_amr.postgres.server import max_connections_for
-from abx_amr.studies.connection import PostgresConnection
+from abx_amr.host.postgres import Server, Wish
+from abx_amr.host.postgres.connection import PostgresConnection
+from abx_amr.host.postgres.programs import find_programs
+from abx_amr.host.postgres.server import max_connections_for
 
 #: Names that lead a client to a server; a test must see its own alone.
 VARIABLES = ("PG_HOST", "PG_PORT", "PG_USERNAME", "PG_PASSWORD", "DB_NAME", "PGPASSFILE")
@@ -101,7 +101,7 @@ def server_folder() -> Iterator[Path]:
 @contextlib.contextmanager
 def running_server(*, workers: int = 40, bin_dir: Path | None = None) -> Iterator[Server]:
     """Give a server of one's own on a free port, stopped at the end; without programs, skip."""
-    from abx_amr.postgres.account import server_account
+    from abx_amr.host.postgres.account import server_account
 
     try:
         find_programs(bin_dir, account=server_account())

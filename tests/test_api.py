@@ -11,7 +11,7 @@ from gymnasium.utils.env_checker import check_env
 import abx_amr
 from abx_amr.configuration.composing import resolved
 from abx_amr.errors import InputError
-from abx_amr.results import RunFolder
+from abx_amr.runs.folder import RunFolder
 
 KEYS = (
     "true_amr", "visible_amr", "prescriptions", "effective_doses", "delta_visible_amr", "benefits",

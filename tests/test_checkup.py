@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from abx_amr import checkup
-from abx_amr.checkup import Finding
 from abx_amr.cli import abx
+from abx_amr.host import doctor
+from abx_amr.host.doctor import Finding
 from tests.cli.conftest import call  # noqa: F401  (a fixture)
 from tests.services import Database
 
@@ -63,28 +63,28 @@ def test_doctor_ends_with_status_1_where_something_fails(
 
 
 def test_a_missing_and_an_old_package_are_named_with_the_command_that_mends_them() -> None:
-    found = list(checkup.packages(["no-such-package>=2", "numpy>=1000", "pyyaml>=6"]))
+    found = list(doctor.packages(["no-such-package>=2", "numpy>=1000", "pyyaml>=6"]))
     assert [(f.state, f.said.split(" is ")[0]) for f in found[:2]] == [
         ("fail", "no-such-package"),
-        ("fail", f"numpy {checkup.installed('numpy')}"),
+        ("fail", f"numpy {doctor.installed('numpy')}"),
     ]
     assert found[0].cure == "pip install 'no-such-package>=2'"
     assert "1 of 3" in found[2].said
 
 
 def test_packages_of_an_extra_are_not_required() -> None:
-    assert only(checkup.packages(["no-such-package; extra == 'dev'"]), "fail") == []
+    assert only(doctor.packages(["no-such-package; extra == 'dev'"]), "fail") == []
 
 
 def test_an_old_python_fails(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("platform.python_version", lambda: "3.9.1")
-    (finding,) = checkup.python()
+    (finding,) = doctor.python()
     assert (finding.state, "3.9.1" in finding.said) == ("fail", True)
 
 
 def test_a_torch_that_cannot_be_imported_fails(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "torch", None)
-    (finding,) = checkup.torch_build()
+    (finding,) = doctor.torch_build()
     assert (finding.state, finding.cure) == ("fail", "pip install --force-reinstall torch")
 
 
@@ -94,40 +94,40 @@ def test_a_driver_without_a_gpu_is_told(
     program("nvidia-smi", "exit 0")
     monkeypatch.setattr(torch.version, "cuda", "12.4")
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    assert [f.about for f in only(checkup.torch_build(), "warn")] == ["gpu"]
+    assert [f.about for f in only(doctor.torch_build(), "warn")] == ["gpu"]
 
 
 def test_a_gpu_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda _: "Some GPU")
-    assert any("Some GPU" in f.said for f in checkup.torch_build())
+    assert any("Some GPU" in f.said for f in doctor.torch_build())
 
 
 def test_more_threads_than_a_container_may_use_are_told() -> None:
-    (finding,) = checkup.cores(environment={}, quota=0.5)
+    (finding,) = doctor.cores(environment={}, quota=0.5)
     assert (finding.state, finding.cure) == ("warn", "export OMP_NUM_THREADS=1")
-    (finding,) = checkup.cores(environment={}, quota=10_000)
+    (finding,) = doctor.cores(environment={}, quota=10_000)
     assert finding.state == "ok"
 
 
 def test_slurms_share_of_the_cores_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     monkeypatch.setenv("SLURM_CPUS_PER_TASK", "1")
-    (finding,) = checkup.cores()
+    (finding,) = doctor.cores()
     assert "1 used" in finding.said
     assert "given by SLURM" in finding.said
 
 
 def test_the_quota_of_a_container_is_read_in_both_versions_of_cgroups(tmp_path: Path) -> None:
-    assert checkup.cgroup_quota(tmp_path) is None
+    assert doctor.cgroup_quota(tmp_path) is None
     (tmp_path / "cpu").mkdir()
     (tmp_path / "cpu/cpu.cfs_quota_us").write_text("150000\n")
     (tmp_path / "cpu/cpu.cfs_period_us").write_text("100000\n")
-    assert checkup.cgroup_quota(tmp_path) == 1.5
+    assert doctor.cgroup_quota(tmp_path) == 1.5
     (tmp_path / "cpu.max").write_text("400000 100000\n")
-    assert checkup.cgroup_quota(tmp_path) == 4.0
+    assert doctor.cgroup_quota(tmp_path) == 4.0
     (tmp_path / "cpu.max").write_text("max 100000\n")
-    assert checkup.cgroup_quota(tmp_path) is None
+    assert doctor.cgroup_quota(tmp_path) is None
 
 
 def test_a_cache_that_cannot_be_written_is_told(
@@ -135,7 +135,7 @@ def test_a_cache_that_cannot_be_written_is_told(
 ) -> None:
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path / "file/below"))
-    (finding,) = checkup.numba_cache()
+    (finding,) = doctor.numba_cache()
     assert (finding.state, "NUMBA_CACHE_DIR" in finding.cure) == ("warn", True)
 
 
@@ -144,7 +144,7 @@ def test_a_file_in_the_place_of_results_fails(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "results").write_text("")
-    assert [f.said for f in only(checkup.folders(), "fail")] == ["results: results is a file"]
+    assert [f.said for f in only(doctor.folders(), "fail")] == ["results: results is a file"]
 
 
 def test_a_read_only_folder_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -154,7 +154,7 @@ def test_a_read_only_folder_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         raise OSError(30, "Read-only file system")
 
     monkeypatch.setattr("tempfile.TemporaryFile", no)
-    said = [f.said for f in only(checkup.folders(), "fail")]
+    said = [f.said for f in only(doctor.folders(), "fail")]
     assert "working folder: Read-only file system" in said
 
 
@@ -162,9 +162,9 @@ def test_little_room_and_a_network_disk_are_told(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(checkup, "LITTLE_ROOM_BYTES", 10**18)
-    monkeypatch.setattr(checkup, "network_file_system", lambda _: "nfs4")
-    warnings = only(checkup.folders(), "warn")
+    monkeypatch.setattr(doctor, "LITTLE_ROOM_BYTES", 10**18)
+    monkeypatch.setattr(doctor, "network_file_system", lambda _: "nfs4")
+    warnings = only(doctor.folders(), "warn")
     assert any("MB are free" in f.said for f in warnings)
     assert any("nfs4" in f.said and "storage=journal" in f.cure for f in warnings)
 
@@ -172,41 +172,41 @@ def test_little_room_and_a_network_disk_are_told(
 def test_a_server_that_does_not_answer_fails(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PG_HOST", "127.0.0.1")
     monkeypatch.setenv("PG_PORT", "1")
-    (finding,) = only(checkup.database(), "fail")
+    (finding,) = only(doctor.database(), "fail")
     assert "abx-postgres up" in finding.cure
 
 
 def test_a_server_that_answers_is_well(postgres: Database) -> None:
-    assert only(checkup.database(), "fail") == []
-    assert any("answers" in f.said for f in checkup.database())
+    assert only(doctor.database(), "fail") == []
+    assert any("answers" in f.said for f in doctor.database())
 
 
 def test_a_controller_that_is_silent_is_told(program: Callable[[str, str], None]) -> None:
     program("sbatch", "echo slurm 23.11")
     program("sinfo", "exit 1")
-    (finding,) = checkup.slurm()
+    (finding,) = doctor.slurm()
     assert finding.state == "warn"
 
 
 def test_the_default_partition_is_named(program: Callable[[str, str], None]) -> None:
     program("sbatch", "echo slurm 23.11")
     program("sinfo", "echo long; echo 'short*'")
-    (finding,) = checkup.slurm()
+    (finding,) = doctor.slurm()
     assert (finding.state, finding.said) == ("ok", "slurm 23.11, default partition short")
     program("sinfo", "echo long")
-    (finding,) = checkup.slurm()
+    (finding,) = doctor.slurm()
     assert (finding.state, "partition=NAME" in finding.cure) == ("warn", True)
 
 
 def test_no_slurm_is_no_trouble(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "/nowhere")
-    (finding,) = checkup.slurm()
+    (finding,) = doctor.slurm()
     assert finding.state == "ok"
 
 
 def test_a_missing_plugin_fails(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(checkup, "PLUGINS", {"hydra_plugins.none": ("nothing", "no-package")})
-    (finding,) = checkup.hydra_plugins()
+    monkeypatch.setattr(doctor, "PLUGINS", {"hydra_plugins.none": ("nothing", "no-package")})
+    (finding,) = doctor.hydra_plugins()
     assert (finding.state, finding.cure.split()[-1]) == ("fail", "no-package")
 
 
@@ -214,22 +214,22 @@ def test_a_project_is_found_from_a_folder_below_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    (none,) = checkup.project()
+    (none,) = doctor.project()
     assert "abx-init DIR" in none.said
     (tmp_path / "abx-project.yaml").write_text("")
     (tmp_path / "conf/experiment").mkdir(parents=True)
     monkeypatch.chdir(tmp_path / "conf")
-    (found,) = checkup.project()
+    (found,) = doctor.project()
     assert found.said == "found, with files in experiment"
 
 
 def test_a_check_that_breaks_is_a_finding(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("platform.python_version", lambda: 1 / 0)
-    assert next(checkup.examine()).state == "fail"
+    assert next(doctor.examine()).state == "fail"
 
 
 def test_a_report_names_no_user(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", "/home/someone")
     monkeypatch.setenv("USER", "someone")
     finding = Finding(about="x", state="fail", said="/home/someone/a refused (user someone)")
-    assert "someone" not in checkup.report([finding])
+    assert "someone" not in doctor.report([finding])

@@ -9,14 +9,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from abx_amr.durable import (
+from abx_amr.errors import InputError
+from abx_amr.host.atomic_files import (
     CompletionRegistry,
     claim_folder,
     jsonable,
     write_json,
     write_text,
 )
-from abx_amr.errors import InputError
 
 COLUMNS = ("run_name", "best_value")
 

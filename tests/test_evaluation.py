@@ -7,10 +7,10 @@ from hypothesis import strategies as st
 from sb3_contrib import RecurrentPPO
 from stable_baselines3.common.vec_env import VecNormalize
 
-from abx_amr.algorithms.rules import AmrThreshold, Cycling, Greedy, Myopic, Never, Random
+from abx_amr.agents.rules import AmrThreshold, Cycling, Greedy, Myopic, Never, Random
 from abx_amr.envs.vec_env import ClinicVecEnv
 from abx_amr.errors import InputError
-from abx_amr.evaluation import COUNTS, PER_ANTIBIOTIC, SCORES, evaluate
+from abx_amr.evaluation.episodes import COUNTS, PER_ANTIBIOTIC, SCORES, evaluate
 from abx_amr.rng import stream_states_at
 from abx_amr.simulator.clinic import Clinic
 from tests.clinics import (
@@ -116,7 +116,7 @@ def test_the_table_is_what_the_clinic_says_of_its_steps_one_by_one():
 
 def test_steps_are_described_alike_in_one_sweep_and_in_several(monkeypatch):
     whole = evaluate(Greedy(MODEL), MODEL, episodes=3, seed=0, per_step=True)
-    monkeypatch.setattr("abx_amr.evaluation._DESCRIBED_AT_ONCE", 21)
+    monkeypatch.setattr("abx_amr.evaluation.episodes._DESCRIBED_AT_ONCE", 21)
     parts = evaluate(Greedy(MODEL), MODEL, episodes=3, seed=0, per_step=True)
     assert_same(whole.per_step, parts.per_step)
     assert_same(whole.episodes, parts.episodes)

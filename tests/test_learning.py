@@ -11,12 +11,7 @@ import torch
 from stable_baselines3 import PPO
 from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
 
-from abx_amr.configuration.agent import build_agent_spec
-from abx_amr.configuration.clinic import build_clinic
-from abx_amr.configuration.composing import compose
-from abx_amr.configuration.training import build_training
-from abx_amr.errors import InputError
-from abx_amr.learning import (
+from abx_amr.agents.learning import (
     AgentSpec,
     build_agent,
     can_learn_together,
@@ -26,9 +21,14 @@ from abx_amr.learning import (
     silent_logger,
     transitions_of,
 )
-from abx_amr.scoring import SeedScore, train_and_score
+from abx_amr.agents.settings import TrainingSettings
+from abx_amr.configuration.agent import build_agent_spec
+from abx_amr.configuration.clinic import build_clinic
+from abx_amr.configuration.composing import compose
+from abx_amr.configuration.training import build_training
+from abx_amr.errors import InputError
 from abx_amr.simulator.clinic import ClinicModel
-from abx_amr.training import TrainingSettings
+from abx_amr.tuning.scoring import SeedScore, train_and_score
 
 SMALL = (
     "environment.max_time_steps=20",
@@ -167,7 +167,7 @@ def test_a_seed_that_fails_leaves_the_others_their_scores(monkeypatch: pytest.Mo
             raise MemoryError("no room")
         return build_agent(made, model, settings)
 
-    monkeypatch.setattr("abx_amr.scoring.build_agent", broken)
+    monkeypatch.setattr("abx_amr.tuning.scoring.build_agent", broken)
     scores = train_and_score(spec, model, settings, seeds=[5, 7], searched={})
     assert isinstance(scores[5], MemoryError)
     fine = scores[7]
@@ -258,7 +258,7 @@ def test_building_and_training_together_loads_neither_torchs_compiler_nor_scipys
 ):
     script = (
         "import sys; from tests.test_learning import parts; "
-        "from abx_amr.scoring import train_and_score; "
+        "from abx_amr.tuning.scoring import train_and_score; "
         "scores = train_and_score(*parts(), seeds=[1, 2], searched={}); "
         "assert scores[2].transitions == 500; "
         "print([m for m in ('torch._dynamo', 'scipy.stats', 'optuna') if m in sys.modules])"

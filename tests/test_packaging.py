@@ -200,8 +200,8 @@ def test_a_wheel_holds_both_packages_conf_and_templates_and_no_tests(wheel: Path
     }
     templates = {name for name in names if name.startswith("abx_amr/slurm/")}
     assert templates == {f"abx_amr/slurm/{path.name}" for path in (ROOT / "slurm").iterdir()}
-    template = {name for name in names if name.startswith("abx_amr/scaffolding/template/")}
-    there = (ROOT / "abx_amr/scaffolding/template").rglob("*")
+    template = {name for name in names if name.startswith("abx_amr/project/template/")}
+    there = (ROOT / "abx_amr/project/template").rglob("*")
     assert template == {
         path.relative_to(ROOT).as_posix()
         for path in there

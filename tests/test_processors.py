@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from abx_amr.processors import available, threads_for
+from abx_amr.host.processors import available, threads_for
 
 NAMES = ("OMP_NUM_THREADS", "SLURM_CPUS_PER_TASK", "SLURM_CPUS_ON_NODE")
 

@@ -14,8 +14,8 @@ from abx_amr.configuration.composing import compose
 from abx_amr.configuration.groups import available, groups
 from abx_amr.configuration.training import build_training
 from abx_amr.errors import InputError
-from abx_amr.project import MARKER, Project, find_project, from_here, working_in
-from abx_amr.results import newest_run
+from abx_amr.host.locations import MARKER, Project, find_project, from_here, working_in
+from abx_amr.runs.folder import newest_run
 from tests.cli import conftest
 from tests.cli.conftest import SMALL_STUDY, Call, call
 

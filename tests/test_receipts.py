@@ -8,14 +8,14 @@ import torch
 from stable_baselines3 import PPO
 from stable_baselines3.common.policies import ActorCriticPolicy
 
+from abx_amr.agents.learning import build_agent
+from abx_amr.agents.read_back import effective_values, find_receipts, snapshot
 from abx_amr.configuration.agent import build_agent_spec
 from abx_amr.configuration.clinic import build_clinic
 from abx_amr.configuration.composing import compose
 from abx_amr.configuration.training import build_training
 from abx_amr.configuration.values import with_values
 from abx_amr.errors import InputError
-from abx_amr.learning import build_agent
-from abx_amr.receipts import effective_values, find_receipts, snapshot
 
 SMALL = ["environment.max_time_steps=20", "training.n_envs=4"]
 

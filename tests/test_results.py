@@ -11,9 +11,9 @@ import pytest
 from stable_baselines3 import PPO
 from stable_baselines3.common.vec_env import DummyVecEnv, VecNormalize
 
-from abx_amr import results
 from abx_amr.errors import InputError
-from abx_amr.results import RunFolder
+from abx_amr.runs import folder as results
+from abx_amr.runs.folder import RunFolder
 
 NOON = datetime(2026, 11, 23, 12, 0, 0)
 LATER = datetime(2026, 11, 23, 13, 0, 0)

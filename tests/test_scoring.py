@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from abx_amr.results import seed_checkpoint_file
-from abx_amr.scoring import Saving, SeedScore, train_and_score
+from abx_amr.runs.folder import seed_checkpoint_file
+from abx_amr.tuning.scoring import Saving, SeedScore, train_and_score
 from tests.test_learning import parts
 
 SEEDS = [5, 7]
@@ -99,7 +99,7 @@ def test_a_full_disk_costs_the_checkpoint_alone(
         raise OSError(28, "No space left on device")
 
     whole, _ = scored(None)
-    monkeypatch.setattr("abx_amr.scoring.write_checkpoint", full)
+    monkeypatch.setattr("abx_amr.tuning.scoring.write_checkpoint", full)
     again, _ = scored(tmp_path)
     assert again[7].returns == whole[7].returns
     assert "No space left on device" in caplog.text

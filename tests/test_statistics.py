@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from abx_amr.errors import InputError
-from abx_amr.statistics import (
+from abx_amr.evaluation.statistics import (
     bootstrap_interval,
     holm,
     interquartile_mean,

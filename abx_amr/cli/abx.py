@@ -8,8 +8,7 @@ from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
 
 from abx_amr.cli.door import carried_out
-from abx_amr.errors import InputError
-from abx_amr.naming import unknown
+from abx_amr.errors import InputError, unknown
 
 HEAD = """
 abx: antibiotic prescribers that learn in a simulated clinic. The first three commands:

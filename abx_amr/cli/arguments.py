@@ -14,10 +14,9 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from abx_amr.durable import write_text
-from abx_amr.errors import InputError
-from abx_amr.naming import nearest, unknown
-from abx_amr.project import from_here
+from abx_amr.errors import InputError, nearest, unknown
+from abx_amr.host.atomic_files import write_text
+from abx_amr.host.locations import from_here
 
 _STAGED = Path(".abx") / "conf"
 
@@ -149,7 +148,7 @@ def _refuse_prior(group: str, file: Path, text: str) -> None:
     """Refuse a file of the prior tool, whose keys mean nothing here."""
     import yaml
 
-    from abx_amr.scaffolding.prior_files import kind_of
+    from abx_amr.migration.prior_files import kind_of
 
     try:
         kind = kind_of(yaml.safe_load(text))

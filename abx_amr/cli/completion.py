@@ -9,8 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from abx_amr.errors import InputError
-from abx_amr.naming import unknown
+from abx_amr.errors import InputError, unknown
 
 HELP = """
 abx completion: print the completion for a shell. In the file that your shell reads at its start:

@@ -29,7 +29,7 @@ def main(arguments: Sequence[str]) -> int:
         return 0
     if arguments:
         raise InputError(f"abx doctor takes no arguments, got '{arguments[0]}' (abx doctor --help)")
-    from abx_amr.checkup import examine, report
+    from abx_amr.host.doctor import examine, report
 
     findings = []
     for finding in examine():

@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from abx_amr.cli.arguments import translate, unstage
 from abx_amr.errors import InputError
-from abx_amr.interrupts import CommandInterruptError, Interrupts
-from abx_amr.project import place_in_project
+from abx_amr.host.locations import place_in_project
+from abx_amr.host.signals import CommandInterruptError, Interrupts
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig

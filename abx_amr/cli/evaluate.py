@@ -10,14 +10,13 @@ from typing import TYPE_CHECKING, Any
 from abx_amr.cli.door import Command, composed, enter, guarded
 from abx_amr.cli.numbers import figure, interval
 from abx_amr.cli.optimality import gap_line
-from abx_amr.errors import InputError
-from abx_amr.naming import counted, did_you_mean, unknown
+from abx_amr.errors import InputError, counted, did_you_mean, unknown
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
 
-    from abx_amr.evaluation import Policy
-    from abx_amr.results import RunFolder
+    from abx_amr.evaluation.episodes import Policy
+    from abx_amr.runs.folder import RunFolder
     from abx_amr.simulator.clinic import ClinicModel
 
 HELP = """
@@ -52,13 +51,13 @@ def evaluate_composed(
 ) -> float:
     """Evaluate with a resolved configuration; return the mean episode return."""
     from abx_amr.configuration.agent import is_rule
-    from abx_amr.configuration.classes import config_of_run
     from abx_amr.configuration.clinic import build_clinic
     from abx_amr.configuration.groups import chosen_groups
     from abx_amr.configuration.training import build_training
     from abx_amr.configuration.values import AGENT_SECTIONS, CLINIC_SECTIONS
-    from abx_amr.rehearsal import rehearse
-    from abx_amr.results import find_run
+    from abx_amr.runs.folder import find_run
+    from abx_amr.runs.loading import config_of_run
+    from abx_amr.simulator.validation import rehearse
 
     asked = _asked(config["evaluation"])
     origin: dict[str, Any] = {"choices": chosen_groups(choices)}
@@ -95,7 +94,10 @@ def evaluate_composed(
         num_eval_episodes=asked["episodes"],
         evaluation_seed=asked["seed"],
     )
-    from abx_amr.experiment import Run, run  # with the libraries of agents: after what is refused
+    from abx_amr.runs.training import (  # with the libraries of agents: after what is refused
+        Run,
+        run,
+    )
 
     plan = Run(
         run_name=config["run_name"] or f"{name}_evaluated",
@@ -217,8 +219,8 @@ def _clinic_of(
 def _policy(
     config: Mapping[str, Any], folder: Path | None, model: ClinicModel, *, checkpoint: str
 ) -> Policy:
-    from abx_amr.api import load_policy
     from abx_amr.configuration.agent import build_rule, is_rule
+    from abx_amr.runs.loading import load_policy
 
     if is_rule(config):
         return build_rule(config, model)
@@ -233,10 +235,10 @@ def _policy(
 def _other(name: str, config: Mapping[str, Any], model: ClinicModel) -> tuple[str, Policy]:
     """Return the rule or run to compare with."""
     from abx_amr.configuration.agent import build_rule, is_rule
-    from abx_amr.configuration.classes import config_of_run
     from abx_amr.configuration.composing import compose
     from abx_amr.configuration.groups import available
-    from abx_amr.results import find_run
+    from abx_amr.runs.folder import find_run
+    from abx_amr.runs.loading import config_of_run
 
     if name in available("agent_algorithm") and not Path(name).is_dir():
         chosen = compose("evaluate", [f"agent_algorithm={name}"]).plain

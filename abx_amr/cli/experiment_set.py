@@ -11,13 +11,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from abx_amr.errors import InputError
-from abx_amr.naming import counted
+from abx_amr.errors import InputError, counted
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
 
-    from abx_amr.results import RunFolder
+    from abx_amr.runs.folder import RunFolder
 
 log = logging.getLogger(__name__)
 
@@ -74,7 +73,7 @@ class ExperimentSet:
             InputError: a combination cannot be composed, a name cannot be that of a folder, or two
                 runs have one name.
         """
-        from abx_amr.results import clear_failure, completed_runs
+        from abx_amr.runs.folder import clear_failure, completed_runs
 
         members = self._named(jobs, compose)
         self.results_dirs = sorted({str(m.config["results_dir"]) for m in members})
@@ -105,7 +104,7 @@ class ExperimentSet:
 
     def is_ended(self, overrides: Sequence[str]) -> bool:
         """Return whether the run with these overrides has left a result or a failure."""
-        from abx_amr.results import completed_runs, read_failure
+        from abx_amr.runs.folder import completed_runs, read_failure
 
         (member,) = [m for m in self.members if list(m.overrides) == list(overrides)]
         folder = member.config["results_dir"]
@@ -122,7 +121,7 @@ class ExperimentSet:
             InputError: every run was refused for the same reason; nothing is left behind.
             SystemExit: with status 1, where a run failed.
         """
-        from abx_amr.results import clear_failure, completed_runs, read_failure, remove_if_empty
+        from abx_amr.runs.folder import clear_failure, completed_runs, read_failure, remove_if_empty
 
         now = {folder: completed_runs(folder) for folder in self.results_dirs}
         failed: list[tuple[Member, str, str]] = []
@@ -212,7 +211,7 @@ class _Settings:
 
 
 def _member(job: Combination, settings: _Settings) -> Member:
-    from abx_amr.results import check_run_name
+    from abx_amr.runs.folder import check_run_name
 
     config = settings.config
     training = config.get("training") or {}
@@ -330,7 +329,7 @@ def is_member() -> bool:
 def run_member(task: Callable[[DictConfig], float], config: DictConfig) -> float:
     """Run one job of a set; why it fails is noted where the waiting command looks for it."""
     from abx_amr.cli.door import explain_os
-    from abx_amr.results import write_failure
+    from abx_amr.runs.folder import write_failure
 
     try:
         return task(config)

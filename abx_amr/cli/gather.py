@@ -10,13 +10,12 @@ from typing import TYPE_CHECKING, Any
 from abx_amr.cli.arguments import translate
 from abx_amr.cli.door import RUN_AGAIN, enter_without_hydra
 from abx_amr.cli.numbers import figure, interval
-from abx_amr.errors import InputError
-from abx_amr.naming import counted, unknown
+from abx_amr.errors import InputError, counted, unknown
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from abx_amr.gathering.reading import LeftOut
+    from abx_amr.comparison.reading import LeftOut
 
 HELP = """
 abx-gather: many runs in one table, with intervals for each condition and paired tests between them.
@@ -66,7 +65,7 @@ def _run(given: list[str]) -> None:
 
 def gather(asked: Mapping[str, Any]) -> None:
     """Write the tables and the figure, and print what they say."""
-    from abx_amr.gathering import comparing, conditions, reading
+    from abx_amr.comparison import comparing, conditions, reading
 
     folders = reading.chosen_folders(asked["results_dir"], asked["runs"])
     runs, left_out = reading.read_runs(folders, kind=asked["what"])
@@ -134,7 +133,7 @@ def _written(tables: Mapping[str, pd.DataFrame], asked: Mapping[str, Any]) -> li
         InputError: the folder cannot be made or written, or holds a file of this name already that
             abx-gather did not write.
     """
-    from abx_amr.gathering import writing
+    from abx_amr.comparison import writing
 
     folder = Path(str(asked["folder"]))
     formats = ("csv", "parquet") if asked["format"] == "both" else (str(asked["format"]),)

@@ -10,8 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from abx_amr.cli.door import enter_without_hydra
-from abx_amr.errors import InputError
-from abx_amr.naming import counted, did_you_mean
+from abx_amr.errors import InputError, counted, did_you_mean
 
 HELP = """
 abx-init: make a project folder, in which all commands find your configuration and your classes.
@@ -110,7 +109,7 @@ def _run(given: list[str]) -> None:
 
 def _check(folder: Path | None) -> None:
     from abx_amr.cli.progress import progress_bar
-    from abx_amr.project import MARKER, find_project
+    from abx_amr.host.locations import MARKER, find_project
 
     if folder is not None and not folder.is_dir():
         raise InputError(f"there is no folder '{folder}'")
@@ -120,7 +119,7 @@ def _check(folder: Path | None) -> None:
         raise InputError(
             f"{where} is in no project (no {MARKER} there or above): abx-init DIR makes one"
         )
-    from abx_amr.scaffolding.checking import check_project
+    from abx_amr.project.checking import check_project
 
     with progress_bar("check", "files") as move:
         found = check_project(project, on_progress=move)
@@ -140,7 +139,7 @@ def _check(folder: Path | None) -> None:
 
 
 def _make(folder: Path, *, force: bool) -> None:
-    from abx_amr.scaffolding.folder import project_files, tree, write_files
+    from abx_amr.project.making import project_files, tree, write_files
 
     files = project_files()
     replaced = write_files(folder, files, overwrite=force)
@@ -152,9 +151,9 @@ def _make(folder: Path, *, force: bool) -> None:
 
 def _import(folder: Path, umbrella: Path, tuning: Path | None, *, force: bool) -> None:
     from abx_amr.cli.progress import progress_bar
-    from abx_amr.project import MARKER
-    from abx_amr.scaffolding.folder import project_files, tree, write_files
-    from abx_amr.scaffolding.importing import import_prior
+    from abx_amr.host.locations import MARKER
+    from abx_amr.migration.importing import import_prior
+    from abx_amr.project.making import project_files, tree, write_files
 
     scaffold = {} if (folder / MARKER).is_file() else project_files()
     with progress_bar("import", "files") as move:

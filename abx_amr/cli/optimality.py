@@ -60,10 +60,10 @@ def audit_before_training(
 
     from abx_amr.cli.door import repeated
     from abx_amr.configuration.values import CLINIC_SECTIONS
+    from abx_amr.host.locations import from_here
     from abx_amr.planning.cache import FOLDER, PlanCache, audits_quickly
     from abx_amr.planning.problem import NotComputable, pose
     from abx_amr.planning.stationary import GAMMAS
-    from abx_amr.project import from_here
 
     gamma = gamma_of(config.get("agent_algorithm"))
     if gamma is None:

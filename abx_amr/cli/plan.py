@@ -101,7 +101,7 @@ def plan(config: dict[str, Any], *, name: str) -> float | None:
     from abx_amr.cli.progress import phase_display
     from abx_amr.configuration.classes import check_arguments
     from abx_amr.configuration.clinic import build_clinic
-    from abx_amr.durable import claim_folder, write_json
+    from abx_amr.host.atomic_files import claim_folder, write_json
     from abx_amr.planning.cache import PlanCache
     from abx_amr.planning.play import never
     from abx_amr.planning.problem import NotComputable, pose
@@ -167,11 +167,11 @@ def _agents(
     import numpy as np
     import torch
 
-    from abx_amr.api import load_policy
-    from abx_amr.evaluation import evaluate
+    from abx_amr.evaluation.episodes import evaluate
     from abx_amr.planning.progress import counting
     from abx_amr.planning.rule_values import RuleValue
-    from abx_amr.results import find_run
+    from abx_amr.runs.folder import find_run
+    from abx_amr.runs.loading import load_policy
 
     torch.set_num_threads(config["training"]["torch_threads"] or 1)
     found = []

@@ -12,13 +12,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from abx_amr.cli.door import enter_without_hydra
-from abx_amr.errors import InputError
-from abx_amr.naming import did_you_mean, unknown
+from abx_amr.errors import InputError, did_you_mean, unknown
 
 if TYPE_CHECKING:
-    from abx_amr.postgres.programs import Programs
-    from abx_amr.postgres.server import Decided, Server
-    from abx_amr.studies.connection import PostgresConnection
+    from abx_amr.host.postgres.connection import PostgresConnection
+    from abx_amr.host.postgres.programs import Programs
+    from abx_amr.host.postgres.server import Decided, Server
 
 HELP = """
 abx-postgres: a PostgreSQL server for studies with many workers, started when it is needed.
@@ -108,7 +107,7 @@ class Asked:
     @property
     def server(self) -> Server:
         """The server that is spoken of."""
-        from abx_amr.postgres import Server, default_folder
+        from abx_amr.host.postgres import Server, default_folder
 
         return Server(
             self.path("data_dir") or default_folder(),
@@ -149,9 +148,9 @@ def read(verb: str, arguments: Sequence[str]) -> Asked:
 
 def up(asked: Asked) -> None:
     """Start the server, or find it running, and print the exports to use."""
-    from abx_amr.postgres.listening import Listening
-    from abx_amr.postgres.server import LAST_MAX_CONNECTIONS, Wish, max_connections_for
-    from abx_amr.studies.connection import PostgresConnection
+    from abx_amr.host.postgres.connection import PostgresConnection
+    from abx_amr.host.postgres.listening import Listening
+    from abx_amr.host.postgres.server import LAST_MAX_CONNECTIONS, Wish, max_connections_for
 
     told = PostgresConnection.from_environment(environ)
     port = asked.given.get("port") or environ.get("PG_PORT") or None
@@ -195,7 +194,7 @@ def read_port(text: str | None) -> int | None:
     Raises:
         InputError: it is no port that an ordinary user may listen on.
     """
-    from abx_amr.studies.connection import LAST_PORT
+    from abx_amr.host.postgres.connection import LAST_PORT
 
     try:
         return Asked({} if text is None else {"port": text}).number(
@@ -258,7 +257,7 @@ def logs(asked: Asked) -> None:
 
 def backup(asked: Asked) -> None:
     """Write the database into a file and say how it is put back."""
-    from abx_amr.postgres.backup import back_up, restore_command
+    from abx_amr.host.postgres.backup import back_up, restore_command
 
     connection, passfile, programs = _where(asked)
     file = asked.path("file")
@@ -272,9 +271,9 @@ def backup(asked: Asked) -> None:
 
 def _where(asked: Asked) -> tuple[PostgresConnection, Path | None, Callable[[], Programs]]:
     """Return connection, password file and programs: those of PG_HOST, else the folder's server."""
-    from abx_amr.postgres.account import caller
-    from abx_amr.postgres.programs import find_programs
-    from abx_amr.studies.connection import PostgresConnection
+    from abx_amr.host.postgres.account import caller
+    from abx_amr.host.postgres.connection import PostgresConnection
+    from abx_amr.host.postgres.programs import find_programs
 
     if "data_dir" not in asked.given and environ.get("PG_HOST"):
         told = PostgresConnection.from_environment(environ)

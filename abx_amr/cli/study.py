@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from abx_amr.cli.arguments import translate
 from abx_amr.cli.door import enter_without_hydra, no_setting
-from abx_amr.errors import InputError
-from abx_amr.naming import counted, unknown
+from abx_amr.errors import InputError, counted, unknown
 
 if TYPE_CHECKING:
     from abx_amr.studies.storages import StudyStorage

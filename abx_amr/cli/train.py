@@ -12,15 +12,14 @@ from abx_amr.cli.door import Command, composed, enter, guarded, repeated
 from abx_amr.cli.experiment_set import gather_line
 from abx_amr.cli.numbers import figure, interval
 from abx_amr.cli.optimality import audit_before_training, gap_line
-from abx_amr.errors import InputError
-from abx_amr.interrupts import CommandInterruptError
-from abx_amr.naming import counted
+from abx_amr.errors import InputError, counted
+from abx_amr.host.signals import CommandInterruptError
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
 
     from abx_amr.cli.experiment_set import ExperimentSet
-    from abx_amr.experiment import Run
+    from abx_amr.runs.training import Run
 
 log = logging.getLogger(__name__)
 
@@ -89,10 +88,10 @@ def train(config: dict[str, Any], *, choices: Mapping[str, str], overrides: Sequ
         InputError: the user's mistake, before anything is written.
     """
     from abx_amr.configuration.agent import check_quickly
-    from abx_amr.configuration.classes import config_of_run
     from abx_amr.configuration.groups import chosen_groups
     from abx_amr.configuration.values import AGENT_SECTIONS
-    from abx_amr.results import check_run_name, completed_run, find_run
+    from abx_amr.runs.folder import check_run_name, completed_run, find_run
+    from abx_amr.runs.loading import config_of_run
 
     if config["resume_from"] and config["best_params_from"]:
         raise InputError("resume_from and best_params_from exclude each other: give one")
@@ -163,7 +162,7 @@ def train(config: dict[str, Any], *, choices: Mapping[str, str], overrides: Sequ
 def _interrupted(config: Mapping[str, Any]) -> Any:
     """Return the run of this name and these settings that did not come to its end, or None."""
     from abx_amr.configuration.agent import is_rule
-    from abx_amr.results import interrupted_run
+    from abx_amr.runs.folder import interrupted_run
 
     half = interrupted_run(config["results_dir"], config["run_name"])
     if half is None or is_rule(config):
@@ -234,13 +233,13 @@ def _carry_out(
     """
     from dataclasses import replace
 
-    from abx_amr import experiment
+    from abx_amr.agents.learning import AgentSpec, build_agent, check_device
     from abx_amr.cli.progress import progress_bar
     from abx_amr.configuration.agent import build_agent_spec, build_rule, is_rule
     from abx_amr.configuration.clinic import build_clinic
     from abx_amr.configuration.training import build_training, check_training_seed
-    from abx_amr.learning import AgentSpec, build_agent, check_device
-    from abx_amr.rehearsal import rehearse
+    from abx_amr.runs import training as experiment
+    from abx_amr.simulator.validation import rehearse
 
     config = configs[0]
     for each in configs:
@@ -298,7 +297,7 @@ def _carry_out(
 
 def _how_to_go_on(plans: Sequence[Run], *, is_alone: bool) -> str:
     """Return what a user does about interrupted runs; `is_alone`: the command has one run."""
-    from abx_amr.experiment import has_learned_all
+    from abx_amr.runs.training import has_learned_all
 
     kept = [(p, f) for p in plans for f in p.opened if f.has_checkpoint("last")]
     best = [f for p in plans for f in p.opened if f.has_checkpoint("best")]
@@ -317,7 +316,7 @@ def _how_to_go_on(plans: Sequence[Run], *, is_alone: bool) -> str:
 
 def _first_said(folder: Any) -> list[str]:
     """Return the overrides of the run that a resumed one goes back to: they name its clinic."""
-    from abx_amr.results import RunFolder
+    from abx_amr.runs.folder import RunFolder
 
     seen = {folder.path.resolve()}
     while origin := folder.read_provenance().get("resumed_from"):
@@ -473,7 +472,7 @@ def _report(folder: Any) -> None:
 
 
 def _report_seeds(means: Sequence[float]) -> None:
-    from abx_amr.statistics import summarise
+    from abx_amr.evaluation.statistics import summarise
 
     over = summarise(means)
     low, high = over.mean_interval

@@ -17,22 +17,21 @@ from typing import TYPE_CHECKING, Any
 
 from abx_amr.cli.door import Command, enter, guarded, repeated
 from abx_amr.cli.optimality import gap_line
-from abx_amr.errors import InputError
-from abx_amr.naming import counted
-from abx_amr.processors import threads_for
+from abx_amr.errors import InputError, counted
+from abx_amr.host.processors import threads_for
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
 
+    from abx_amr.agents.learning import AgentSpec
+    from abx_amr.agents.settings import TrainingSettings
     from abx_amr.configuration.composing import Composition
-    from abx_amr.learning import AgentSpec
-    from abx_amr.scoring import SeedScore
     from abx_amr.simulator.clinic import ClinicModel
     from abx_amr.studies.objective import SeedOutcome
     from abx_amr.studies.storages import StudyStorage
     from abx_amr.studies.study import StudyPlan, StudySummary
     from abx_amr.studies.worker import ClaimedTrial, Event, WorkerReport
-    from abx_amr.training import TrainingSettings
+    from abx_amr.tuning.scoring import SeedScore
 
 log = logging.getLogger(__name__)
 
@@ -123,15 +122,15 @@ class _Study:
     @cached_property
     def receipts(self) -> dict[str, str]:
         """Searched path -> where it is read back in the built agent (InputError: nowhere)."""
-        from abx_amr.learning import build_agent
-        from abx_amr.receipts import find_receipts
+        from abx_amr.agents.learning import build_agent
+        from abx_amr.agents.read_back import find_receipts
         from abx_amr.studies.space import probe_points
 
         def build(values: Mapping[str, Any]) -> Any:
             spec, settings = self.agent(values, self.plan.first_seed)
             return build_agent(spec, self.model, settings)
 
-        quiet = logging.getLogger("abx_amr.learning")
+        quiet = logging.getLogger("abx_amr.agents.learning")
         level = quiet.level
         quiet.setLevel(logging.ERROR)
         try:
@@ -151,9 +150,9 @@ class _Study:
         Each outcome is written to `folder/seed_<s>/result.json`, unless `folder` is None. Seeds
         that have succeeded there are not trained again, seeds that were saved there go on.
         """
-        from abx_amr.results import write_seed_result
-        from abx_amr.scoring import Saving, train_and_score
+        from abx_amr.runs.folder import write_seed_result
         from abx_amr.studies.objective import SeedOutcome
+        from abx_amr.tuning.scoring import Saving, train_and_score
 
         identities = self.identities(parameters, seeds)
         outcomes: dict[int, SeedOutcome] = {}
@@ -231,7 +230,7 @@ class _Study:
 
     def outcome(self, folder: Path, seed: int, identity: str) -> SeedOutcome | None:
         """Return what a seed has left in a trial's folder, None where it has not ended."""
-        from abx_amr.results import read_seed_result
+        from abx_amr.runs.folder import read_seed_result
         from abx_amr.studies.objective import SeedOutcome
 
         found = read_seed_result(folder, seed, identity=identity)
@@ -253,7 +252,7 @@ class _Study:
         A job is told its trial and seed and finds the point in the trial's folder. One that leaves
         no result (killed, out of memory) is launched again, `tuning.max_retry` times.
         """
-        from abx_amr.results import write_trial_parameters
+        from abx_amr.runs.folder import write_trial_parameters
         from abx_amr.studies.objective import SeedOutcome
 
         known: dict[tuple[int, int], SeedOutcome] = {}
@@ -341,7 +340,7 @@ class TuneTask:
 
     def _prepare(self, config: DictConfig) -> bool:
         from abx_amr.configuration.agent import check_quickly
-        from abx_amr.rehearsal import rehearse
+        from abx_amr.simulator.validation import rehearse
         from abx_amr.studies.study import (
             Preparation,
             is_registered,
@@ -434,7 +433,7 @@ class TuneTask:
         return guarded("abx-tune", self._finish)(config)  # type: ignore[no-any-return]
 
     def _finish(self, config: DictConfig) -> float | None:
-        from abx_amr.plots.folders import draw_study
+        from abx_amr.runs.figures import draw_study
         from abx_amr.studies.tables import trials_table
 
         study = self._study(config)
@@ -463,8 +462,8 @@ class TuneTask:
 
 def _check_device_here(study: _Study) -> None:
     """Refuse a GPU that this machine lacks, unless the workers run on others."""
+    from abx_amr.agents.learning import check_device
     from abx_amr.configuration.agent import build_agent_spec
-    from abx_amr.learning import check_device
 
     if not any(argument.startswith("hydra/launcher=") for argument in sys.argv):
         check_device(build_agent_spec(study.config))
@@ -524,7 +523,7 @@ def _end(report: WorkerReport) -> None:
 
 def _run_job(study: _Study, *, number: int, seed: int) -> float:
     """Train one seed of one trial and leave its result in the trial's folder."""
-    from abx_amr.results import read_trial_parameters
+    from abx_amr.runs.folder import read_trial_parameters
     from abx_amr.studies.study import TRIALS_FOLDER
 
     folder = study.plan.folder / TRIALS_FOLDER / str(number)
@@ -542,7 +541,7 @@ def _run_job(study: _Study, *, number: int, seed: int) -> float:
 
 def _finish_for_nobody(study: _Study) -> None:
     """Write a complete study's results and figures where nobody waits to do so."""
-    from abx_amr.plots.folders import draw_study
+    from abx_amr.runs.figures import draw_study
     from abx_amr.studies.study import is_first_to_draw
     from abx_amr.studies.tables import trials_table
 

@@ -17,12 +17,11 @@ from abx_amr.configuration.clinic import build_clinic
 from abx_amr.configuration.manager import build_manager_role
 from abx_amr.configuration.training import build_training
 from abx_amr.configuration.values import Plain, section_of
-from abx_amr.errors import InputError, cure
-from abx_amr.naming import hint, listed
+from abx_amr.errors import InputError, cure, hint, listed
 
 if TYPE_CHECKING:
-    from abx_amr.algorithms.rules import Rule
-    from abx_amr.learning import AgentSpec
+    from abx_amr.agents.learning import AgentSpec
+    from abx_amr.agents.rules import Rule
     from abx_amr.simulator.clinic import ClinicModel
 
 _SET_BY_US = ("env", "seed", "verbose", "tensorboard_log", "_init_setup_model")
@@ -50,7 +49,7 @@ def is_rule(config: Mapping[str, Any]) -> bool:
         raise InputError(f"agent_algorithm._target_ must name a class, got {target!r}")
     if target.startswith(("stable_baselines3.", "sb3_contrib.")):
         return False
-    from abx_amr.algorithms.rules import Rule
+    from abx_amr.agents.rules import Rule
 
     made = locate(target, key="agent_algorithm._target_")
     return isinstance(made, type) and issubclass(made, Rule)
@@ -138,7 +137,7 @@ def build_agent_spec(config: Mapping[str, Any]) -> AgentSpec:
     """
     from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
 
-    from abx_amr.learning import AgentSpec
+    from abx_amr.agents.learning import AgentSpec
 
     section = section_of(config, "agent_algorithm")
     target = section.pop("_target_", None)

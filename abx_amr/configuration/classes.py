@@ -12,19 +12,15 @@ import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import hydra
 import yaml
 
 from abx_amr.configuration.groups import conf_dir
 from abx_amr.configuration.values import Plain, value_at
-from abx_amr.errors import InputError, first_line
-from abx_amr.naming import did_you_mean, hint
-from abx_amr.project import find_project, make_importable
-
-if TYPE_CHECKING:
-    from abx_amr.results import RunFolder
+from abx_amr.errors import InputError, did_you_mean, first_line, hint
+from abx_amr.host.locations import find_project, make_importable
 
 
 def locate(path: str, *, key: str) -> Any:
@@ -159,25 +155,6 @@ def own_code(config: Mapping[str, Any]) -> dict[str, str]:
         for module, file in sorted(files.items())
         if file is not None
     }
-
-
-def config_of_run(folder: RunFolder) -> Plain:
-    """Return the configuration of a run.
-
-    Raises:
-        InputError: it names classes of a project that is not the one worked in.
-    """
-    config = folder.read_config()
-    home, here = find_project(folder.path), find_project()
-    if home is None or (here is not None and home.root.resolve() == here.root.resolve()):
-        return config
-    own = next((t for t in targets(config) if home.file_of(t) is not None), None)
-    if own is not None:
-        raise InputError(
-            f"the run {folder.path.name} uses {own} of the project {home.root}: "
-            f"run the command inside it (cd {home.root})"
-        )
-    return config
 
 
 def instantiate(section: Mapping[str, Any], *, key: str, **more: Any) -> Any:

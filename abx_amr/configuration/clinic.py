@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from abx_amr.configuration.classes import check_arguments, instantiate, locate, parameters_of
 from abx_amr.configuration.values import Plain, section_of
-from abx_amr.errors import InputError, first_line
-from abx_amr.naming import unknown
+from abx_amr.errors import InputError, first_line, unknown
 
 if TYPE_CHECKING:
     from abx_amr.simulator.clinic import ClinicModel

@@ -19,7 +19,7 @@ from abx_amr.configuration.groups import file_of, fresh_hydra, groups
 from abx_amr.configuration.mistakes import explain, explain_yaml, misplaced
 from abx_amr.configuration.values import Plain
 from abx_amr.errors import InputError, first_line
-from abx_amr.project import find_project, from_here
+from abx_amr.host.locations import find_project, from_here
 
 _FLAGS = ("figures", "trajectories", "skip_if_exists", "overwrite_existing_study")
 _LEARN_NOTHING_FROM_TUNING = ("train", "evaluate", "plan")

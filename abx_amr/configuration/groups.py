@@ -12,7 +12,7 @@ from typing import Any
 import hydra
 from hydra.core.global_hydra import GlobalHydra
 
-from abx_amr.project import find_project, packaged
+from abx_amr.host.locations import find_project, packaged
 
 
 def conf_dir() -> Path:

@@ -13,8 +13,7 @@ from abx_amr.configuration.classes import (
 )
 from abx_amr.configuration.mistakes import no_library_key
 from abx_amr.configuration.values import section_of
-from abx_amr.errors import InputError
-from abx_amr.naming import unknown
+from abx_amr.errors import InputError, unknown
 
 if TYPE_CHECKING:
     from abx_amr.hierarchy.library import OptionEntry

@@ -16,8 +16,7 @@ from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
 from abx_amr.configuration.groups import available, fresh_hydra, groups
-from abx_amr.errors import first_line
-from abx_amr.naming import SYNONYMS, did_you_mean, hint, listed, nearest, unknown
+from abx_amr.errors import SYNONYMS, did_you_mean, first_line, hint, listed, nearest, unknown
 
 _PRIMARY = ("train", "tune", "evaluate", "plan", "study", "umbrella")
 _EXTRAS = {("hydra/sweeper", "optuna"): "optuna-sweeper"}

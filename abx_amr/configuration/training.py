@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from abx_amr.agents.settings import EarlyStopping, TrainingSettings, VecNormalizeSettings
 from abx_amr.configuration.classes import dataclass_arguments
 from abx_amr.errors import InputError, first_line
-from abx_amr.training import EarlyStopping, TrainingSettings, VecNormalizeSettings
 
 _TUNING_SEEDS = range(1000, 10_000)
 

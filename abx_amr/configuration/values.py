@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from abx_amr.errors import InputError
-from abx_amr.naming import unknown
+from abx_amr.errors import InputError, unknown
 
 Plain = dict[str, Any]
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from abx_amr.errors import InputError, first_line
 from abx_amr.hierarchy.options import Actions, Floats, Option, Seen, Team
-from abx_amr.project import where_defined, where_raised
+from abx_amr.host.locations import where_defined, where_raised
 from abx_amr.rng import stream_states
 from abx_amr.simulator.clinic import Clinic, ClinicModel
 

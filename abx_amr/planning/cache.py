@@ -14,8 +14,9 @@ from typing import Any
 
 import numpy as np
 
-from abx_amr import durable
-from abx_amr.naming import counted
+from abx_amr.errors import counted
+from abx_amr.host import atomic_files
+from abx_amr.host.locations import from_here
 from abx_amr.planning.allocations import number_of_allocations
 from abx_amr.planning.lattice import counts, highest_pressure, natural_spacing
 from abx_amr.planning.optimum import Optimum, check_computable, optimum
@@ -24,7 +25,6 @@ from abx_amr.planning.problem import NotComputable, Posed, pose
 from abx_amr.planning.programme import Programme, fitting, size_of_work
 from abx_amr.planning.progress import OnProgress, counting, within
 from abx_amr.planning.stationary import Audit, Stationary, stationary
-from abx_amr.project import from_here
 from abx_amr.simulator.clinic import ClinicModel
 
 FOLDER = ".abx/plans"
@@ -54,7 +54,7 @@ class PlanCache:
 
     def _add(self, posed: Posed, key: str, value: Any) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
-        durable.write_json(self.file(posed), {**self._read(posed), key: value})
+        atomic_files.write_json(self.file(posed), {**self._read(posed), key: value})
 
     def known(self, posed: Posed) -> Optimum | None:
         """Return the optimum if it was computed before."""

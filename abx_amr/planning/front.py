@@ -11,8 +11,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from abx_amr.algorithms.rules import AmrThreshold
-from abx_amr.evaluation import evaluate
+from abx_amr.agents.rules import AmrThreshold
+from abx_amr.evaluation.episodes import evaluate
 from abx_amr.planning.cache import PlanCache
 from abx_amr.planning.play import replay
 from abx_amr.planning.policy import Optimal

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from abx_amr.algorithms.rules import Rule
+from abx_amr.agents.rules import Rule
 from abx_amr.planning.lattice import counts
 from abx_amr.planning.play import best_actions, best_counts, next_pressure
 from abx_amr.planning.problem import NotComputable, Problem, pose

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from abx_amr.algorithms.rules import (
+from abx_amr.agents.rules import (
     AlwaysBest,
     AmrThreshold,
     Cycling,
@@ -22,7 +22,7 @@ from abx_amr.algorithms.rules import (
     RiskStratified,
     Rule,
 )
-from abx_amr.evaluation import evaluate
+from abx_amr.evaluation.episodes import evaluate
 from abx_amr.planning.play import replay
 from abx_amr.planning.problem import Posed
 from abx_amr.planning.progress import OnProgress, counting

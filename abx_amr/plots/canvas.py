@@ -16,8 +16,8 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from abx_amr import durable
 from abx_amr.errors import InputError
+from abx_amr.host import atomic_files
 
 Floats = NDArray[np.float64]
 
@@ -57,7 +57,7 @@ def blank(
 
 def save(figure: Figure, path: Path | str) -> Path:
     """Write the figure as PNG, atomically, and return where."""
-    durable.write_bytes(path, as_png(figure))
+    atomic_files.write_bytes(path, as_png(figure))
     return Path(path)
 
 

@@ -8,10 +8,9 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from abx_amr.errors import InputError
-from abx_amr.naming import counted
+from abx_amr.errors import InputError, counted
+from abx_amr.evaluation.statistics import paired_difference
 from abx_amr.plots import canvas
-from abx_amr.statistics import paired_difference
 
 
 def draw(

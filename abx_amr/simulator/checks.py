@@ -4,8 +4,7 @@ import math
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from abx_amr.errors import InputError, cure
-from abx_amr.naming import did_you_mean
+from abx_amr.errors import InputError, cure, did_you_mean
 
 
 def number(

@@ -11,8 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from abx_amr.errors import InputError
-from abx_amr.naming import did_you_mean
+from abx_amr.errors import InputError, did_you_mean
 from abx_amr.simulator import kernel
 from abx_amr.simulator.checks import antibiotic_names, number, whole_number
 from abx_amr.simulator.draws import Draws

@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from abx_amr.durable import jsonable
+from abx_amr.host.atomic_files import jsonable
 from abx_amr.studies.space import ParameterValue
 
 if TYPE_CHECKING:

@@ -10,8 +10,7 @@ from typing import Any
 
 import yaml
 
-from abx_amr.errors import InputError
-from abx_amr.naming import did_you_mean
+from abx_amr.errors import InputError, did_you_mean
 from abx_amr.studies.study import (
     BEST_PARAMS_FILE,
     CONFIGURATION_FILE,

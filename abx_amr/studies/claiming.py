@@ -16,10 +16,10 @@ import warnings
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
+from abx_amr.host.processes import has_died
+from abx_amr.host.slurm_job import TimeLimit
 from abx_amr.studies.draft import draw
-from abx_amr.studies.owner import has_died
 from abx_amr.studies.samplers import make_sampler
-from abx_amr.studies.slurm_job import TimeLimit
 from abx_amr.studies.storages import StorageError, StudyStorage
 from abx_amr.studies.study import (
     FAILURES_FROM_ATTRIBUTE,

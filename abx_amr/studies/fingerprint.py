@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from abx_amr.durable import jsonable
+from abx_amr.host.atomic_files import jsonable
 from abx_amr.studies.space import describe, flatten
 
 if TYPE_CHECKING:

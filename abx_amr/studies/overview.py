@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from abx_amr.naming import counted
+from abx_amr.errors import counted
 from abx_amr.studies.stored import read_study
 from abx_amr.studies.study import is_finished
 

@@ -18,8 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from abx_amr.errors import InputError
-from abx_amr.naming import hint, unknown
+from abx_amr.errors import InputError, hint, unknown
 from abx_amr.studies.space import finite_values
 
 if TYPE_CHECKING:

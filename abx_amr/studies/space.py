@@ -10,8 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-from abx_amr.errors import InputError
-from abx_amr.naming import did_you_mean
+from abx_amr.errors import InputError, did_you_mean
 
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution

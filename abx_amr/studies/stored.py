@@ -8,9 +8,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from abx_amr.errors import InputError
-from abx_amr.naming import did_you_mean
-from abx_amr.studies.owner import has_died, live_owner
+from abx_amr.errors import InputError, did_you_mean
+from abx_amr.host.processes import has_died, live_owner
 from abx_amr.studies.study import (
     BUDGET_ATTRIBUTE,
     FINGERPRINT_ATTRIBUTE,

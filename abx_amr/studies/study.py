@@ -16,12 +16,12 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from abx_amr.durable import CompletionRegistry, jsonable, write_json, write_text
-from abx_amr.errors import InputError
-from abx_amr.naming import check_folder_name, counted, did_you_mean, hint
+from abx_amr.errors import InputError, counted, did_you_mean, hint
+from abx_amr.host.atomic_files import CompletionRegistry, jsonable, write_json, write_text
+from abx_amr.host.folder_names import check_folder_name
+from abx_amr.host.processes import live_owner
 from abx_amr.studies.fingerprint import Fingerprint, fingerprint, show_difference
 from abx_amr.studies.objective import Direction, default_min_successful_seeds
-from abx_amr.studies.owner import live_owner
 from abx_amr.studies.samplers import (
     SamplerChoice,
     effective_budget,

@@ -9,8 +9,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from abx_amr.durable import write_bytes
 from abx_amr.errors import InputError
+from abx_amr.host.atomic_files import write_bytes
 from abx_amr.studies.study import open_study
 
 if TYPE_CHECKING:

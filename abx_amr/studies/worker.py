@@ -19,9 +19,11 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
-from abx_amr.durable import jsonable
-from abx_amr.interrupts import InterruptError, Interrupts
-from abx_amr.naming import counted
+from abx_amr.errors import counted
+from abx_amr.host.atomic_files import jsonable
+from abx_amr.host.processes import this_owner
+from abx_amr.host.signals import InterruptError, Interrupts
+from abx_amr.host.slurm_job import slurm_job
 from abx_amr.studies.attempts import earlier_attempts, take_over
 from abx_amr.studies.claiming import (
     INTERRUPTED,
@@ -31,8 +33,6 @@ from abx_amr.studies.claiming import (
     StudyGoneError,
 )
 from abx_amr.studies.objective import SeedOutcome, TrialScore, score_outcomes
-from abx_amr.studies.owner import this_owner
-from abx_amr.studies.slurm_job import slurm_job
 from abx_amr.studies.space import ParameterValue
 from abx_amr.studies.storages import StorageError, StudyStorage
 from abx_amr.studies.study import (

@@ -7,7 +7,7 @@ import os
 from hydra.core.config_search_path import ConfigSearchPath
 from hydra.plugins.search_path_plugin import SearchPathPlugin
 
-from abx_amr.project import find_project, from_here, packaged
+from abx_amr.host.locations import find_project, from_here, packaged
 
 STAGED = os.path.join(".abx", "conf")
 

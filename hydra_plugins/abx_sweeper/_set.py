@@ -24,8 +24,8 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
 from abx_amr.errors import InputError
-from abx_amr.interrupts import CommandInterruptError
-from abx_amr.processors import available
+from abx_amr.host.processors import available
+from abx_amr.host.signals import CommandInterruptError
 
 from ._job import Job
 from ._places import BASIC_LAUNCHER, SLURM_LAUNCHER

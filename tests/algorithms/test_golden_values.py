@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from abx_amr.algorithms.rules import (
+from abx_amr.agents.rules import (
     AlwaysBest,
     AmrThreshold,
     Cycling,
@@ -13,7 +13,7 @@ from abx_amr.algorithms.rules import (
     Random,
     RiskStratified,
 )
-from abx_amr.evaluation import evaluate
+from abx_amr.evaluation.episodes import evaluate
 from abx_amr.simulator.patients import ATTRIBUTES
 from tests.clinics import ATTRIBUTE_DEFAULTS, default_clinics
 

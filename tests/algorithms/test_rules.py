@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
-from abx_amr.algorithms.rules import (
+from abx_amr.agents.rules import (
     AlwaysBest,
     AmrThreshold,
     Cycling,
@@ -17,7 +17,7 @@ from abx_amr.algorithms.rules import (
     RiskStratified,
 )
 from abx_amr.errors import InputError
-from abx_amr.evaluation import evaluate
+from abx_amr.evaluation.episodes import evaluate
 from abx_amr.rng import stream_states
 from abx_amr.simulator.clinic import Clinic
 from abx_amr.simulator.patients import ATTRIBUTES

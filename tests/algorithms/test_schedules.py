@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from stable_baselines3.common.utils import FloatSchedule
 
-from abx_amr.algorithms.schedules import ExponentialSchedule, LinearSchedule
+from abx_amr.agents.schedules import ExponentialSchedule, LinearSchedule
 from abx_amr.errors import InputError
 
 SCHEDULES = (LinearSchedule, ExponentialSchedule)

@@ -12,18 +12,18 @@ from hypothesis import strategies as st
 from stable_baselines3 import A2C, PPO
 from stable_baselines3.common.env_util import make_vec_env
 
-from abx_amr.algorithms.seed_batched import compiled
-from abx_amr.algorithms.seed_batched.networks import (
+from abx_amr.agents.learners.seed_batched import compiled
+from abx_amr.agents.learners.seed_batched.networks import (
     Networks,
     read_adam,
     read_parameters,
     why_not_covered,
     write_parameters,
 )
-from abx_amr.algorithms.seed_batched.stacked import StackedUpdate
-from abx_amr.algorithms.seed_batched.trainer import SeedBatchedPPO
+from abx_amr.agents.learners.seed_batched.stacked import StackedUpdate
+from abx_amr.agents.learners.seed_batched.trainer import SeedBatchedPPO
+from abx_amr.agents.learning import silent_logger
 from abx_amr.envs.vec_env import ClinicVecEnv
-from abx_amr.learning import silent_logger
 from tests.clinics import clinic_model, mixture, population
 
 CLINIC = clinic_model(steps=40, patients=3)

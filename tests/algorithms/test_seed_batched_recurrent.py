@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from sb3_contrib import RecurrentPPO
 from stable_baselines3.common.env_util import make_vec_env
 
-from abx_amr.algorithms.seed_batched import compiled
-from abx_amr.algorithms.seed_batched.arithmetic import arithmetic_of
-from abx_amr.algorithms.seed_batched.networks import (
+from abx_amr.agents.learners.seed_batched import compiled
+from abx_amr.agents.learners.seed_batched.arithmetic import arithmetic_of
+from abx_amr.agents.learners.seed_batched.networks import (
     Networks,
     read_adam,
     read_memory,
@@ -21,10 +21,15 @@ from abx_amr.algorithms.seed_batched.networks import (
     why_not_covered,
     write_memory,
 )
-from abx_amr.algorithms.seed_batched.trainer import Rollout, SeedBatchedPPO, SeedLearner, _Buffer
+from abx_amr.agents.learners.seed_batched.trainer import (
+    Rollout,
+    SeedBatchedPPO,
+    SeedLearner,
+    _Buffer,
+)
+from abx_amr.agents.learning import policy_of, silent_logger
 from abx_amr.envs.vec_env import ClinicVecEnv
-from abx_amr.evaluation import episode_returns
-from abx_amr.learning import policy_of, silent_logger
+from abx_amr.evaluation.episodes import episode_returns
 from tests.clinics import clinic_model
 
 CLINIC = clinic_model(steps=11, patients=2)

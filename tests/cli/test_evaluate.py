@@ -3,9 +3,9 @@
 import pandas as pd
 import pytest
 
-from abx_amr.api import load_policy
 from abx_amr.cli import evaluate, train
-from abx_amr.results import newest_run
+from abx_amr.runs.folder import newest_run
+from abx_amr.runs.loading import load_policy
 from tests.cli.conftest import SMALL, Call
 
 EPISODES = ("evaluation.episodes=5", "environment.max_time_steps=16", "figures=false")
@@ -55,7 +55,7 @@ def test_a_loaded_policy_plays_as_it_was_evaluated(call: Call, algorithm: str) -
         call, f"agent_algorithm={algorithm}", "run_name=mine", "training.vec_normalize.enabled=true"
     )
     from abx_amr import make_model
-    from abx_amr.evaluation import evaluate as play
+    from abx_amr.evaluation.episodes import evaluate as play
 
     run = newest_run("results", "mine")
     policy = load_policy(run.path, checkpoint="last")

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from abx_amr.cli import experiment_set, gather, train, tune
-from abx_amr.results import completed_runs, newest_run, run_folders
+from abx_amr.runs.folder import completed_runs, newest_run, run_folders
 from tests.cli.conftest import SMALL, SMALL_STUDY, Call
 
 TWO_EPISODES = ("training.total_num_training_episodes=2",)
@@ -51,7 +51,7 @@ def test_a_run_that_is_skipped_although_other_settings_are_asked_for_is_named(ca
 def test_a_run_that_was_interrupted_goes_on_from_its_checkpoint_to_the_bit(
     call: Call, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from abx_amr import experiment
+    from abx_amr.runs import training as experiment
 
     often = ("training.eval_freq_every_n_episodes=1", "training.save_freq_every_n_episodes=1")
     whole = ("-m", *SMALL, *often, "training.total_num_training_episodes=4", "training.seed=1,2")
@@ -224,7 +224,7 @@ def test_names_stay_short_and_plain() -> None:
 def test_a_killed_run_costs_only_itself_behind_any_launcher(tmp_path: Path, launcher: str) -> None:
     (tmp_path / "deadly.py").write_text(
         "import os, signal\n"
-        "from abx_amr.algorithms.rules import Never\n"
+        "from abx_amr.agents.rules import Never\n"
         "class Deadly(Never):\n"
         "    def __init__(self, *, model, deadly=False):\n"
         "        super().__init__(model=model)\n"

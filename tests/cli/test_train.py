@@ -17,7 +17,7 @@ import pytest
 from stable_baselines3 import PPO
 
 from abx_amr.cli import evaluate, train
-from abx_amr.results import RunFolder, newest_run
+from abx_amr.runs.folder import RunFolder, newest_run
 from tests.cli.conftest import SMALL, Call
 
 TWO_EPISODES = ("training.total_num_training_episodes=2",)
@@ -123,7 +123,7 @@ def test_a_resumed_run_keeps_its_own_clinic(call: Call) -> None:
 def test_an_interrupted_run_goes_on_from_its_last_checkpoint(
     call: Call, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from abx_amr import experiment
+    from abx_amr.runs import training as experiment
 
     real = experiment.evaluate_agent
     calls = []
@@ -212,7 +212,7 @@ def test_a_signal_before_a_checkpoint_leaves_no_folder_behind(
     number: signal.Signals,
     more: tuple[str, ...],
 ) -> None:
-    from abx_amr import experiment
+    from abx_amr.runs import training as experiment
 
     def asked_to_end(*arguments: object, **keywords: object) -> object:
         assert list(Path("results").iterdir())
@@ -239,7 +239,7 @@ def test_a_signal_before_a_checkpoint_leaves_no_folder_behind(
 def test_an_interrupt_of_a_resumed_run_leaves_the_one_that_it_went_on_from(
     call: Call, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from abx_amr import experiment
+    from abx_amr.runs import training as experiment
 
     def interrupted(*arguments: object, **keywords: object) -> object:
         raise KeyboardInterrupt
@@ -256,7 +256,7 @@ def test_an_interrupt_of_a_resumed_run_leaves_the_one_that_it_went_on_from(
 def test_an_interrupt_after_the_last_episode_names_the_command_that_evaluates(
     call: Call, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from abx_amr import experiment
+    from abx_amr.runs import training as experiment
 
     def interrupted(*arguments: object, **keywords: object) -> object:
         raise KeyboardInterrupt
@@ -287,8 +287,8 @@ def test_early_stopping_ends_a_run_that_does_not_improve(call: Call) -> None:
 def test_early_stopping_lets_an_improving_run_go_on(
     call: Call, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from abx_amr import experiment
-    from abx_amr.evaluation import Evaluation
+    from abx_amr.evaluation.episodes import Evaluation
+    from abx_amr.runs import training as experiment
 
     returns = iter(range(100))
     real = experiment.evaluate_agent

@@ -15,7 +15,7 @@ import pytest
 from stable_baselines3 import PPO
 
 from abx_amr.cli import train, tune
-from abx_amr.results import newest_run
+from abx_amr.runs.folder import newest_run
 from tests.cli.conftest import SMALL, SMALL_STUDY, Call
 from tests.slurm.studies import trials_in
 

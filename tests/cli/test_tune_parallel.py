@@ -74,7 +74,7 @@ def test_seeds_with_a_result_are_not_trained_again(
         asked.extend(seeds)
         return {}
 
-    monkeypatch.setattr("abx_amr.scoring.train_and_score", train)
+    monkeypatch.setattr("abx_amr.tuning.scoring.train_and_score", train)
     config = compose("tune", [*SMALL_STUDY[1:], "run_name=ppo_default"]).plain
     study = tune._Study(config)
     folder = Path("optimization/ppo_default/trials/0")

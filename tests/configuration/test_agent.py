@@ -2,12 +2,12 @@
 
 import pytest
 
+from abx_amr.agents.learning import build_agent
 from abx_amr.configuration.agent import build_agent_spec
 from abx_amr.configuration.clinic import build_clinic
 from abx_amr.configuration.composing import compose
 from abx_amr.configuration.training import build_training
 from abx_amr.errors import InputError
-from abx_amr.learning import build_agent
 
 
 def test_an_algorithm_that_prescribes_for_nobody_is_refused() -> None:

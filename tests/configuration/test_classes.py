@@ -11,7 +11,7 @@ from abx_amr.configuration.classes import locate
 from abx_amr.configuration.clinic import build_clinic
 from abx_amr.configuration.composing import compose
 from abx_amr.errors import InputError
-from abx_amr.evaluation import evaluate
+from abx_amr.evaluation.episodes import evaluate
 
 
 def test_a_users_own_classes_are_found_by_their_dotted_path() -> None:

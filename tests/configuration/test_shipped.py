@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 import torch
 
+from abx_amr.agents.learning import build_agent, counts_decisions, rollouts, silent_logger
 from abx_amr.configuration.agent import build_agent_spec, build_rule, is_rule
 from abx_amr.configuration.clinic import build_clinic
 from abx_amr.configuration.composing import compose
 from abx_amr.configuration.groups import conf_dir
 from abx_amr.configuration.training import build_training
-from abx_amr.evaluation import evaluate
-from abx_amr.learning import build_agent, counts_decisions, rollouts, silent_logger
+from abx_amr.evaluation.episodes import evaluate
 
 CLINIC_GROUPS = (
     "experiment",

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from abx_amr.errors import InputError
-from abx_amr.postgres.account import server_account
-from abx_amr.postgres.programs import find_programs
-from abx_amr.results import newest_run
+from abx_amr.host.postgres.account import server_account
+from abx_amr.host.postgres.programs import find_programs
+from abx_amr.runs.folder import newest_run
 from tests import services
 from tests.docs.page import needs_of, run_page, steps_of
 from tests.docs.warm import ROOT

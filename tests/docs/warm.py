@@ -30,8 +30,8 @@ SCRIPTS: dict[str, str] = tomllib.loads((ROOT / "pyproject.toml").read_text(enco
 IMPORTED = (
     *("abx_amr.api", "abx_amr.planning", "abx_amr.studies.best", "sb3_contrib", "pyarrow.parquet"),
     *("hydra_plugins.abx_sweeper._search", "hydra_plugins.abx_sweeper._local", "sqlalchemy.orm"),
-    *("hydra_plugins.abx_sweeper._set", "abx_amr.gathering.writing", "abx_amr.plots.conditions"),
-    *("abx_amr.gathering.comparing", "abx_amr.gathering.conditions", "scipy.stats"),
+    *("hydra_plugins.abx_sweeper._set", "abx_amr.comparison.writing", "abx_amr.plots.conditions"),
+    *("abx_amr.comparison.comparing", "abx_amr.comparison.conditions", "scipy.stats"),
 )
 
 CLINIC = ("environment.max_time_steps=20",)

@@ -11,10 +11,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
+from abx_amr.comparison import comparing, conditions, reading
+from abx_amr.comparison.reading import GatheredRun
 from abx_amr.configuration.values import CLINIC_SECTIONS
 from abx_amr.errors import InputError
-from abx_amr.gathering import comparing, conditions, reading
-from abx_amr.gathering.reading import GatheredRun
 from abx_amr.plots import canvas
 from abx_amr.plots import conditions as conditions_figure
 from tests.gathering.written import write_run

@@ -11,7 +11,7 @@ import numpy as np
 
 from abx_amr.configuration.composing import compose
 from abx_amr.configuration.groups import chosen_groups
-from abx_amr.results import RunFolder
+from abx_amr.runs.folder import RunFolder
 
 START = datetime(2026, 1, 1)
 _composed: dict[tuple[str, ...], Any] = {}

@@ -8,15 +8,15 @@ from typing import Any
 import pytest
 import torch
 
+from abx_amr.agents.learning import AgentSpec, build_agent, silent_logger
+from abx_amr.agents.settings import TrainingSettings
 from abx_amr.configuration.agent import build_agent_spec
 from abx_amr.configuration.clinic import build_clinic
 from abx_amr.configuration.composing import compose
 from abx_amr.configuration.training import build_training
 from abx_amr.hierarchy.library import OptionEntry, OptionLibrary
 from abx_amr.hierarchy.options import Alternation, Block, Heuristic
-from abx_amr.learning import AgentSpec, build_agent, silent_logger
 from abx_amr.simulator.clinic import ClinicModel
-from abx_amr.training import TrainingSettings
 
 SMALL = (
     "environment.max_time_steps=20",

@@ -15,7 +15,7 @@ import yaml
 from abx_amr import load_policy
 from abx_amr.cli import evaluate, train, tune
 from abx_amr.hierarchy.policy import HierarchicalPolicy
-from abx_amr.results import RunFolder, newest_run
+from abx_amr.runs.folder import RunFolder, newest_run
 from tests.cli.conftest import Call, call
 
 __all__ = ["call"]

@@ -14,8 +14,8 @@ from abx_amr.hierarchy.diagnostics import (
     option_trigrams,
     option_usage,
 )
-from abx_amr.plots.folders import draw_options
-from abx_amr.results import RunFolder
+from abx_amr.runs.figures import draw_options
+from abx_amr.runs.folder import RunFolder
 
 NAMES = ["A_2", "B_2", "wait"]
 CHOSEN = [["A_2", "A_2", "wait", "A_2"], ["wait", "A_2", "A_2", "wait"]]

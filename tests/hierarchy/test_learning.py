@@ -9,10 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from abx_amr.errors import InputError
-from abx_amr.evaluation import evaluate
-from abx_amr.hierarchy.manager_env import ManagerVecEnv
-from abx_amr.learning import (
+from abx_amr.agents.learning import (
     build_agent,
     clinic_env,
     evaluate_agent,
@@ -21,8 +18,11 @@ from abx_amr.learning import (
     silent_logger,
     transitions_of,
 )
-from abx_amr.receipts import find_receipts, snapshot
-from abx_amr.scoring import train_and_score
+from abx_amr.agents.read_back import find_receipts, snapshot
+from abx_amr.errors import InputError
+from abx_amr.evaluation.episodes import evaluate
+from abx_amr.hierarchy.manager_env import ManagerVecEnv
+from abx_amr.tuning.scoring import train_and_score
 from tests.hierarchy.conftest import Parts, manager, parts
 
 ALGORITHMS = ("hrl_ppo", "hrl_rppo")

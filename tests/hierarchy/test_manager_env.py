@@ -10,7 +10,7 @@ import pytest
 
 from abx_amr.envs.staggered_clinics import StaggeredClinics
 from abx_amr.envs.vec_env import TRAINING_STREAM, ClinicVecEnv
-from abx_amr.evaluation import evaluate
+from abx_amr.evaluation.episodes import evaluate
 from abx_amr.hierarchy.crew import manager_layout
 from abx_amr.hierarchy.library import OptionLibrary
 from abx_amr.hierarchy.manager_env import ManagerVecEnv

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 import torch
 
-from abx_amr.algorithms.seed_batched import trainer as room
-from abx_amr.algorithms.seed_batched.networks import read_parameters, why_not_covered
-from abx_amr.algorithms.seed_batched.trainer import SeedBatchedPPO
-from abx_amr.learning import build_agent, evaluate_agent, silent_logger
-from abx_amr.scoring import train_and_score
+from abx_amr.agents.learners.seed_batched import trainer as room
+from abx_amr.agents.learners.seed_batched.networks import read_parameters, why_not_covered
+from abx_amr.agents.learners.seed_batched.trainer import SeedBatchedPPO
+from abx_amr.agents.learning import build_agent, evaluate_agent, silent_logger
+from abx_amr.tuning.scoring import train_and_score
 from tests.hierarchy.conftest import manager, parts
 
 EXCLUDES = "hrl.exclude_clipped_decisions_from_training=true"

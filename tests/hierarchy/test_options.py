@@ -11,7 +11,7 @@ import pytest
 from abx_amr.configuration.agent import build_agent_spec
 from abx_amr.configuration.composing import compose
 from abx_amr.errors import InputError
-from abx_amr.evaluation import evaluate
+from abx_amr.evaluation.episodes import evaluate
 from abx_amr.hierarchy.library import OptionEntry, OptionLibrary
 from abx_amr.hierarchy.options import Block, Option, Seen
 from abx_amr.hierarchy.policy import HierarchicalPolicy

@@ -14,7 +14,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from abx_amr.algorithms.semi_markov import (
+from abx_amr.agents.semi_markov import (
     SemiMarkovRecurrentRolloutBuffer,
     SemiMarkovRolloutBuffer,
     semi_markov_advantages,

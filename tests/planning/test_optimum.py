@@ -5,7 +5,7 @@ from itertools import product
 import numpy as np
 import pytest
 
-from abx_amr.evaluation import evaluate
+from abx_amr.evaluation.episodes import evaluate
 from abx_amr.planning.lattice import counts
 from abx_amr.planning.optimum import optimal_path, optimum
 from abx_amr.planning.play import replay

@@ -7,9 +7,9 @@ import pandas as pd
 import pytest
 from matplotlib.figure import Figure
 
-from abx_amr.algorithms.rules import AmrThreshold, Cycling, Never
+from abx_amr.agents.rules import AmrThreshold, Cycling, Never
 from abx_amr.errors import InputError
-from abx_amr.evaluation import evaluate
+from abx_amr.evaluation.episodes import evaluate
 from abx_amr.plots import (
     amr,
     canvas,
@@ -22,7 +22,7 @@ from abx_amr.plots import (
     seed_spread,
     study_history,
 )
-from abx_amr.results import RunFolder
+from abx_amr.runs.folder import RunFolder
 from tests.clinics import clinic_model
 
 MODEL = clinic_model(
@@ -239,9 +239,9 @@ def test_a_study_folder_gets_its_figures(tmp_path):
 
 def test_drawing_is_loaded_only_where_it_is_used_and_leaves_pyplot_alone():
     code = (
-        "import sys, abx_amr.results, abx_amr.evaluation, abx_amr.algorithms.rules;"
+        "import sys, abx_amr.runs.folder, abx_amr.evaluation.episodes, abx_amr.agents.rules;"
         "assert not {'matplotlib', 'pandas', 'torch'} & set(sys.modules);"
-        "import abx_amr.plots.folders;"
+        "import abx_amr.runs.figures;"
         "assert 'matplotlib.pyplot' not in sys.modules"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from abx_amr.errors import InputError
-from abx_amr.postgres.account import server_account
-from abx_amr.postgres.programs import find_programs
+from abx_amr.host.postgres.account import server_account
+from abx_amr.host.postgres.programs import find_programs
 from tests import services
 
 
@@ -118,7 +118,7 @@ def as_another_user(tmp_path_factory) -> Command:
 @pytest.fixture
 def folder() -> Iterator[Path]:
     """A folder for a server that a test starts itself; one left running is stopped."""
-    from abx_amr.postgres import Server
+    from abx_amr.host.postgres import Server
 
     try:
         find_programs(account=server_account())

@@ -8,7 +8,7 @@ import optuna
 import pytest
 
 from abx_amr.errors import InputError
-from abx_amr.postgres.backup import back_up
+from abx_amr.host.postgres.backup import back_up
 from abx_amr.studies.storages import PostgresStorage
 from tests import services
 

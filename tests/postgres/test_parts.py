@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from abx_amr.errors import InputError
-from abx_amr.postgres import Listening, programs
-from abx_amr.postgres.account import caller, server_account
-from abx_amr.postgres.passwords import new_password, password_in, write_entry
+from abx_amr.host.postgres import Listening, programs
+from abx_amr.host.postgres.account import caller, server_account
+from abx_amr.host.postgres.passwords import new_password, password_in, write_entry
 from tests import services
 
 

@@ -14,8 +14,8 @@ import psycopg2
 import pytest
 
 from abx_amr.errors import InputError
-from abx_amr.postgres import Server, Wish, account
-from abx_amr.postgres.passwords import password_in
+from abx_amr.host.postgres import Server, Wish, account
+from abx_amr.host.postgres.passwords import password_in
 from tests import services
 from tests.postgres.conftest import Said, start
 
@@ -232,7 +232,7 @@ def test_a_user_without_passwd_entry_is_told_so(as_another_user):
 
 
 def test_a_network_file_system_is_refused_before_anything_is_made(folder, monkeypatch):
-    monkeypatch.setattr("abx_amr.postgres.server.network_file_system", lambda path: "nfs4")
+    monkeypatch.setattr("abx_amr.host.postgres.server.network_file_system", lambda path: "nfs4")
     with pytest.raises(InputError, match=r"file system \(nfs4\) does not lock.*data_dir"):
         Server(folder).up(WISH)
     assert not folder.exists()

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from abx_amr.postgres.account import server_account
-from abx_amr.postgres.programs import find_programs
+from abx_amr.host.postgres.account import server_account
+from abx_amr.host.postgres.programs import find_programs
 from tests.cli.conftest import SMALL_STUDY
 from tests.services import lacking
 from tests.slurm.cluster import Cluster, until

@@ -10,7 +10,7 @@ import time
 import optuna
 import pytest
 
-from abx_amr.studies.owner import this_owner
+from abx_amr.host.processes import this_owner
 from abx_amr.studies.storages import JournalStorage, StorageError
 from abx_amr.studies.storages.lease import LeaseLock
 

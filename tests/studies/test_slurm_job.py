@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from abx_amr.studies.slurm_job import TimeLimit, slurm_job
+from abx_amr.host.slurm_job import TimeLimit, slurm_job
 
 
 @pytest.fixture

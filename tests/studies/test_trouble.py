@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from abx_amr.errors import InputError
-from abx_amr.postgres import Server, Wish
+from abx_amr.host.postgres import Server, Wish
 from abx_amr.studies import worker
 from abx_amr.studies.storages import JournalStorage, PostgresStorage, SqliteStorage, StorageError
 from abx_amr.studies.study import StudyPlan, is_finished, prepare_study

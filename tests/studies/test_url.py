@@ -3,7 +3,7 @@
 import pytest
 
 from abx_amr.errors import InputError
-from abx_amr.studies.connection import PostgresConnection
+from abx_amr.host.postgres.connection import PostgresConnection
 from abx_amr.studies.storages import (
     JournalStorage,
     PostgresStorage,

@@ -12,8 +12,8 @@ import numba
 import pytest
 from llvmlite.binding.ffi import ObjectRef
 
+from abx_amr.host.processes import has_died, live_owner, this_owner
 from abx_amr.studies.objective import SeedOutcome
-from abx_amr.studies.owner import has_died, live_owner, this_owner
 from abx_amr.studies.study import finish_study, prepare_study
 from abx_amr.studies.worker import HEARTBEAT_ATTRIBUTE, _heartbeat, run_worker
 from tests.studies.conftest import parabola

@@ -1,6 +1,6 @@
 """Where a study lives: one class a kind of storage, all with the same verbs (see StudyStorage)."""
 
-from abx_amr.studies.storages.file_system import network_file_system
+from abx_amr.host.file_system import network_file_system
 from abx_amr.studies.storages.journal import JournalStorage
 from abx_amr.studies.storages.member import StorageError, StudyStorage
 from abx_amr.studies.storages.postgres import PostgresStorage

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from abx_amr.studies.owner import has_died, this_owner
+from abx_amr.host.processes import has_died, this_owner
 from abx_amr.studies.storages.member import StorageError
 
 log = logging.getLogger(__name__)

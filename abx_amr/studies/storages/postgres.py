@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, cast
 
 from abx_amr.errors import first_line
-from abx_amr.studies.connection import PostgresConnection
+from abx_amr.host.postgres.connection import PostgresConnection
 from abx_amr.studies.storages.relational import RelationalStorage
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from filelock import FileLock, Timeout
 
 from abx_amr.errors import InputError
-from abx_amr.studies.storages.file_system import network_file_system
+from abx_amr.host.file_system import network_file_system
 from abx_amr.studies.storages.member import make_folder
 from abx_amr.studies.storages.relational import RelationalStorage
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from abx_amr.errors import InputError
-from abx_amr.naming import did_you_mean
-from abx_amr.studies.connection import (
+from abx_amr.errors import InputError, did_you_mean
+from abx_amr.host.postgres.connection import (
     DEFAULT_DATABASE,
     DEFAULT_HOST,
     DEFAULT_PORT,

@@ -1,0 +1,1 @@
+"""Who prescribes: fixed rules, algorithms that learn, and how they are built and read back."""

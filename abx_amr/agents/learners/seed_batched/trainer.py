@@ -1,0 +1,482 @@
+"""PPO for several seeds at once: one rollout in one simulator call a step, compiled updates.
+
+The algorithm is Stable-Baselines3's PPO (arXiv 1707.06347), or sb3-contrib's RecurrentPPO, on its
+own agents: it begins with their initial weights and leaves weights, optimiser, memory and
+environment with them, so that saving, resuming and evaluating need not know how they were trained.
+A seed draws its actions and minibatches from streams of its own and no arithmetic mixes seeds: what
+it learns is the same to the bit whichever seeds learn beside it, and on however many threads.
+
+Shapes: S seeds, E environments of a seed, T steps of a rollout, N = T * E, D observation entries,
+A choices per action, W numbers that an episode remembers (none without an LSTM), Q parameters.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+from stable_baselines3 import PPO
+from stable_baselines3.common.utils import explained_variance
+from stable_baselines3.common.vec_env import VecNormalize
+from threadpoolctl import ThreadpoolController  # type: ignore[import-untyped]
+
+from abx_amr.agents.learners.seed_batched import compiled
+from abx_amr.agents.learners.seed_batched.arithmetic import Arithmetic, arithmetic_of
+from abx_amr.agents.learners.seed_batched.networks import (
+    AdamState,
+    Networks,
+    read_adam,
+    read_memory,
+    read_parameters,
+    write_adam,
+    write_memory,
+    write_parameters,
+)
+from abx_amr.agents.learners.seed_batched.simulation import Simulation, Step, simulation
+from abx_amr.errors import InputError
+from abx_amr.rng import stream_states
+
+Floats32 = NDArray[np.float32]
+
+ACTIONS_STREAM = ("training", "actions")
+MINIBATCHES_STREAM = ("training", "minibatches")
+
+
+class SeedFailedError(InputError):
+    """A seed's training cannot go on; the others' can."""
+
+
+class SeedLearner:
+    """One seed: its agent, parameters, optimiser and streams.
+
+    Attributes:
+        agent: The SB3 agent that receives everything on `SeedBatchedPPO.publish`.
+        theta: Parameters (Q,), a row of all seeds'.
+        adam: The optimiser's memory.
+        minibatches: The stream that orders minibatches, (4,).
+        failure: Why the seed cannot go on, None while it can.
+    """
+
+    def __init__(self, agent: PPO, streams: Mapping[str, NDArray[np.uint64]] | None) -> None:
+        self.agent = agent
+        self.theta: Floats32 = read_parameters(agent)
+        adam = read_adam(agent)
+        self.mean, self.square = adam.mean, adam.square
+        self.count = np.array([adam.count], dtype=np.int64)
+        seed = int(agent.seed or 0)
+        self.actions = stream_states(seed, *ACTIONS_STREAM, count=1)[0]
+        self.minibatches = stream_states(seed, *MINIBATCHES_STREAM, count=1)[0]
+        if streams is not None:
+            self.actions[:] = streams["actions"]
+            self.minibatches[:] = streams["minibatches"]
+        self.failure: SeedFailedError | None = None
+        self.settings = np.zeros(compiled.NUM_SETTINGS)
+        self.statistics = np.zeros(compiled.NUM_STATISTICS)
+        self.epochs_left = 0
+        self.rollout: Rollout | None = None
+
+    def begin_update(self, rollout: Rollout) -> None:
+        """Take the rollout to learn from and this update's learning rate and clip ranges."""
+        agent, now = self.agent, self.agent._current_progress_remaining
+        adam = agent.policy.optimizer.param_groups[0]
+        clip, clip_value = agent.clip_range, agent.clip_range_vf
+        assert callable(clip)
+        assert clip_value is None or callable(clip_value)
+        self.settings[:] = [
+            agent.lr_schedule(now),
+            clip(now),
+            -1.0 if clip_value is None else clip_value(now),
+            agent.ent_coef,
+            agent.vf_coef,
+            agent.max_grad_norm,
+            np.inf if agent.target_kl is None else agent.target_kl,
+            float(agent.normalize_advantage),
+            *adam["betas"],
+            adam["eps"],
+        ]
+        self.rollout = rollout
+        self.epochs_left = agent.n_epochs
+
+    def learn_epoch(self, arithmetic: Arithmetic) -> bool:
+        """Pass once over the rollout; return whether another epoch is to follow."""
+        self.statistics[:] = 0.0
+        outcome = arithmetic.learn_epoch(self)
+        self.agent._n_updates += 1
+        self.epochs_left -= 1
+        if outcome == compiled.NOT_FINITE:
+            self.fail()
+        return self.epochs_left > 0 and outcome == compiled.GOES_ON
+
+    def fail(self) -> None:
+        """Note that the loss is no longer finite, so that nothing more can be learned."""
+        self.failure = SeedFailedError(
+            f"the loss is no longer finite after {self.agent.num_timesteps} transitions "
+            f"(learning rate {self.settings[compiled.LEARNING_RATE]:g}): "
+            "lower agent_algorithm.learning_rate"
+        )
+
+    def record(self) -> None:
+        """Log the update under SB3's names; losses are the last epoch's means."""
+        rollout, logger = self.rollout, self.agent.logger
+        assert rollout is not None
+        means = self.statistics / max(1.0, self.statistics[compiled.MINIBATCHES])
+        for name, at in (
+            ("entropy_loss", compiled.ENTROPY_LOSS),
+            ("policy_gradient_loss", compiled.POLICY_LOSS),
+            ("value_loss", compiled.VALUE_LOSS),
+            ("approx_kl", compiled.KL),
+            ("clip_fraction", compiled.CLIPPED),
+        ):
+            logger.record(f"train/{name}", means[at])
+        logger.record("train/loss", self.statistics[compiled.LOSS])
+        logger.record(
+            "train/explained_variance", explained_variance(rollout.values, rollout.returns)
+        )
+        logger.record("train/learning_rate", self.settings[compiled.LEARNING_RATE])
+        logger.record("train/clip_range", self.settings[compiled.CLIP])
+        logger.record("train/n_updates", self.agent._n_updates, exclude="tensorboard")
+
+
+class Rollout:
+    """What one seed learns from: N transitions, environment by environment."""
+
+    def __init__(self, buffer: _Buffer, seed: int, num_envs: int) -> None:
+        """Copy the seed's columns of the buffer."""
+        columns = slice(seed * num_envs, (seed + 1) * num_envs)
+
+        def flat(values: NDArray[Any]) -> NDArray[Any]:
+            mine = values[:, columns].swapaxes(0, 1)
+            return np.ascontiguousarray(mine).reshape(len(values) * num_envs, *values.shape[2:])
+
+        self.observations: Floats32 = flat(buffer.observations)
+        self.actions: NDArray[np.int64] = flat(buffer.actions)
+        self.log_probs: Floats32 = flat(buffer.log_probs)
+        self.values: Floats32 = flat(buffer.values)
+        self.advantages: Floats32 = flat(buffer.advantages)
+        self.returns: Floats32 = flat(buffer.returns)
+        self.starts: Floats32 = flat(buffer.starts)
+        self.memory: Floats32 = flat(buffer.memory)
+        self.included: NDArray[np.int32] = np.flatnonzero(flat(buffer.included)).astype(np.int32)
+        self.primitive_steps = int(buffer.durations[:, columns].sum())
+
+
+class _Buffer:
+    """T steps of S * E environments."""
+
+    def __init__(self, steps: int, rows: int, width: int, networks: Networks) -> None:
+        self.observations = np.empty((steps, rows, width), np.float32)
+        self.memory = np.empty((steps, rows, networks.memory_size), np.float32)
+        self.actions = np.empty((steps, rows, len(networks.choices)), np.int64)
+        for name in ("log_probs", "values", "rewards", "starts", "advantages", "returns"):
+            setattr(self, name, np.empty((steps, rows), np.float32))
+        self.durations = np.ones((steps, rows), np.int64)
+        self.included = np.ones((steps, rows), np.bool_)
+
+    log_probs: Floats32
+    values: Floats32
+    rewards: Floats32
+    starts: Floats32
+    advantages: Floats32
+    returns: Floats32
+
+
+class Update(Protocol):
+    """How the seeds of a batch learn from their rollouts."""
+
+    def __call__(self, learners: Sequence[SeedLearner]) -> None:
+        """Make all epochs of every learner that has `begin_update` behind it."""
+
+
+class SeedBatchedPPO:
+    """Trains SB3's PPO agents of several seeds together.
+
+    Attributes:
+        learners: The seeds, in the order of the agents; those that failed or left stay listed.
+    """
+
+    def __init__(
+        self,
+        agents: Sequence[PPO],
+        *,
+        threads: int = 1,
+        streams: Sequence[Mapping[str, NDArray[np.uint64]] | None] | None = None,
+    ) -> None:
+        """Take over agents that differ in nothing but their seed.
+
+        Args:
+            agents: built agents that `networks.why_not_covered` does not refuse.
+            threads: how many seeds may learn at the same time.
+            streams: for each agent, where its streams stood at its checkpoint, see `streams`.
+        """
+        self.learners = [
+            SeedLearner(agent, stood)
+            for agent, stood in zip(agents, streams or [None] * len(agents), strict=True)
+        ]
+        self.networks = Networks.of(agents[0])
+        self._arithmetic = arithmetic_of(self.networks)
+        self.num_envs = agents[0].n_envs
+        self._threads = threads
+        self._pool = ThreadPoolExecutor(threads - 1) if threads > 1 else None
+        self._libraries = ThreadpoolController()
+        self._update: Update = self._update_compiled
+        if agents[0].device.type != "cpu":
+            from abx_amr.agents.learners.seed_batched.stacked import StackedUpdate
+
+            self._update = StackedUpdate(self.networks, agents[0].device)
+        self._batch: list[SeedLearner] = []
+        self._simulation: Simulation | None = None
+
+    # ------------------------------------------------------------------------------- learning
+
+    def rollouts(self, transitions: int, *, planned: int | None = None) -> Iterator[int]:
+        """Learn until every seed has seen `transitions`; yield the count after each update.
+
+        The last rollout is shortened so that learning ends exactly there, and is learned from. A
+        manager's transitions are primitive steps, which nobody knows beforehand: each seed ends
+        with its first rollout that reaches the count, and the least count is what comes back.
+        `planned` is the count at which schedules end (default: `transitions`). A seed whose loss
+        is no longer finite is left out from then on, see `SeedLearner.failure`.
+
+        Raises:
+            InputError: nothing is left to learn.
+        """
+        agents = [learner.agent for learner in self.learners]
+        seen = agents[0].num_timesteps
+        if transitions <= seen:
+            raise InputError(
+                f"nothing to learn: the agent has seen {seen} transitions "
+                f"and training ends at {transitions}"
+            )
+        for agent in agents:
+            agent._setup_learn(transitions - seen, None, reset_num_timesteps=seen == 0)
+        starts = np.concatenate([np.asarray(agent._last_episode_starts) for agent in agents])
+        memory = np.concatenate([read_memory(agent) for agent in agents])
+        self._assemble(self.learners, starts.astype(np.float32), memory)
+        lasts = bool(getattr(agents[0], "chooses_options", False))
+        iteration = 0
+        while self._batch:
+            left = transitions - min(learner.agent.num_timesteps for learner in self._batch)
+            length = agents[0].n_steps if lasts else min(agents[0].n_steps, left // self.num_envs)
+            iteration += 1
+            with self._libraries.limit(limits=1, user_api="blas"):
+                buffer = self._collect(length)
+                for s, learner in enumerate(self._batch):
+                    agent, rollout = learner.agent, Rollout(buffer, s, self.num_envs)
+                    agent.num_timesteps += rollout.primitive_steps
+                    now = agent.num_timesteps
+                    agent._update_current_progress_remaining(now, planned or transitions)
+                    agent.dump_logs(iteration)
+                    learner.begin_update(rollout)
+                self._update(self._batch)
+            for learner in self._batch:
+                learner.record()
+            seen = min(learner.agent.num_timesteps for learner in self._batch)
+            going = [one for one in self._batch if one.failure is None]
+            if seen < transitions:
+                going = [one for one in going if one.agent.num_timesteps < transitions]
+            if len(going) < len(self._batch):
+                self._keep(going)
+            yield seen
+            if seen >= transitions:
+                return
+
+    def leave(self, agent: PPO) -> None:
+        """Let a seed end here, while the others go on."""
+        self._keep([learner for learner in self._batch if learner.agent is not agent])
+
+    def failure(self, agent: PPO) -> SeedFailedError | None:
+        """Return why a seed could not go on, None where it could."""
+        return self._learner(agent).failure
+
+    def publish(self) -> None:
+        """Give every agent in training its weights, optimiser, memory and environment of now."""
+        assert self._simulation is not None
+        self._simulation.give_back()
+        observations = np.split(self._simulation.observations, len(self._batch) or 1)
+        starts = np.split(self._starts, len(self._batch) or 1)
+        memories = np.split(self._memory, len(self._batch) or 1)
+        for learner, seen, start, memory in zip(
+            self._batch, observations, starts, memories, strict=False
+        ):
+            agent = learner.agent
+            write_parameters(agent, learner.theta)
+            write_adam(agent, AdamState(learner.mean, learner.square, int(learner.count[0])))
+            for group in agent.policy.optimizer.param_groups:
+                group["lr"] = agent.lr_schedule(agent._current_progress_remaining)
+            agent._last_obs = seen.copy()
+            agent._last_episode_starts = start.astype(bool)
+            write_memory(agent, memory)
+
+    def streams(self, agent: PPO) -> dict[str, NDArray[np.uint64]]:
+        """Return where a seed's streams stand, for a checkpoint."""
+        learner = self._learner(agent)
+        return {"actions": learner.actions.copy(), "minibatches": learner.minibatches.copy()}
+
+    def _learner(self, agent: PPO) -> SeedLearner:
+        return next(learner for learner in self.learners if learner.agent is agent)
+
+    def _keep(self, learners: list[SeedLearner]) -> None:
+        """Go on with some of the seeds; all are published first."""
+        self.publish()
+        is_kept = np.repeat([learner in learners for learner in self._batch], self.num_envs)
+        self._assemble(learners, self._starts[is_kept], self._memory[is_kept])
+
+    def _assemble(
+        self, learners: Sequence[SeedLearner], starts: Floats32, memory: Floats32
+    ) -> None:
+        """Lay parameters, streams, memory and environments of the seeds side by side."""
+        self._batch = list(learners)
+        self._starts, self._memory = starts, memory
+        if not learners:
+            return
+        self._theta = np.stack([learner.theta for learner in learners])
+        self._actions = np.stack([learner.actions for learner in learners])
+        for s, learner in enumerate(learners):
+            learner.theta, learner.actions = self._theta[s], self._actions[s]
+        self._simulation = simulation([learner.agent for learner in learners])
+
+    # ------------------------------------------------------------------------------- rollouts
+
+    def _collect(self, length: int) -> _Buffer:
+        """Return `length` steps of every environment, with advantages and value targets."""
+        world = self._simulation
+        assert world is not None
+        rows, width = world.observations.shape
+        buffer = _Buffer(length, rows, width, self.networks)
+        gamma = np.float32(self._batch[0].agent.gamma)
+        for t in range(length):
+            buffer.observations[t] = world.observations
+            buffer.starts[t] = self._starts
+            buffer.memory[t] = self._memory
+            actions, log_probs, values = self._arithmetic.act(
+                self._theta,
+                world.observations,
+                starts=self._starts,
+                memory=self._memory,
+                streams=self._actions,
+            )
+            buffer.actions[t], buffer.log_probs[t], buffer.values[t] = actions, log_probs, values
+            step = world.step(actions)
+            buffer.rewards[t] = step.rewards
+            if step.durations is not None:
+                buffer.durations[t] = step.durations
+            if step.included is not None:
+                buffer.included[t] = step.included
+            if len(step.cut):
+                discounts = gamma ** buffer.durations[t, step.cut].astype(np.float32)
+                buffer.rewards[t, step.cut] += discounts * self._terminal_values(step)
+            self._starts = step.dones
+            for learner, infos in zip(self._batch, step.infos, strict=True):
+                if infos:
+                    learner.agent._update_info_buffer(infos)
+        if not buffer.included.reshape(length, len(self._batch), -1).any(axis=(0, 2)).all():
+            raise InputError(
+                "hrl.exclude_clipped_decisions_from_training leaves nothing to learn from: the end "
+                "of the episode cut every option of the rollout; use shorter options, or false"
+            )
+        last_values = self._arithmetic.values(
+            self._theta, world.observations, starts=self._starts, memory=self._memory
+        )
+        compiled.advantages_and_returns(
+            buffer.rewards,
+            buffer.values,
+            buffer.starts,
+            last_values,
+            self._starts,
+            gamma ** buffer.durations.astype(np.float32),
+            self._batch[0].agent.gae_lambda,
+            buffer.advantages,
+            buffer.returns,
+        )
+        return buffer
+
+    def _terminal_values(self, step: Step) -> Floats32:
+        """Return the values of what stood at the time limit, (number,)."""
+        assert self._simulation is not None
+        rows = np.zeros_like(self._simulation.observations)
+        rows[step.cut] = step.terminal_observations
+        values = self._arithmetic.values(
+            self._theta, rows, starts=np.zeros(len(rows), np.float32), memory=self._memory
+        )
+        return values[step.cut]
+
+    # --------------------------------------------------------------------------------- updates
+
+    def _update_compiled(self, learners: Sequence[SeedLearner]) -> None:
+        """Take turns epoch by epoch, so that every thread is busy to the end."""
+        waiting = deque(learners)
+
+        def work() -> None:
+            while True:
+                try:
+                    learner = waiting.popleft()
+                except IndexError:
+                    return
+                if learner.learn_epoch(self._arithmetic):
+                    waiting.append(learner)
+
+        helpers = min(self._threads, len(learners)) - 1
+        futures = [self._pool.submit(work) for _ in range(helpers)] if self._pool else []
+        work()
+        for future in futures:
+            future.result()
+
+    # -------------------------------------------------------------------------------- evaluation
+
+    def policy(self, agents: Sequence[PPO]) -> SeedBatchPolicy:
+        """Return the seeds' present weights as one policy over S equal blocks of observations."""
+        return SeedBatchPolicy(self.networks, [self._learner(agent) for agent in agents])
+
+
+class SeedBatchPolicy:
+    """The policies of S seeds over one batch of raw observations: block s is seed s's."""
+
+    def __init__(self, networks: Networks, learners: Sequence[SeedLearner]) -> None:
+        self.networks = networks
+        self._arithmetic = arithmetic_of(networks)
+        self.theta = np.stack([learner.theta for learner in learners])
+        self.statistics = [learner.agent.get_vec_normalize_env() for learner in learners]
+        self._libraries = ThreadpoolController()
+
+    def predict(
+        self,
+        observation: NDArray[np.float32],
+        state: Floats32 | None = None,
+        episode_start: NDArray[np.bool_] | None = None,
+        deterministic: bool = True,
+    ) -> tuple[NDArray[np.int64], Floats32]:
+        """Return the likeliest actions (S * E, A) and what is remembered (S * E, W)."""
+        if not deterministic:
+            raise ValueError("a batch of seeds is played deterministically")
+        seen = np.concatenate(
+            [
+                _normalised(statistics, block)
+                for statistics, block in zip(
+                    self.statistics, np.split(observation, len(self.theta)), strict=True
+                )
+            ]
+        )
+        rows, width = len(seen), self.networks.memory_size
+        memory = np.zeros((rows, width), np.float32) if state is None else state.copy()
+        starts = np.zeros(rows, np.float32)
+        if episode_start is not None:
+            starts[:] = episode_start
+        with self._libraries.limit(limits=1, user_api="blas"):
+            choice = self._arithmetic.act(
+                self.theta,
+                np.ascontiguousarray(seen, dtype=np.float32),
+                starts=starts,
+                memory=memory,
+                streams=None,
+            )
+        return choice.actions, memory
+
+
+def _normalised(statistics: VecNormalize | None, block: Floats32) -> Floats32:
+    if statistics is None or not statistics.norm_obs:
+        return block
+    return np.asarray(statistics.normalize_obs(block), dtype=np.float32)

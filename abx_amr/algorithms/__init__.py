@@ -1,1 +1,0 @@
-"""What Stable-Baselines3 lacks: fixed rules and schedules."""

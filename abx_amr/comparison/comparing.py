@@ -1,0 +1,406 @@
+"""Compare conditions: each over its runs, in pairs within a clinic, and over all clinics.
+
+What is replicated is the training seed. A run therefore counts once, with the mean return of its
+final evaluation; its episodes are not pooled with those of other runs, since episodes of one agent
+say nothing about the next seed. Comparisons over episodes are given beside that: they hold for the
+agents that were trained, on other patients.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from abx_amr.comparison.conditions import CLINIC_SECTIONS, MISSING, clinic_of, settings_of
+from abx_amr.comparison.reading import GatheredRun
+from abx_amr.errors import InputError, unknown
+from abx_amr.evaluation.statistics import (
+    RESAMPLES,
+    Summary,
+    holm,
+    paired_difference,
+    paired_tests,
+    probability_of_improvement,
+    summarise,
+    summarise_strata,
+)
+
+Floats = NDArray[np.float64]
+
+_MOST_SETTINGS = 3  # named in a note
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bootstrap:
+    """How intervals are drawn: the same numbers give the same intervals, to the bit."""
+
+    confidence: float = 0.95
+    resamples: int = RESAMPLES
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Condition:
+    """The runs of one condition in one clinic, ordered by seed and value."""
+
+    clinic: str
+    name: str
+    runs: tuple[GatheredRun, ...]
+
+    @property
+    def learned(self) -> bool:
+        """Whether its runs are agents."""
+        return all(run.learned for run in self.runs)
+
+    @property
+    def by_seed(self) -> dict[int | None, float]:
+        """Training seed -> return; the mean where several runs share a seed (by=...)."""
+        found: dict[int | None, list[float]] = {}
+        for run in self.runs:
+            found.setdefault(run.seed, []).append(run.value)
+        return {seed: float(np.mean(values)) for seed, values in found.items()}
+
+    def by_episode(self, seeds: Sequence[int | None]) -> Floats:
+        """Return the mean return of each evaluation episode over the runs with these seeds."""
+        returns = [run.returns for run in self.runs if run.seed in seeds]
+        return np.asarray(np.mean(returns, axis=0))
+
+
+def grouped(
+    runs: Sequence[GatheredRun], clinics: Sequence[str], conditions: Sequence[str]
+) -> list[Condition]:
+    """Return the conditions, ordered by clinic and name, whatever the order of the runs."""
+    found: dict[tuple[str, str], list[GatheredRun]] = {}
+    for run, clinic, condition in zip(runs, clinics, conditions, strict=True):
+        found.setdefault((clinic, condition), []).append(run)
+    return [
+        Condition(clinic, name, tuple(sorted(members, key=_order)))
+        for (clinic, name), members in sorted(found.items())
+    ]
+
+
+def _order(run: GatheredRun) -> tuple[int, float, str]:
+    return (_seed_order(run.seed), run.value, str(run.path))
+
+
+def _seed_order(seed: int | None) -> int:
+    return -1 if seed is None else seed
+
+
+def conditions_table(
+    conditions: Sequence[Condition], bootstrap: Bootstrap | None = None
+) -> pd.DataFrame:
+    """Return one row per condition: seeds, mean, std, IQM over runs, intervals, what was reached.
+
+    The intervals are percentile bootstrap intervals over runs; of a single run they are nan.
+    """
+    rows = []
+    for condition in conditions:
+        values = np.sort([run.value for run in condition.runs])
+        scores = _summarised(summarise(values, **asdict(bootstrap or Bootstrap())))
+        rows.append(
+            {
+                "clinic": condition.clinic,
+                "condition": condition.name,
+                "runs": len(condition.runs),
+                "seeds": len({r.seed for r in condition.runs if r.learned}),
+                "learns": condition.learned,
+                **scores,
+                **{
+                    name: _mean([run.facts[name] for run in condition.runs])
+                    for name in ("mean_amr", "prescriptions", "gap", "share_of_range")
+                },
+                "optimum": _mean([run.facts["optimum"] for run in condition.runs]),
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def _summarised(scores: Summary) -> dict[str, float]:
+    return {
+        "mean": scores.mean,
+        "mean_low": scores.mean_interval[0],
+        "mean_high": scores.mean_interval[1],
+        "iqm": scores.iqm,
+        "iqm_low": scores.iqm_interval[0],
+        "iqm_high": scores.iqm_interval[1],
+        "std": scores.std,
+        "minimum": scores.minimum,
+        "maximum": scores.maximum,
+    }
+
+
+def _mean(values: Sequence[float | None]) -> float:
+    known = np.sort([v for v in values if v is not None])
+    return float(np.mean(known)) if len(known) == len(values) else math.nan
+
+
+def overall_table(
+    conditions: Sequence[Condition], bootstrap: Bootstrap | None = None
+) -> pd.DataFrame:
+    """Return one row per condition of several clinics, on the scale that clinics share.
+
+    A run's score is its share of the range from never treating (0) to the optimum (1). All rows
+    are over the same clinics and evaluation episodes: those that all conditions shown have, with a
+    known optimum. A clinic is one stratum of the bootstrap, whatever its evaluations: an agent
+    that was evaluated on several sets of episodes counts once, with the mean of its shares.
+    """
+    shared = _shared(conditions)
+    rows = []
+    for name in shared.names:
+        members = [c for c in conditions if c.name == name and c.clinic in shared.clinics]
+        strata: dict[str, list[Condition]] = {}
+        for member in members:
+            strata.setdefault(clinic_of(member.runs[0]), []).append(member)
+        shares = [_shares(stratum) for _, stratum in sorted(strata.items())]
+        scores = _summarised(summarise_strata(shares, **asdict(bootstrap or Bootstrap())))
+        rows.append(
+            {"condition": name, "clinics": len(shares), "runs": sum(map(len, shares)), **scores}
+        )
+    return pd.DataFrame(rows)
+
+
+@dataclass(frozen=True)
+class _Shared:
+    """What stands in the table over clinics: conditions, and the labels of clinics all have.
+
+    `without` are conditions of several clinics that have too few of these.
+    """
+
+    names: tuple[str, ...]
+    clinics: frozenset[str]
+    without: tuple[str, ...]
+
+
+def _shared(conditions: Sequence[Condition]) -> _Shared:
+    """Return what can be set side by side: those with the most clinics come first."""
+    places = {c.clinic: clinic_of(c.runs[0]) for c in conditions}
+    of_name: dict[str, set[str]] = {}
+    for condition in conditions:
+        if all(run.facts["share_of_range"] is not None for run in condition.runs):
+            of_name.setdefault(condition.name, set()).add(condition.clinic)
+
+    def count(clinics: set[str]) -> int:
+        return len({places[clinic] for clinic in clinics})
+
+    several = [name for name, clinics in of_name.items() if count(clinics) > 1]
+    names: list[str] = []
+    common: set[str] = set()
+    for name in sorted(several, key=lambda n: (-count(of_name[n]), -len(of_name[n]), n)):
+        together = common & of_name[name] if names else of_name[name]
+        if count(together) > 1:
+            names.append(name)
+            common = together
+    without = sorted(set(several) - set(names))
+    return _Shared(tuple(sorted(names)), frozenset(common), tuple(without))
+
+
+def _shares(evaluations: Sequence[Condition]) -> Floats:
+    """Return the shares of a condition's runs in one clinic, the mean of each over evaluations."""
+    found: dict[str, list[float]] = {}
+    for condition in evaluations:
+        for run in condition.runs:
+            key = (
+                str(run.path)
+                if len(evaluations) == 1
+                else f"{run.seed} {sorted(settings_of(run).items())}"
+            )
+            found.setdefault(key, []).append(float(run.facts["share_of_range"]))
+    return np.sort([float(np.mean(np.sort(values))) for values in found.values()])
+
+
+def pairs_table(
+    conditions: Sequence[Condition],
+    *,
+    against: str | None = None,
+    bootstrap: Bootstrap | None = None,
+) -> pd.DataFrame:
+    """Return one row per pair of conditions in the same clinic.
+
+    Args:
+        conditions: As `grouped` gives them.
+        against: The condition that all others are compared with; None: every pair.
+        bootstrap: How intervals are drawn.
+
+    Raises:
+        InputError: `against` is no condition of any clinic.
+    """
+    names = {condition.name for condition in conditions}
+    if against is not None and against not in names:
+        raise InputError(f"against: {unknown('condition', against, names)}")
+    drawn = bootstrap or Bootstrap()
+    rows: list[dict[str, Any]] = []
+    for clinic in dict.fromkeys(condition.clinic for condition in conditions):
+        here = [condition for condition in conditions if condition.clinic == clinic]
+        if against is None:
+            pairs = list(itertools.combinations(here, 2))
+        else:
+            base = [condition for condition in here if condition.name == against]
+            pairs = [(other, b) for b in base for other in here if other is not b]
+        rows += [_pair(first, second, drawn) for first, second in pairs]
+    table = pd.DataFrame(rows)
+    for name in ("t_p", "wilcoxon_p", "episodes_t_p", "episodes_wilcoxon_p"):
+        if len(table):
+            place = [str(column) for column in table.columns].index(name) + 1
+            table.insert(place, f"{name}_holm", holm(table[name].tolist()))
+    return table
+
+
+def _pair(first: Condition, second: Condition, bootstrap: Bootstrap) -> dict[str, Any]:
+    one, other, seeds = paired_values(first, second)
+    row: dict[str, Any] = {
+        "clinic": first.clinic,
+        "first": first.name,
+        "second": second.name,
+        "pairs": len(one),
+        "unpaired_first": len(set(first.by_seed) - set(seeds[0])),
+        "unpaired_second": len(set(second.by_seed) - set(seeds[1])),
+    }
+    row |= _tested(one, other, "", bootstrap.confidence)
+    probability, interval = probability_of_improvement(
+        [run.value for run in first.runs],
+        [run.value for run in second.runs],
+        **asdict(bootstrap),
+    )
+    row |= {
+        "probability_of_improvement": probability,
+        "probability_low": interval[0],
+        "probability_high": interval[1],
+    }
+    episodes_one = first.by_episode(seeds[0]) if seeds[0] else np.empty(0)
+    episodes_other = second.by_episode(seeds[1]) if seeds[1] else np.empty(0)
+    return (
+        row
+        | {"episodes": len(episodes_one)}
+        | _tested(episodes_one, episodes_other, "episodes_", bootstrap.confidence)
+    )
+
+
+def paired_values(
+    first: Condition, second: Condition
+) -> tuple[Floats, Floats, tuple[list[int | None], list[int | None]]]:
+    """Return the values that belong together, and the seeds they come from.
+
+    Agents are paired by training seed. A rule has none: it is the partner of every seed.
+    """
+    ours, theirs = first.by_seed, second.by_seed
+    seeds: tuple[list[int | None], list[int | None]]
+    if first.learned == second.learned:
+        common = sorted(set(ours) & set(theirs), key=_seed_order)
+        seeds = (common, common)
+    elif first.learned:
+        seeds = (sorted(ours, key=_seed_order), [None])
+    else:
+        seeds = ([None], sorted(theirs, key=_seed_order))
+    one, other = (
+        [values[s] for s in chosen] for values, chosen in zip((ours, theirs), seeds, strict=True)
+    )
+    longest = max(len(one), len(other)) if one and other else 0
+    return (
+        np.resize(np.asarray(one, dtype=np.float64), longest),
+        np.resize(np.asarray(other, dtype=np.float64), longest),
+        seeds,
+    )
+
+
+def _tested(one: Floats, other: Floats, prefix: str, confidence: float) -> dict[str, float]:
+    if len(one) == 0:
+        names = ("difference", "low", "high", "standard_error", "t_p", "wilcoxon_p")
+        return {f"{prefix}{name}": math.nan for name in names}
+    found = paired_difference(one, other, confidence=confidence)
+    tests = paired_tests(one, other)
+    return {
+        f"{prefix}difference": found.mean,
+        f"{prefix}low": found.interval[0],
+        f"{prefix}high": found.interval[1],
+        f"{prefix}standard_error": found.standard_error,
+        f"{prefix}t_p": tests.t_p,
+        f"{prefix}wilcoxon_p": tests.wilcoxon_p,
+    }
+
+
+def notes_on(conditions: Sequence[Condition], pairs: pd.DataFrame) -> list[str]:
+    """Return what a reader of the tables must know: few seeds, unpaired seeds, mixed versions."""
+    notes = []
+    few = [c for c in conditions if c.learned and len(c.by_seed) < 5]
+    if few:
+        notes.append(
+            f"{len(few)} of {len(conditions)} conditions have fewer than 5 seeds: their bootstrap "
+            "intervals are too narrow, and a Wilcoxon test of n pairs cannot go below 2 / 2^n"
+        )
+    if len(pairs):
+        lonely = int(((pairs["unpaired_first"] > 0) | (pairs["unpaired_second"] > 0)).sum())
+        if lonely:
+            notes.append(
+                f"{lonely} of {len(pairs)} pairs with seeds that have no partner: the tests leave "
+                "these out"
+            )
+        constant = int(((pairs["pairs"] > 1) & pairs["t_p"].isna()).sum())
+        if constant:
+            notes.append(
+                f"{constant} of {len(pairs)} pairs without a t test: the seeds do not differ from "
+                "each other (every difference is the same)"
+            )
+    notes += _notes_on_clinics(conditions)
+    runs = [run for condition in conditions for run in condition.runs]
+    for name, what in (("version", "versions of abx-amr"), ("commit", "commits")):
+        found = {run.facts[name] for run in runs}
+        if len(found) > 1:
+            listed = ", ".join(sorted(str(one)[:10] for one in found))
+            notes.append(f"the runs come from {len(found)} {what}: {listed}")
+    return notes
+
+
+def _notes_on_clinics(conditions: Sequence[Condition]) -> list[str]:
+    """Return what is to be said of the table over clinics: what it leaves out, what it merges."""
+    shared = _shared(conditions)
+    if not shared.names:
+        return []
+    notes = []
+    for name in shared.names:
+        members = [c for c in conditions if c.name == name and c.clinic in shared.clinics]
+        if differing := _differing_over_clinics(members):
+            notes.append(f"over clinics, {name} is not the same in each: {differing}")
+    theirs = {c.clinic for c in conditions if c.name in shared.names}
+    if left := sorted(theirs - shared.clinics):
+        notes.append(
+            "over clinics only what all its conditions have, with a known optimum: without "
+            + ", ".join(left)
+        )
+    if shared.without:
+        notes.append(
+            "not in the table over clinics, for too few clinics in common: "
+            + ", ".join(shared.without)
+        )
+    places = {clinic_of(c.runs[0]) for c in conditions if c.clinic in shared.clinics}
+    if len(places) < len(shared.clinics):
+        notes.append(
+            "over clinics a clinic counts once: of an agent evaluated on several sets of episodes "
+            "the mean counts"
+        )
+    return notes
+
+
+def _differing_over_clinics(members: Sequence[Condition]) -> str:
+    """Return which settings of a condition differ between clinics, '' where none does."""
+    in_each: dict[str, dict[str, set[str]]] = {}
+    for member in members:
+        values = in_each.setdefault(clinic_of(member.runs[0]), {})
+        for run in member.runs:
+            for path, value in settings_of(run).items():
+                if path.split(".")[0] not in CLINIC_SECTIONS:
+                    values.setdefault(path, set()).add(value)
+    said = []
+    for path in sorted({path for values in in_each.values() for path in values}):
+        found = [values.get(path, {MISSING}) for values in in_each.values()]
+        if any(each != found[0] for each in found):
+            said.append(f"{path} ({', '.join(sorted(set().union(*found)))})")
+    more = [f"and {len(said) - _MOST_SETTINGS} more"] if len(said) > _MOST_SETTINGS else []
+    return ", ".join(said[:_MOST_SETTINGS] + more)

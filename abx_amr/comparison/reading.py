@@ -1,0 +1,280 @@
+"""Read run folders into rows, and say which were left out and why."""
+
+from __future__ import annotations
+
+import fnmatch
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from abx_amr.errors import InputError, unknown
+from abx_amr.runs import folder as results
+from abx_amr.runs.folder import RunFolder
+
+Kind = Literal["runs", "evaluations"]
+KINDS: tuple[Kind, ...] = ("runs", "evaluations")
+_CHOICES = ("experiment", "agent_algorithm")
+_WILD = frozenset("*?")
+
+
+@dataclass(frozen=True, kw_only=True)
+class GatheredRun:
+    """A complete run.
+
+    Attributes:
+        path: Its folder.
+        config: The resolved configuration.
+        choices: Group -> choice, as far as it is known.
+        keys: What the command line named.
+        seed: The training seed; None for what does not learn.
+        facts: What the table says of the run, column -> value.
+        returns: The return of every episode of the final evaluation, by episode.
+    """
+
+    path: Path
+    config: Mapping[str, Any]
+    choices: Mapping[str, str]
+    keys: frozenset[str]
+    seed: int | None
+    facts: Mapping[str, Any]
+    returns: NDArray[np.float64] = field(repr=False)
+
+    @property
+    def learned(self) -> bool:
+        """Whether it is an agent, not a fixed rule."""
+        return self.seed is not None
+
+    @property
+    def value(self) -> float:
+        """The mean return of its final evaluation: what a run counts for."""
+        return float(self.facts["return"])
+
+
+@dataclass(frozen=True, kw_only=True)
+class LeftOut:
+    """A folder or a name that is in no table, and why."""
+
+    name: str
+    reason: str
+
+
+def chosen_folders(results_dir: Path | str, names: Sequence[str]) -> list[RunFolder]:
+    """Return the run folders meant: all below `results_dir`, or those named.
+
+    A name is a path, the name of a newest run, or a pattern with * and ? of names or folders.
+
+    Raises:
+        InputError: there are none, or a name fits none.
+    """
+    if not names:
+        if not Path(results_dir).is_dir():
+            raise InputError(
+                f"results_dir={results_dir}: there is no such folder; train first, or name the "
+                "folder that holds the runs"
+            )
+        found = results.run_folders_below(results_dir)
+        if not found:
+            raise InputError(f"results_dir={results_dir} holds no runs: abx-train makes them")
+        return found
+    folders: dict[Path, RunFolder] = {}
+    below: list[RunFolder] | None = None
+    for name in names:
+        if not _WILD & set(name):
+            one = results.find_run(name, results_dir=results_dir)
+            folders[one.path.resolve()] = one
+            continue
+        below = results.run_folders_below(results_dir) if below is None else below
+        fitting = [
+            f
+            for f in below
+            if fnmatch.fnmatchcase(f.run_name, name) or fnmatch.fnmatchcase(f.path.name, name)
+        ]
+        if not fitting:
+            known = {f.run_name for f in below}
+            raise InputError(f"runs: no {unknown('run', name, known)} in {results_dir}")
+        folders |= {f.path.resolve(): f for f in fitting}
+    return list(folders.values())
+
+
+def read_runs(
+    folders: Sequence[RunFolder], *, kind: Kind = "runs"
+) -> tuple[list[GatheredRun], list[LeftOut]]:
+    """Return the complete runs of a kind, ordered by path, and what was left out.
+
+    Args:
+        folders: Run folders.
+        kind: "runs": what abx-train made; "evaluations": what abx-evaluate made.
+    """
+    if kind not in KINDS:
+        raise InputError(unknown("what", str(kind), KINDS))
+    runs: list[GatheredRun] = []
+    left_out: list[LeftOut] = []
+    completed = {f.run_name for f in folders if f.is_complete}
+    other_kind = 0
+    for folder in sorted(folders, key=lambda f: str(f.path)):
+        try:
+            config = folder.read_config()
+            if ("evaluation" in config) != (kind == "evaluations"):
+                other_kind += 1
+                continue
+            if not folder.is_complete:
+                again = ", run again since" if folder.run_name in completed else ""
+                left_out.append(LeftOut(name=str(folder.path), reason=f"not complete{again}"))
+                continue
+            runs.append(_read(folder, config))
+        except (InputError, KeyError, TypeError, ValueError) as error:
+            said = str(error) if isinstance(error, InputError) else f"cannot be read ({error!r})"
+            left_out.append(LeftOut(name=str(folder.path), reason=said))
+    if other_kind:
+        is_training = kind == "evaluations"
+        name, cure = ("abx-train", "runs") if is_training else ("abx-evaluate", "evaluations")
+        left_out.append(
+            LeftOut(name=f"{other_kind} of {name}", reason=f"what={cure} gathers these")
+        )
+    for place in sorted({folder.path.parent for folder in folders}):
+        for name, reason in results.read_failures(place).items():
+            if name not in completed:
+                left_out.append(LeftOut(name=name, reason=f"failed: {reason}"))
+    return runs, left_out
+
+
+def _read(folder: RunFolder, config: dict[str, Any]) -> GatheredRun:
+    """Return a complete run.
+
+    Raises:
+        InputError: a file of it is missing or cannot be read.
+        KeyError: a file lacks what it must hold.
+    """
+    summary, provenance = folder.read_summary(), folder.read_provenance()
+    table = folder.read_evaluations()
+    final = table[table["transitions"] == table["transitions"].max()].sort_values("episode")
+    is_evaluation = "evaluation" in config
+    learned = "trained_with_seed" in provenance if is_evaluation else summary["transitions"] > 0
+    seed = int(provenance.get("trained_with_seed", summary["seed"])) if learned else None
+    git = provenance.get("git") or {}
+    versions = provenance.get("versions") or {}
+    antibiotics = [
+        str(c).removeprefix("mean_true_amr_") for c in table if str(c).startswith("mean_true_amr_")
+    ]
+    amr = {a: float(final[f"mean_true_amr_{a}"].mean()) for a in antibiotics}
+    prescribed = {a: float(final[f"prescriptions_{a}"].mean()) for a in antibiotics}
+    overrides = folder.read_overrides()
+    origin = {"best_params_from": provenance.get("best_params_from")}
+    facts = {
+        "run": folder.run_name,
+        "path": str(folder.path),
+        "seed": seed,
+        "steps": int(summary["transitions"]),
+        "return": float(summary["mean_return"]),
+        "return_std": _number(summary.get("std_return")),
+        "return_iqm": _number(summary.get("iqm_return")),
+        "best_return": _number(summary.get("best_return")),
+        "episodes": int(summary["evaluation_episodes"]),
+        "evaluation_seed": int(summary["evaluation_seed"]),
+        "mean_amr": float(np.mean(list(amr.values()))) if amr else None,
+        "prescriptions": sum(prescribed.values()) if prescribed else None,
+        "optimum": _number(summary.get("optimum")),
+        "gap": _number(summary.get("optimality_gap")),
+        "share_of_range": _number(summary.get("share_of_range")),
+        "algorithm": str(summary["algorithm"]),
+        **{f"mean_amr_{a}": level for a, level in amr.items()},
+        **{f"prescriptions_{a}": count for a, count in prescribed.items()},
+        "stopped_early": summary.get("stopped_early"),
+        "training_seconds": _number(summary.get("training_seconds")),
+        "best_params_from": origin["best_params_from"],
+        "version": versions.get("abx-amr"),
+        "commit": git.get("commit"),
+        "has_local_changes": git.get("has_local_changes"),
+        "started": provenance.get("started"),
+        "host": (provenance.get("host") or {}).get("name"),
+    }
+    return GatheredRun(
+        path=folder.path,
+        config={**config, **({k: v for k, v in origin.items() if v is not None})},
+        choices=provenance.get("choices") or _choices_said(overrides, config),
+        keys=frozenset(o.lstrip("+~").partition("=")[0] for o in overrides),
+        seed=seed,
+        facts=facts,
+        returns=final["episode_return"].to_numpy(dtype=np.float64),
+    )
+
+
+def _choices_said(overrides: Sequence[str], config: Mapping[str, Any]) -> dict[str, str]:
+    """Return the choices that the command line of an older run made."""
+    groups = {"experiment", *(k for k, v in config.items() if isinstance(v, Mapping))}
+    said = (override.lstrip("+").partition("=") for override in overrides)
+    return {key: value for key, _, value in said if key in groups}
+
+
+def _number(value: Any) -> float | None:
+    return None if value is None or isinstance(value, str) else float(value)
+
+
+def newest_of_each(
+    runs: Sequence[GatheredRun], settings: Sequence[str]
+) -> tuple[list[GatheredRun], list[LeftOut]]:
+    """Return the runs without repetitions, and these: of equal settings and seed the newest counts.
+
+    Args:
+        runs: The runs.
+        settings: What each was asked for but its seed, evaluation included, as text.
+    """
+    newest: dict[tuple[str, int | None], int] = {}
+    for index, run in enumerate(runs):
+        key = (settings[index], run.seed)
+        if key not in newest or _moment(run) >= _moment(runs[newest[key]]):
+            newest[key] = index
+    kept = sorted(newest.values())
+    left_out = [
+        LeftOut(
+            name=str(run.path),
+            reason=f"the same settings and seed as {runs[newest[(settings[i], run.seed)]].path}",
+        )
+        for i, run in enumerate(runs)
+        if i not in set(kept)
+    ]
+    return [runs[i] for i in kept], left_out
+
+
+def _moment(run: GatheredRun) -> tuple[Any, ...]:
+    return (*RunFolder(run.path).moment, str(run.path))
+
+
+def runs_table(
+    runs: Sequence[GatheredRun],
+    clinics: Sequence[str],
+    conditions: Sequence[str],
+    settings: Sequence[Mapping[str, str]],
+) -> pd.DataFrame:
+    """Return one row per run: clinic, condition, facts, choices, and every setting that differs.
+
+    Ordered by clinic, condition, seed and path, whatever the order of the runs.
+    """
+    differing = [
+        path
+        for path in sorted({path for each in settings for path in each})
+        if len({each.get(path) for each in settings}) > 1
+    ]
+    rows = [
+        {
+            "run": run.facts["run"],
+            "clinic": clinic,
+            "condition": condition,
+            **run.facts,
+            "experiment": run.choices.get("experiment"),
+            "agent_algorithm": run.choices.get("agent_algorithm"),
+            **{path: own.get(path) for path in differing},
+        }
+        for run, clinic, condition, own in zip(runs, clinics, conditions, settings, strict=True)
+    ]
+    table = pd.DataFrame(rows)
+    texts = ["best_params_from", "version", "commit", "started", "host", *_CHOICES, *differing]
+    types = {"seed": "Int64", "has_local_changes": "boolean", "stopped_early": "boolean"}
+    table = table.astype(types | dict.fromkeys(texts, "string"))
+    order = ["clinic", "condition", "seed", "path"]
+    return table.sort_values(order, kind="stable", ignore_index=True)

@@ -1,0 +1,1 @@
+"""Paired episodes as tables, and the statistics drawn from them."""

@@ -1,0 +1,1 @@
+"""The machine that we run on: files, processes, signals, folders, a database server."""

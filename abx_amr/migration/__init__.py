@@ -1,0 +1,1 @@
+"""Files of the prior tool, read and written as ours."""

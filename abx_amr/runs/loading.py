@@ -1,0 +1,68 @@
+"""A finished run read back: its configuration, its policy."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+from abx_amr.configuration.agent import build_agent_spec, build_rule, is_rule
+from abx_amr.configuration.classes import targets
+from abx_amr.configuration.clinic import build_clinic
+from abx_amr.configuration.values import Plain
+from abx_amr.errors import InputError
+from abx_amr.host.locations import find_project
+from abx_amr.runs.folder import RunFolder, find_run
+
+if TYPE_CHECKING:
+    from abx_amr.evaluation.episodes import Policy
+    from abx_amr.simulator.clinic import ClinicModel
+
+
+def config_of_run(folder: RunFolder) -> Plain:
+    """Return the configuration of a run.
+
+    Raises:
+        InputError: it names classes of a project that is not the one worked in.
+    """
+    config = folder.read_config()
+    home, here = find_project(folder.path), find_project()
+    if home is None or (here is not None and home.root.resolve() == here.root.resolve()):
+        return config
+    own = next((t for t in targets(config) if home.file_of(t) is not None), None)
+    if own is not None:
+        raise InputError(
+            f"the run {folder.path.name} uses {own} of the project {home.root}: "
+            f"run the command inside it (cd {home.root})"
+        )
+    return config
+
+
+def load_policy(
+    run_folder: str | Path,
+    *,
+    checkpoint: str = "best",
+    results_dir: str | Path = "results",
+    model: ClinicModel | None = None,
+) -> Policy:
+    """Return the policy of a run: the agent's checkpoint, or the rule that was played.
+
+    It has `predict(observation, state, episode_start, deterministic)` over raw observations.
+
+    Args:
+        run_folder: a run folder, or the run_name of the newest one.
+        checkpoint: best or last.
+        results_dir: where a run_name is looked up.
+        model: the clinic it is to prescribe in; None: the run's own.
+
+    Raises:
+        InputError: no such run, it holds no such checkpoint, or its agent does not fit the clinic.
+    """
+    from abx_amr.runs.training import trained_policy
+
+    folder = find_run(run_folder, results_dir=results_dir)
+    config = config_of_run(folder)
+    clinic = build_clinic(config) if model is None else model
+    if is_rule(config):
+        return build_rule(config, clinic)
+    spec = build_agent_spec(config)
+    return trained_policy(folder, spec, clinic, checkpoint=cast(Any, checkpoint))

@@ -1,0 +1,1 @@
+"""What a trial is: its seeds trained and scored, for a study's search."""
