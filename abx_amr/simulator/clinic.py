@@ -132,6 +132,7 @@ class ClinicModel:
             temporal_windows=settings.temporal_windows,
             steps_since_amr_update=counter if settings.include_steps_since_amr_update else None,
             previous_action=settings.include_previous_action,
+            time_remaining=settings.include_time_remaining,
             attribute_low=tuple(float(low[a]) for a in columns),
             attribute_high=tuple(float(high[a]) for a in columns),
         )
@@ -190,6 +191,8 @@ class Clinic:
         self._max_time_steps = model.max_time_steps
         self._since_seen = model.observation.include_steps_since_amr_update
         self._previous_seen = model.observation.include_previous_action
+        time_seen = model.observation.include_time_remaining
+        self._horizon_seen = model.max_time_steps if time_seen else 0
         longest = max(self.layout.temporal_windows, default=0)
         width = k * (5 + len(self._windows) + longest)
         self._state: Floats = np.zeros((self.num_envs, width))
@@ -270,6 +273,7 @@ class Clinic:
                 self._windows,
                 0 if self._since_seen else -1,
                 self._previous_seen,
+                self._horizon_seen,
                 observation,
             )
         else:
@@ -320,6 +324,7 @@ class Clinic:
                 since == 0,
                 since if self._since_seen else -1,
                 self._previous_seen,
+                self._horizon_seen,
                 observation,
                 reward,
             )
@@ -402,6 +407,7 @@ class Clinic:
             self._windows,
             since if self._since_seen else -1,
             self._previous_seen,
+            self._horizon_seen,
             time,
             observation,
         )

@@ -647,13 +647,15 @@ def write_observation(
     windows: Ints,
     since: int,
     previous: bool,
+    horizon: int,
     time: int,
     out: Floats32,
 ) -> None:
     """Write one environment's observation (D,).
 
     `shown` (V,) are the visible attributes; `since` is the count of steps since the last refresh,
-    negative when it is not observed; `previous` says whether the previous action is observed.
+    negative when it is not observed; `previous` says whether the previous action is observed;
+    `horizon` is the number of steps of an episode, 0 when the time remaining is not observed.
     """
     k = num_antibiotics
     i = 0
@@ -680,6 +682,8 @@ def write_observation(
         if time > 0:
             for p in range(actions.shape[0]):
                 out[i + p * (k + 1) + actions[p]] = 1.0
+    if horizon > 0:
+        out[-1] = (horizon - time) / horizon
 
 
 @compiled
@@ -692,6 +696,7 @@ def write_observation_rows(
     windows: Ints,
     since: int,
     previous: bool,
+    horizon: int,
     time: int,
     out: Floats32,
 ) -> None:
@@ -706,6 +711,7 @@ def write_observation_rows(
             windows,
             since,
             previous,
+            horizon,
             time,
             out[e],
         )
@@ -733,6 +739,7 @@ def reset_clinic(
     windows: Ints,
     since: int,
     previous: bool,
+    horizon: int,
     observation: Floats32,
 ) -> None:
     """Start an episode in every environment from the pressures and levels `initial` (2, K)."""
@@ -758,6 +765,7 @@ def reset_clinic(
             windows,
             since,
             previous,
+            horizon,
             0,
             observation[e],
         )
@@ -779,6 +787,7 @@ def step_clinic(
     refresh: bool,
     since: int,
     previous: bool,
+    horizon: int,
     observation: Floats32,
     reward: Floats,
 ) -> int:
@@ -852,6 +861,7 @@ def step_clinic(
             windows,
             since,
             previous,
+            horizon,
             time,
             observation[e],
         )
