@@ -39,7 +39,7 @@ FREE_SECTIONS = (
     *("tuning.heartbeat_interval", "tuning.checkpoint_interval"),
     *("tuning.worker", "tuning.local_workers", "tuning.job"),
 )
-#: Settings that came with a later release: their default is what a study without them was made with.
+#: Settings of a later release: a study without one was made with its default.
 LATER_DEFAULTS = {"environment.include_time_remaining": False}
 FREE_FREQUENCIES = re.compile(r"training\.(save|eval)_(freq|every)\w*")
 
