@@ -234,12 +234,13 @@ def _carry_out(
     """
     from dataclasses import replace
 
-    from abx_amr.agents.learning import AgentSpec, build_agent, check_device
+    from abx_amr.agents.prescriber import Learner
     from abx_amr.cli.progress import progress_bar
-    from abx_amr.configuration.agent import build_agent_spec, build_rule, is_rule
+    from abx_amr.configuration.agent import build_learner, build_rule, is_rule
     from abx_amr.configuration.clinic import build_clinic
     from abx_amr.configuration.training import build_training, check_training_seed
     from abx_amr.runs import training as experiment
+    from abx_amr.runs.checkpoints import learned_episodes
     from abx_amr.simulator.validation import rehearse
 
     config = configs[0]
@@ -248,9 +249,9 @@ def _carry_out(
     settings = build_training(config)
     model = build_clinic(config)
     rehearse(model)
-    prescriber = build_rule(config, model) if is_rule(config) else build_agent_spec(config)
+    prescriber = build_rule(config, model) if is_rule(config) else build_learner(config)
     if source is not None and settings.additional_episodes is not None:
-        total = experiment.learned_episodes(source, model) + settings.additional_episodes
+        total = learned_episodes(source, model) + settings.additional_episodes
         settings = replace(settings, total_num_training_episodes=total, additional_episodes=None)
         config["training"] |= {"total_num_training_episodes": total, "additional_episodes": None}
     elif source is None and settings.additional_episodes is not None:
@@ -274,10 +275,10 @@ def _carry_out(
         )
         for each in configs
     ]
-    if isinstance(prescriber, AgentSpec):
-        check_device(prescriber)
+    if isinstance(prescriber, Learner):
+        prescriber.check_device()
         if source is None:
-            build_agent(prescriber, model, plans[0].settings)  # says what does not fit together
+            prescriber.build(model, plans[0].settings)  # says what does not fit together
     audit_before_training(config, model, overrides if source is None else _first_said(source))
     try:
         with progress_bar(config["run_name"], "transitions") as move:

@@ -23,7 +23,7 @@ from abx_amr.host.processors import threads_for
 if TYPE_CHECKING:
     from omegaconf import DictConfig
 
-    from abx_amr.agents.learning import AgentSpec
+    from abx_amr.agents.prescriber import Learner
     from abx_amr.agents.settings import TrainingSettings
     from abx_amr.configuration.composing import Composition
     from abx_amr.simulator.clinic import ClinicModel
@@ -105,9 +105,9 @@ class _Study:
 
         return build_clinic(self.config)
 
-    def agent(self, parameters: Mapping[str, Any], seed: int) -> tuple[AgentSpec, TrainingSettings]:
+    def agent(self, parameters: Mapping[str, Any], seed: int) -> tuple[Learner, TrainingSettings]:
         """Return the algorithm and training plan of a trial's seed."""
-        from abx_amr.configuration.agent import build_agent_spec
+        from abx_amr.configuration.agent import build_learner
         from abx_amr.configuration.training import build_training
         from abx_amr.configuration.values import with_values
 
@@ -117,24 +117,23 @@ class _Study:
             seed=seed,
             total_num_training_episodes=self.config["tuning"]["truncated_episodes"],
         )
-        return build_agent_spec(config), settings
+        return build_learner(config), settings
 
     @cached_property
     def receipts(self) -> dict[str, str]:
         """Searched path -> where it is read back in the built agent (InputError: nowhere)."""
-        from abx_amr.agents.learning import build_agent
-        from abx_amr.agents.read_back import find_receipts
+        from abx_amr.agents.read_back import find_read_back
         from abx_amr.studies.space import probe_points
 
         def build(values: Mapping[str, Any]) -> Any:
-            spec, settings = self.agent(values, self.plan.first_seed)
-            return build_agent(spec, self.model, settings)
+            learner, settings = self.agent(values, self.plan.first_seed)
+            return learner.build(self.model, settings)
 
-        quiet = logging.getLogger("abx_amr.agents.learning")
+        quiet = logging.getLogger("abx_amr.agents.learners")
         level = quiet.level
         quiet.setLevel(logging.ERROR)
         try:
-            return find_receipts(build, probe_points(self.plan.space))
+            return find_read_back(build, probe_points(self.plan.space))
         finally:
             quiet.setLevel(level)
 
@@ -152,7 +151,8 @@ class _Study:
         """
         from abx_amr.runs.folder import write_seed_result
         from abx_amr.studies.objective import SeedOutcome
-        from abx_amr.tuning.scoring import Saving, train_and_score
+        from abx_amr.tuning.saving import Saving
+        from abx_amr.tuning.scoring import train_and_score
 
         identities = self.identities(parameters, seeds)
         outcomes: dict[int, SeedOutcome] = {}
@@ -184,7 +184,7 @@ class _Study:
                 )
 
         try:
-            spec, settings = self.agent(parameters, seeds[0])
+            learner, settings = self.agent(parameters, seeds[0])
         except InputError as error:
             for seed in missing:
                 note(seed, error)
@@ -195,7 +195,7 @@ class _Study:
                     folder=folder, interval=self.plan.checkpoint_interval, identities=identities
                 )
             train_and_score(
-                spec,
+                learner,
                 self.model,
                 settings,
                 seeds=missing,
@@ -462,11 +462,10 @@ class TuneTask:
 
 def _check_device_here(study: _Study) -> None:
     """Refuse a GPU that this machine lacks, unless the workers run on others."""
-    from abx_amr.agents.learning import check_device
-    from abx_amr.configuration.agent import build_agent_spec
+    from abx_amr.configuration.agent import build_learner
 
     if not any(argument.startswith("hydra/launcher=") for argument in sys.argv):
-        check_device(build_agent_spec(study.config))
+        build_learner(study.config).check_device()
 
 
 def _finished(study: _Study) -> StudySummary:
