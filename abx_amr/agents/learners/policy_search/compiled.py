@@ -69,6 +69,7 @@ def choose(
     weights: Floats32,
     seen: Floats32,
     reads: Ints,
+    offsets: Floats32,
     scales: Floats32,
     shape: Ints,
     x: Floats32,
@@ -90,10 +91,10 @@ def choose(
         entry = seen[reads[s, 0]]
         if reads[s, 1] == 1:
             for c in range(num_candidates):
-                x[c] = math.log(entry[c] + _FLOOR)
+                x[c] = (np.float32(math.log(entry[c] + _FLOOR)) + offsets[s]) * scales[s]
         else:
             for c in range(num_candidates):
-                x[c] = entry[c] * scales[s]
+                x[c] = (entry[c] + offsets[s]) * scales[s]
         for u in range(num_units):
             add_product(common[u], weights[at + u], x)
         at += num_units
@@ -145,6 +146,7 @@ def choose_for(
     weights: Floats32,
     seen: Floats32,
     reads: Ints,
+    offsets: Floats32,
     scales: Floats32,
     shape: Ints,
     actions: Ints,
@@ -156,6 +158,7 @@ def choose_for(
         weights,
         seen,
         reads,
+        offsets,
         scales,
         shape,
         np.empty(count, np.float32),
@@ -171,6 +174,7 @@ def play_episode(
     row: Rows,
     weights: Floats32,
     reads: Ints,
+    offsets: Floats32,
     scales: Floats32,
     shape: Ints,
     observation_size: int,
@@ -242,7 +246,7 @@ def play_episode(
             )
             for d in range(observation_size):
                 seen[d, c] = one[d]
-        choose(weights, seen, reads, scales, shape, x, common, units, scores, actions)
+        choose(weights, seen, reads, offsets, scales, shape, x, common, units, scores, actions)
         treated, waiting = waiting, treated
         refresh = time % update_every == 0
         before[:] = after

@@ -20,6 +20,8 @@ from numpy.typing import NDArray
 from abx_amr.simulator.observation import ObservationLayout
 
 
+import os
+OFF,LS,LEV,TS=[float(v) for v in os.environ.get('PSC','0,1,1,1').split(',')]
 @dataclass(frozen=True, kw_only=True)
 class PolicyNetwork:
     """A network over a clinic's observations; its weights are one vector (Q,).
@@ -86,12 +88,17 @@ class PolicyNetwork:
         return np.array(entries, dtype=np.int64).reshape(-1, 2)
 
     @cached_property
+    def offsets(self) -> NDArray[np.float32]:
+        o = [OFF if name.startswith("log ") else 0.0 for name in self.clinic_inputs]
+        return np.array(o, dtype=np.float32)
+
+    @cached_property
     def scales(self) -> NDArray[np.float32]:
         """What each input of the clinic is multiplied with, (S,): a count becomes a share."""
         scales = [
             1.0 / float(self.layout.high[self.layout.names.index(name)])
             if name == "steps_since_amr_update"
-            else 1.0
+            else (LS if name.startswith("log ") else LEV if name.startswith("visible_amr[") else TS if name=="time_remaining" else 1.0)
             for name in self.clinic_inputs
         ]
         return np.array(scales, dtype=np.float32)
