@@ -80,7 +80,9 @@ def choose(
 ) -> None:
     """Write the treatment of the highest score, the first of equals, to actions (C, P).
 
-    Weights (Q, C), seen (D, C); x (C,), common and units (U, C), scores (K+1, C) are overwritten.
+    Weights (Q, C), seen (D, C); `reads` (S, 2) and the first S of `offsets` and `scales` say what
+    is read of the clinic, their last V how attributes are. x (C,), common and units (U, C) and
+    scores (K+1, C) are overwritten.
     """
     num_candidates, num_units = seen.shape[1], common.shape[0]
     num_treatments, hidden = shape[TREATMENTS], shape[HIDDEN]
@@ -100,15 +102,18 @@ def choose(
         at += num_units
     for p in range(shape[PATIENTS]):
         row = at
-        place = np.float32(p) / np.float32(max(1, shape[PATIENTS] - 1))
+        place = np.float32(2 * p + 1 - shape[PATIENTS]) / np.float32(max(1, shape[PATIENTS] - 1))
         for u in range(num_units):
             for c in range(num_candidates):
                 units[u, c] = common[u, c] + place * weights[row + u, c]
         row += num_units
         for v in range(shape[ATTRIBUTES]):
             entry = seen[p * shape[ATTRIBUTES] + v]
+            scale = reads.shape[0] + v
+            for c in range(num_candidates):
+                x[c] = (entry[c] + offsets[scale]) * scales[scale]
             for u in range(num_units):
-                add_product(units[u], weights[row + u], entry)
+                add_product(units[u], weights[row + u], x)
             row += num_units
         if shape[PREVIOUS] >= 0:
             for k in range(num_treatments):

@@ -3,7 +3,8 @@
 One network prescribes for every patient. Of the patient it reads the visible attributes, the place
 in the cohort from 0 to 1 and the previous action; of the clinic the visible AMR, its logarithm
 log(level + 1e-3), and whatever else the observation has. It gives a score to each treatment; the
-highest is prescribed.
+highest is prescribed. What is between 0 and 1 is stretched to a width of 2, the logarithm to 4, and
+attributes are standardised, so that weights of the same size mean about as much everywhere.
 
 Shapes: P patients, K antibiotics, V visible attributes, D observation entries, S inputs of the
 clinic, U units of the first layer, Q weights.
@@ -11,17 +12,24 @@ clinic, U units of the first layer, Q weights.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
+from abx_amr.rng import stream_states
+from abx_amr.simulator.clinic import Clinic, ClinicModel
 from abx_amr.simulator.observation import ObservationLayout
 
+FLOOR = 1e-3
+_WIDTH = 2.0
+_CENTRE = math.log(FLOOR) / 2.0
+_COHORTS = 256
+_SAME = 1e-6
 
-import os
-OFF,LS,LEV,TS=[float(v) for v in os.environ.get('PSC','0,1,1,1').split(',')]
+
 @dataclass(frozen=True, kw_only=True)
 class PolicyNetwork:
     """A network over a clinic's observations; its weights are one vector (Q,).
@@ -30,11 +38,15 @@ class PolicyNetwork:
         layout: What the observation is made of.
         hidden_units: Units of the hidden layer, tanh; 0: scores are linear in the inputs.
         log_levels: Whether it reads the logarithms of the visible AMR too.
+        centres: What is subtracted from each visible attribute, (V,).
+        spreads: What the rest is divided by, (V,).
     """
 
     layout: ObservationLayout
-    hidden_units: int = 8
-    log_levels: bool = True
+    hidden_units: int
+    log_levels: bool
+    centres: tuple[float, ...]
+    spreads: tuple[float, ...]
 
     @property
     def num_treatments(self) -> int:
@@ -89,19 +101,22 @@ class PolicyNetwork:
 
     @cached_property
     def offsets(self) -> NDArray[np.float32]:
-        o = [OFF if name.startswith("log ") else 0.0 for name in self.clinic_inputs]
-        return np.array(o, dtype=np.float32)
+        """What is added to each input of the clinic and to each attribute, (S + V,)."""
+        shared = [-_CENTRE if name.startswith("log ") else 0.0 for name in self.clinic_inputs]
+        return np.array([*shared, *(-centre for centre in self.centres)], dtype=np.float32)
 
     @cached_property
     def scales(self) -> NDArray[np.float32]:
-        """What each input of the clinic is multiplied with, (S,): a count becomes a share."""
-        scales = [
-            1.0 / float(self.layout.high[self.layout.names.index(name)])
-            if name == "steps_since_amr_update"
-            else (LS if name.startswith("log ") else LEV if name.startswith("visible_amr[") else TS if name=="time_remaining" else 1.0)
-            for name in self.clinic_inputs
-        ]
-        return np.array(scales, dtype=np.float32)
+        """What the sum is multiplied with, (S + V,)."""
+        shared = [self._scale(name) for name in self.clinic_inputs]
+        return np.array([*shared, *(1.0 / spread for spread in self.spreads)], dtype=np.float32)
+
+    def _scale(self, name: str) -> float:
+        if name.startswith("log "):
+            return 2.0 * _WIDTH / -math.log(FLOOR)
+        if name == "steps_since_amr_update":
+            return _WIDTH / float(self.layout.high[self.layout.names.index(name)])
+        return _WIDTH
 
     @cached_property
     def shape(self) -> NDArray[np.int64]:
@@ -121,3 +136,18 @@ class PolicyNetwork:
             ],
             dtype=np.int64,
         )
+
+
+def attribute_scales(model: ClinicModel) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Return mean and deviation of each visible attribute as seen in the clinic's first cohorts.
+
+    The deviation of one that is always the same is 1.
+    """
+    clinic = Clinic(model, stream_states(0, "policy_search", "cohorts", count=_COHORTS))
+    seen = model.layout.decode(clinic.reset()).attributes
+    values = [seen[name].astype(np.float64) for name in model.layout.attributes]
+    spreads = [float(value.std()) for value in values]
+    return (
+        tuple(float(value.mean()) for value in values),
+        tuple(spread if spread > _SAME else 1.0 for spread in spreads),
+    )

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from abx_amr.agents.learners.policy_search.evolution import Evolution
-from abx_amr.agents.learners.policy_search.network import PolicyNetwork
+from abx_amr.agents.learners.policy_search.network import PolicyNetwork, attribute_scales
 from abx_amr.agents.learners.policy_search.policy import SearchedPolicy
 from abx_amr.agents.learners.policy_search.rollouts import Rollouts
 from abx_amr.agents.prescriber import Agent, Learner, SavedAgent, StoredAgent
@@ -75,7 +75,7 @@ class PolicySearch(Learner):
                 "training.vec_normalize.enabled must be false for policy_search: it ranks whole "
                 "returns and reads observations as they are"
             )
-        network = self._network(model)
+        network = self._network(model, *attribute_scales(model))
         evolution = Evolution.begin(np.zeros(network.size), self.initial_step_size)
         return PolicySearchAgent(
             evolution,
@@ -90,6 +90,8 @@ class PolicySearch(Learner):
     ) -> PolicySearchAgent:
         """Return the agent that was saved; its search goes on to the bit."""
         agent = self.build(model, settings)
+        network = self._network(model, *_stored_scales(stored))
+        agent.rollouts = Rollouts(model, network, threads=settings.torch_threads)
         agent.restore(stored)
         return agent
 
@@ -99,9 +101,10 @@ class PolicySearch(Learner):
         Raises:
             InputError: its network does not fit the clinic.
         """
-        network = self._network(model)
+        network = self._network(model, *_stored_scales(stored))
         weights = np.asarray(stored.state["evolution.mean"])
-        if weights.shape != (network.size,):
+        fits = len(network.centres) == len(model.layout.attributes)
+        if not fits or weights.shape != (network.size,):
             raise InputError(
                 f"the agent of {name} has {len(weights)} weights, this clinic takes "
                 f"{network.size}: visible attributes, antibiotics and features must be those it "
@@ -109,12 +112,21 @@ class PolicySearch(Learner):
             )
         return SearchedPolicy(network, weights)
 
-    def _network(self, model: ClinicModel) -> PolicyNetwork:
+    def _network(
+        self, model: ClinicModel, centres: tuple[float, ...], spreads: tuple[float, ...]
+    ) -> PolicyNetwork:
         return PolicyNetwork(
             layout=model.layout,
             hidden_units=self.hidden_units,
             log_levels=self.sees_log_levels,
+            centres=centres,
+            spreads=spreads,
         )
+
+
+def _stored_scales(stored: StoredAgent) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    centres, spreads = stored.state["network.centres"], stored.state["network.spreads"]
+    return tuple(centres.tolist()), tuple(spreads.tolist())
 
 
 class PolicySearchAgent(Agent):
@@ -170,9 +182,7 @@ class PolicySearchAgent(Agent):
             size=(self.population, search.mean.size)
         )
         candidates = search.candidates(normals)
-        streams = stream_states(
-            self.seed, *EPISODES_STREAM, search.generation, count=self.episodes
-        )
+        streams = stream_states(self.seed, *EPISODES_STREAM, search.generation, count=self.episodes)
         scores = self.rollouts.returns(candidates, streams).mean(axis=1)
         seen = self.transitions + self.population * self.episodes * steps
         self.evolution = search.told(candidates, scores)
@@ -188,6 +198,9 @@ class PolicySearchAgent(Agent):
     def save(self) -> SavedAgent:
         """Return the search and its history, as arrays."""
         state = {f"evolution.{name}": value for name, value in self.evolution.state().items()}
+        network = self.rollouts.network
+        state["network.centres"] = np.array(network.centres)
+        state["network.spreads"] = np.array(network.spreads)
         return SavedAgent(state={**state, "history": np.array(self.history, dtype=np.float64)})
 
     def restore(self, stored: StoredAgent) -> None:
