@@ -175,6 +175,171 @@ def choose_for(
 
 
 @compiled
+def write_seen(
+    state: Floats,
+    observed: Floats,
+    actions: Ints,
+    num_antibiotics: int,
+    shown: Ints,
+    windows: Ints,
+    since: int,
+    previous: bool,
+    horizon: int,
+    time: int,
+    seen: Floats32,
+) -> None:
+    """Write what all candidates see, seen (D, C): `kernel.write_observation`, turned around.
+
+    Their clinics' state (C, W) and last actions (C, P) differ, the waiting patients do not.
+    """
+    k, num_candidates = num_antibiotics, state.shape[0]
+    i = 0
+    for p in range(observed.shape[0]):
+        for v in range(shown.shape[0]):
+            value = np.float32(observed[p, shown[v]])
+            for c in range(num_candidates):
+                seen[i, c] = value
+            i += 1
+    for j in range(k):
+        for c in range(num_candidates):
+            seen[i, c] = state[c, 3 * k + j]
+        i += 1
+    if windows.shape[0] > 0:
+        for j in range(k):
+            for w in range(windows.shape[0]):
+                at = 5 * k + j * windows.shape[0] + w
+                for c in range(num_candidates):
+                    seen[i, c] = state[c, at] / windows[w]
+                i += 1
+        for j in range(k):
+            for c in range(num_candidates):
+                seen[i, c] = state[c, 4 * k + j]
+            i += 1
+    if since >= 0:
+        for c in range(num_candidates):
+            seen[i, c] = since
+        i += 1
+    if previous:
+        for p in range(actions.shape[1]):
+            for a in range(k + 1):
+                for c in range(num_candidates):
+                    seen[i, c] = time > 0 and actions[c, p] == a
+                i += 1
+    if horizon > 0:
+        for c in range(num_candidates):
+            seen[i, c] = (horizon - time) / horizon
+
+
+@compiled
+def step_resistance(
+    state: Floats, c: int, actions: Ints, drugs: Floats, counts: Ints, doses: Floats
+) -> None:
+    """Let the pressures of clinic `c` answer to its actions, and keep the levels before."""
+    k = drugs.shape[0]
+    for j in range(k):
+        counts[j] = 0
+        doses[j] = 0.0
+    for p in range(actions.shape[1]):
+        if actions[c, p] < k:
+            counts[actions[c, p]] += 1
+    for i in range(k):
+        for j in range(k):
+            doses[j] += counts[i] * drugs[i, kernel.CROSS + j]
+    for j in range(k):
+        state[c, 2 * k + j] = state[c, k + j]
+        state[c, j] = kernel.balloon_step(state[c, j], doses[j], drugs[j, kernel.LEAK])
+        state[c, k + j] = kernel.balloon_level(
+            state[c, j], drugs[j, kernel.FLATNESS], drugs[j, kernel.RESIDUAL]
+        )
+
+
+@compiled
+def see_levels_of(
+    before: Rows,
+    after: Rows,
+    state: Floats,
+    c: int,
+    num_antibiotics: int,
+    refresh: bool,
+    numbers: Floats,
+    spare: Floats,
+) -> None:
+    """Refresh what clinic `c` sees of its levels when due: `kernel.see_levels`.
+
+    The noise is drawn from `before` (4,), so that it is the same for all; `after` is behind it.
+    """
+    k = num_antibiotics
+    if not refresh:
+        for j in range(k):
+            state[c, 4 * k + j] = 0.0
+        return
+    for j in range(k):
+        state[c, 4 * k + j] = state[c, 3 * k + j]
+    if numbers[kernel.VISIBLE_NOISE] > 0.0:
+        after[:] = before
+        visible = state[c, 3 * k : 4 * k]
+        kernel.refresh_visible(after, state[c, k : 2 * k], numbers, visible, spare)
+    else:
+        for j in range(k):
+            level = state[c, k + j] + numbers[kernel.VISIBLE_BIAS]
+            state[c, 3 * k + j] = min(max(level, 0.0), 1.0)
+    for j in range(k):
+        state[c, 4 * k + j] = state[c, 3 * k + j] - state[c, 4 * k + j]
+
+
+@compiled
+def reward_of(
+    state: Floats,
+    c: int,
+    actions: Ints,
+    treated: Floats,
+    drugs: Floats,
+    numbers: Floats,
+    doses: Floats,
+    delta: Floats,
+) -> float:
+    """Return the reward of clinic `c` for the cohort treated (1, P, 8 + K+4)."""
+    k = drugs.shape[0]
+    chance = kernel.UNIFORMS + 1 + k
+    if numbers[kernel.EPSILON] > 0.0:
+        for j in range(k):
+            delta[j] = kernel.balloon_delta(
+                state[c, 3 * k + j],
+                doses[j],
+                drugs[j, kernel.LEAK],
+                drugs[j, kernel.FLATNESS],
+                drugs[j, kernel.RESIDUAL],
+            )
+    total = 0.0
+    for p in range(actions.shape[1]):
+        j = actions[c, p]
+        is_treated = j < k
+        drug = j if is_treated else 0
+        value, _ = kernel.patient_outcome(
+            treated[0, p, kernel.UNIFORMS] < treated[0, p, 0],
+            is_treated,
+            treated[0, p, kernel.UNIFORMS + 1 + drug] < 1.0 - state[c, 2 * k + drug],
+            treated,
+            0,
+            p,
+            treated[0, p, chance],
+            treated[0, p, chance + 1],
+            treated[0, p, chance + 2],
+            numbers,
+            drugs[drug, kernel.ADVERSE_PROBABILITY],
+            drugs[drug, kernel.ADVERSE_VALUE],
+        )
+        if is_treated and numbers[kernel.EPSILON] > 0.0:
+            value -= numbers[kernel.EPSILON] * delta[drug]
+        total += value
+    individual = total / actions.shape[1]
+    if numbers[kernel.LAMBDA] == 0.0:
+        return individual
+    community = kernel.community_reward(state[c, 3 * k : 4 * k])
+    return float(kernel.whole_reward(individual, community, numbers[kernel.LAMBDA]))
+
+
+@compiled
 def play_episode(
     row: Rows,
     weights: Floats32,
@@ -207,13 +372,11 @@ def play_episode(
     longest = windows.max() if num_windows > 0 else 0
     state = np.zeros((num_candidates, k * (5 + num_windows + longest)))
     actions = np.zeros((num_candidates, num_patients), np.int64)
-    nothing = np.zeros(0, np.int64)
-    treated = np.zeros((num_patients, kernel.UNIFORMS + k + 4))
-    waiting = np.zeros((num_patients, kernel.UNIFORMS + k + 4))
+    treated = np.zeros((1, num_patients, kernel.UNIFORMS + k + 4))
+    waiting = np.zeros((1, num_patients, kernel.UNIFORMS + k + 4))
     observed = np.empty((num_patients, kernel.NUM_ATTRIBUTES))
     spare = np.empty(max(48 * num_patients, 3 * k))
-    doses, delta = np.empty(k), np.zeros(k)
-    one = np.zeros(observation_size, np.float32)
+    doses, delta, counts = np.empty(k), np.zeros(k), np.zeros(k, np.int64)
     seen = np.zeros((observation_size, num_candidates), np.float32)
     num_units = int(shape[HIDDEN]) if shape[HIDDEN] > 0 else int(shape[TREATMENTS])
     x = np.empty(num_candidates, np.float32)
@@ -221,113 +384,40 @@ def play_episode(
     units = np.empty((num_units, num_candidates), np.float32)
     scores = np.empty((int(shape[TREATMENTS]), num_candidates), np.float32)
     before = row.copy()
-    after = row.copy()
-
     returns[:] = 0.0
     for c in range(num_candidates):
         for j in range(k):
             state[c, j] = initial[0, j]
             state[c, k + j] = initial[1, j]
-        after[:] = before
-        kernel.see_levels(after, state[c], k, True, numbers, spare)
-        state[c, 4 * k : 5 * k] = 0.0
-    kernel.sample_patients(after, groups, waiting, observed, spare)
-    kernel.draw_luck(after, waiting)
+        see_levels_of(before, row, state, c, k, True, numbers, spare)
+        for j in range(k):
+            state[c, 4 * k + j] = 0.0
+    kernel.sample_patients(row, groups, waiting[0], observed, spare)
+    kernel.draw_luck(row, waiting[0])
     for time in range(1, num_steps + 1):
-        last_since = (time - 1) % update_every
-        for c in range(num_candidates):
-            kernel.write_observation(
-                state[c],
-                observed,
-                actions[c] if time > 1 else nothing,
-                k,
-                shown,
-                windows,
-                last_since if since_seen else -1,
-                previous_seen,
-                horizon_seen,
-                time - 1,
-                one,
-            )
-            for d in range(observation_size):
-                seen[d, c] = one[d]
+        since = (time - 1) % update_every if since_seen else -1
+        write_seen(
+            state,
+            observed,
+            actions,
+            k,
+            shown,
+            windows,
+            since,
+            previous_seen,
+            horizon_seen,
+            time - 1,
+            seen,
+        )
         choose(weights, seen, reads, offsets, scales, shape, x, common, units, scores, actions)
         treated, waiting = waiting, treated
         refresh = time % update_every == 0
-        before[:] = after
+        before[:] = row
         for c in range(num_candidates):
-            now = state[c]
-            kernel.effective_doses(actions[c], drugs[:, kernel.CROSS :], doses)
-            for j in range(k):
-                now[2 * k + j] = now[k + j]
-                now[j] = kernel.balloon_step(now[j], doses[j], drugs[j, kernel.LEAK])
-                now[k + j] = kernel.balloon_level(
-                    now[j], drugs[j, kernel.FLATNESS], drugs[j, kernel.RESIDUAL]
-                )
-            after[:] = before
-            kernel.see_levels(after, now, k, refresh, numbers, spare)
-            if numbers[kernel.EPSILON] > 0.0:
-                for j in range(k):
-                    delta[j] = kernel.balloon_delta(
-                        now[3 * k + j],
-                        doses[j],
-                        drugs[j, kernel.LEAK],
-                        drugs[j, kernel.FLATNESS],
-                        drugs[j, kernel.RESIDUAL],
-                    )
-            returns[c] += treated_reward(treated, actions[c], now, drugs, numbers, delta)
+            step_resistance(state, c, actions, drugs, counts, doses)
+            see_levels_of(before, row, state, c, k, refresh, numbers, spare)
+            returns[c] += reward_of(state, c, actions, treated, drugs, numbers, doses, delta)
             if num_windows > 0:
-                kernel.remember_prescriptions(now, actions[c], k, windows, time)
-        kernel.sample_patients(after, groups, waiting, observed, spare)
-        kernel.draw_luck(after, waiting)
-    row[:] = after
-
-
-@compiled
-def treated_reward(
-    treated: Floats, actions: Ints, now: Floats, drugs: Floats, numbers: Floats, delta: Floats
-) -> float:
-    """Return the reward of one environment's cohort (P, 8 + K+4) under actions (P,)."""
-    k = drugs.shape[0]
-    chance = kernel.UNIFORMS + 1 + k
-    total = 0.0
-    for p in range(actions.shape[0]):
-        j = actions[p]
-        is_treated = j < k
-        drug = j if is_treated else 0
-        value, _ = one_outcome(treated, p, is_treated, drug, chance, now, drugs, numbers)
-        if is_treated and numbers[kernel.EPSILON] > 0.0:
-            value -= numbers[kernel.EPSILON] * delta[drug]
-        total += value
-    community = kernel.community_reward(now[3 * k : 4 * k])
-    return float(kernel.whole_reward(total / actions.shape[0], community, numbers[kernel.LAMBDA]))
-
-
-@compiled
-def one_outcome(
-    treated: Floats,
-    p: int,
-    is_treated: bool,
-    drug: int,
-    chance: int,
-    now: Floats,
-    drugs: Floats,
-    numbers: Floats,
-) -> tuple[float, int]:
-    """Return (value without the epsilon term, events) of patient `p`."""
-    k = drugs.shape[0]
-    cohort = treated.reshape(1, treated.shape[0], treated.shape[1])
-    return kernel.patient_outcome(
-        treated[p, kernel.UNIFORMS] < treated[p, 0],
-        is_treated,
-        treated[p, kernel.UNIFORMS + 1 + drug] < 1.0 - now[2 * k + drug],
-        cohort,
-        0,
-        p,
-        treated[p, chance],
-        treated[p, chance + 1],
-        treated[p, chance + 2],
-        numbers,
-        drugs[drug, kernel.ADVERSE_PROBABILITY],
-        drugs[drug, kernel.ADVERSE_VALUE],
-    )
+                kernel.remember_prescriptions(state[c], actions[c], k, windows, time)
+        kernel.sample_patients(row, groups, waiting[0], observed, spare)
+        kernel.draw_luck(row, waiting[0])
