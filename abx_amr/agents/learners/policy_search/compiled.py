@@ -334,7 +334,7 @@ def reward_of(
         total += value
     individual = total / actions.shape[1]
     if numbers[kernel.LAMBDA] == 0.0:
-        return individual
+        return float(individual)
     community = kernel.community_reward(state[c, 3 * k : 4 * k])
     return float(kernel.whole_reward(individual, community, numbers[kernel.LAMBDA]))
 
