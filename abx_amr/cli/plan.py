@@ -70,7 +70,7 @@ class PlanSettings:
         Raises:
             InputError: A value is out of its range.
         """
-        from abx_amr.simulator import checks
+        from abx_amr import checks
 
         checks.whole_number("plan.episodes", self.episodes, 2)
         checks.whole_number("plan.seed", self.seed, 0)

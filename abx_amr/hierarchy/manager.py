@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 from gymnasium import spaces
 
+from abx_amr import checks
 from abx_amr.hierarchy.library import OptionEntry, OptionLibrary
 from abx_amr.hierarchy.manager_env import ManagerVecEnv, manager_spaces
 from abx_amr.hierarchy.policy import ChoosesOptions, HierarchicalPolicy
-from abx_amr.simulator import checks
 from abx_amr.simulator.clinic import ClinicModel
 
 

@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from abx_amr.checks import antibiotic_names, number, whole_number
 from abx_amr.errors import InputError, did_you_mean
 from abx_amr.simulator import kernel
-from abx_amr.simulator.checks import antibiotic_names, number, whole_number
 from abx_amr.simulator.draws import Draws
 from abx_amr.simulator.dynamics import LeakyBalloon, ResistanceModel
 from abx_amr.simulator.observation import (

@@ -9,9 +9,9 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from abx_amr.checks import antibiotic_names, number, one_each
 from abx_amr.errors import InputError
 from abx_amr.simulator import kernel
-from abx_amr.simulator.checks import antibiotic_names, number, one_each
 
 Floats = NDArray[np.float64]
 

@@ -11,8 +11,8 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from abx_amr.checks import flag, number, whole_number
 from abx_amr.errors import InputError
-from abx_amr.simulator.checks import flag, number, whole_number
 from abx_amr.simulator.patients import ATTRIBUTES
 
 Floats32 = NDArray[np.float32]

@@ -12,9 +12,9 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from abx_amr.checks import known_keys, number, unique_names
 from abx_amr.errors import InputError, did_you_mean
 from abx_amr.simulator import kernel
-from abx_amr.simulator.checks import known_keys, number, unique_names
 from abx_amr.simulator.draws import Draws
 
 Floats = NDArray[np.float64]

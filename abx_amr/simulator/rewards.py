@@ -10,8 +10,8 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from abx_amr.checks import antibiotic_names, number, one_each
 from abx_amr.simulator import kernel
-from abx_amr.simulator.checks import antibiotic_names, number, one_each
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
