@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from abx_amr.checks import antibiotic_names, number, one_each
-from abx_amr.simulator import kernel
+from abx_amr.simulator.kernel import layout
+from abx_amr.simulator.kernel.rewards import cohort_rewards
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
@@ -159,14 +160,34 @@ class ClinicalReward:
         self.numbers.flags.writeable = False
 
     @property
+    def benefit_value(self) -> float:
+        """What a benefit is worth, normalised."""
+        return float(self.numbers[layout.BENEFIT_VALUE])
+
+    @property
+    def failure_value(self) -> float:
+        """What a failure costs, normalised, below 0."""
+        return float(self.numbers[layout.FAILURE_VALUE])
+
+    @property
+    def benefit_probability(self) -> float:
+        """The chance of a benefit, before the patient's multiplier."""
+        return float(self.numbers[layout.BENEFIT_PROBABILITY])
+
+    @property
+    def failure_probability(self) -> float:
+        """The chance of a failure, before the patient's multiplier."""
+        return float(self.numbers[layout.FAILURE_PROBABILITY])
+
+    @property
     def lambda_weight(self) -> float:
         """The weight of community AMR."""
-        return float(self.numbers[kernel.LAMBDA])
+        return float(self.numbers[layout.LAMBDA])
 
     @property
     def epsilon(self) -> float:
         """The price of the marginal effect of the last dose."""
-        return float(self.numbers[kernel.EPSILON])
+        return float(self.numbers[layout.EPSILON])
 
     @property
     def needs_delta(self) -> bool:
@@ -178,7 +199,7 @@ class ClinicalReward:
         num_envs, num_patients = cohort.actions.shape
         individual, community, reward = np.empty((3, num_envs))
         events = np.empty((num_envs, num_patients), dtype=np.int64)
-        kernel.cohort_rewards(
+        cohort_rewards(
             np.ascontiguousarray(cohort.actions, dtype=np.int64),
             np.ascontiguousarray(cohort.attributes),
             np.ascontiguousarray(cohort.infected),
@@ -197,9 +218,9 @@ class ClinicalReward:
             reward=reward,
             individual=individual,
             community=community,
-            benefits=(events & kernel.BENEFIT) > 0,
-            failures=(events & kernel.FAILURE) > 0,
-            adverse_events=(events & kernel.ADVERSE) > 0,
+            benefits=(events & layout.BENEFIT) > 0,
+            failures=(events & layout.FAILURE) > 0,
+            adverse_events=(events & layout.ADVERSE) > 0,
         )
 
     def composite(self, individual: ArrayLike, visible_amr: ArrayLike) -> Floats:
@@ -227,23 +248,22 @@ class ClinicalReward:
         infected, benefit_value, failure_value, benefit_chance, failure_chance, recovery = (
             patient[..., a, None] for a in range(6)
         )
-        numbers = self.numbers
         benefit = (
-            np.clip(numbers[kernel.BENEFIT_PROBABILITY] * benefit_chance, 0.0, 1.0)
-            * numbers[kernel.BENEFIT_VALUE]
+            np.clip(self.benefit_probability * benefit_chance, 0.0, 1.0)
+            * self.benefit_value
             * benefit_value
         )
         failure = (
-            np.clip(numbers[kernel.FAILURE_PROBABILITY] * failure_chance, 0.0, 1.0)
-            * numbers[kernel.FAILURE_VALUE]
+            np.clip(self.failure_probability * failure_chance, 0.0, 1.0)
+            * self.failure_value
             * failure_value
         )
         treat = (
             infected * ((1.0 - level) * benefit + level * failure)
             + self.harms[:, 0] * self.harms[:, 1]
-            - numbers[kernel.EPSILON] * np.asarray(delta, dtype=np.float64)
+            - self.epsilon * np.asarray(delta, dtype=np.float64)
         )
-        recovered = numbers[kernel.BENEFIT_VALUE] * benefit_value
+        recovered = self.benefit_value * benefit_value
         none = infected * (recovery * recovered + (1.0 - recovery) * failure)
         none = np.broadcast_to(none, (*treat.shape[:-1], 1))
         return np.concatenate([treat, none], axis=-1)
