@@ -73,7 +73,8 @@ class ExperimentSet:
             InputError: a combination cannot be composed, a name cannot be that of a folder, or two
                 runs have one name.
         """
-        from abx_amr.runs.folder import clear_failure, completed_runs
+        from abx_amr.runs.registry import completed_runs
+        from abx_amr.runs.set_failures import clear_failure
 
         members = self._named(jobs, compose)
         self.results_dirs = sorted({str(m.config["results_dir"]) for m in members})
@@ -104,7 +105,8 @@ class ExperimentSet:
 
     def is_ended(self, overrides: Sequence[str]) -> bool:
         """Return whether the run with these overrides has left a result or a failure."""
-        from abx_amr.runs.folder import completed_runs, read_failure
+        from abx_amr.runs.registry import completed_runs
+        from abx_amr.runs.set_failures import read_failure
 
         (member,) = [m for m in self.members if list(m.overrides) == list(overrides)]
         folder = member.config["results_dir"]
@@ -121,7 +123,8 @@ class ExperimentSet:
             InputError: every run was refused for the same reason; nothing is left behind.
             SystemExit: with status 1, where a run failed.
         """
-        from abx_amr.runs.folder import clear_failure, completed_runs, read_failure, remove_if_empty
+        from abx_amr.runs.registry import completed_runs
+        from abx_amr.runs.set_failures import clear_failure, read_failure, remove_if_empty
 
         now = {folder: completed_runs(folder) for folder in self.results_dirs}
         failed: list[tuple[Member, str, str]] = []
@@ -329,7 +332,7 @@ def is_member() -> bool:
 def run_member(task: Callable[[DictConfig], float], config: DictConfig) -> float:
     """Run one job of a set; why it fails is noted where the waiting command looks for it."""
     from abx_amr.cli.door import explain_os
-    from abx_amr.runs.folder import write_failure
+    from abx_amr.runs.set_failures import write_failure
 
     try:
         return task(config)

@@ -90,8 +90,9 @@ def train(config: dict[str, Any], *, choices: Mapping[str, str], overrides: Sequ
     from abx_amr.configuration.agent import check_quickly
     from abx_amr.configuration.groups import chosen_groups
     from abx_amr.configuration.values import AGENT_SECTIONS
-    from abx_amr.runs.folder import check_run_name, completed_run, find_run
+    from abx_amr.runs.folder import check_run_name, find_run
     from abx_amr.runs.loading import config_of_run
+    from abx_amr.runs.registry import completed_run
 
     if config["resume_from"] and config["best_params_from"]:
         raise InputError("resume_from and best_params_from exclude each other: give one")
@@ -162,7 +163,7 @@ def train(config: dict[str, Any], *, choices: Mapping[str, str], overrides: Sequ
 def _interrupted(config: Mapping[str, Any]) -> Any:
     """Return the run of this name and these settings that did not come to its end, or None."""
     from abx_amr.configuration.agent import is_rule
-    from abx_amr.runs.folder import interrupted_run
+    from abx_amr.runs.registry import interrupted_run
 
     half = interrupted_run(config["results_dir"], config["run_name"])
     if half is None or is_rule(config):

@@ -9,7 +9,8 @@ import pandas as pd
 import pytest
 
 from abx_amr.cli import experiment_set, gather, train, tune
-from abx_amr.runs.folder import completed_runs, newest_run, run_folders
+from abx_amr.runs.folder import newest_run, run_folders
+from abx_amr.runs.registry import completed_runs
 from tests.cli.conftest import SMALL, SMALL_STUDY, Call
 
 TWO_EPISODES = ("training.total_num_training_episodes=2",)
