@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from abx_amr.cli.door import Command, enter, guarded, repeated
-from abx_amr.cli.optimality import gap_line
 from abx_amr.errors import InputError, counted
 from abx_amr.host.processors import threads_for
+from abx_amr.planning.gap import gap_line
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -208,9 +208,9 @@ class _Study:
 
     def display(self) -> AbstractContextManager[Callable[[int, int], None]]:
         """Return what shows the study, read through a connection of its own."""
-        from abx_amr.cli.progress import study_display
         from abx_amr.configuration.storage import build_storage
         from abx_amr.studies.overview import StudyOverview, overview_of
+        from abx_amr.tuning.display import study_display
 
         storage: list[StudyStorage] = []
 
@@ -554,7 +554,7 @@ def _finish_for_nobody(study: _Study) -> None:
 
 def _score_once(study: _Study) -> float:
     """Score the composed configuration the way a trial is scored; write nothing."""
-    from abx_amr.cli.progress import progress_bar
+    from abx_amr.host.progress import progress_bar
     from abx_amr.studies.objective import score_outcomes
 
     plan = study.plan
