@@ -13,7 +13,7 @@ from abx_amr.cli.experiment_set import gather_line
 from abx_amr.cli.numbers import figure, interval
 from abx_amr.errors import counted
 from abx_amr.planning.gap import gap_line
-from abx_amr.runs.listening import RunListener
+from abx_amr.runs.listening import NOTHING_KEPT, RunListener
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -47,8 +47,6 @@ The tutorial's -s GROUP-subconfig=FILE and -p KEY=VALUE work too.
   abx-train --cfg job                                   show the composed configuration
 Results: results/<run_name>_<timestamp>/ (config, checkpoints, evaluations, figures, summary).
 """
-
-NOTHING_KEPT = "nothing was kept, run the same command again"
 
 
 def task(config: DictConfig) -> float:

@@ -12,6 +12,9 @@ from abx_amr.host.progress import progress_bar
 if TYPE_CHECKING:
     from abx_amr.runs.finished import FinishedRun
 
+#: What is said of an interrupted training that left nothing to go on from.
+NOTHING_KEPT = "nothing was kept, run the same command again"
+
 #: Called with what is done and how much there is of it.
 Move = Callable[[int, int], None]
 

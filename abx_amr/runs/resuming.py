@@ -13,6 +13,7 @@ from abx_amr.configuration.values import Plain, value_at, with_values
 from abx_amr.errors import InputError
 from abx_amr.runs.differences import differences
 from abx_amr.runs.folder import RunFolder
+from abx_amr.runs.listening import NOTHING_KEPT
 from abx_amr.runs.registry import interrupted_run
 
 if TYPE_CHECKING:
@@ -40,8 +41,6 @@ _FREE = (
 _KEPT = ("trajectories", "figures")
 #: That, and whether a finished run is skipped.
 _NEVER_INHERITED = ("skip_if_exists", *_KEPT)
-
-NOTHING_KEPT = "nothing was kept, run the same command again"
 
 
 def resumed_configuration(
