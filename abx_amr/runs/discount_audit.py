@@ -10,9 +10,6 @@ from typing import TYPE_CHECKING, Any
 from abx_amr.configuration.overrides import settings_of
 from abx_amr.configuration.values import CLINIC_SECTIONS
 from abx_amr.host.locations import from_here
-from abx_amr.planning.cache import FOLDER, PlanCache, audits_quickly
-from abx_amr.planning.problem import NotComputable, pose
-from abx_amr.planning.stationary import GAMMAS
 
 if TYPE_CHECKING:
     from abx_amr.simulator.clinic import ClinicModel
@@ -50,6 +47,11 @@ def audit_discount_factor(
     gamma = gamma_of(config.get("agent_algorithm"))
     if gamma is None:
         return
+    # Here, so that what is refused before is refused without loading the planner.
+    from abx_amr.planning.cache import FOLDER, PlanCache, audits_quickly
+    from abx_amr.planning.problem import NotComputable, pose
+    from abx_amr.planning.stationary import GAMMAS
+
     try:
         posed = pose(model)
         cache = PlanCache(Path(from_here(FOLDER)))

@@ -19,7 +19,6 @@ from abx_amr.runs.finished import EvaluateResult
 from abx_amr.runs.folder import RunFolder, find_run
 from abx_amr.runs.loading import config_of_run, load_policy
 from abx_amr.runs.train_service import default_run_name
-from abx_amr.simulator.validation import rehearse
 
 if TYPE_CHECKING:
     from abx_amr.evaluation.episodes import Policy
@@ -61,6 +60,8 @@ def evaluate(
     Raises:
         InputError: the user's mistake, before anything is written.
     """
+    from abx_amr.simulator.validation import rehearse
+
     asked = _asked(config["evaluation"])
     if config["run"] is None:
         request = _of_a_rule(config, choices)

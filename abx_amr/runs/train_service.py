@@ -24,7 +24,6 @@ from abx_amr.runs.listening import RunListener
 from abx_amr.runs.loading import config_of_run
 from abx_amr.runs.registry import completed_run
 from abx_amr.runs.resuming import first_overrides, half_run, how_to_go_on, resumed_configuration
-from abx_amr.simulator.validation import rehearse
 
 if TYPE_CHECKING:
     from abx_amr.agents.settings import TrainingSettings
@@ -202,6 +201,7 @@ def _plans(configs: Sequence[Plain], request: _Request) -> list[Run]:
     """Return configurations as objects, checked and tried out."""
     from abx_amr.agents.learning import AgentSpec, build_agent, check_device
     from abx_amr.runs.training import Run
+    from abx_amr.simulator.validation import rehearse
 
     config = configs[0]
     for each in configs:
