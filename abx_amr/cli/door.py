@@ -7,7 +7,6 @@ import functools
 import logging
 import os
 import select
-import shlex
 import signal
 import sys
 import threading
@@ -242,17 +241,10 @@ def repeated(
         leaving_out: Keys that are not repeated.
         overrides: Where the settings are taken from (default: the command line).
     """
-    from abx_amr.configuration.composing import is_search_override
+    from abx_amr.configuration.overrides import settings_of
 
-    kept = [
-        argument
-        for argument in ((_typed or sys.argv[1:]) if overrides is None else overrides)
-        if argument.lstrip("+~").partition("=")[0].split(".")[0] in sections
-        and "=" in argument
-        and argument.lstrip("+~").partition("=")[0] not in leaving_out
-        and not is_search_override(argument)
-    ]
-    return "".join(f" {shlex.quote(argument)}" for argument in kept)
+    given = (_typed or sys.argv[1:]) if overrides is None else overrides
+    return settings_of(sections, given, leaving_out=leaving_out)
 
 
 def _enter_hydra(command: Command, given: list[str]) -> None:
@@ -262,6 +254,7 @@ def _enter_hydra(command: Command, given: list[str]) -> None:
 
     from abx_amr.configuration.composing import compose, is_search_override, places_in_project
     from abx_amr.configuration.groups import conf_dir, version_base
+    from abx_amr.configuration.overrides import check_together
 
     arguments = translate(given)
     _typed[:] = arguments
@@ -272,7 +265,7 @@ def _enter_hydra(command: Command, given: list[str]) -> None:
         for position, override in enumerate(parsed.overrides):
             if "=" not in override and not override.startswith("~"):
                 raise InputError(no_setting(parsed.overrides, position))
-        _check_together(parsed.overrides)
+        check_together(parsed.overrides)
     shows_only = parsed.cfg or parsed.info or parsed.shell_completion or parsed.hydra_help
     extra: list[str] = []
     if not parsed.shell_completion and not parsed.hydra_help:
@@ -341,25 +334,3 @@ def no_setting(overrides: Sequence[str], position: int) -> str:
     if "=" in before:
         return f"{start} key=value; a value with a space is quoted: '{before} {word}'"
     return f"{start} key=value, such as training.seed=3"
-
-
-def _check_together(overrides: Sequence[str]) -> None:
-    """Refuse settings that say different things of one value.
-
-    Raises:
-        InputError: a group is given a list of choices, or gamma is given twice over.
-    """
-    from abx_amr.configuration.groups import groups
-
-    keys = {o.lstrip("+").partition("=")[0] for o in overrides}
-    for override in overrides:
-        key, _, value = override.lstrip("+").partition("=")
-        if value.startswith("[") and key in groups():
-            inside = value.strip("[]").replace(" ", "")
-            raise InputError(
-                f"'{override}': {key} takes one name; several runs are written -m {key}={inside}"
-            )
-    if {"agent_algorithm.gamma", "agent_algorithm.one_minus_gamma"} <= keys:
-        raise InputError(
-            "agent_algorithm.one_minus_gamma stands for agent_algorithm.gamma: give one of them"
-        )

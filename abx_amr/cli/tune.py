@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from abx_amr.cli.door import Command, enter, guarded, repeated
-from abx_amr.cli.optimality import gap_line
 from abx_amr.errors import InputError, counted
 from abx_amr.host.processors import threads_for
+from abx_amr.planning.gap import gap_line
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -150,9 +150,9 @@ class _Study:
         Each outcome is written to `folder/seed_<s>/result.json`, unless `folder` is None. Seeds
         that have succeeded there are not trained again, seeds that were saved there go on.
         """
-        from abx_amr.runs.folder import write_seed_result
         from abx_amr.studies.objective import SeedOutcome
         from abx_amr.tuning.scoring import Saving, train_and_score
+        from abx_amr.tuning.seed_files import write_seed_result
 
         identities = self.identities(parameters, seeds)
         outcomes: dict[int, SeedOutcome] = {}
@@ -208,9 +208,9 @@ class _Study:
 
     def display(self) -> AbstractContextManager[Callable[[int, int], None]]:
         """Return what shows the study, read through a connection of its own."""
-        from abx_amr.cli.progress import study_display
         from abx_amr.configuration.storage import build_storage
         from abx_amr.studies.overview import StudyOverview, overview_of
+        from abx_amr.tuning.display import study_display
 
         storage: list[StudyStorage] = []
 
@@ -230,8 +230,8 @@ class _Study:
 
     def outcome(self, folder: Path, seed: int, identity: str) -> SeedOutcome | None:
         """Return what a seed has left in a trial's folder, None where it has not ended."""
-        from abx_amr.runs.folder import read_seed_result
         from abx_amr.studies.objective import SeedOutcome
+        from abx_amr.tuning.seed_files import read_seed_result
 
         found = read_seed_result(folder, seed, identity=identity)
         if found is None:
@@ -252,8 +252,8 @@ class _Study:
         A job is told its trial and seed and finds the point in the trial's folder. One that leaves
         no result (killed, out of memory) is launched again, `tuning.max_retry` times.
         """
-        from abx_amr.runs.folder import write_trial_parameters
         from abx_amr.studies.objective import SeedOutcome
+        from abx_amr.tuning.seed_files import write_trial_parameters
 
         known: dict[tuple[int, int], SeedOutcome] = {}
 
@@ -433,8 +433,8 @@ class TuneTask:
         return guarded("abx-tune", self._finish)(config)  # type: ignore[no-any-return]
 
     def _finish(self, config: DictConfig) -> float | None:
-        from abx_amr.runs.figures import draw_study
         from abx_amr.studies.tables import trials_table
+        from abx_amr.tuning.figures import draw_study
 
         study = self._study(config)
         summary = _finished(study)
@@ -523,8 +523,8 @@ def _end(report: WorkerReport) -> None:
 
 def _run_job(study: _Study, *, number: int, seed: int) -> float:
     """Train one seed of one trial and leave its result in the trial's folder."""
-    from abx_amr.runs.folder import read_trial_parameters
     from abx_amr.studies.study import TRIALS_FOLDER
+    from abx_amr.tuning.seed_files import read_trial_parameters
 
     folder = study.plan.folder / TRIALS_FOLDER / str(number)
     point = read_trial_parameters(folder)
@@ -541,9 +541,9 @@ def _run_job(study: _Study, *, number: int, seed: int) -> float:
 
 def _finish_for_nobody(study: _Study) -> None:
     """Write a complete study's results and figures where nobody waits to do so."""
-    from abx_amr.runs.figures import draw_study
     from abx_amr.studies.study import is_first_to_draw
     from abx_amr.studies.tables import trials_table
+    from abx_amr.tuning.figures import draw_study
 
     plan = study.plan
     summary = _finished(study)
@@ -554,7 +554,7 @@ def _finish_for_nobody(study: _Study) -> None:
 
 def _score_once(study: _Study) -> float:
     """Score the composed configuration the way a trial is scored; write nothing."""
-    from abx_amr.cli.progress import progress_bar
+    from abx_amr.host.progress import progress_bar
     from abx_amr.studies.objective import score_outcomes
 
     plan = study.plan
