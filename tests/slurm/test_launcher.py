@@ -120,13 +120,7 @@ def test_slurm_s_signal_before_the_limit_gives_the_trial_back_and_queues_the_tas
     cluster.run("scancel", "--signal=USR2", job)
     until(lambda: cluster.tasks(job).get(job) == "PENDING", what="the requeue")
     assert not running_in(study)
-    until(
-        lambda: (
-            bool(cluster.run("scontrol", "update", f"JobId={job}", "StartTime=now", check=False))
-            or cluster.tasks(job).get(job) != "PENDING"
-        ),
-        what="another start",
-    )
+    cluster.begin_again(job)
     cluster.wait_for(job)
     trials = trials_in(study)
     check_exact(trials, 3)
