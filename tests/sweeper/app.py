@@ -69,6 +69,7 @@ def submitted(config: DictConfig, lines: list[str]) -> None:
     say("\n".join(lines))
 
 
+tune.report = say
 tune.submitted = submitted
 tune.prepare = prepare
 tune.finish = finish
