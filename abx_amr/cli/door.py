@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from abx_amr.cli.arguments import translate, unstage
 from abx_amr.errors import InputError
+from abx_amr.host.exit_codes import USER_ERROR, of_signal
 from abx_amr.host.locations import place_in_project
 from abx_amr.host.signals import CommandInterruptError, Interrupts
 
@@ -46,7 +47,7 @@ class Command:
 def fail(command: str, message: str) -> NoReturn:
     """Say what is wrong, in one line, and end with status 2."""
     print(f"{command}: error: {message}", file=sys.stderr)
-    raise SystemExit(2)
+    raise SystemExit(USER_ERROR)
 
 
 def guarded(command: str, task: Callable[..., Any]) -> Callable[..., Any]:
@@ -107,13 +108,13 @@ def carried_out(
         advice = stopped.advice or after_interrupt
         line = "interrupted" + (f" ({name}): {advice}" if advice else "")
         print(f"{command}: {line}", file=sys.stderr)
-        raise SystemExit(128 + stopped.number) from None
+        raise SystemExit(of_signal(stopped.number)) from None
     except BrokenPipeError:
         if not _nobody_reads(sys.stdout.fileno()):
             raise
         # Python flushes once more at its end.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        raise SystemExit(128 + signal.SIGPIPE) from None
+        raise SystemExit(of_signal(signal.SIGPIPE)) from None
     return value
 
 

@@ -137,6 +137,10 @@ class TrainTask:
         assert self._set is not None
         return self._set.is_ended(overrides)
 
+    def report(self, line: str) -> None:
+        """Show a line to the user."""
+        print(line, flush=True)
+
     def finish(self) -> None:
         """Say what came of the set."""
         assert self._set is not None

@@ -390,6 +390,10 @@ class TuneTask:
         with study.display() if is_elsewhere else nullcontext():
             yield is_complete
 
+    def report(self, line: str) -> None:
+        """Show a line to the user."""
+        print(line, flush=True)
+
     def submitted(self, config: DictConfig, lines: Sequence[str]) -> None:
         """Say of workers that are left alone how to watch them and how long they may take."""
         from abx_amr.studies.overview import overview_of

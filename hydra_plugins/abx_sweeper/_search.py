@@ -8,7 +8,7 @@ composes its configuration itself.
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
 from fractions import Fraction
 from math import ceil
@@ -27,9 +27,13 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf
 
 from abx_amr.errors import InputError
+from abx_amr.host.exit_codes import of_signal
+from abx_amr.host.signals import CommandInterruptError
 from abx_amr.studies.space import full_path, written_keys
 
-from ._places import place_of
+from ._outcome import values_of
+from ._sweep import LauncherChoice, Overrides, Sweep
+from .launchers import Launcher, launcher_for
 
 log = logging.getLogger(__name__)
 
@@ -51,50 +55,67 @@ def run_study(
     """
     prepare = _hook(task_function, "prepare")
     finish = _hook(task_function, "finish")
+    sweep = Sweep(
+        hydra_context=hydra_context,
+        task_function=task_function,
+        config=config,
+        report=_hook(task_function, "report"),
+    )
     fixed, entries = split_arguments(arguments, hydra_context)
-
-    def compose(overrides: Sequence[str]) -> DictConfig:
-        return hydra_context.config_loader.load_sweep_config(config, list(overrides))
-
     if entries:
-        written = _plain(compose(fixed)).get("tuning", {}).get("search_space")
+        written = _plain(sweep.compose(fixed)).get("tuning", {}).get("search_space")
         fixed = [*fixed, search_space_override(entries, written=written or {})]
-    composed = compose(fixed)
+    composed = sweep.compose(fixed)
     job_config = _without_hydra(composed)
     asked = OmegaConf.select(composed, "tuning.n_workers", default=None)
     n_workers = asked if type(asked) is int and asked > 0 else 1  # `prepare` refuses anything else
     has_jobs = OmegaConf.select(composed, "tuning.parallel", default=None) == "jobs"
-    place = place_of(
-        composed,
-        n_jobs=n_workers,
-        is_inline_possible=not has_jobs,
-        hydra_context=hydra_context,
-        task_function=task_function,
-        config=config,
+    choice = LauncherChoice(
+        composed=composed,
+        n_at_once=n_workers,
+        is_inline_possible=n_workers == 1 and not has_jobs,
     )
+    launcher = launcher_for(sweep, choice)
     wait = OmegaConf.select(composed, "tuning.wait", default=None) is not False
-    place.check(wait=wait)
+    launcher.check(wait=wait)
     if prepare(job_config) is False:
         return []
-    local = n_workers if place.is_on_this_machine else 1
+    local = n_workers if launcher.is_on_this_machine else 1
     shared = [*fixed, f"++tuning.local_workers={local}"]
-    jobs = [[*shared, f"++tuning.worker={worker}"] for worker in range(n_workers)]
+    jobs = {worker: [*shared, f"++tuning.worker={worker}"] for worker in range(n_workers)}
     if not wait:
-        lines = place.submit(jobs)
+        lines = launcher.submit(jobs)
         _hook(task_function, "submitted")(job_config, lines)
         return []
     returned: list[Any] = []
     with _hook(task_function, "watching")(job_config) as is_complete:
         if has_jobs:
 
-            def launch(changes: Sequence[Sequence[str]]) -> None:
-                place.run([[*shared, *change] for change in changes], lambda: False)
+            def launch(changes: Sequence[Overrides]) -> None:
+                values_of_study(launcher, {i: [*shared, *c] for i, c in enumerate(changes)})
 
             _hook(task_function, "search")(job_config, launch)
         else:
-            returned = place.run(jobs, is_complete)
+            returned = values_of_study(launcher, jobs, is_complete)
     finish(job_config)
     return returned
+
+
+def values_of_study(
+    launcher: Launcher,
+    jobs: Mapping[int, Overrides],
+    is_complete: Callable[[], bool] = lambda: False,
+) -> list[Any]:
+    """Return what the jobs returned that returned anything.
+
+    Raises:
+        SystemExit: A signal came, every job refused the user's settings, or one had no time left.
+    """
+    try:
+        return values_of(launcher.run(jobs, is_complete=is_complete))
+    except CommandInterruptError as interrupt:
+        log.warning("stopped: run the same command again to go on")
+        raise SystemExit(of_signal(interrupt.number)) from None
 
 
 def split_arguments(

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from hydra._internal.config_loader_impl import ConfigLoaderImpl
 
 from abx_amr.cli import gather, train, tune
 from abx_amr.runs.experiment_set import run_name_of
@@ -208,6 +209,21 @@ def test_a_launcher_that_cannot_start_is_a_mistake_and_no_killed_job(
     assert said in ended.err
     assert "killed" not in ended.out + ended.err
     assert "Traceback" not in ended.err
+    assert not Path("results").exists()
+
+
+def test_many_runs_on_a_launcher_that_cannot_start_are_refused_before_one_is_composed(
+    call: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    composed: list[object] = []
+    monkeypatch.setattr(ConfigLoaderImpl, "load_sweep_config", composed.append)
+    monkeypatch.setenv("PATH", "/nowhere")
+    slurm = ("hydra/launcher=submitit_slurm", "training.seed=range(512)")
+    ended = call(train.main, "-m", *SMALL, *slurm)
+    assert ended.status == 2
+    assert "hydra/launcher=submitit_slurm: there is no sbatch on this machine" in ended.err
+    assert len(ended.err.strip().splitlines()) == 1
+    assert composed == []
     assert not Path("results").exists()
 
 

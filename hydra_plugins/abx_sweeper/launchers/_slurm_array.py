@@ -11,25 +11,26 @@ import os
 import shutil
 import signal
 import subprocess
-import sys
-import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import FrameType
-from typing import Any, NoReturn
+from typing import Any
 
-from omegaconf import DictConfig, OmegaConf
+from abx_amr.errors import InputError, first_line
+from abx_amr.host.exit_codes import of_signal
+from abx_amr.host.signals import CommandInterruptError, end_at_once, end_orderly, handed_on
+from abx_amr.host.slurm_queue import ask, is_in_queue
 
-from abx_amr.errors import InputError
-
-from ._job import Job
+from .._job import Job
+from .._outcome import Outcome
+from .._sweep import LauncherChoice, Overrides, Sweep
 
 log = logging.getLogger(__name__)
 
+SLURM = "hydra_plugins.hydra_submitit_launcher.submitit_launcher.SlurmLauncher"
+COMMANDS = ("sbatch", "srun", "squeue", "scontrol", "scancel")
 SHORTEST_POLL_SECONDS, LONGEST_POLL_SECONDS = 0.5, 10.0
-COMMAND_SECONDS = 60.0
 #: What sbatch is told under names of submitit's own; the rest belongs to its SLURM executor.
 SHARED_PARAMETERS = (
     *("timeout_min", "cpus_per_task", "gpus_per_node", "tasks_per_node", "mem_gb", "nodes"),
@@ -37,18 +38,19 @@ SHARED_PARAMETERS = (
 )
 
 
-class SlurmPlace:
+class SlurmArray:
     """An array of SLURM."""
 
-    def __init__(self, make: Callable[[int, Sequence[str]], Job], *, launcher: DictConfig) -> None:
-        self.make = make
-        self.values: dict[str, Any] = {
-            str(key): value
-            for key, value in OmegaConf.to_container(launcher, resolve=True).items()  # type: ignore[union-attr]
-            if key != "_target_"
-        }
-
     is_on_this_machine = False
+
+    def __init__(self, sweep: Sweep, choice: LauncherChoice) -> None:
+        self.sweep = sweep
+        self.options = choice.options
+
+    @classmethod
+    def fits(cls, choice: LauncherChoice) -> bool:
+        """Return whether submitit's launcher for SLURM is chosen."""
+        return choice.target == SLURM
 
     def check(self, *, wait: bool) -> None:
         """Refuse a machine that is no part of a cluster.
@@ -56,40 +58,54 @@ class SlurmPlace:
         Raises:
             InputError: one of SLURM's commands is missing.
         """
-        for command in ("sbatch", "srun", "squeue"):
+        for command in COMMANDS:
             if shutil.which(command) is None:
                 raise InputError(
                     f"hydra/launcher=submitit_slurm: there is no {command} on this machine; "
                     "run this on a login node (or load its module), or leave the launcher out"
                 )
 
-    def run(self, jobs: Sequence[Sequence[str]], is_done: Callable[[], bool]) -> list[Any]:
+    def run(
+        self,
+        jobs: Mapping[int, Overrides],
+        *,
+        is_complete: Callable[[], bool] = lambda: False,
+        is_ended: Callable[[Overrides], bool] = lambda overrides: True,
+    ) -> list[Outcome]:
         """Run the jobs as one array until none is left in the queue.
 
-        Once `is_done` says so, tasks that still wait for a place are cancelled. SIGINT and SIGTERM
-        cancel the array (SLURM sends its tasks a SIGTERM); SystemExit follows when they ended.
+        Once `is_complete` says so, tasks that still wait for a place are cancelled.
+
+        Raises:
+            InputError: sbatch refuses the launcher's values.
+            CommandInterruptError: SIGINT or SIGTERM came and cancelled the array, whose tasks SLURM
+                sends a SIGTERM; a second one ends this process at once.
         """
         array = self._submit(jobs)
-        with _cancelling_on_signals(array) as signals:
+
+        def cancel(number: int) -> None:
+            log.warning("cancelling %s, whose tasks give their trials back", array)
+            subprocess.Popen(["scancel", array])
+
+        with handed_on(cancel, later_to=end_at_once) as signals:
             pause = SHORTEST_POLL_SECONDS
-            while _is_in_queue(array):
-                if is_done():
-                    _run("scancel", "--state=PENDING", array)
+            while is_in_queue(array):
+                if is_complete():
+                    ask("scancel", "--state=PENDING", array)
                 end = time.monotonic() + pause
                 while time.monotonic() < end:
                     time.sleep(0.1)
                 pause = SHORTEST_POLL_SECONDS if signals else min(pause * 1.3, LONGEST_POLL_SECONDS)
         if signals:
-            print("stopped: run the same command again to go on", file=sys.stderr)
-            raise SystemExit(128 + signals[0])
-        return []
+            raise CommandInterruptError(signals[0])
+        return [Outcome() for _ in jobs]
 
-    def submit(self, jobs: Sequence[Sequence[str]]) -> list[str]:
+    def submit(self, jobs: Mapping[int, Overrides]) -> list[str]:
         """Submit the jobs as one array and leave it."""
         array = self._submit(jobs)
         return [f"watch:  squeue --job {array}", f"stop:   scancel {array}"]
 
-    def _submit(self, jobs: Sequence[Sequence[str]]) -> str:
+    def _submit(self, jobs: Mapping[int, Overrides]) -> str:
         """Return the array's id.
 
         Raises:
@@ -100,7 +116,7 @@ class SlurmPlace:
         try:
             executor = self._executor()
             submitted = executor.map_array(
-                _ArrayTask(), [self.make(i, overrides) for i, overrides in enumerate(jobs)]
+                _ArrayTask(), [self.sweep.job(number, job) for number, job in jobs.items()]
             )
         except FailedJobError as error:
             said = [line for line in str(error).splitlines() if line.strip()]
@@ -109,29 +125,26 @@ class SlurmPlace:
             ) from error
         array: str = submitted[0].job_id.split("_")[0]
         logs = os.path.relpath(submitted[0].paths.folder.parent)
-        print(
+        self.sweep.report(
             f"SLURM {'array' if len(jobs) > 1 else 'job'} {array}: {len(jobs)} tasks, output in "
-            f"{logs}/{array}*/*.out",
-            flush=True,
+            f"{logs}/{array}*/*.out"
         )
         return array
 
     def _executor(self) -> Any:
         import submitit
 
-        values = dict(self.values)
+        options = dict(self.options)
         executor = submitit.AutoExecutor(
-            folder=values.pop("submitit_folder"),
+            folder=options.pop("submitit_folder"),
             cluster="slurm",
-            slurm_max_num_timeout=values.pop("max_num_timeout", 0),
+            slurm_max_num_timeout=options.pop("max_num_timeout", 0),
         )
-        named = {k if k in SHARED_PARAMETERS else f"slurm_{k}": v for k, v in values.items()}
+        named = {k if k in SHARED_PARAMETERS else f"slurm_{k}": v for k, v in options.items()}
         try:
             executor.update_parameters(**named)
         except (ValueError, TypeError, NameError) as error:
-            raise InputError(
-                f"hydra/launcher=submitit_slurm: {str(error).splitlines()[0]}"
-            ) from error
+            raise InputError(f"hydra/launcher=submitit_slurm: {first_line(error)}") from error
         return executor
 
 
@@ -149,11 +162,11 @@ class _ArrayTask:
         limit_signal = JobEnvironment._usr_sig()
         requeue = signal.getsignal(limit_signal)
         for number in {signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2, limit_signal}:
-            signal.signal(number, _end)
+            signal.signal(number, end_orderly)
         try:
             job()
         except SystemExit as stop:
-            if stop.code == 128 + limit_signal and callable(requeue):
+            if stop.code == of_signal(limit_signal) and callable(requeue):
                 self._requeue(requeue, limit_signal)
             raise
 
@@ -174,47 +187,3 @@ class _ArrayTask:
                 "%s; hydra.launcher.max_num_timeout=N lets SLURM queue a task N times again",
                 str(error).rstrip("."),
             )
-
-
-def _end(number: int, frame: FrameType | None) -> NoReturn:
-    raise SystemExit(128 + number)
-
-
-def _is_in_queue(array: str) -> bool:
-    """Say whether a task of the array waits or runs; a controller that does not answer may know."""
-    ended = _run("squeue", "--noheader", "--format=%i", "--job", array)
-    if ended.returncode != 0:
-        return "Invalid job id" not in ended.stderr
-    return bool(ended.stdout.strip())
-
-
-def _run(*command: str) -> subprocess.CompletedProcess[str]:
-    try:
-        return subprocess.run(
-            command, check=False, capture_output=True, text=True, timeout=COMMAND_SECONDS
-        )
-    except subprocess.TimeoutExpired as error:
-        return subprocess.CompletedProcess(command, 1, "", str(error))
-
-
-@contextmanager
-def _cancelling_on_signals(array: str) -> Iterator[list[int]]:
-    """Give the signals that have come; the first cancels the array, the second ends the process."""
-    signals: list[int] = []
-
-    def cancel(number: int, frame: FrameType | None) -> None:
-        signals.append(number)
-        if len(signals) > 1:
-            os._exit(128 + number)
-        print(f"cancelling {array}, whose tasks give their trials back", file=sys.stderr)
-        subprocess.Popen(["scancel", array])
-
-    if threading.current_thread() is not threading.main_thread():
-        yield signals
-        return
-    before = {number: signal.signal(number, cancel) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield signals
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
