@@ -22,8 +22,18 @@ if TYPE_CHECKING:
     from abx_amr.envs.single_env import ClinicEnv
     from abx_amr.envs.vec_env import ClinicVecEnv
     from abx_amr.simulator.clinic import ClinicModel
+    from abx_amr.tuning.listening import StudyListener
+    from abx_amr.tuning.result import TuneResult
 
-__all__ = ["compose", "expected_reward", "load_policy", "make_env", "make_model", "make_vec_env"]
+__all__ = [
+    "compose",
+    "expected_reward",
+    "load_policy",
+    "make_env",
+    "make_model",
+    "make_vec_env",
+    "tune",
+]
 
 
 def compose(*overrides: str) -> DictConfig:
@@ -103,3 +113,35 @@ def expected_reward(
         np.zeros(levels.shape[:-1]),
     )
     return model.reward.expected_reward(np.stack(columns[:-1], axis=-1), levels, delta)
+
+
+def tune(
+    *overrides: str | Mapping[str, Any] | DictConfig, listener: StudyListener | None = None
+) -> TuneResult:
+    """Search for hyper-parameters that learn reliably, in this process; return how far it came.
+
+    The same call again goes on with an interrupted study, and so does abx-tune with the same
+    settings: `tune("+tuning=ppo_default", "tuning.n_trials=20")` is
+    `abx-tune -m +tuning=ppo_default tuning.n_trials=20`.
+
+    Args:
+        overrides: the strings of the command line; or one composed configuration, such as what a
+            study's full_agent_env_config.yaml and tuning_config.yaml hold together.
+        listener: who is told what happens (default: a notebook shows it, elsewhere nobody is).
+
+    Raises:
+        InputError: what the user asked for cannot be searched.
+        KeyboardInterrupt: the search was interrupted.
+    """
+    from omegaconf import OmegaConf
+
+    from abx_amr.tuning import in_process
+
+    texts = [one for one in overrides if isinstance(one, str)]
+    if len(texts) == len(overrides):
+        config = in_process.composed_study(*texts)
+    elif len(overrides) == 1:
+        config = OmegaConf.create(cast("DictConfig", overrides[0]))
+    else:
+        raise InputError("tune takes the strings of the command line, or one configuration alone")
+    return in_process.tune_here(config, listener or in_process.listener_of_this_place())
