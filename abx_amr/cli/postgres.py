@@ -15,7 +15,8 @@ from abx_amr.cli.door import enter_without_hydra
 from abx_amr.errors import InputError, did_you_mean, unknown
 
 if TYPE_CHECKING:
-    from abx_amr.host.postgres.connection import PostgresConnection
+    from abx_amr.host.exit_codes import FAILURE
+from abx_amr.host.postgres.connection import PostgresConnection
     from abx_amr.host.postgres.programs import Programs
     from abx_amr.host.postgres.server import Decided, Server
 
@@ -231,7 +232,7 @@ def status(asked: Asked) -> None:
     found = server.status()
     if found is None:
         print(f"no server runs in {server.folder}")
-        raise SystemExit(1)
+        raise SystemExit(FAILURE)
     decided = found.decided
     since = found.since.astimezone()
     print(f"running      PostgreSQL {decided.version}, process {found.pid} of {decided.account}")

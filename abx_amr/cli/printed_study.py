@@ -4,27 +4,25 @@ from __future__ import annotations
 
 import os
 import shlex
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from abx_amr.cli.door import repeated
-from abx_amr.cli.optimality import gap_line
 from abx_amr.errors import counted
+from abx_amr.planning.gap import gap_line
 from abx_amr.studies.study import Preparation
-from abx_amr.tuning.listening import OnProgress, StudyListener
+from abx_amr.tuning.display import DisplayedStudy
 
 if TYPE_CHECKING:
     from abx_amr.studies.objective import SeedOutcome, TrialScore
-    from abx_amr.studies.overview import StudyOverview
     from abx_amr.studies.study import StudyPlan
     from abx_amr.studies.worker import Event, WorkerReport
     from abx_amr.tuning.result import TuneResult
 
 
-class PrintedStudy(StudyListener):
-    """Prints what happens in a study."""
+class PrintedStudy(DisplayedStudy):
+    """Prints what happens in a study, and shows it on a terminal."""
 
     def prepared(self, plan: StudyPlan, found: Preparation) -> None:
         """Say what is begun or gone on with, or that it is skipped; a finished study says more."""
@@ -74,18 +72,6 @@ class PrintedStudy(StudyListener):
     def finished(self, result: TuneResult) -> None:
         """Say how far the study is, its best and what to do with it."""
         _report(result)
-
-    def watching(self, look: Callable[[], StudyOverview]) -> AbstractContextManager[OnProgress]:
-        """Show the study on a terminal."""
-        from abx_amr.cli.progress import study_display
-
-        return study_display(look, "transitions")
-
-    def scoring(self, plan: StudyPlan) -> AbstractContextManager[OnProgress]:
-        """Show a bar on a terminal."""
-        from abx_amr.cli.progress import progress_bar
-
-        return progress_bar(plan.run_name, "transitions")
 
 
 def _return_of(outcome: SeedOutcome) -> str:

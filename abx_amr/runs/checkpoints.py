@@ -26,7 +26,7 @@ from abx_amr.agents.learning import (
 from abx_amr.agents.settings import TrainingSettings
 
 if TYPE_CHECKING:
-    from abx_amr.runs.folder import Checkpoint
+    from abx_amr.runs.checkpoint_file import Checkpoint
     from abx_amr.simulator.clinic import ClinicModel
 
 

@@ -33,9 +33,10 @@ from abx_amr.errors import InputError, counted
 from abx_amr.evaluation.episodes import Evaluation, Policy, evaluate
 from abx_amr.evaluation.statistics import summarise
 from abx_amr.planning.cache import reference
-from abx_amr.runs import folder as results
 from abx_amr.runs.checkpoints import captured, restored
 from abx_amr.runs.folder import CheckpointName, RunFolder
+from abx_amr.runs.provenance import provenance
+from abx_amr.runs.registry import register_completion
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -244,7 +245,7 @@ def _open_folder(plan: Run) -> RunFolder:
     folder.write_config(plan.config)
     folder.write_overrides(plan.overrides)
     seeds = {"training": plan.settings.seed, "evaluation": plan.settings.evaluation_seed}
-    folder.write_provenance({**results.provenance(seeds=seeds), **plan.origin})
+    folder.write_provenance({**provenance(seeds=seeds), **plan.origin})
     return folder
 
 
@@ -485,7 +486,7 @@ def _finish(
             **facts,
         }
     )
-    results.register_completion(folder, mean_return=scores.mean)
+    register_completion(folder, mean_return=scores.mean)
     return folder
 
 

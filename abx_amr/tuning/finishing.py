@@ -25,10 +25,10 @@ def write_summary(study: TuningStudy) -> StudySummary:
 
 def finish(study: TuningStudy) -> TuneResult:
     """Write how far the study is and, once for every number of finished trials, its figures."""
-    from abx_amr.runs.figures import draw_study
     from abx_amr.studies.stored import read_study
     from abx_amr.studies.study import is_first_to_draw
     from abx_amr.studies.tables import table_of
+    from abx_amr.tuning.figures import draw_study
 
     plan = study.plan
     summary = write_summary(study)

@@ -17,6 +17,7 @@ from abx_amr.errors import InputError
 from abx_amr.host.notebook import line_in_cell
 from abx_amr.host.signals import CommandInterruptError
 from abx_amr.studies.study import Preparation
+from abx_amr.tuning.display import DisplayedStudy
 from abx_amr.tuning.listening import OnProgress, StudyListener
 from abx_amr.tuning.service import SearchStoppedError, TuneService
 from abx_amr.tuning.study import default_run_name
@@ -79,9 +80,9 @@ def composed_study(*overrides: str) -> DictConfig:
 
 
 def listener_of_this_place() -> StudyListener:
-    """Return who shows a study in a notebook's cell; elsewhere nobody does."""
+    """Return who shows a study where somebody looks: in a notebook's cell, on a terminal."""
     show = line_in_cell()
-    return StudyListener() if show is None else ShownInCell(show)
+    return DisplayedStudy() if show is None else ShownInCell(show)
 
 
 class ShownInCell(StudyListener):

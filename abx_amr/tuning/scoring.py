@@ -30,8 +30,9 @@ from abx_amr.agents.learning import (
 from abx_amr.agents.read_back import effective_values
 from abx_amr.agents.settings import TrainingSettings
 from abx_amr.evaluation.episodes import episode_returns
+from abx_amr.runs.checkpoint_file import read_checkpoint, write_checkpoint
 from abx_amr.runs.checkpoints import Restored, captured, restored
-from abx_amr.runs.folder import read_checkpoint, seed_checkpoint_file, write_checkpoint
+from abx_amr.tuning.seed_files import seed_checkpoint_file
 
 if TYPE_CHECKING:
     from abx_amr.simulator.clinic import ClinicModel

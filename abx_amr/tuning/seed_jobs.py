@@ -31,7 +31,7 @@ def run_batch(
     A job that leaves no result (killed, out of memory) is launched again, `tuning.max_retry` times.
     A failure that an earlier start left does not count.
     """
-    from abx_amr.runs.folder import write_trial_parameters
+    from abx_amr.tuning.seed_files import write_trial_parameters
 
     plan = runner.plan
     for trial in batch:
@@ -59,7 +59,7 @@ def run_job(runner: TrialRunner, *, number: int, seed: int) -> SeedOutcome:
     Raises:
         InputError: the trial was begun with other settings than this job has composed.
     """
-    from abx_amr.runs.folder import read_trial_parameters
+    from abx_amr.tuning.seed_files import read_trial_parameters
 
     folder = runner.plan.folder / TRIALS_FOLDER / str(number)
     point = read_trial_parameters(folder)

@@ -89,7 +89,7 @@ def outcome_in(folder: Path, seed: int, identity: str) -> SeedOutcome | None:
 
     What follows from something else than `identity` does not count.
     """
-    from abx_amr.runs.folder import read_seed_result
+    from abx_amr.tuning.seed_files import read_seed_result
 
     found = read_seed_result(folder, seed, identity=identity)
     if found is None:
@@ -116,7 +116,7 @@ def _outcome_of(seed: int, score: SeedScore | Exception) -> SeedOutcome:
 
 
 def _write(folder: Path, outcome: SeedOutcome, *, returns: list[float], identity: str) -> None:
-    from abx_amr.runs.folder import write_seed_result
+    from abx_amr.tuning.seed_files import write_seed_result
 
     write_seed_result(
         folder, outcome=asdict(outcome), evaluation_returns=returns, identity=identity

@@ -8,8 +8,10 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from abx_amr.cli import experiment_set, gather, train, tune
-from abx_amr.runs.folder import completed_runs, newest_run, run_folders
+from abx_amr.cli import gather, train, tune
+from abx_amr.runs.experiment_set import run_name_of
+from abx_amr.runs.folder import newest_run, run_folders
+from abx_amr.runs.registry import completed_runs
 from tests.cli.conftest import SMALL, SMALL_STUDY, Call
 
 TWO_EPISODES = ("training.total_num_training_episodes=2",)
@@ -213,10 +215,10 @@ def test_names_stay_short_and_plain() -> None:
     settings = {"run_name": None, "best_params_from": "found"}
     choices = {"experiment": "base", "agent_algorithm": "ppo"}
     swept = {"agent_algorithm.policy_kwargs.net_arch": "[64,64]", "antibiotics": "single"}
-    name = experiment_set.run_name_of(swept, settings, choices, seed=None)
+    name = run_name_of(swept, settings, choices, seed=None)
     assert name == "found_optimized_net_arch-64-64_single".replace("net_arch-", "net_arch-")
     long = {"reward_calculator.note": "x" * 100}
-    assert len(experiment_set.run_name_of(long, settings, choices, seed=1)) < 80
+    assert len(run_name_of(long, settings, choices, seed=1)) < 80
 
 
 @pytest.mark.slow

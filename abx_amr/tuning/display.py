@@ -1,78 +1,38 @@
-"""Progress with rates and remaining time, on a terminal only: of one piece of work, of a study."""
+"""A study on a terminal while it is searched: counts, the best, its workers, this one's trial."""
 
 from __future__ import annotations
 
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from typing import TYPE_CHECKING, Any
+
+from abx_amr.host.progress import Move, bar_of, duration, is_on_a_terminal, progress_bar
+from abx_amr.tuning.listening import StudyListener
 
 if TYPE_CHECKING:
     from rich.console import Group
-    from rich.progress import Progress
 
     from abx_amr.studies.overview import StudyOverview
+    from abx_amr.studies.study import StudyPlan
 
 #: Seconds between two looks at a study.
 LOOK_SECONDS = 2.0
 #: Lines of workers that are shown; the busiest first.
 MOST_WORKERS = 20
 
-Move = Callable[[int, int], None]
-MovePhase = Callable[[str, int, int], None]
 
+class DisplayedStudy(StudyListener):
+    """Shows the study on a terminal while it is searched; nothing where nobody looks."""
 
-@contextmanager
-def progress_bar(description: str, unit: str) -> Iterator[Move]:
-    """Give a function (done, total) that moves a bar; it does nothing where nobody looks."""
-    if not sys.stderr.isatty():
-        yield lambda done, total: None
-        return
-    bars, move = _bar(description, unit)
-    with bars:
-        yield move
+    def watching(self, look: Callable[[], StudyOverview]) -> AbstractContextManager[Move]:
+        """Show the study, and the trial in this process."""
+        return study_display(look, "transitions")
 
-
-@contextmanager
-def phase_display() -> Iterator[MovePhase | None]:
-    """Give a function (phase, done, total) that shows one phase after the other in one line.
-
-    A total of 0 is one that nobody knows. The line goes at the end. Nothing is given where
-    nobody looks.
-    """
-    if not sys.stderr.isatty():
-        yield None
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
-
-    bars = Progress(
-        SpinnerColumn(),
-        TextColumn("{task.description}"),
-        BarColumn(bar_width=20),
-        TimeElapsedColumn(),
-        console=Console(stderr=True),
-        redirect_stdout=sys.stdout.isatty(),
-        transient=True,
-    )
-    current = ""
-    task = bars.add_task(current, total=None)
-
-    def move(phase: str, done: int, total: int) -> None:
-        nonlocal current
-        if phase != current:
-            current = phase
-            bars.reset(task, total=None)
-        share = f"{phase} {done} of {total}" if total else f"{phase} {done}"
-        bars.update(task, description=share, completed=done, total=total or None)
-        if not bars.live.is_started:
-            bars.start()
-
-    try:
-        yield move
-    finally:
-        bars.stop()
+    def scoring(self, plan: StudyPlan) -> AbstractContextManager[Move]:
+        """Show a bar."""
+        return progress_bar(plan.run_name, "transitions")
 
 
 @contextmanager
@@ -82,13 +42,13 @@ def study_display(look: Callable[[], StudyOverview], unit: str) -> Iterator[Move
     `look` reads the study; it is called from another thread, and its errors leave the last
     look on the screen. Nothing is shown, and nothing read, where nobody looks.
     """
-    if not sys.stderr.isatty():
+    if not is_on_a_terminal():
         yield lambda done, total: None
         return
     from rich.console import Console, Group
     from rich.live import Live
 
-    bars, move_bar = _bar("this worker", unit)
+    bars, move_bar = bar_of("this worker", unit)
     moved = threading.Event()
     is_over = threading.Event()
     seen: list[StudyOverview] = []
@@ -123,40 +83,6 @@ def study_display(look: Callable[[], StudyOverview], unit: str) -> Iterator[Move
             looking.join(timeout=LOOK_SECONDS)
 
 
-def _bar(description: str, unit: str) -> tuple[Progress, Move]:
-    from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        SpinnerColumn,
-        TextColumn,
-        TimeElapsedColumn,
-        TimeRemainingColumn,
-    )
-
-    bars = Progress(
-        SpinnerColumn(),
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn(unit),
-        TextColumn("{task.fields[rate]}"),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
-        console=Console(stderr=True),
-        redirect_stdout=sys.stdout.isatty(),
-    )
-    task = bars.add_task(description, total=None, rate="")
-
-    def move(done: int, total: int) -> None:
-        speed = bars.tasks[0].speed
-        rate = f"{speed:,.0f} {unit}/s" if speed else ""
-        bars.update(task, completed=done, total=total, rate=rate)
-
-    return bars, move
-
-
 def _table(study: StudyOverview) -> Group:
     """Return the study in two lines and a line for each worker."""
     from rich.console import Group
@@ -186,16 +112,3 @@ def _table(study: StudyOverview) -> Group:
         workers.add_row(f"and {len(busiest) - MOST_WORKERS} more", "", "")
     bar = ProgressBar(total=study.budget, completed=study.n_finished, width=60)
     return Group(counts, bar, workers)
-
-
-def duration(seconds: float) -> str:
-    """Return a time as people say it.
-
-    >>> duration(42), duration(61), duration(7322)
-    ('42 s', '1 min 1 s', '2 h 2 min')
-    """
-    minutes, rest = divmod(round(max(0.0, seconds)), 60)
-    hours, minutes = divmod(minutes, 60)
-    if hours:
-        return f"{hours} h {minutes} min"
-    return f"{minutes} min {rest} s" if minutes else f"{rest} s"

@@ -1,8 +1,5 @@
 import io
-import json
-import subprocess
 import zipfile
-from datetime import datetime
 
 import gymnasium
 import numpy as np
@@ -12,18 +9,8 @@ from stable_baselines3 import PPO
 from stable_baselines3.common.vec_env import DummyVecEnv, VecNormalize
 
 from abx_amr.errors import InputError
-from abx_amr.runs import folder as results
-from abx_amr.runs.folder import RunFolder
-
-NOON = datetime(2026, 11, 23, 12, 0, 0)
-LATER = datetime(2026, 11, 23, 13, 0, 0)
-
-
-@pytest.fixture
-def folder(tmp_path):
-    run = RunFolder.create(tmp_path / "results", "base_ppo", moment=NOON)
-    run.write_config({"run_name": "base_ppo", "training": {"seed": 42, "learning_rate": 1e-5}})
-    return run
+from abx_amr.runs.folder import RunFolder, find_run, newest_run, run_folders
+from tests.runs.conftest import LATER, NOON
 
 
 def test_two_runs_of_the_same_second_have_folders_of_their_own(tmp_path):
@@ -140,81 +127,26 @@ def test_the_newest_run_of_a_name_is_found_among_similar_names(folder):
     twin = RunFolder.create(results_dir, "base_ppo", moment=LATER)
     twin.write_config({})
     RunFolder.create(results_dir, "base_ppo_optimized", moment=LATER).write_config({})
-    assert results.newest_run(results_dir, "base_ppo") == twin
-    assert results.run_folders(results_dir, "base_ppo") == [folder, newer, twin]
+    assert newest_run(results_dir, "base_ppo") == twin
+    assert run_folders(results_dir, "base_ppo") == [folder, newer, twin]
     newer.write_summary({})
-    assert results.newest_run(results_dir, "base_ppo", only_complete=True) == newer
+    assert newest_run(results_dir, "base_ppo", only_complete=True) == newer
 
 
 def test_a_run_is_found_by_path_folder_or_name(folder):
     results_dir = folder.path.parent
-    assert results.find_run(folder.path, results_dir="elsewhere") == folder
-    assert results.find_run(folder.path.name, results_dir=results_dir) == folder
-    assert results.find_run("base_ppo", results_dir=results_dir) == folder
+    assert find_run(folder.path, results_dir="elsewhere") == folder
+    assert find_run(folder.path.name, results_dir=results_dir) == folder
+    assert find_run("base_ppo", results_dir=results_dir) == folder
 
 
 def test_a_run_that_does_not_exist_is_an_error_that_names_the_nearest(folder):
     results_dir = folder.path.parent
     with pytest.raises(InputError, match="did you mean 'base_ppo'"):
-        results.find_run("base_pp0", results_dir=results_dir)
+        find_run("base_pp0", results_dir=results_dir)
     with pytest.raises(InputError, match="run folder results/gone does not exist"):
-        results.find_run("results/gone", results_dir=results_dir)
+        find_run("results/gone", results_dir=results_dir)
     with pytest.raises(InputError, match="holds no runs"):
-        results.newest_run(results_dir / "empty", "base_ppo")
+        newest_run(results_dir / "empty", "base_ppo")
     with pytest.raises(InputError, match="is no run folder"):
-        results.find_run(results_dir, results_dir=results_dir)
-
-
-def test_a_completed_run_is_in_the_registry_until_its_folder_is_gone(folder):
-    results_dir = folder.path.parent
-    assert results.completed_run(results_dir, "base_ppo") is None
-    results.register_completion(folder, mean_return=-120.5)
-    assert results.completed_run(results_dir, "base_ppo") == folder
-    assert results.completed_run(results_dir, "base") is None
-    text = (results_dir / ".training_completed.txt").read_text()
-    assert text.splitlines()[0] == "run_name,timestamp,folder,mean_return"
-    assert text.splitlines()[1].endswith(",base_ppo_20261123_120000,-120.5")
-    folder.path.rename(results_dir.parent / "elsewhere")
-    assert results.completed_run(results_dir, "base_ppo") is None
-    assert len((results_dir / ".training_completed.txt").read_text().splitlines()) == 1
-
-
-def test_provenance_says_versions_seeds_command_and_commit(tmp_path, folder):
-    subprocess.run(["git", "init", "-q", tmp_path], check=True)
-    commit = ["-c", "user.name=n", "-c", "user.email=e", "commit", "-q", "--allow-empty", "-m", "m"]
-    subprocess.run(["git", "-C", tmp_path, *commit], check=True)
-    facts = results.provenance(
-        seeds={"training": 42}, command=["abx-train", "a b"], started=NOON, folder=tmp_path
-    )
-    folder.write_provenance(facts)
-    read = folder.read_provenance()
-    assert read == json.loads(json.dumps(facts))
-    assert read["command"] == "abx-train 'a b'"
-    assert read["seeds"] == {"training": 42}
-    assert read["started"].startswith("2026-11-23T12:00:00")
-    assert set(read["versions"]) == {"python", *results.PACKAGES}
-    assert all(read["versions"][name] for name in ("python", "numpy", "torch", "optuna"))
-    assert len(read["git"]["commit"]) == 40 and read["git"]["has_local_changes"] is False
-
-
-def test_a_folder_without_git_has_no_commit(tmp_path, monkeypatch):
-    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
-    assert results.provenance(seeds={}, folder=tmp_path)["git"] is None
-
-
-def test_seed_results_of_a_study_are_read_in_order_with_their_failures(tmp_path):
-    outcomes = {
-        (10, 1000): {"episode_return": -1.5, "failure": None, "seconds": 2.0},
-        (2, 1001): {"episode_return": None, "failure": "ValueError: boom", "seconds": 0.5},
-        (2, 1000): {"episode_return": -2.0, "failure": None, "seconds": 2.0},
-    }
-    for (trial, seed), outcome in outcomes.items():
-        place = tmp_path / "trials" / str(trial) / f"seed_{seed}"
-        place.mkdir(parents=True)
-        (place / "result.json").write_text(json.dumps(outcome))
-    (tmp_path / "trials" / "11" / "seed_1000").mkdir(parents=True)  # still running
-    table = results.read_seed_results(tmp_path)
-    assert table["trial"].tolist() == [2, 2, 10]
-    assert table["seed"].tolist() == [1000, 1001, 1000]
-    assert np.isnan(table["episode_return"][1]) and table["failure"][1] == "ValueError: boom"
-    assert results.read_seed_results(tmp_path / "nothing").empty
+        find_run(results_dir, results_dir=results_dir)
