@@ -11,6 +11,7 @@ from pathlib import Path
 
 from abx_amr.cli.door import enter_without_hydra
 from abx_amr.errors import InputError, counted, did_you_mean
+from abx_amr.host.exit_codes import USER_ERROR
 
 HELP = """
 abx-init: make a project folder, in which all commands find your configuration and your classes.
@@ -108,8 +109,7 @@ def _run(given: list[str]) -> None:
 
 
 def _check(folder: Path | None) -> None:
-    from abx_amr.host.exit_codes import USER_ERROR
-from abx_amr.host.locations import MARKER, find_project
+    from abx_amr.host.locations import MARKER, find_project
     from abx_amr.host.progress import progress_bar
 
     if folder is not None and not folder.is_dir():

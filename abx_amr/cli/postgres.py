@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING
 
 from abx_amr.cli.door import enter_without_hydra
 from abx_amr.errors import InputError, did_you_mean, unknown
+from abx_amr.host.exit_codes import FAILURE
 
 if TYPE_CHECKING:
-    from abx_amr.host.exit_codes import FAILURE
-from abx_amr.host.postgres.connection import PostgresConnection
+    from abx_amr.host.postgres.connection import PostgresConnection
     from abx_amr.host.postgres.programs import Programs
     from abx_amr.host.postgres.server import Decided, Server
 
