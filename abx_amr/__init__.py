@@ -14,6 +14,7 @@ if TYPE_CHECKING:
         make_model,
         make_vec_env,
         train,
+        tune,
     )
 
 __all__ = [
@@ -25,6 +26,7 @@ __all__ = [
     "make_model",
     "make_vec_env",
     "train",
+    "tune",
 ]
 
 

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from abx_amr.runs.finished import EvaluateResult, TrainResult
     from abx_amr.runs.listening import RunListener
     from abx_amr.simulator.clinic import ClinicModel
+    from abx_amr.tuning.listening import StudyListener
+    from abx_amr.tuning.result import TuneResult
 
 __all__ = [
     "compose",
@@ -34,6 +36,7 @@ __all__ = [
     "make_model",
     "make_vec_env",
     "train",
+    "tune",
 ]
 
 
@@ -117,6 +120,44 @@ def evaluate(*overrides: str | Mapping[str, Any] | DictConfig) -> EvaluateResult
 
     plain, choices, said = _composed("evaluate", overrides)
     return evaluate_service.evaluate(plain, choices=choices, overrides=said)
+
+
+def tune(
+    *overrides: str | Mapping[str, Any] | DictConfig,
+    progress: bool | None = None,
+    listener: StudyListener | None = None,
+) -> TuneResult:
+    """Search for hyper-parameters as abx-tune does with these overrides, in this process.
+
+    The same call again goes on with an interrupted study, and so does abx-tune with the same
+    settings: `tune("+tuning=ppo_default", "tuning.n_trials=20")` is
+    `abx-tune -m +tuning=ppo_default tuning.n_trials=20`.
+
+    Args:
+        overrides: the strings of the command line, sweeps among them; or one composed
+            configuration, such as a study's full_agent_env_config.yaml and tuning_config.yaml hold
+            together.
+        progress: whether the study is shown; None: on a terminal and in a notebook.
+        listener: who is told what happens, in place of what is shown.
+
+    Raises:
+        InputError: what the user asked for cannot be searched.
+        KeyboardInterrupt: the search was interrupted; the same call goes on.
+    """
+    from omegaconf import OmegaConf
+
+    from abx_amr.tuning import in_process
+    from abx_amr.tuning.listening import StudyListener
+
+    texts = [one for one in overrides if isinstance(one, str)]
+    if len(texts) == len(overrides):
+        config = in_process.composed_study(*texts)
+    elif len(overrides) == 1:
+        config = OmegaConf.create(cast("DictConfig", overrides[0]))
+    else:
+        raise InputError("give the strings of a command line, or one configuration alone")
+    shown = StudyListener() if progress is False else in_process.listener_of_this_place()
+    return in_process.tune_here(config, listener or shown)
 
 
 def _composed(

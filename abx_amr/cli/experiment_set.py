@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from abx_amr.cli.door import explain_os
 from abx_amr.errors import InputError, counted
+from abx_amr.host.exit_codes import FAILURE
 from abx_amr.runs.set_failures import write_failure
 
 if TYPE_CHECKING:
@@ -19,8 +20,6 @@ if TYPE_CHECKING:
     from abx_amr.runs.experiment_set import Combination, Compose
 
 log = logging.getLogger(__name__)
-
-FAILED = 1
 
 
 class PrintedSet:
@@ -66,7 +65,7 @@ class PrintedSet:
             print("skip_if_exists=true with the same command runs only what is missing")
         print(gather_line(outcome.results_dirs))
         if outcome.failed:
-            raise SystemExit(FAILED)
+            raise SystemExit(FAILURE)
 
 
 def is_member() -> bool:

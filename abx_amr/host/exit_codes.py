@@ -7,7 +7,7 @@ from __future__ import annotations
 
 #: All is done.
 SUCCESS = 0
-#: An error that is nobody's mistake; Python's own status after a traceback.
+#: Some of it failed, or is not there; also Python's own status after a traceback.
 FAILURE = 1
 #: A mistake of the user's, said in one line.
 USER_ERROR = 2

@@ -109,6 +109,8 @@ def run_worker(
     storage: StudyStorage,
     run_trial: RunTrial,
     on_event: Callable[[Event], None] | None = None,
+    *,
+    write_summary: Callable[[], object] | None = None,
 ) -> WorkerReport:
     """Work on the study until its budget is spent or this worker has to stop; return why.
 
@@ -117,13 +119,13 @@ def run_worker(
     that is tried again finds in its folder what the earlier attempt left there. Signals are taken
     over while this runs in the main thread: the first SIGINT, SIGTERM, SIGUSR1 or SIGUSR2 (what
     SLURM sends before a time limit) gives the trial back and ends the worker, a later one ends the
-    process at once.
+    process at once. At its end it calls `write_summary` (default: `finish_study`).
     """
 
     def run_batch(batch: Sequence[ClaimedTrial]) -> list[Sequence[SeedOutcome]]:
         return [run_trial(trial.parameters, trial.seeds, trial.folder) for trial in batch]
 
-    return run_batches(plan, storage, run_batch, on_event, size=1)
+    return run_batches(plan, storage, run_batch, on_event, size=1, write_summary=write_summary)
 
 
 def run_batches(
@@ -133,13 +135,21 @@ def run_batches(
     on_event: Callable[[Event], None] | None = None,
     *,
     size: int,
+    write_summary: Callable[[], object] | None = None,
 ) -> WorkerReport:
     """Work on the study like `run_worker`, but on up to `size` trials at a time.
 
     `run_batch(trials)` returns one list of outcomes for each trial. A SystemExit from there gives
     the trials back; with a signal's status it ends the worker like that signal.
     """
-    return _Worker(plan, storage, run_batch, on_event or (lambda event: None), size).run()
+    return _Worker(
+        plan,
+        storage,
+        run_batch,
+        on_event or (lambda event: None),
+        size,
+        write_summary or partial(finish_study, plan, storage),
+    ).run()
 
 
 class _Worker:
@@ -150,12 +160,14 @@ class _Worker:
         run_batch: RunBatch,
         on_event: Callable[[Event], None],
         size: int,
+        write_summary: Callable[[], object],
     ) -> None:
         quiet_optuna()
         self.plan = plan
         self.storage = storage
         self.run_batch = run_batch
         self.size = size
+        self.write_summary = write_summary
         self.on_event = on_event
         owner = {
             **this_owner(),
@@ -194,7 +206,7 @@ class _Worker:
                     message=stop.message,
                     signal_number=self.interrupts.number if stop.reason == "interrupted" else None,
                 )
-            self._patiently(lambda: finish_study(self.plan, self.storage))
+            self._patiently(self.write_summary)
         self._event("stopped", message=report.message)
         return report
 

@@ -5,20 +5,34 @@ from __future__ import annotations
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
-from abx_amr.host.progress import Move, bar_of, duration, is_on_a_terminal
+from abx_amr.host.progress import Move, bar_of, duration, is_on_a_terminal, progress_bar
+from abx_amr.tuning.listening import StudyListener
 
 if TYPE_CHECKING:
     from rich.console import Group
 
     from abx_amr.studies.overview import StudyOverview
+    from abx_amr.studies.study import StudyPlan
 
 #: Seconds between two looks at a study.
 LOOK_SECONDS = 2.0
 #: Lines of workers that are shown; the busiest first.
 MOST_WORKERS = 20
+
+
+class DisplayedStudy(StudyListener):
+    """Shows the study on a terminal while it is searched; nothing where nobody looks."""
+
+    def watching(self, look: Callable[[], StudyOverview]) -> AbstractContextManager[Move]:
+        """Show the study, and the trial in this process."""
+        return study_display(look, "transitions")
+
+    def scoring(self, plan: StudyPlan) -> AbstractContextManager[Move]:
+        """Show a bar."""
+        return progress_bar(plan.run_name, "transitions")
 
 
 @contextmanager

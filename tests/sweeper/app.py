@@ -41,41 +41,39 @@ def run_trial(params, seeds, folder):
     return [SeedOutcome(seed, -((x - 0.3) ** 2) + 0.001 * (seed % 7)) for seed in seeds]
 
 
-def tune(config: DictConfig):
-    plan, storage = plan_of(config)
-    report = run_worker(plan, storage, run_trial)
-    say("report:", report.reason, report.trials_run, report.message)
-    if report.was_interrupted:
-        sys.exit(128 + report.signal_number)
+class Tune:
+    __name__ = "tune"
 
+    def __call__(self, config: DictConfig) -> float:
+        plan, storage = plan_of(config)
+        report = run_worker(plan, storage, run_trial)
+        say("report:", report.reason, report.trials_run, report.message)
+        if report.was_interrupted:
+            sys.exit(128 + report.signal_number)
+        return 0.0
 
-def prepare(config: DictConfig) -> bool:
-    found = prepare_study(*plan_of(config))
-    say("prepared:", found.value)
-    if found is Preparation.FINISHED:
-        finish(config)
-    return found not in (Preparation.SKIPPED, Preparation.FINISHED)
+    def prepare(self, config: DictConfig, *, is_here: bool) -> Preparation:
+        found = prepare_study(*plan_of(config))
+        say("prepared:", found.value)
+        return found
 
+    def report(self, line: str) -> None:
+        say(line)
 
-def finish(config: DictConfig) -> None:
-    summary = finish_study(*plan_of(config))
-    say("finished:", summary.n_finished, "of", summary.budget)
+    @contextlib.contextmanager
+    def watching(self, config: DictConfig):
+        yield lambda: False
 
+    def search(self, config: DictConfig, launch) -> None:
+        raise NotImplementedError("a parabola has no jobs")
 
-@contextlib.contextmanager
-def watching(config: DictConfig):
-    yield lambda: False
+    def submitted(self, config: DictConfig, lines: list[str]) -> None:
+        say("\n".join(lines))
 
+    def finish(self, config: DictConfig) -> None:
+        summary = finish_study(*plan_of(config))
+        say("finished:", summary.n_finished, "of", summary.budget)
 
-def submitted(config: DictConfig, lines: list[str]) -> None:
-    say("\n".join(lines))
-
-
-tune.report = say
-tune.submitted = submitted
-tune.prepare = prepare
-tune.finish = finish
-tune.watching = watching
 
 if __name__ == "__main__":
     is_1_3 = hydra.__version__.startswith("1.3")
@@ -83,7 +81,7 @@ if __name__ == "__main__":
     os.environ["HYDRA_FULL_ERROR"] = "1"
     sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
     try:
-        hydra.main(config_path="conf", config_name="config", **version)(tune)()
+        hydra.main(config_path="conf", config_name="config", **version)(Tune())()
     except InputError as error:
         sys.stderr.write(f"error: {error}\n")
         sys.exit(2)

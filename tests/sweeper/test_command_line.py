@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from hydra_plugins.abx_sweeper._search import run_study
 from tests.slurm.studies import trials_in
 
 APP = Path(__file__).with_name("app.py")
@@ -185,3 +186,8 @@ def test_hydra_finds_the_plugins_without_a_warning():
         text=True,
     )
     assert ended.returncode == 0, ended.stderr
+
+
+def test_a_task_function_that_is_no_study_service_is_told_so():
+    with pytest.raises(TypeError, match="needs a StudyService"):
+        run_study([], hydra_context=None, task_function=print, config=None)

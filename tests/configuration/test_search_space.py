@@ -8,19 +8,16 @@ import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
-from abx_amr.errors import InputError
-from abx_amr.studies.space import describe, parse_search_space
-from hydra_plugins.abx_sweeper._search import (
+from abx_amr.configuration.search_space import (
     entry_of,
-    run_study,
     search_space_override,
     split_arguments,
 )
+from abx_amr.errors import InputError
+from abx_amr.studies.space import describe, parse_search_space
 
 GROUPS = {"agent_algorithm": ["a2c", "ppo"]}
-CONTEXT = SimpleNamespace(
-    config_loader=SimpleNamespace(get_group_options=lambda group, *rest: GROUPS.get(group, []))
-)
+LOADER = SimpleNamespace(get_group_options=lambda group, *rest: GROUPS.get(group, []))
 
 WRITTEN = {
     "interval(1e-5, 1e-3)": FloatDistribution(1e-5, 1e-3),
@@ -51,7 +48,7 @@ def parsed(text):
 
 def searched(arguments, written=None):
     """Return the distributions after all: the command line on top of what the file says."""
-    _, entries = split_arguments(arguments, CONTEXT)
+    _, entries = split_arguments(arguments, LOADER)
     override = search_space_override(entries, written=written or {})
     additions = OverridesParser.create().parse_override(override).value()
     return parse_search_space(merged(written or {}, additions))
@@ -98,7 +95,7 @@ def test_texts_that_need_quotes_survive_the_way_to_the_workers():
 
 def test_fixed_overrides_are_passed_on_as_they_are():
     arguments = ["+tuning=ppo_default", "run_name=a", "~x", "l=[1,2]", "agent_algorithm.y=1,2"]
-    fixed, entries = split_arguments(arguments, CONTEXT)
+    fixed, entries = split_arguments(arguments, LOADER)
     assert fixed == arguments[:4]
     assert list(entries) == ["agent_algorithm.y"]
 
@@ -139,14 +136,9 @@ def test_an_option_gamma_on_the_command_line_is_the_managers():
 )
 def test_what_cannot_be_searched_is_refused_in_one_line(argument, message):
     with pytest.raises(InputError, match=message) as error:
-        split_arguments([argument], CONTEXT)
+        split_arguments([argument], LOADER)
     assert argument in str(error.value)
 
 
 def test_a_shuffled_range_is_the_range():
     assert entry_of(parsed("shuffle(range(1, 4))")) == entry_of(parsed("range(1, 4)"))
-
-
-def test_a_task_function_without_the_hooks_is_told_which_one_it_lacks():
-    with pytest.raises(TypeError, match=r"a method prepare\(config\)"):
-        run_study([], hydra_context=CONTEXT, task_function=print, config=None)
