@@ -20,7 +20,7 @@ from abx_amr.hierarchy.options import Actions, Flags, Floats, Floats32, Option, 
 from abx_amr.hierarchy.view import ManagerLayout, ManagerView, Which
 
 
-class Crew:
+class OptionExecutor:
     """Carries out options: reset -> (select -> (prescribe -> after)* )*."""
 
     def __init__(
