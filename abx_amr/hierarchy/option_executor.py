@@ -1,4 +1,4 @@
-"""The crew: options at work in E environments, each environment inside an option of its own.
+"""Options at work in E environments, each environment inside an option of its own.
 
 One engine for training (environments at different steps) and for evaluation (in lockstep), so that
 an option is carried out and seen by the manager in one way only.

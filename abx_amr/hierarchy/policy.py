@@ -36,7 +36,7 @@ class Shift:
     """The memory of a hierarchical prescriber between two steps of E environments.
 
     Attributes:
-        crew: The options at work.
+        executor: The options at work.
         managers: The manager's own memory (an LSTM's), of all environments.
         time: Steps made in each episode, (E,).
         decisions: Of every decision environment, start, option and visible AMR, as arrays.
