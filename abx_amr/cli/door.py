@@ -50,7 +50,7 @@ def fail(command: str, message: str) -> NoReturn:
     raise SystemExit(USER_ERROR)
 
 
-def guarded(command: str, task: Callable[..., Any]) -> Callable[..., Any]:
+def task_of_command(command: str, task: Callable[..., Any]) -> Callable[..., Any]:
     """Return `task` with a user's mistake shown as one line and exit status 2."""
 
     @functools.wraps(task)
@@ -82,7 +82,7 @@ def guarded(command: str, task: Callable[..., Any]) -> Callable[..., Any]:
     return guard
 
 
-def carried_out(
+def run_command(
     command: str, task: Callable[..., Any], *arguments: Any, after_interrupt: str | None = None
 ) -> Any:
     """Return what the task of a whole command returns; it ends as a command line should.
@@ -100,7 +100,7 @@ def carried_out(
     """
     try:
         with _ended_by_signals(after_interrupt is not None):
-            value = guarded(command, task)(*arguments)
+            value = task_of_command(command, task)(*arguments)
             sys.stdout.flush()
     except KeyboardInterrupt as interrupt:
         stopped = CommandInterruptError.of(interrupt, getattr(interrupt, "advice", ""))
@@ -157,7 +157,7 @@ def enter_without_hydra(
     if (is_bare_help and not given) or any(a in ("--help", "-h") for a in given):
         print(help_text.strip())
         return
-    carried_out(command, task, given, after_interrupt=after_interrupt)
+    run_command(command, task, given, after_interrupt=after_interrupt)
 
 
 def _nobody_reads(descriptor: int) -> bool:
@@ -211,7 +211,7 @@ def enter(command: Command, arguments: Sequence[str] | None = None) -> None:
     # Hydra then hands exceptions through instead of printing its own shortened traceback.
     os.environ[FULL_ERROR] = "1"
     try:
-        carried_out(
+        run_command(
             command.name, _enter_hydra, command, given, after_interrupt=command.after_interrupt
         )
     finally:

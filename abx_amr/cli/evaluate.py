@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from abx_amr.cli.door import Command, composed, enter, guarded
+from abx_amr.cli.door import Command, composed, enter, task_of_command
 from abx_amr.cli.numbers import figure, interval
 from abx_amr.errors import counted
 from abx_amr.planning.gap import gap_line
@@ -73,7 +73,7 @@ def main() -> None:
             name="abx-evaluate",
             config_name="evaluate",
             help=HELP,
-            task=guarded("abx-evaluate", task),
+            task=task_of_command("abx-evaluate", task),
         )
     )
 

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from abx_amr.cli.door import Command, composed, enter, guarded
+from abx_amr.cli.door import Command, composed, enter, task_of_command
 from abx_amr.cli.numbers import figure
 from abx_amr.errors import InputError
 from abx_amr.runs.discount_audit import gamma_of
@@ -381,7 +381,11 @@ def _draw(
 
 def main() -> None:
     """Enter through the command line."""
-    enter(Command(name="abx-plan", config_name="plan", help=HELP, task=guarded("abx-plan", task)))
+    enter(
+        Command(
+            name="abx-plan", config_name="plan", help=HELP, task=task_of_command("abx-plan", task)
+        )
+    )
 
 
 if __name__ == "__main__":

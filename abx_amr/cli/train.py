@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from abx_amr.cli.door import Command, composed, enter, guarded
+from abx_amr.cli.door import Command, composed, enter, task_of_command
 from abx_amr.cli.experiment_set import gather_line
 from abx_amr.cli.numbers import figure, interval
 from abx_amr.errors import counted
@@ -123,7 +123,7 @@ class TrainTask:
 
         if is_member():
             return run_member(task, config)
-        return float(guarded("abx-train", task)(config))
+        return float(task_of_command("abx-train", task)(config))
 
     def prepare(self, jobs: Sequence[Any], compose: Any) -> list[list[str]]:
         """Name the runs of a set; return the overrides of those to be launched."""

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from abx_amr.cli.door import Command, enter, guarded
+from abx_amr.cli.door import Command, enter, task_of_command
 from abx_amr.cli.printed_study import PrintedStudy
 from abx_amr.tuning.service import SearchStoppedError, TuneService
 
@@ -53,7 +53,7 @@ class TuneTask(TuneService):
 
     def __call__(self, config: DictConfig) -> float:
         """Work on the study, or score the composed configuration; return the value."""
-        return float(guarded("abx-tune", _ending(super().__call__))(config))
+        return float(task_of_command("abx-tune", _ending(super().__call__))(config))
 
     def search(self, config: DictConfig, launch: Launch) -> None:
         """Work on the study in batches of trials whose seeds are jobs that `launch` runs."""
