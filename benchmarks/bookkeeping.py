@@ -211,13 +211,13 @@ class Database:
 
     def __init__(self, server: Any) -> None:
         self.server = server
-        self.admitted = server.decided().max_connections
+        self.admitted = server.recorded_state().max_connections
 
     def connections(self) -> int:
         """Return how many clients are connected, the one that asks left out."""
         import psycopg2
 
-        there = self.server.decided().connection
+        there = self.server.recorded_state().connection
         connection = psycopg2.connect(
             host=there.host,
             port=there.port,

@@ -199,7 +199,7 @@ def test_a_server_that_is_not_there_at_the_start_is_one_line(own_server, configu
         prepare_study(plan, PostgresStorage())
     line = str(caught.value)
     assert "\n" not in line
-    there = own_server.decided().connection
+    there = own_server.recorded_state().connection
     for part in (there.host, str(there.port), there.user, "abx-postgres up"):
         assert part in line
     assert not plan.folder.exists()
