@@ -16,6 +16,7 @@ from abx_amr.agents.semi_markov import (
     SemiMarkovRecurrentRolloutBuffer,
     SemiMarkovRolloutBuffer,
 )
+from abx_amr.hierarchy.manager import ManagerRole
 
 
 def _with_notes(callback: Any) -> list[BaseCallback]:
@@ -26,7 +27,7 @@ def _with_notes(callback: Any) -> list[BaseCallback]:
 class ManagerPPO(PPO):
     """PPO whose transitions are decisions; `gamma` is per primitive step."""
 
-    chooses_options = True
+    role = ManagerRole
 
     def _setup_model(self) -> None:
         self.rollout_buffer_class = SemiMarkovRolloutBuffer
@@ -39,7 +40,7 @@ class ManagerPPO(PPO):
 class ManagerRecurrentPPO(RecurrentPPO):
     """Recurrent PPO whose transitions are decisions; `gamma` is per primitive step."""
 
-    chooses_options = True
+    role = ManagerRole
 
     def _setup_model(self) -> None:
         super()._setup_model()

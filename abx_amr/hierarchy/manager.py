@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from gymnasium import spaces
 
@@ -45,6 +46,8 @@ class ManagerRole:
         for_each_antibiotic: Templates of options for each antibiotic of the formulary.
         settings: How the manager sees and learns.
     """
+
+    decisions_last: ClassVar[bool] = True
 
     entries: tuple[OptionEntry, ...]
     for_each_antibiotic: tuple[OptionEntry, ...] = ()

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from abx_amr.configuration.agent import build_agent_spec, build_rule, is_rule
+from abx_amr.configuration.agent import build_prescriber
 from abx_amr.configuration.classes import check_arguments, locate
 from abx_amr.configuration.clinic import build_clinic
 from abx_amr.configuration.composing import Composition, compose
@@ -379,14 +379,7 @@ def _build_training(config: Plain) -> None:
 
 
 def _build_agent(config: Plain) -> None:
-    from abx_amr.hierarchy.manager import ManagerRole
-
-    if is_rule(config):
-        build_rule(config, _neutral_clinic(config))
-        return
-    spec = build_agent_spec(config)
-    if isinstance(spec.role, ManagerRole):
-        spec.role.library(_neutral_clinic(config))
+    build_prescriber(config).check_clinic(_neutral_clinic(config))
 
 
 def _neutral_clinic(config: Plain) -> ClinicModel:
@@ -419,7 +412,7 @@ def _faults_of_search(composition: Composition, known: Sequence[str]) -> list[st
     for path, ends in probe_points(plan.space).items():
         for value in ends:
             try:
-                build_agent_spec(with_values(plain, {path: value}))
+                build_prescriber(with_values(plain, {path: value}))
             except InputError as error:
                 if str(error) not in known:
                     found.append(f"tuning.search_space.{path}: {error}")

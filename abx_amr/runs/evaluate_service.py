@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from abx_amr.configuration.agent import build_rule, is_rule
+from abx_amr.configuration.agent import build_rule, learns
 from abx_amr.configuration.clinic import build_clinic
 from abx_amr.configuration.composing import compose
 from abx_amr.configuration.groups import available, chosen_groups
@@ -125,7 +125,7 @@ def _of_a_run(config: Plain, *, choices: Mapping[str, str], overrides: Sequence[
     model = build_clinic(clinic)
     policy = _policy(own, source.path, model, checkpoint=config["checkpoint"])
     origin = _origin(source, choices, overrides)
-    if not is_rule(own):
+    if learns(own):
         origin |= {
             "trained_with_seed": own["training"]["seed"],
             "best_params_from": own.get("best_params_from"),
@@ -217,7 +217,7 @@ def _policy(
     config: Mapping[str, Any], folder: Path | None, model: ClinicModel, *, checkpoint: str
 ) -> Policy:
 
-    if is_rule(config):
+    if not learns(config):
         return build_rule(config, model)
     if folder is None:
         raise InputError(
@@ -231,7 +231,7 @@ def _other(name: str, config: Mapping[str, Any], model: ClinicModel) -> tuple[st
     """Return the rule or run to compare with."""
     if name in available("agent_algorithm") and not Path(name).is_dir():
         chosen = compose("evaluate", [f"agent_algorithm={name}"]).plain
-        if not is_rule(chosen):
+        if learns(chosen):
             raise InputError(
                 f"against={name} has learned nothing yet: give a trained run (against=RUN_NAME) or "
                 "a rule such as against=greedy"

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
-from abx_amr.configuration.agent import is_rule
+from abx_amr.configuration.agent import learns
 from abx_amr.configuration.composing import resolved
 from abx_amr.configuration.groups import groups
 from abx_amr.configuration.mistakes import explain
@@ -170,7 +170,7 @@ class ExperimentSet:
             rest = tuple(o for o in job.overrides if key_of(o) != SEED)
             if rest not in known:
                 known[rest] = _Settings.of(job.overrides, compose)
-            elif known[rest].is_rule and not known[rest].has_own_name:
+            elif not known[rest].learns and not known[rest].has_own_name:
                 agent = known[rest].choices.get("agent_algorithm", "a rule")
                 self.played_once[agent] = self.played_once.get(agent, 1) + 1
                 continue
@@ -187,7 +187,7 @@ class _Settings:
 
     config: Mapping[str, Any]
     choices: Mapping[str, str]
-    is_rule: bool
+    learns: bool
     has_own_name: bool  # run_name is put together from other keys
 
     @classmethod
@@ -206,24 +206,24 @@ class _Settings:
             OmegaConf.masked_copy(composed, [str(k) for k in composed if k != "hydra"])
         )
         try:
-            rule = is_rule(config)
+            trained = learns(config)
         except InputError:  # the run itself says what is wrong with its agent
-            rule = False
-        return cls(config=config, choices=choices, is_rule=rule, has_own_name=has_own_name)
+            trained = True
+        return cls(config=config, choices=choices, learns=trained, has_own_name=has_own_name)
 
 
 def _member(job: Combination, settings: _Settings) -> Member:
     config = settings.config
     training = config.get("training") or {}
-    seeds = None if settings.is_rule else training.get("seeds")
+    seeds = training.get("seeds") if settings.learns else None
     overrides = [o for o in job.overrides if key_of(o) != "run_name"]
-    if settings.is_rule and training.get("seeds") is not None:
+    if not settings.learns and training.get("seeds") is not None:
         overrides = [*(o for o in overrides if key_of(o) != SEEDS), f"{SEEDS}=null"]
     if settings.has_own_name:
         name = str(config["run_name"])
         overrides = list(job.overrides)
     else:
-        seed = None if settings.is_rule or seeds else job.swept.get(SEED, training.get("seed"))
+        seed = None if seeds or not settings.learns else job.swept.get(SEED, training.get("seed"))
         is_given = any(key_of(o) == "run_name" for o in job.overrides)
         name = run_name_of(job.swept, config, settings.choices, seed=seed, is_given=is_given)
         # Checked before it is quoted: such a name holds no quote and nothing that would escape it.

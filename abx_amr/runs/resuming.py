@@ -7,10 +7,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from abx_amr.configuration.agent import is_rule
+from abx_amr.configuration.agent import learns
 from abx_amr.configuration.overrides import key_of, settings_of
 from abx_amr.configuration.values import Plain, value_at, with_values
 from abx_amr.errors import InputError
+from abx_amr.host.former_names import canonical
 from abx_amr.runs.differences import differences
 from abx_amr.runs.folder import RunFolder
 from abx_amr.runs.listening import NOTHING_KEPT
@@ -82,9 +83,9 @@ def first_overrides(folder: RunFolder) -> list[str]:
 def half_run(config: Mapping[str, Any]) -> RunFolder | None:
     """Return the run of this name and these settings that did not come to its end, or None."""
     half = interrupted_run(config["results_dir"], config["run_name"])
-    if half is None or is_rule(config):
+    if half is None or not learns(config):
         return None
-    if differences(half.read_config(), config):
+    if differences(canonical(half.read_config()), config):
         return None
     steps = int(config["environment"]["max_time_steps"])
     planned = int(config["training"]["total_num_training_episodes"]) * steps

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from abx_amr.configuration.agent import build_agent_spec, build_rule, check_quickly, is_rule
+from abx_amr.configuration.agent import build_learner, build_rule, check_quickly, learns
 from abx_amr.configuration.clinic import build_clinic
 from abx_amr.configuration.groups import chosen_groups
 from abx_amr.configuration.overrides import keys_of
@@ -150,7 +150,7 @@ def _one_for_each_seed(config: Plain) -> list[Plain]:
     settings = build_training(config)
     if settings.seeds is None:
         return [config]
-    if is_rule(config):
+    if not learns(config):
         raise InputError("training.seeds: a fixed rule does not learn, it has no training seeds")
     return [
         {
@@ -184,10 +184,10 @@ def _carry_out(
         with listener.progress(config["run_name"]) as move:
             if source is not None:
                 folders = [training.resume(plans[0], source, on_progress=move)]
-            elif is_rule(config):
-                folders = [training.run(plans[0], on_progress=move)]
-            else:
+            elif learns(config):
                 folders = training.run_seeds(plans, on_progress=move)
+            else:
+                folders = [training.run(plans[0], on_progress=move)]
     except KeyboardInterrupt as interrupt:
         advice = how_to_go_on(plans, request.overrides, is_alone=is_alone)
         raise CommandInterruptError.of(interrupt, advice) from interrupt
@@ -199,7 +199,7 @@ def _carry_out(
 
 def _plans(configs: Sequence[Plain], request: _Request) -> list[Run]:
     """Return configurations as objects, checked and tried out."""
-    from abx_amr.agents.learning import AgentSpec, build_agent, check_device
+    from abx_amr.agents.prescriber import Learner
     from abx_amr.runs.training import Run
     from abx_amr.simulator.validation import rehearse
 
@@ -209,7 +209,7 @@ def _plans(configs: Sequence[Plain], request: _Request) -> list[Run]:
     settings = build_training(config)
     model = build_clinic(config)
     rehearse(model)
-    prescriber = build_rule(config, model) if is_rule(config) else build_agent_spec(config)
+    prescriber = build_learner(config) if learns(config) else build_rule(config, model)
     settings = _with_additional_episodes(settings, config, request.source, model)
     plans = [
         Run(
@@ -227,10 +227,10 @@ def _plans(configs: Sequence[Plain], request: _Request) -> list[Run]:
         )
         for each in configs
     ]
-    if isinstance(prescriber, AgentSpec):
-        check_device(prescriber)
+    if isinstance(prescriber, Learner):
+        prescriber.check_device()
         if request.source is None:
-            build_agent(prescriber, model, plans[0].settings)  # says what does not fit together
+            prescriber.build(model, plans[0].settings)  # says what does not fit together
     return plans
 
 
@@ -245,7 +245,7 @@ def _with_additional_episodes(
             "training.additional_episodes goes with resume_from=<run folder>; "
             "a new run takes training.total_num_training_episodes"
         )
-    from abx_amr.runs.training import learned_episodes
+    from abx_amr.runs.checkpoints import learned_episodes
 
     total = learned_episodes(source, model) + settings.additional_episodes
     config["training"] |= {"total_num_training_episodes": total, "additional_episodes": None}

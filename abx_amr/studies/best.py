@@ -11,6 +11,7 @@ from typing import Any
 import yaml
 
 from abx_amr.errors import InputError, did_you_mean
+from abx_amr.host.former_names import canonical
 from abx_amr.studies.study import (
     BEST_PARAMS_FILE,
     CONFIGURATION_FILE,
@@ -48,7 +49,7 @@ def read_best(optimization_dir: Path | str, run_name: str) -> BestParameters:
     return BestParameters(
         folder=folder,
         values=_mapping(file),
-        configuration=configuration,
+        configuration=canonical(configuration),
     )
 
 

@@ -10,7 +10,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from abx_amr.agents.learning import AgentSpec
+    from abx_amr.agents.prescriber import Agent, Learner
     from abx_amr.agents.settings import TrainingSettings
     from abx_amr.planning.cache import Reference
     from abx_amr.simulator.clinic import ClinicModel
@@ -45,13 +45,13 @@ class Points:
 
         return reference(self.model)
 
-    def agent(self, parameters: Mapping[str, Any], seed: int) -> tuple[AgentSpec, TrainingSettings]:
+    def agent(self, parameters: Mapping[str, Any], seed: int) -> tuple[Learner, TrainingSettings]:
         """Return the algorithm and the training plan of a point's seed.
 
         Raises:
             InputError: the algorithm rejects a value.
         """
-        from abx_amr.configuration.agent import build_agent_spec
+        from abx_amr.configuration.agent import build_learner
         from abx_amr.configuration.training import build_training
         from abx_amr.configuration.values import with_values
 
@@ -61,7 +61,7 @@ class Points:
             seed=seed,
             total_num_training_episodes=self.config["tuning"]["truncated_episodes"],
         )
-        return build_agent_spec(config), settings
+        return build_learner(config), settings
 
     @cached_property
     def read_back_names(self) -> dict[str, str]:
@@ -70,16 +70,15 @@ class Points:
         Raises:
             InputError: a searched value changes nothing in the agent, or it rejects all of them.
         """
-        from abx_amr.agents.learning import build_agent
-        from abx_amr.agents.read_back import find_receipts
+        from abx_amr.agents.read_back import find_read_back
         from abx_amr.studies.space import probe_points
 
-        def build(values: Mapping[str, Any]) -> Any:
-            spec, settings = self.agent(values, self.first_seed)
-            return build_agent(spec, self.model, settings)
+        def build(values: Mapping[str, Any]) -> Agent:
+            learner, settings = self.agent(values, self.first_seed)
+            return learner.build(self.model, settings)
 
-        with _only_errors_logged("abx_amr.agents.learning"):
-            return find_receipts(build, probe_points(self.space))
+        with _only_errors_logged("abx_amr.agents"):
+            return find_read_back(build, probe_points(self.space))
 
     def check(self) -> None:
         """Refuse what is out of range around the points, before anything slow is loaded.
@@ -97,10 +96,9 @@ class Points:
         Raises:
             InputError: the agent asks for one.
         """
-        from abx_amr.agents.learning import check_device
-        from abx_amr.configuration.agent import build_agent_spec
+        from abx_amr.configuration.agent import build_learner
 
-        check_device(build_agent_spec(self.config))
+        build_learner(self.config).check_device()
 
 
 @contextmanager

@@ -36,10 +36,10 @@ class TuningStudy:
     """
 
     def __init__(self, config: Mapping[str, Any], *, points: Points | None = None) -> None:
-        from abx_amr.configuration.agent import is_rule
+        from abx_amr.configuration.agent import learns
         from abx_amr.configuration.classes import own_code
 
-        if is_rule(config):
+        if not learns(config):
             raise InputError(
                 "agent_algorithm is a fixed rule: there is nothing to tune; choose an agent that "
                 "learns, such as agent_algorithm=ppo, or evaluate the rule with abx-evaluate"

@@ -41,7 +41,8 @@ class TrialRunner:
                 None: nothing is written.
             on_progress: Called with (transitions seen, planned) of all seeds.
         """
-        from abx_amr.tuning.scoring import Saving, train_and_score
+        from abx_amr.tuning.saving import Saving
+        from abx_amr.tuning.scoring import train_and_score
 
         identities = self.identities(parameters, seeds)
         outcomes: dict[int, SeedOutcome] = {}
@@ -57,7 +58,7 @@ class TrialRunner:
                 _write(folder, outcomes[seed], returns=returns, identity=identities[seed])
 
         try:
-            spec, settings = self.points.agent(parameters, seeds[0])
+            learner, settings = self.points.agent(parameters, seeds[0])
         except InputError as error:
             for seed in missing:
                 keep(seed, error)
@@ -67,7 +68,7 @@ class TrialRunner:
             interval = self.plan.checkpoint_interval
             saving = Saving(folder=folder, interval=interval, identities=identities)
         train_and_score(
-            spec,
+            learner,
             self.points.model,
             settings,
             seeds=missing,

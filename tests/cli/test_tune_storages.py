@@ -40,7 +40,7 @@ def first_running(storage, count, seconds=400):
 def test_workers_that_train_ppo_end_exact_although_two_are_killed(
     kind, request, tmp_path, monkeypatch
 ):
-    for name in ("abx_amr.agents.learning", "hydra", "abx_amr.planning.cache"):
+    for name in ("abx_amr.agents.learners.on_policy.learner", "hydra", "abx_amr.planning.cache"):
         importlib.import_module(name)  # once, for all workers
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "argv", ["abx-tune", *COMMAND, f"storage={kind}"])

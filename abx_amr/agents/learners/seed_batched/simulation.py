@@ -15,6 +15,7 @@ from gymnasium import spaces
 from numpy.typing import NDArray
 from stable_baselines3 import PPO
 
+from abx_amr.agents.roles import role_of
 from abx_amr.envs.vec_env import ClinicVecEnv
 from abx_amr.simulator.clinic import Clinic
 
@@ -124,7 +125,7 @@ class SideBySide:
         """Begin with the agents' last observations."""
         self.envs = [agent.get_env() for agent in agents]
         self._is_single_choice = isinstance(agents[0].action_space, spaces.Discrete)
-        self._lasts = bool(getattr(agents[0], "chooses_options", False))
+        self._lasts = role_of(agents[0]).decisions_last
         last = [np.asarray(agent._last_obs, dtype=np.float32) for agent in agents]
         self.observations: Floats32 = np.concatenate(last)
 

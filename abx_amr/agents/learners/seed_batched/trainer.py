@@ -37,6 +37,7 @@ from abx_amr.agents.learners.seed_batched.networks import (
     write_parameters,
 )
 from abx_amr.agents.learners.seed_batched.simulation import Simulation, Step, simulation
+from abx_amr.agents.roles import role_of
 from abx_amr.errors import InputError
 from abx_amr.rng import stream_states
 
@@ -256,7 +257,7 @@ class SeedBatchedPPO:
         starts = np.concatenate([np.asarray(agent._last_episode_starts) for agent in agents])
         memory = np.concatenate([read_memory(agent) for agent in agents])
         self._assemble(self.learners, starts.astype(np.float32), memory)
-        lasts = bool(getattr(agents[0], "chooses_options", False))
+        lasts = role_of(agents[0]).decisions_last
         iteration = 0
         while self._batch:
             left = transitions - min(learner.agent.num_timesteps for learner in self._batch)

@@ -11,6 +11,8 @@ from hypothesis import strategies as st
 from sb3_contrib import RecurrentPPO
 from stable_baselines3.common.env_util import make_vec_env
 
+from abx_amr.agents.learners.on_policy.policies import policy_of
+from abx_amr.agents.learners.on_policy.rollouts import silent_logger
 from abx_amr.agents.learners.seed_batched import compiled
 from abx_amr.agents.learners.seed_batched.arithmetic import arithmetic_of
 from abx_amr.agents.learners.seed_batched.networks import (
@@ -27,7 +29,6 @@ from abx_amr.agents.learners.seed_batched.trainer import (
     SeedLearner,
     _Buffer,
 )
-from abx_amr.agents.learning import policy_of, silent_logger
 from abx_amr.envs.vec_env import ClinicVecEnv
 from abx_amr.evaluation.episodes import episode_returns
 from tests.clinics import clinic_model

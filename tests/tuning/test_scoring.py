@@ -5,9 +5,10 @@ from typing import Any
 
 import pytest
 
-from abx_amr.tuning.scoring import Saving, SeedScore, train_and_score
+from abx_amr.tuning.saving import Saving
+from abx_amr.tuning.scoring import SeedScore, train_and_score
 from abx_amr.tuning.seed_files import seed_checkpoint_file
-from tests.test_learning import parts
+from tests.agents.test_learning import parts
 
 SEEDS = [5, 7]
 #: Long and fast enough that another draw or update shows in the evaluation.
@@ -99,7 +100,7 @@ def test_a_full_disk_costs_the_checkpoint_alone(
         raise OSError(28, "No space left on device")
 
     whole, _ = scored(None)
-    monkeypatch.setattr("abx_amr.tuning.scoring.write_checkpoint", full)
+    monkeypatch.setattr("abx_amr.tuning.saving.write_checkpoint", full)
     again, _ = scored(tmp_path)
     assert again[7].returns == whole[7].returns
     assert "No space left on device" in caplog.text

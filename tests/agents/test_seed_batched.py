@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from stable_baselines3 import A2C, PPO
 from stable_baselines3.common.env_util import make_vec_env
 
+from abx_amr.agents.learners.on_policy.rollouts import silent_logger
 from abx_amr.agents.learners.seed_batched import compiled
 from abx_amr.agents.learners.seed_batched.networks import (
     Networks,
@@ -22,7 +23,6 @@ from abx_amr.agents.learners.seed_batched.networks import (
 )
 from abx_amr.agents.learners.seed_batched.stacked import StackedUpdate
 from abx_amr.agents.learners.seed_batched.trainer import SeedBatchedPPO
-from abx_amr.agents.learning import silent_logger
 from abx_amr.envs.vec_env import ClinicVecEnv
 from tests.clinics import clinic_model, mixture, population
 

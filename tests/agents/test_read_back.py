@@ -8,9 +8,8 @@ import torch
 from stable_baselines3 import PPO
 from stable_baselines3.common.policies import ActorCriticPolicy
 
-from abx_amr.agents.learning import build_agent
-from abx_amr.agents.read_back import effective_values, find_receipts, snapshot
-from abx_amr.configuration.agent import build_agent_spec
+from abx_amr.agents.read_back import effective_values, find_read_back
+from abx_amr.configuration.agent import build_learner
 from abx_amr.configuration.clinic import build_clinic
 from abx_amr.configuration.composing import compose
 from abx_amr.configuration.training import build_training
@@ -43,7 +42,7 @@ def builder(*overrides: str) -> Any:
 
     def build(values: Mapping[str, Any]) -> Any:
         changed = with_values(config, values)
-        return build_agent(build_agent_spec(changed), model, build_training(changed))
+        return build_learner(changed).build(model, build_training(changed))
 
     return build
 
@@ -65,32 +64,32 @@ def test_every_searched_value_is_read_back_from_the_built_agent(
     name: str, values: tuple[float, float]
 ) -> None:
     build, path = builder(), f"agent_algorithm.{name}"
-    receipts = find_receipts(build, {path: values})
+    names = find_read_back(build, {path: values})
     for value in values:
-        assert effective_values(build({path: value}), receipts) == {path: value}
+        assert effective_values(build({path: value}), names) == {path: value}
 
 
 def test_a_tuned_learning_rate_is_the_one_the_optimiser_uses() -> None:
     agent = builder()({"agent_algorithm.learning_rate": 0.00123})
-    assert snapshot(agent)["optimizer.lr"] == 0.00123
+    assert agent.snapshot()["optimizer.lr"] == 0.00123
 
 
 def test_a_clipped_batch_is_reported_as_clipped() -> None:
     build = builder("agent_algorithm.n_steps=64")
-    receipts = find_receipts(build, {"agent_algorithm.batch_size": (32, 64)})
+    names = find_read_back(build, {"agent_algorithm.batch_size": (32, 64)})
     agent = build({"agent_algorithm.batch_size": 256})
-    assert effective_values(agent, receipts) == {"agent_algorithm.batch_size": 64}
+    assert effective_values(agent, names) == {"agent_algorithm.batch_size": 64}
 
 
 def test_a_key_that_the_class_swallows_is_an_error() -> None:
     build = builder(
-        "agent_algorithm._target_=tests.test_receipts.SwallowingPPO",
+        "agent_algorithm._target_=tests.agents.test_read_back.SwallowingPPO",
         "+agent_algorithm.forgotten=1.0",
         "+agent_algorithm.magic=1.0",
     )
     for name in ("forgotten", "magic"):
         with pytest.raises(InputError, match=f"{name} changes nothing in the built agent"):
-            find_receipts(build, {f"agent_algorithm.{name}": (1.0, 2.0)})
+            find_read_back(build, {f"agent_algorithm.{name}": (1.0, 2.0)})
 
 
 def test_a_key_that_the_policy_swallows_is_an_error_although_sb3_records_it() -> None:
@@ -106,19 +105,19 @@ def test_a_key_that_the_policy_swallows_is_an_error_although_sb3_records_it() ->
             PPO.policy_aliases["MlpPolicy"] = original
 
     with pytest.raises(InputError, match="forgotten changes nothing"):
-        find_receipts(swallowing, {"agent_algorithm.policy_kwargs.forgotten": (1, 2)})
+        find_read_back(swallowing, {"agent_algorithm.policy_kwargs.forgotten": (1, 2)})
 
 
 def test_the_networks_shape_is_read_back_from_the_policy() -> None:
     build, path = builder(), "agent_algorithm.policy_kwargs.net_arch"
-    receipts = find_receipts(build, {path: ([8], [16, 16])})
-    assert effective_values(build({path: [16, 16]}), receipts) == {path: [16, 16]}
+    names = find_read_back(build, {path: ([8], [16, 16])})
+    assert effective_values(build({path: [16, 16]}), names) == {path: [16, 16]}
 
 
 def test_the_value_network_can_have_layers_of_its_own() -> None:
     build, path = builder(), "agent_algorithm.policy_kwargs.value_net_arch"
     for values, expected in (({}, [128, 128]), ({path: [48]}, [48])):
-        made = build(values).policy.mlp_extractor
+        made = build(values).algorithm.policy.mlp_extractor
         assert [layer.out_features for layer in made.value_net[::2]] == expected
         assert [layer.out_features for layer in made.policy_net[::2]] == [128, 128]
     with pytest.raises(InputError, match=r"value_net_arch\) must list the sizes .*got 48"):
@@ -127,13 +126,13 @@ def test_the_value_network_can_have_layers_of_its_own() -> None:
 
 def test_a_value_rejected_at_both_ends_names_the_key() -> None:
     with pytest.raises(InputError, match=r"every value tried of agent_algorithm.gamma"):
-        find_receipts(builder(), {"agent_algorithm.gamma": (1.5, 2.0)})
+        find_read_back(builder(), {"agent_algorithm.gamma": (1.5, 2.0)})
 
 
 def test_environment_settings_of_training_are_read_back_too() -> None:
     build = builder()
-    receipts = find_receipts(build, {"training.n_envs": (4, 8)})
-    assert effective_values(build({"training.n_envs": 8}), receipts) in (
+    names = find_read_back(build, {"training.n_envs": (4, 8)})
+    assert effective_values(build({"training.n_envs": 8}), names) in (
         {"training.n_envs": 8},
         {"training.n_envs": 8.0},
     )

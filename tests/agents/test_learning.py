@@ -11,18 +11,14 @@ import torch
 from stable_baselines3 import PPO
 from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
 
-from abx_amr.agents.learning import (
-    AgentSpec,
-    build_agent,
-    can_learn_together,
-    evaluate_agent,
-    learner_of,
-    rollouts,
-    silent_logger,
-    transitions_of,
-)
-from abx_amr.agents.settings import TrainingSettings
-from abx_amr.configuration.agent import build_agent_spec
+from abx_amr.agents.learners.on_policy.agent import OnPolicyAgent
+from abx_amr.agents.learners.on_policy.building import build_agent
+from abx_amr.agents.learners.on_policy.learner import OnPolicyLearner
+from abx_amr.agents.learners.on_policy.policies import evaluate_agent
+from abx_amr.agents.learners.on_policy.rollouts import rollouts, silent_logger
+from abx_amr.agents.learners.on_policy.together import is_covered
+from abx_amr.agents.settings import TrainingSettings, transitions_of
+from abx_amr.configuration.agent import build_learner
 from abx_amr.configuration.clinic import build_clinic
 from abx_amr.configuration.composing import compose
 from abx_amr.configuration.training import build_training
@@ -39,11 +35,11 @@ SMALL = (
 )
 
 
-def parts(*overrides: str) -> tuple[AgentSpec, ClinicModel, TrainingSettings]:
+def parts(*overrides: str) -> tuple[OnPolicyLearner, ClinicModel, TrainingSettings]:
     torch.set_num_threads(1)
     config = compose("train", [*SMALL, *overrides]).plain
     return (
-        build_agent_spec(config),
+        build_learner(config),
         build_clinic(config),
         build_training(config),
     )
@@ -56,7 +52,7 @@ def agent_of(*overrides: str) -> OnPolicyAlgorithm:
 
 
 def score_of(
-    spec: AgentSpec, model: ClinicModel, settings: TrainingSettings, seed: int
+    spec: OnPolicyLearner, model: ClinicModel, settings: TrainingSettings, seed: int
 ) -> SeedScore:
     score = train_and_score(spec, model, settings, seeds=[seed], searched={})[seed]
     assert isinstance(score, SeedScore), score
@@ -115,8 +111,8 @@ def test_learning_nothing_is_an_error() -> None:
 
 def test_the_length_is_rounded_up_to_whole_steps_of_all_environments() -> None:
     _, model, _ = parts("environment.max_time_steps=500")
-    assert transitions_of(25, model, 8) == 12_504
-    assert transitions_of(24, model, 8) == 12_000
+    assert transitions_of(25, model.max_time_steps, 8) == 12_504
+    assert transitions_of(24, model.max_time_steps, 8) == 12_000
 
 
 @pytest.mark.parametrize("algorithm", ["ppo", "a2c", "recurrent_ppo"])
@@ -152,9 +148,9 @@ def test_a_seed_s_score_is_what_its_saved_agent_is_evaluated_to() -> None:
     score = score_of(spec, model, settings, 7)
     agent = build_agent(spec, model, replace(settings, seed=7))
     agent.set_logger(silent_logger())
-    learner = learner_of([agent], settings)
-    list(learner.rollouts(80))
-    learner.publish()
+    trainer = spec.trainer([OnPolicyAgent(agent)], settings)
+    list(trainer.rollouts(80))
+    trainer.publish()
     assert tuple(evaluate_agent(agent, model, settings).returns) == score.returns
 
 
@@ -162,12 +158,12 @@ def test_a_seed_that_fails_leaves_the_others_their_scores(monkeypatch: pytest.Mo
     spec, model, settings = parts("training.total_num_training_episodes=2")
     alone = score_of(spec, model, settings, 7)
 
-    def broken(made: AgentSpec, model: ClinicModel, settings: TrainingSettings) -> Any:
+    def broken(made: OnPolicyLearner, model: ClinicModel, settings: TrainingSettings) -> Any:
         if settings.seed == 5:
             raise MemoryError("no room")
         return build_agent(made, model, settings)
 
-    monkeypatch.setattr("abx_amr.tuning.scoring.build_agent", broken)
+    monkeypatch.setattr("abx_amr.agents.learners.on_policy.learner.build_agent", broken)
     scores = train_and_score(spec, model, settings, seeds=[5, 7], searched={})
     assert isinstance(scores[5], MemoryError)
     fine = scores[7]
@@ -189,13 +185,13 @@ def test_what_the_seed_batched_trainer_does_not_cover_is_said_in_one_line(
     caplog.set_level("INFO")
     _, _, settings = parts()
     agent = agent_of("agent_algorithm.policy_kwargs.activation_fn=torch.nn.GELU")
-    assert not can_learn_together(agent, settings)
-    assert not can_learn_together(agent, settings)
+    assert not is_covered(agent, settings)
+    assert not is_covered(agent, settings)
     said = [r.message for r in caplog.records if "one after the other" in r.message]
     assert len(said) == 1
     assert "GELU" in said[0]
-    assert can_learn_together(agent_of(), settings)
-    assert not can_learn_together(agent_of(), replace(settings, seed_batched=False))
+    assert is_covered(agent_of(), settings)
+    assert not is_covered(agent_of(), replace(settings, seed_batched=False))
 
 
 def test_evaluating_in_between_changes_nothing_in_training() -> None:
@@ -257,7 +253,7 @@ def test_building_and_training_together_loads_neither_torchs_compiler_nor_scipys
     None
 ):
     script = (
-        "import sys; from tests.test_learning import parts; "
+        "import sys; from tests.agents.test_learning import parts; "
         "from abx_amr.tuning.scoring import train_and_score; "
         "scores = train_and_score(*parts(), seeds=[1, 2], searched={}); "
         "assert scores[2].transitions == 500; "
