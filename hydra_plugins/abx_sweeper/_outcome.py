@@ -59,8 +59,8 @@ def values_of(outcomes: Sequence[Outcome]) -> list[Any]:
     failed = [outcome for outcome in outcomes if outcome.has_failed]
     if failed and len(failed) == len(outcomes):
         _raise_why(failed)
-    for outcome in failed:
-        log.warning("%s", outcome.reason)
+    for reason in dict.fromkeys(outcome.reason for outcome in failed):
+        log.warning("%s", reason)
     if any(outcome.status == TEMPORARY for outcome in outcomes):
         log.warning("time is up: run the same command again to go on")
         raise SystemExit(TEMPORARY)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any, NoReturn, cast
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -19,6 +18,16 @@ from ._job import Job
 BASIC_LAUNCHER = "hydra._internal.core_plugins.basic_launcher.BasicLauncher"
 
 Overrides = Sequence[str]
+
+
+def never() -> bool:
+    """Return that a sweep is not complete before its last job has ended."""
+    return False
+
+
+def always(overrides: Overrides) -> bool:
+    """Return that a job has left what it was to leave, however it ended."""
+    return True
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,14 +46,10 @@ class Sweep:
     config: DictConfig
     report: Callable[[str], None]
 
-    @cached_property
-    def parser(self) -> OverridesParser:
-        """Hydra's parser, with the config loader that glob(...) looks for choices in."""
-        return OverridesParser.create(config_loader=self.hydra_context.config_loader)
-
     def parse(self, arguments: Sequence[str]) -> list[Override]:
-        """Return the overrides of a command line."""
-        return self.parser.parse_overrides(list(arguments))
+        """Return the overrides of a command line; glob(...) is looked up in its folders."""
+        parser = OverridesParser.create(config_loader=self.hydra_context.config_loader)
+        return parser.parse_overrides(list(arguments))
 
     def compose(self, overrides: Overrides) -> DictConfig:
         """Return the configuration of a job."""

@@ -16,7 +16,7 @@ from pkgutil import iter_modules
 from typing import Protocol
 
 from .._outcome import Outcome
-from .._sweep import LauncherChoice, Overrides, Sweep
+from .._sweep import LauncherChoice, Overrides, Sweep, always, never
 
 
 class Launcher(Protocol):
@@ -40,8 +40,8 @@ class Launcher(Protocol):
         self,
         jobs: Mapping[int, Overrides],
         *,
-        is_complete: Callable[[], bool] = lambda: False,
-        is_ended: Callable[[Overrides], bool] = lambda overrides: True,
+        is_complete: Callable[[], bool] = never,
+        is_ended: Callable[[Overrides], bool] = always,
     ) -> list[Outcome]:
         """Run jobs until all have ended; return how, in their order.
 

@@ -9,7 +9,7 @@ import contextlib
 import logging
 import os
 import tempfile
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,7 +23,7 @@ from omegaconf import DictConfig
 from abx_amr.errors import InputError, first_line
 
 from .._outcome import Outcome
-from .._sweep import LauncherChoice, Overrides, Sweep
+from .._sweep import LauncherChoice, Overrides, Sweep, always, never
 
 log = logging.getLogger(__name__)
 
@@ -39,7 +39,7 @@ class BehindHydra:
     def __init__(self, sweep: Sweep, choice: LauncherChoice) -> None:
         self.sweep = sweep
         self.choice = choice
-        self.is_one_by_one = choice.target == SUBMITIT_LOCAL
+        self.gives_up_all = choice.target == SUBMITIT_LOCAL
 
     @classmethod
     def fits(cls, choice: LauncherChoice) -> bool:
@@ -60,8 +60,8 @@ class BehindHydra:
         self,
         jobs: Mapping[int, Overrides],
         *,
-        is_complete: Callable[[], bool] = lambda: False,
-        is_ended: Callable[[Overrides], bool] = lambda overrides: True,
+        is_complete: Callable[[], bool] = never,
+        is_ended: Callable[[Overrides], bool] = always,
     ) -> list[Outcome]:
         """Launch the jobs together; those lost with one that was killed again, each alone.
 
@@ -74,25 +74,21 @@ class BehindHydra:
             task = self.sweep.task_function
             launcher = self._built(_Noting(task, folder) if self._is_here else task)
 
-            def launch(some: Mapping[int, Overrides]) -> list[Outcome]:
-                return self._launched(launcher, some)
-
-            if self.choice.target == SUBMITIT_LOCAL:
-                with ThreadPoolExecutor(self.choice.n_at_once) as pool:
-                    alone = pool.map(lambda job: launch(dict([job])), jobs.items())
-                    outcomes = {number: o for number, (o,) in zip(jobs, alone, strict=True)}
-                self._refuse_if_none_has_begun(outcomes.values(), folder)
-                return list(outcomes.values())
-            outcomes = dict(zip(jobs, launch(jobs), strict=True))
-            self._refuse_if_none_has_begun(outcomes.values(), folder)
-            lost = {n: jobs[n] for n, o in outcomes.items() if o.is_lost and not is_ended(jobs[n])}
+            if self.gives_up_all:
+                outcomes = self._each_alone(launcher, jobs)
+                self._refuse_if_none_has_begun(outcomes, folder)
+                return outcomes
+            outcomes = self._launched(launcher, jobs)
+            self._refuse_if_none_has_begun(outcomes, folder)
+            by_number = dict(zip(jobs, outcomes, strict=True))
+            lost = {n: jobs[n] for n, o in by_number.items() if o.is_lost and not is_ended(jobs[n])}
             if lost:
                 log.warning(
                     "a job was killed and took others with it: %d are launched again", len(lost)
                 )
             for number, overrides in lost.items():
-                (outcomes[number],) = launch({number: overrides})
-        return list(outcomes.values())
+                (by_number[number],) = self._launched(launcher, {number: overrides})
+        return list(by_number.values())
 
     def submit(self, jobs: Mapping[int, Overrides]) -> list[str]:
         """Never come here: `check` has refused."""
@@ -110,6 +106,14 @@ class BehindHydra:
         except Exception as error:  # of a class that may be anybody's
             raise InputError(f"{self.choice.name} cannot be built: {first_line(error)}") from error
 
+    def _each_alone(self, launcher: Launcher, jobs: Mapping[int, Overrides]) -> list[Outcome]:
+        def launch(number: int) -> Outcome:
+            (outcome,) = self._launched(launcher, {number: jobs[number]})
+            return outcome
+
+        with ThreadPoolExecutor(self.choice.n_at_once) as pool:
+            return list(pool.map(launch, jobs))
+
     def _launched(self, launcher: Launcher, jobs: Mapping[int, Overrides]) -> list[Outcome]:
         overrides = [list(job) for job in jobs.values()]
         try:
@@ -119,7 +123,7 @@ class BehindHydra:
             return [Outcome(error=error, is_lost=True, reason=reason) for _ in jobs]
         return [Outcome.of(one) for one in returned]
 
-    def _refuse_if_none_has_begun(self, outcomes: Iterable[Outcome], folder: str) -> None:
+    def _refuse_if_none_has_begun(self, outcomes: Sequence[Outcome], folder: str) -> None:
         errors = [o.error for o in outcomes if o.is_lost and o.error is not None]
         if self._is_here and errors and not any(Path(folder).iterdir()):
             raise InputError(f"{self.choice.name} could not start a job: {first_line(errors[0])}")

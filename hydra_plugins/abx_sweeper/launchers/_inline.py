@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from hydra.core.plugins import Plugins
 
 from .._outcome import Outcome
-from .._sweep import LauncherChoice, Overrides, Sweep
+from .._sweep import LauncherChoice, Overrides, Sweep, always, never
 
 
 class Inline:
@@ -37,8 +37,8 @@ class Inline:
         self,
         jobs: Mapping[int, Overrides],
         *,
-        is_complete: Callable[[], bool] = lambda: False,
-        is_ended: Callable[[Overrides], bool] = lambda overrides: True,
+        is_complete: Callable[[], bool] = never,
+        is_ended: Callable[[Overrides], bool] = always,
     ) -> list[Outcome]:
         """Run the jobs; what one raises is its outcome, an interrupt or an exit ends them all."""
         launcher = Plugins.instance().instantiate_launcher(

@@ -20,7 +20,7 @@ from abx_amr.host.signals import CommandInterruptError, end_at_once, handed_on
 
 from .._job import Job, unpacked
 from .._outcome import Outcome
-from .._sweep import LauncherChoice, Overrides, Sweep
+from .._sweep import LauncherChoice, Overrides, Sweep, always, never
 
 log = logging.getLogger(__name__)
 
@@ -53,8 +53,8 @@ class Processes:
         self,
         jobs: Mapping[int, Overrides],
         *,
-        is_complete: Callable[[], bool] = lambda: False,
-        is_ended: Callable[[Overrides], bool] = lambda overrides: True,
+        is_complete: Callable[[], bool] = never,
+        is_ended: Callable[[Overrides], bool] = always,
     ) -> list[Outcome]:
         """Run the jobs until all ended; one that dies costs only itself.
 

@@ -24,7 +24,7 @@ from abx_amr.host.slurm_queue import ask, is_in_queue
 
 from .._job import Job
 from .._outcome import Outcome
-from .._sweep import LauncherChoice, Overrides, Sweep
+from .._sweep import LauncherChoice, Overrides, Sweep, always, never
 
 log = logging.getLogger(__name__)
 
@@ -69,8 +69,8 @@ class SlurmArray:
         self,
         jobs: Mapping[int, Overrides],
         *,
-        is_complete: Callable[[], bool] = lambda: False,
-        is_ended: Callable[[Overrides], bool] = lambda overrides: True,
+        is_complete: Callable[[], bool] = never,
+        is_ended: Callable[[Overrides], bool] = always,
     ) -> list[Outcome]:
         """Run the jobs as one array until none is left in the queue.
 
