@@ -86,12 +86,17 @@ class OneClinic:
         self._ended = np.ones(len(self._returns), np.float32)
         self._nobody = np.zeros(0, np.intp)
         self._everybody = np.arange(len(self._returns))
+        is_cut = not self.clinic.model.observation.include_time_remaining
+        self._cut = self._everybody if is_cut else self._nobody
         self._nothing = np.zeros((0, self.observations.shape[1]), np.float32)
         self._no_infos: list[Infos] = [[] for _ in envs]
         self._began = time.time()
 
     def step(self, actions: NDArray[np.int64]) -> Step:
-        """Make a step; at the time limit all episodes end and begin again."""
+        """Make a step; at the time limit all episodes end and begin again.
+
+        They are cut there, unless the time remaining is observed.
+        """
         observations, rewards, truncated = self.clinic.step(actions)
         self._returns += rewards
         few = rewards.astype(np.float32)
@@ -106,7 +111,7 @@ class OneClinic:
         ]
         self._returns[:] = 0.0
         self.observations = self.clinic.reset()
-        return Step(few, self._ended, self._everybody, observations, infos)
+        return Step(few, self._ended, self._cut, observations[self._cut], infos)
 
     def give_back(self) -> None:
         """Leave every seed's own clinic where its rows stand."""
