@@ -57,7 +57,7 @@ def evaluate_composed(
     from abx_amr.configuration.values import AGENT_SECTIONS, CLINIC_SECTIONS
     from abx_amr.runs.folder import find_run
     from abx_amr.runs.loading import config_of_run
-    from abx_amr.simulator.validation import rehearse
+    from abx_amr.simulator.validation import validate_components
 
     asked = _asked(config["evaluation"])
     origin: dict[str, Any] = {"choices": chosen_groups(choices)}
@@ -88,7 +88,7 @@ def evaluate_composed(
         model = build_clinic(config)
         policy = _policy(config, None, model, checkpoint=config["checkpoint"])
         name = f"{choices['experiment']}_{choices['agent_algorithm']}"
-    rehearse(model)
+    validate_components(model)
     settings = replace(
         build_training(config),
         num_eval_episodes=asked["episodes"],

@@ -240,14 +240,14 @@ def _carry_out(
     from abx_amr.configuration.clinic import build_clinic
     from abx_amr.configuration.training import build_training, check_training_seed
     from abx_amr.runs import training as experiment
-    from abx_amr.simulator.validation import rehearse
+    from abx_amr.simulator.validation import validate_components
 
     config = configs[0]
     for each in configs:
         check_training_seed(each["training"]["seed"])
     settings = build_training(config)
     model = build_clinic(config)
-    rehearse(model)
+    validate_components(model)
     prescriber = build_rule(config, model) if is_rule(config) else build_agent_spec(config)
     if source is not None and settings.additional_episodes is not None:
         total = experiment.learned_episodes(source, model) + settings.additional_episodes

@@ -340,7 +340,7 @@ class TuneTask:
 
     def _prepare(self, config: DictConfig) -> bool:
         from abx_amr.configuration.agent import check_quickly
-        from abx_amr.simulator.validation import rehearse
+        from abx_amr.simulator.validation import validate_components
         from abx_amr.studies.study import (
             Preparation,
             is_registered,
@@ -355,7 +355,7 @@ class TuneTask:
         if plan.skip_if_exists and is_registered(plan):
             print(f"{plan.run_name} is complete already, skipped: {_shown(plan.folder)}")
             return False
-        rehearse(study.model)
+        validate_components(study.model)
         _check_device_here(study)
         refuse_overwriting(plan, study.storage)
         study.storage.check()  # a server that is not there is said before agents are built
