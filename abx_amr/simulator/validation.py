@@ -38,9 +38,9 @@ def validate_components(model: ClinicModel) -> None:
         place = where_raised(error)
         if place_in_project(error) or (isinstance(error, InputError) and not place):
             raise  # the command says where, and what tries every class of a project
-        said = (str(error).strip() or "no reason given").splitlines()[0]
+        reason = (str(error).strip() or "no reason given").splitlines()[0]
         raise InputError(
-            f"{place}{type(error).__name__}: {said} (in the first steps of the clinic)"
+            f"{place}{type(error).__name__}: {reason} (in the first steps of the clinic)"
         ) from error
 
 
