@@ -30,6 +30,8 @@ _NO_SETTINGS = (
     *("training.seed", "training.seeds", "training.torch_threads", "training.save_freq"),
     *("training.evaluation_seed", "training.num_eval_episodes", "training.additional_episodes"),
 )
+#: Values that say no more than their absence, in runs of earlier releases too.
+_SAYS_NOTHING = {"best_params_from": "null", "environment.include_time_remaining": "false"}
 _CHOSEN_FIRST = ("experiment", "agent_algorithm", "option_library", "hrl", "training")
 _TARGET = "agent_algorithm._target_"
 _LONGEST_LABEL = 48
@@ -48,7 +50,7 @@ def settings_of(run: GatheredRun) -> dict[str, str]:
     }
     if not run.learned:  # how it would have been trained is no matter
         leaves = {p: v for p, v in leaves.items() if p.split(".")[0] not in ("training", "tuning")}
-    return {p: v for p, v in leaves.items() if not (p == "best_params_from" and v == "null")}
+    return {path: value for path, value in leaves.items() if _SAYS_NOTHING.get(path) != value}
 
 
 def evaluation_of(run: GatheredRun) -> tuple[str, int]:

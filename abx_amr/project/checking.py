@@ -28,7 +28,7 @@ from abx_amr.configuration.training import build_training, check_training_seed
 from abx_amr.configuration.values import value_at, with_values
 from abx_amr.errors import InputError, nearest
 from abx_amr.host.locations import Project, make_importable, place_in_project, working_in
-from abx_amr.simulator.validation import rehearse
+from abx_amr.simulator.validation import validate_components
 
 if TYPE_CHECKING:
     from abx_amr.simulator.clinic import ClinicModel
@@ -369,7 +369,7 @@ def _faults_of_targets(plain: Plain) -> list[str]:
 
 def _build_clinic(config: Plain) -> None:
     """Build the clinic; where classes of the project are in it, play its first steps."""
-    rehearse(build_clinic(config))
+    validate_components(build_clinic(config))
 
 
 def _build_training(config: Plain) -> None:

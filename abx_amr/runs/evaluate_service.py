@@ -60,7 +60,7 @@ def evaluate(
     Raises:
         InputError: the user's mistake, before anything is written.
     """
-    from abx_amr.simulator.validation import rehearse
+    from abx_amr.simulator.validation import validate_components
 
     asked = _asked(config["evaluation"])
     if config["run"] is None:
@@ -68,7 +68,7 @@ def evaluate(
     else:
         request = _of_a_run(config, choices=choices, overrides=overrides)
     config, model = request.config, request.model
-    rehearse(model)
+    validate_components(model)
     settings = replace(
         build_training(config),
         num_eval_episodes=asked["episodes"],

@@ -201,14 +201,14 @@ def _plans(configs: Sequence[Plain], request: _Request) -> list[Run]:
     """Return configurations as objects, checked and tried out."""
     from abx_amr.agents.prescriber import Learner
     from abx_amr.runs.training import Run
-    from abx_amr.simulator.validation import rehearse
+    from abx_amr.simulator.validation import validate_components
 
     config = configs[0]
     for each in configs:
         check_training_seed(each["training"]["seed"])
     settings = build_training(config)
     model = build_clinic(config)
-    rehearse(model)
+    validate_components(model)
     prescriber = build_learner(config) if learns(config) else build_rule(config, model)
     settings = _with_additional_episodes(settings, config, request.source, model)
     plans = [

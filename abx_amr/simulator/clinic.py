@@ -132,6 +132,7 @@ class ClinicModel:
             temporal_windows=settings.temporal_windows,
             steps_since_amr_update=counter if settings.include_steps_since_amr_update else None,
             previous_action=settings.include_previous_action,
+            time_remaining=settings.include_time_remaining,
             attribute_low=tuple(float(low[a]) for a in columns),
             attribute_high=tuple(float(high[a]) for a in columns),
         )

@@ -76,7 +76,7 @@ class ComponentSteps:
                 attributes=columns.attributes.copy(),
                 infected=infected,
                 sensitive=sensitive,
-                luck=columns.chances.copy(),
+                uniforms=columns.chances.copy(),
                 visible_amr=state[:, layout.VISIBLE].copy(),
                 delta=delta,
             )

@@ -49,16 +49,20 @@ class ObservationSettings:
         include_previous_action: The previous prescriptions, one-hot per patient.
         temporal_windows: Lengths in steps; per antibiotic the fraction of the last w steps with a
             prescription, and the change of its visible level; empty: none of these.
+        include_time_remaining: The share of the episode that is left. Who sees it is told the end:
+            it terminates, instead of being cut off.
     """
 
     include_steps_since_amr_update: bool
     include_previous_action: bool
     temporal_windows: tuple[int, ...]
+    include_time_remaining: bool = False
 
     def __post_init__(self) -> None:
         """Check the windows and keep them as a tuple."""
         flag("include_steps_since_amr_update", self.include_steps_since_amr_update)
         flag("include_previous_action", self.include_previous_action)
+        flag("include_time_remaining", self.include_time_remaining)
         windows = self.temporal_windows
         if isinstance(windows, str) or not isinstance(windows, Sequence):
             raise InputError(f"temporal_windows must be a list of steps, got {windows!r}")
@@ -79,6 +83,7 @@ class Decoded:
         visible_amr_change: Against the previous step, shape (N, K).
         steps_since_amr_update: Shape (N,).
         previous_action: One-hot, shape (N, P, K+1).
+        time_remaining: Share of the episode that is left, shape (N,).
     """
 
     attributes: dict[str, Floats32]
@@ -87,6 +92,7 @@ class Decoded:
     visible_amr_change: Floats32 | None
     steps_since_amr_update: Floats32 | None
     previous_action: Floats32 | None
+    time_remaining: Floats32 | None
 
 
 class ObservationParts(NamedTuple):
@@ -98,6 +104,7 @@ class ObservationParts(NamedTuple):
     visible_amr_change: slice
     steps_since_amr_update: slice
     previous_action: slice
+    time_remaining: slice
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,7 +113,7 @@ class ObservationLayout:
 
     Patient by patient the visible attributes | visible AMR | per antibiotic and window the
     prescribed fraction, then the changes of the visible AMR | steps since the last refresh | the
-    previous action.
+    previous action | time remaining.
 
     Attributes:
         antibiotics: The K antibiotics.
@@ -115,6 +122,7 @@ class ObservationLayout:
         temporal_windows: The W windows, possibly none.
         steps_since_amr_update: The highest count that can be seen, None when it is not observed.
         previous_action: Whether the previous action is observed.
+        time_remaining: Whether the share of the episode that is left is observed.
         attribute_low: The lowest observed value of each visible attribute, shape (V,).
         attribute_high: The highest.
     """
@@ -127,6 +135,7 @@ class ObservationLayout:
     previous_action: bool
     attribute_low: tuple[float, ...]
     attribute_high: tuple[float, ...]
+    time_remaining: bool = False
 
     @cached_property
     def names(self) -> tuple[str, ...]:
@@ -146,6 +155,8 @@ class ObservationLayout:
         if self.previous_action:
             treatments = (*self.antibiotics, "no_treatment")
             names += [f"patient[{p}].previous_action[{t}]" for p in patients for t in treatments]
+        if self.time_remaining:
+            names.append("time_remaining")
         return tuple(names)
 
     @cached_property
@@ -181,7 +192,8 @@ class ObservationLayout:
         p, k = self.num_patients, len(self.antibiotics)
         v, w = len(self.attributes), len(self.temporal_windows)
         lengths = [p * v, k, k * w, k if w else 0, int(self.steps_since_amr_update is not None)]
-        ends = [0, *np.cumsum(lengths).tolist(), self.size]
+        lengths += [p * (k + 1) * self.previous_action, int(self.time_remaining)]
+        ends = [0, *np.cumsum(lengths).tolist()]
         return ObservationParts(*(slice(first, end) for first, end in pairwise(ends)))
 
     def decode(self, observation: ArrayLike) -> Decoded:
@@ -191,7 +203,7 @@ class ObservationLayout:
             raise InputError(f"observations must have shape (N, {self.size}), got {rows.shape}")
         n, p, k = len(rows), self.num_patients, len(self.antibiotics)
         v, w = len(self.attributes), len(self.temporal_windows)
-        seen, amr, fraction, change, since, previous = (rows[:, part] for part in self.parts)
+        seen, amr, fraction, change, since, previous, time = (rows[:, part] for part in self.parts)
         by_patient = seen.reshape(n, p, v)
         return Decoded(
             attributes={name: by_patient[:, :, i] for i, name in enumerate(self.attributes)},
@@ -200,6 +212,7 @@ class ObservationLayout:
             visible_amr_change=change if w else None,
             steps_since_amr_update=since[:, 0] if since.shape[1] else None,
             previous_action=previous.reshape(n, p, k + 1) if self.previous_action else None,
+            time_remaining=time[:, 0] if self.time_remaining else None,
         )
 
 

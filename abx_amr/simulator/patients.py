@@ -185,11 +185,11 @@ class PatientMixture:
         )
         total = float(self.proportions.sum())
         if abs(total - 1.0) > 1e-6:
-            said = ", ".join(
+            shares = ", ".join(
                 f"{name} {proportion:g}"
                 for name, proportion in zip(self.names, self.proportions, strict=True)
             )
-            raise InputError(f"proportions must sum to 1, got {total:g} ({said})")
+            raise InputError(f"proportions must sum to 1, got {total:g} ({shares})")
         self.proportions.flags.writeable = False
         seen = [a for member in self.members for a in member.visible_patient_attributes]
         self.visible_patient_attributes = _visible(list(dict.fromkeys(seen)))

@@ -20,14 +20,14 @@ Bools = NDArray[np.bool_]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TreatedCohort:
-    """Patients with what they were given and the luck they had.
+    """Patients with what they were given and the uniforms that decide what follows.
 
     Attributes:
         actions: Index of the antibiotic given, K for none, shape (E, P).
         attributes: True attributes, shape (E, P, 6).
         infected: Shape (E, P).
         sensitive: Whether the infection answers to each antibiotic, shape (E, P, K).
-        luck: Uniforms for outcome, adverse event and recovery, shape (E, P, 3).
+        uniforms: For outcome, adverse event and recovery, shape (E, P, 3).
         visible_amr: Visible levels after this step's refresh, shape (E, K).
         delta: Marginal effect of the last dose, shape (E, K); zeros unless `needs_delta`.
     """
@@ -36,9 +36,14 @@ class TreatedCohort:
     attributes: Floats
     infected: Bools
     sensitive: Bools
-    luck: Floats
+    uniforms: Floats
     visible_amr: Floats
     delta: Floats
+
+    @property
+    def luck(self) -> Floats:
+        """The uniforms, as classes written for release 0.1 read them."""
+        return self.uniforms
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -67,7 +72,7 @@ class RewardModel(Protocol):
         ...
 
     def score(self, cohort: TreatedCohort) -> Score:
-        """Return the rewards of the cohort's treatment; chance comes from `cohort.luck` alone."""
+        """Return the rewards of the treatment; chance comes from `cohort.uniforms` alone."""
         ...
 
     def expected_reward(
@@ -204,7 +209,7 @@ class ClinicalReward:
             np.ascontiguousarray(cohort.attributes),
             np.ascontiguousarray(cohort.infected),
             np.ascontiguousarray(cohort.sensitive),
-            np.ascontiguousarray(cohort.luck),
+            np.ascontiguousarray(cohort.uniforms),
             np.ascontiguousarray(cohort.visible_amr),
             np.ascontiguousarray(cohort.delta),
             self.numbers,

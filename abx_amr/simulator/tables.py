@@ -46,6 +46,7 @@ def clinic_tables(model: "ClinicModel") -> tuple[Tables, bool]:
         update_every=model.visible_amr.update_every_n_time_steps,
         shows_since=int(model.observation.include_steps_since_amr_update),
         shows_previous=int(model.observation.include_previous_action),
+        horizon=model.max_time_steps if model.observation.include_time_remaining else 0,
         starts=np.array([part.start for part in model.layout.parts], dtype=np.int64),
         shown=visible_columns(model.layout.attributes),
         windows=np.array(model.layout.temporal_windows, dtype=np.int64),

@@ -39,6 +39,8 @@ FREE_SECTIONS = (
     *("tuning.heartbeat_interval", "tuning.checkpoint_interval"),
     *("tuning.worker", "tuning.local_workers", "tuning.job"),
 )
+#: Settings of a later release: their default is what a study without them was made with.
+LATER_DEFAULTS = {"environment.include_time_remaining": False}
 FREE_FREQUENCIES = re.compile(r"training\.(save|eval)_(freq|every)\w*")
 
 
@@ -71,11 +73,14 @@ def fingerprint(
 
     Not counted: names and places, the storage, budgets and workers, how often a run saves and
     evaluates, and training.seed, training length and early stopping, which trials do not use.
+    A later setting counts where it is not at its default.
     """
     leaves = {
         path: jsonable(value)
         for path, value in flatten(configuration).items()
-        if not is_free(path) and not _lies_in(path, "tuning.search_space")
+        if not is_free(path)
+        and not _lies_in(path, "tuning.search_space")
+        and LATER_DEFAULTS.get(path, ABSENT) != value
     }
     for path, fields in describe(space).items():
         leaves[f"tuning.search_space.{path}"] = fields

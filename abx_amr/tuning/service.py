@@ -223,7 +223,7 @@ class TuneService:
 
 
 def _prepare(study: TuningStudy, *, is_here: bool) -> Preparation:
-    from abx_amr.simulator.validation import rehearse
+    from abx_amr.simulator.validation import validate_components
     from abx_amr.studies.study import is_registered, prepare_study, refuse_overwriting
 
     plan = study.plan
@@ -231,7 +231,7 @@ def _prepare(study: TuningStudy, *, is_here: bool) -> Preparation:
     study.set_threads()
     if plan.skip_if_exists and is_registered(plan):
         return Preparation.SKIPPED
-    rehearse(study.points.model)
+    validate_components(study.points.model)
     if is_here:
         study.points.check_device()
     refuse_overwriting(plan, study.storage)

@@ -9,11 +9,12 @@ from abx_amr.simulator.kernel import layout
 from abx_amr.simulator.kernel.compiling import compiled
 from abx_amr.simulator.kernel.layout import Batch, new_batch, tables_of
 from abx_amr.simulator.kernel.step import begin_episodes, take_step
-from tests.clinics import clinic_model
+from tests.clinics import clinic_model, population
 
 OBSERVED = {
     "include_steps_since_amr_update": True,
     "include_previous_action": True,
+    "include_time_remaining": True,
     "temporal_windows": (2, 5),
 }
 
@@ -124,3 +125,28 @@ def test_episodes_in_one_compiled_loop_give_the_bits_of_the_clinic():
         expected += reward
     assert (returns == expected).all()
     assert (observation == seen).all()
+
+
+def test_candidates_with_one_stream_meet_the_same_patients_as_each_would_alone():
+    model = clinic_model(
+        patients=4,
+        steps=12,
+        people=population(sigma=0.1, noise_std=0.1),
+        observation=OBSERVED,
+        visible_amr={"update_every_n_time_steps": 3, "noise_std": 0.1},
+    )
+    streams = stream_states(5, "common", count=1)
+    clinic = Clinic(model, streams)
+    k, patients = len(model.antibiotics), (1, 4, layout.UNIFORMS + len(model.antibiotics) + 4)
+    rows = np.repeat(streams, 3, axis=0)
+    tables = clinic.packed_tables
+    state = new_batch(rows, 4, k, tables_of(*tables).windows).state
+    together = np.zeros(3), np.empty((3, model.layout.size), np.float32)
+    batch = Batch(streams.copy(), state, np.zeros(patients), np.zeros(patients))
+    play_alternating(*batch, *tables, 12, together[1], together[0])
+    alone = np.zeros(1), np.empty((1, model.layout.size), np.float32)
+    single = new_batch(streams.copy(), 4, k, tables_of(*tables).windows)
+    play_alternating(*single, *tables, 12, alone[1], alone[0])
+    assert (together[0] == alone[0]).all()
+    assert (together[1] == alone[1]).all()
+    assert (batch.rows == single.rows).all()

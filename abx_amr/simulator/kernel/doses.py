@@ -25,8 +25,8 @@ def first_invalid_action(actions: Ints, num_antibiotics: int) -> int:
 
 @compiled
 def write_actions(actions: Ints, patients: Floats) -> None:
-    """Keep the actions (E, P) with the patients (E, P, 8 + K+4) whom they are for."""
-    for e in range(actions.shape[0]):
+    """Keep the actions (E, P) with the patients (E or 1, P, 8 + K+4) whom they are for."""
+    for e in range(patients.shape[0]):
         for p in range(actions.shape[1]):
             patients[e, p, ACTION] = actions[e, p]
 

@@ -63,11 +63,15 @@ NUM_NUMBERS = 8
 BENEFIT, FAILURE, ADVERSE = 1, 2, 4
 # parts of an observation
 SEEN_PATIENTS, SEEN_LEVELS, SEEN_FRACTIONS, SEEN_CHANGES, SEEN_SINCE, SEEN_ACTIONS = range(6)
-NUM_PARTS = 6
+SEEN_TIME = 6
+NUM_PARTS = 7
 
 
 class Batch(NamedTuple):
     """What changes as a batch of clinics goes on.
+
+    Environments with one stream and one cohort, (1, ...) each, meet the same patients and the same
+    noise: candidates are compared in common episodes.
 
     Attributes:
         rows: The streams' states, (E, 4).
@@ -93,7 +97,8 @@ class Tables(NamedTuple):
         update_every: Steps between two refreshes of the visible levels.
         shows_since: 1 where the steps since the last refresh are observed.
         shows_previous: 1 where the previous action is observed.
-        starts: Where each part of an observation starts, (6,).
+        horizon: Steps of an episode where the time remaining is observed, else 0.
+        starts: Where each part of an observation starts, (7,).
         shown: The visible attributes, (V,).
         windows: (W,).
     """
@@ -105,14 +110,16 @@ class Tables(NamedTuple):
     update_every: int
     shows_since: int
     shows_previous: int
+    horizon: int
     starts: Ints
     shown: Ints
     windows: Ints
 
 
 # entries of the packed whole numbers, before starts, shown and windows
-_NUM_ANTIBIOTICS, _NUM_GROUPS, _NUM_SHOWN, _UPDATE_EVERY, _SHOWS_SINCE, _SHOWS_PREVIOUS = range(6)
-_NUM_COUNTS = 6
+_NUM_ANTIBIOTICS, _NUM_GROUPS, _NUM_SHOWN = 0, 1, 2
+_UPDATE_EVERY, _SHOWS_SINCE, _SHOWS_PREVIOUS, _HORIZON = 3, 4, 5, 6
+_NUM_COUNTS = 7
 
 
 def pack(tables: Tables) -> tuple[Floats, Ints]:
@@ -120,7 +127,7 @@ def pack(tables: Tables) -> tuple[Floats, Ints]:
     floats = (tables.numbers, tables.initial, tables.drugs, tables.groups)
     counts = [len(tables.drugs), len(tables.groups), len(tables.shown)]
     switches = [tables.update_every, tables.shows_since, tables.shows_previous]
-    whole = (counts, switches, tables.starts, tables.shown, tables.windows)
+    whole = (counts, switches, [tables.horizon], tables.starts, tables.shown, tables.windows)
     return (
         np.concatenate([np.ravel(table) for table in floats]).astype(np.float64),
         np.concatenate([np.asarray(table, dtype=np.int64) for table in whole]),
@@ -143,6 +150,7 @@ def tables_of(floats: Floats, whole: Ints) -> Tables:
         whole[_UPDATE_EVERY],
         whole[_SHOWS_SINCE],
         whole[_SHOWS_PREVIOUS],
+        whole[_HORIZON],
         whole[_NUM_COUNTS:shown],
         whole[shown : shown + num_shown],
         whole[shown + num_shown :],

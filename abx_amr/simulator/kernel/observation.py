@@ -16,6 +16,7 @@ from abx_amr.simulator.kernel.layout import (
     SEEN_LEVELS,
     SEEN_PATIENTS,
     SEEN_SINCE,
+    SEEN_TIME,
     VISIBLE,
     VISIBLE_BIAS,
     VISIBLE_NOISE,
@@ -46,7 +47,8 @@ def see_levels(rows: Rows, state: Floats, is_due: bool, numbers: Floats) -> None
     if noise > 0.0:
         normals, spare = np.empty(num_antibiotics), np.empty(3 * num_antibiotics)
         for e in range(state.shape[0]):
-            fill_normal(rows[e], normals, spare)
+            if e < rows.shape[0]:
+                fill_normal(rows[e], normals, spare)
             for j in range(num_antibiotics):
                 _show(state, e, j, state[e, LEVEL, j] + noise * normals[j] + bias)
     else:
@@ -79,7 +81,7 @@ def write_observations(
 
     Args:
         state: of the batch.
-        observed: what is seen of the patients who wait, (E, P, 6).
+        observed: what is seen of the patients who wait, (E or 1, P, 6).
         actions: the previous ones, (E, P); not read at time 0.
         tables: of the clinic.
         time: steps made.
@@ -88,10 +90,11 @@ def write_observations(
     num_antibiotics, num_shown = state.shape[2], tables.shown.shape[0]
     windows, starts = tables.windows, tables.starts
     for e in range(state.shape[0]):
+        cohort = min(e, observed.shape[0] - 1)
         i = starts[SEEN_PATIENTS]
         for p in range(observed.shape[1]):
             for v in range(num_shown):
-                out[e, i] = observed[e, p, tables.shown[v]]
+                out[e, i] = observed[cohort, p, tables.shown[v]]
                 i += 1
         i = starts[SEEN_LEVELS]
         for j in range(num_antibiotics):
@@ -109,7 +112,9 @@ def write_observations(
             out[e, starts[SEEN_SINCE]] = time % tables.update_every
         if tables.shows_previous > 0:
             first = starts[SEEN_ACTIONS]
-            out[e, first:] = 0.0
+            out[e, first : starts[SEEN_TIME]] = 0.0
             if time > 0:
                 for p in range(actions.shape[1]):
                     out[e, first + p * (num_antibiotics + 1) + actions[e, p]] = 1.0
+        if tables.horizon > 0:
+            out[e, starts[SEEN_TIME]] = (tables.horizon - time) / tables.horizon

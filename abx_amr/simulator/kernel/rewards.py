@@ -150,26 +150,27 @@ def reward_cohorts(
     delta: Floats,
     reward: Floats,
 ) -> None:
-    """Write the rewards (E,) of patients (E, P, 8 + K+4) treated in this step by actions (E, P)."""
+    """Write the rewards (E,) of patients (E or 1, P, 8 + K+4) treated by actions (E, P)."""
     num_envs, num_patients = actions.shape
     num_antibiotics = drugs.shape[0]
     chances = SENSITIVITIES + num_antibiotics
     for e in range(num_envs):
+        cohort = min(e, patients.shape[0] - 1)
         total = 0.0
         for p in range(num_patients):
             j = actions[e, p]
             is_treated = j < num_antibiotics
             drug = j if is_treated else 0
             value, _ = patient_outcome(
-                patients[e, p, INFECTION] < patients[e, p, PROB_INFECTED],
+                patients[cohort, p, INFECTION] < patients[cohort, p, PROB_INFECTED],
                 is_treated,
-                patients[e, p, SENSITIVITIES + drug] < 1.0 - state[e, BEFORE, drug],
+                patients[cohort, p, SENSITIVITIES + drug] < 1.0 - state[e, BEFORE, drug],
                 patients,
-                e,
+                cohort,
                 p,
-                patients[e, p, chances + OUTCOME],
-                patients[e, p, chances + ADVERSE_EVENT],
-                patients[e, p, chances + RECOVERY],
+                patients[cohort, p, chances + OUTCOME],
+                patients[cohort, p, chances + ADVERSE_EVENT],
+                patients[cohort, p, chances + RECOVERY],
                 numbers,
                 drugs[drug, ADVERSE_PROBABILITY],
                 drugs[drug, ADVERSE_VALUE],

@@ -54,8 +54,8 @@ def begin_episodes(
     components: Components | None, batch: Batch, tables: Tables, observation: Floats32
 ) -> None:
     """Start an episode in every environment and write what is seen first, (E, D)."""
-    num_envs, num_patients = batch.waiting.shape[:2]
-    observed = np.empty((num_envs, num_patients, NUM_ATTRIBUTES))
+    num_cohorts, num_patients = batch.waiting.shape[:2]
+    observed = np.empty((num_cohorts, num_patients, NUM_ATTRIBUTES))
     batch.state[:] = 0.0
     if components is None:
         start_balloons(batch.state, tables.initial)
@@ -67,7 +67,7 @@ def begin_episodes(
         sample_cohorts(batch.rows, tables.groups, batch.waiting, observed)
     else:
         components.sample_cohorts(batch.rows, batch.waiting, observed)
-    nobody = np.empty((num_envs, 0), np.int64)
+    nobody = np.empty((batch.state.shape[0], 0), np.int64)
     write_observations(batch.state, observed, nobody, tables, 0, observation)
 
 
@@ -92,10 +92,10 @@ def take_step(
         observation: written, (E, D).
         reward: written, (E,).
     """
-    num_envs, num_patients = actions.shape
+    (num_envs, num_patients), num_cohorts = actions.shape, batch.waiting.shape[0]
     num_antibiotics = tables.drugs.shape[0]
     doses, delta = np.empty((num_envs, num_antibiotics)), np.zeros((num_envs, num_antibiotics))
-    observed = np.empty((num_envs, num_patients, NUM_ATTRIBUTES))
+    observed = np.empty((num_cohorts, num_patients, NUM_ATTRIBUTES))
     write_actions(actions, batch.waiting)
     count_prescriptions(batch.state, actions, tables.windows, time)
     # 1. the doses, through cross-resistance
