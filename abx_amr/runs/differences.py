@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from abx_amr.configuration.values import value_at
+from abx_amr.studies.fingerprint import LATER_DEFAULTS
 
 _COMPARED = (
     "antibiotics",
@@ -40,7 +41,7 @@ def differences(own: Mapping[str, Any], asked: Mapping[str, Any]) -> str:
     """
     paths = dict.fromkeys([*_leaves(own), *_leaves(asked)])
     pairs = {
-        path: (value_at(own, path, missing=None), value_at(asked, path, missing=None))
+        path: tuple(value_at(c, path, missing=LATER_DEFAULTS.get(path)) for c in (own, asked))
         for path in paths
         if path.split(".")[0] in _COMPARED and not path.startswith(_SAME_RUN_ALL_THE_SAME)
     }
