@@ -93,11 +93,13 @@ def settled(config: Mapping[str, Any]) -> dict[str, Any]:
     """Return a resolved configuration with the threads of each worker settled.
 
     Raises:
-        InputError: no tuning configuration is chosen.
+        InputError: no tuning configuration is chosen, or there is no section training.
     """
+    from abx_amr.configuration.values import section_of
+
     if not isinstance(config.get("tuning"), Mapping):
         raise InputError(_no_tuning())
-    training = dict(config["training"])
+    training = section_of(config, "training")
     if training.get("torch_threads") is None:
         training["torch_threads"] = threads_for(config["tuning"].get("local_workers") or 1)
     return {**config, "training": training}

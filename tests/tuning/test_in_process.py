@@ -132,9 +132,9 @@ def test_threads_of_torch_are_given_back(call: Call) -> None:
         ((*STUDY, "tuning.n_workers=2"), "tuning.n_workers=2: this process is one worker"),
         ((*STUDY, "tuning.parallel=jobs"), "tuning.parallel=jobs: this process is one worker"),
         ((*STUDY, "tuning.wait=false"), "tuning.wait=False: this process is the worker"),
-        ((*STUDY, "agent_algorithm=never"), "fixed rule"),
+        (("+tuning=ppo_default", "agent_algorithm=never"), "fixed rule"),
         ((*STUDY, {}), "or one configuration alone"),
-        (({"tuning": {}},), "is missing"),
+        (({"tuning": {}},), "training must be a section"),
     ],
 )
 def test_what_cannot_be_searched_here_is_one_line(
