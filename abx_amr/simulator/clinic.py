@@ -188,7 +188,7 @@ class Clinic:
             raise InputError("fused must not be true: a component is not one of the shipped ones")
         self._fused = is_shipped if fused is None else fused
         self._packed = pack(self._tables)
-        batch = new_batch(rows, p, k, self._tables.windows)
+        batch = _new_batch(rows, self.num_envs, p, k, self._tables.windows)
         self._batch = batch
         self._next_batch = Batch(batch.rows, batch.state, batch.treated, batch.waiting)
         self._components = ComponentSteps(model, self.num_envs)
@@ -282,15 +282,12 @@ class Clinic:
     # ---------------------------------------------------------------------------- what can be read
 
     @property
-    def packed_tables(self) -> tuple[Floats, NDArray[np.int64]]:
+    def packed_tables(self) -> tuple[Floats, NDArray[np.int64]] | None:
         """The clinic's tables as compiled episodes take them, see `kernel`.
 
-        Raises:
-            InputError: A component is not one of the shipped ones.
+        None where a component is not one of the shipped ones: its step is not compiled.
         """
-        if not self._fused:
-            raise InputError("packed_tables must be read of a clinic of shipped components alone")
-        return self._packed
+        return self._packed if self._fused else None
 
     @property
     def time(self) -> int:
@@ -419,6 +416,7 @@ class Clinic:
 
 _begin_episodes = interpreted(begin_episodes)
 _take_step = interpreted(take_step)
+_new_batch = interpreted(new_batch)
 
 
 def treatment_names(antibiotics: Sequence[str]) -> tuple[str, ...]:

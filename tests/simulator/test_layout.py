@@ -96,38 +96,44 @@ def test_every_entry_of_an_observation_belongs_to_one_part():
 
 
 @compiled
-def play_alternating(rows, state, waiting, treated, floats, whole, length, observation, returns):
+def play_in_turn(rows, floats, whole, length, actions, observation, returns):
     """Play an episode everywhere, treating with the antibiotics in turn."""
     tables = tables_of(floats, whole)
-    batch = Batch(rows, state, waiting, treated)
-    actions = np.empty(waiting.shape[:2], np.int64)
-    reward = np.empty(waiting.shape[0])
+    num_envs, num_patients = actions.shape
+    reward = np.empty(num_envs)
+    batch = new_batch(rows, num_envs, num_patients, tables.drugs.shape[0], tables.windows)
     begin_episodes(None, batch, tables, observation)
     for time in range(1, length + 1):
         actions[:] = time % tables.drugs.shape[0]
         take_step(None, batch, tables, actions, time, observation, reward)
-        batch = Batch(rows, state, batch.treated, batch.waiting)
+        batch = Batch(batch.rows, batch.state, batch.treated, batch.waiting)
         returns += reward
+
+
+def played_in_turn(clinic, rows, num_envs):
+    """Return returns (E,) and last observations (E, D) of one compiled loop."""
+    model = clinic.model
+    returns, actions = np.zeros(num_envs), np.zeros((num_envs, 4), np.int64)
+    observation = np.empty((num_envs, model.layout.size), np.float32)
+    tables = clinic.packed_tables
+    play_in_turn(rows, *tables, model.max_time_steps, actions, observation, returns)
+    return returns, observation
 
 
 def test_episodes_in_one_compiled_loop_give_the_bits_of_the_clinic():
     clinic = windowed_clinic()
     streams = clinic.state()["rows"]
-    model = clinic.model
-    returns, observation = np.zeros(3), np.empty((3, model.layout.size), np.float32)
-    windows = tables_of(*clinic.packed_tables).windows
-    batch = new_batch(streams.copy(), 4, len(model.antibiotics), windows)
-    play_alternating(*batch, *clinic.packed_tables, model.max_time_steps, observation, returns)
+    returns, observation = played_in_turn(clinic, streams.copy(), 3)
     expected = np.zeros(3)
     clinic.reset(streams)
-    for time in range(1, model.max_time_steps + 1):
+    for time in range(1, clinic.model.max_time_steps + 1):
         seen, reward, _ = clinic.step(np.full((3, 4), time % 2))
         expected += reward
     assert (returns == expected).all()
     assert (observation == seen).all()
 
 
-def test_candidates_with_one_stream_meet_the_same_patients_as_each_would_alone():
+def test_environments_of_one_stream_meet_the_patients_that_each_would_meet_alone():
     model = clinic_model(
         patients=4,
         steps=12,
@@ -136,17 +142,8 @@ def test_candidates_with_one_stream_meet_the_same_patients_as_each_would_alone()
         visible_amr={"update_every_n_time_steps": 3, "noise_std": 0.1},
     )
     streams = stream_states(5, "common", count=1)
-    clinic = Clinic(model, streams)
-    k, patients = len(model.antibiotics), (1, 4, layout.UNIFORMS + len(model.antibiotics) + 4)
-    rows = np.repeat(streams, 3, axis=0)
-    tables = clinic.packed_tables
-    state = new_batch(rows, 4, k, tables_of(*tables).windows).state
-    together = np.zeros(3), np.empty((3, model.layout.size), np.float32)
-    batch = Batch(streams.copy(), state, np.zeros(patients), np.zeros(patients))
-    play_alternating(*batch, *tables, 12, together[1], together[0])
-    alone = np.zeros(1), np.empty((1, model.layout.size), np.float32)
-    single = new_batch(streams.copy(), 4, k, tables_of(*tables).windows)
-    play_alternating(*single, *tables, 12, alone[1], alone[0])
+    clinic, rows = Clinic(model, streams), streams.copy()
+    together, alone = played_in_turn(clinic, rows, 3), played_in_turn(clinic, streams, 1)
     assert (together[0] == alone[0]).all()
     assert (together[1] == alone[1]).all()
-    assert (batch.rows == single.rows).all()
+    assert (rows == streams).all()

@@ -4,16 +4,17 @@
 that is compiled too are one compiled loop over `begin_episodes` and `take_step`:
 
     @compiled
-    def play(rows, state, waiting, treated, floats, whole, length, returns):
+    def play(rows, floats, whole, length, observation, actions, reward, returns):
         tables = tables_of(floats, whole)
-        batch = Batch(rows, state, waiting, treated)
+        k = tables.drugs.shape[0]
+        batch = new_batch(rows, *actions.shape, k, tables.windows)
         begin_episodes(None, batch, tables, observation)
         for time in range(1, length + 1):
             choose(observation, actions)
             take_step(None, batch, tables, actions, time, observation, reward)
-            batch = Batch(rows, state, batch.treated, batch.waiting)
+            batch = Batch(batch.rows, batch.state, batch.treated, batch.waiting)
             returns += reward
 
-with a batch of `new_batch` and the tables of `Clinic.packed_tables`. A file of such code beside the
-kernel is compiled anew when the kernel changes (`compiling`).
+with the two arrays of `Clinic.packed_tables`. One stream (1, 4) for many environments lets all of
+them meet the same patients. Such code is compiled anew when the kernel changes (`compiling`).
 """

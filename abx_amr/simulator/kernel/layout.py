@@ -157,12 +157,16 @@ def tables_of(floats: Floats, whole: Ints) -> Tables:
     )
 
 
-def new_batch(rows: Rows, num_patients: int, num_antibiotics: int, windows: Ints) -> Batch:
-    """Return a batch of zeros over the streams (E, 4), which it advances in place."""
-    longest = int(windows.max(initial=0))
-    patients = (len(rows), num_patients, UNIFORMS + num_antibiotics + 4)
-    state = np.zeros((len(rows), WINDOWS + len(windows) + longest, num_antibiotics))
-    return Batch(rows, state, np.zeros(patients), np.zeros(patients))
+@compiled
+def new_batch(
+    rows: Rows, num_envs: int, num_patients: int, num_antibiotics: int, windows: Ints
+) -> Batch:
+    """Return a batch of zeros over streams (E or 1, 4), which it advances in place."""
+    longest = windows.max() if windows.shape[0] > 0 else 0
+    state = np.zeros((num_envs, WINDOWS + windows.shape[0] + longest, num_antibiotics))
+    width = UNIFORMS + num_antibiotics + 4
+    waiting = np.zeros((rows.shape[0], num_patients, width))
+    return Batch(rows, state, waiting, np.zeros((rows.shape[0], num_patients, width)))
 
 
 class CohortViews(NamedTuple):
