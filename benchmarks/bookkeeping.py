@@ -21,6 +21,8 @@ from pathlib import Path
 from statistics import median, quantiles
 from typing import Any
 
+import yaml
+
 WORKERS = (1, 4, 16)
 TRIALS_PER_STUDY = 160
 CROWD, CROWD_TRIALS, CROWD_SECONDS = 200, 1000, (6.0, 14.0)
@@ -29,16 +31,18 @@ STORAGES = ("sqlite", "journal", "postgres")
 
 def plan_of(folder: Path, **tuning: Any) -> Any:
     """Return a study over eight values."""
-    from abx_amr.studies.study import StudyPlan
+    from abx_amr.host.locations import packaged
+    from abx_amr.studies.settings import StudyPlan
 
     names = [f"x{i}" for i in range(8)]
     space = {name: {"type": "float", "low": 0.0, "high": 1.0} for name in names}
+    defaults = yaml.safe_load((packaged("conf") / "tuning/base.yaml").read_text())
     return StudyPlan.from_configuration(
         {
             "run_name": "bench",
             "optimization_dir": str(folder),
             "agent_algorithm": dict.fromkeys(names, 0.5),
-            "tuning": {"search_space": space, "sampler": "random", **tuning},
+            "tuning": {**defaults, "search_space": space, "sampler": "random", **tuning},
         }
     )
 
@@ -115,16 +119,15 @@ class Crowd:
 
 def finished(plan: Any, storage: Any) -> int:
     """Return how many trials of the study are finished."""
-    from abx_amr.studies.study import is_finished
+    from abx_amr.studies.stored import open_study, read_trials
 
-    backend = storage.open()
-    study = backend.get_study_id_from_name(plan.study_name)
-    return sum(map(is_finished, backend.get_all_trials(study, deepcopy=False)))
+    backend, study = open_study(storage, plan.study_name)
+    return sum(trial.is_finished for trial in read_trials(backend, study))
 
 
 def per_trial() -> list[str]:
     """Return the table of storages and workers."""
-    from abx_amr.studies.study import prepare_study
+    from abx_amr.studies.preparation import prepare_study
 
     cells: dict[tuple[str, int], str] = {}
     for kind in STORAGES:
@@ -152,7 +155,7 @@ def per_trial() -> list[str]:
 
 def crowd() -> list[str]:
     """Return the table of the crowd on PostgreSQL."""
-    from abx_amr.studies.study import prepare_study
+    from abx_amr.studies.preparation import prepare_study
 
     with tempfile.TemporaryDirectory() as place, fresh_database("postgres") as database:
         folder = Path(place)
@@ -264,7 +267,7 @@ def main(arguments: list[str]) -> str:
     """Return the tables."""
     from abx_amr.host.postgres import Server, Wish
     from abx_amr.host.postgres.server import max_connections_for
-    from abx_amr.studies.study import quiet_optuna
+    from abx_amr.studies.stored import quiet_optuna
 
     quiet_optuna()
     signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))

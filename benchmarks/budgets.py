@@ -32,6 +32,8 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+import yaml
+
 STORAGES = ("postgres", "journal", "sqlite")
 #: After how long at most a victim dies that has entered an operation; making the tables takes long.
 DELAY_SECONDS = {"creation": 0.2, "ask": 0.01, "tell": 0.01}
@@ -159,14 +161,17 @@ def repeat_once(
 
 def plan_of(folder: Path, *, n_trials: int, n_workers: int) -> Any:
     """Return the plan of a study of a parabola."""
-    from abx_amr.studies.study import StudyPlan
+    from abx_amr.host.locations import packaged
+    from abx_amr.studies.settings import StudyPlan
 
+    defaults = yaml.safe_load((packaged("conf") / "tuning/base.yaml").read_text())
     return StudyPlan.from_configuration(
         {
             "run_name": "budget",
             "optimization_dir": str(folder / "optimization"),
             "agent_algorithm": {"x": 0.0, "n": 1},
             "tuning": {
+                **defaults,
                 "n_trials": n_trials,
                 "n_workers": n_workers,
                 "search_space": {
@@ -188,7 +193,7 @@ def work_on(
 ) -> None:
     """Create or join the study and work until its end, or until fate strikes."""
     from abx_amr.studies.objective import SeedOutcome
-    from abx_amr.studies.study import prepare_study
+    from abx_amr.studies.preparation import prepare_study
     from abx_amr.studies.worker import run_worker
 
     logging.basicConfig(level=logging.WARNING, force=True)
@@ -207,11 +212,11 @@ def work_on(
 
 def stored(plan: Any, storage: Any) -> tuple[int, list[str]]:
     """Return how many trials are finished, and what is wrong with the study."""
-    from abx_amr.studies.study import BEST_PARAMS_FILE, is_finished, open_study
+    from abx_amr.studies.stored import open_study
 
-    backend, study_id = open_study(plan, storage)
+    backend, study_id = open_study(storage, plan.study_name)
     trials = backend.get_all_trials(study_id)
-    finished = [trial for trial in trials if is_finished(trial)]
+    finished = [trial for trial in trials if trial.state.name == "COMPLETE"]
     faults = []
     numbers = [trial.number for trial in trials]
     if numbers != list(range(len(trials))):
@@ -231,7 +236,7 @@ def stored(plan: Any, storage: Any) -> tuple[int, list[str]]:
         again = trial.user_attrs.get("retry_of")
         if again is not None and trials[again].params != trial.params:
             faults.append(f"trial {trial.number} has other parameters than trial {again}")
-    if not (plan.folder / BEST_PARAMS_FILE).is_file():
+    if not (plan.files.best_params_file).is_file():
         faults.append("best_params.json was not written")
     return len(finished), faults
 

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any
 from abx_amr.cli.door import repeated
 from abx_amr.errors import counted
 from abx_amr.planning.gap import gap_line
-from abx_amr.studies.study import Preparation
+from abx_amr.studies.preparation import Preparation
 from abx_amr.tuning.display import DisplayedStudy
 
 if TYPE_CHECKING:
+    from abx_amr.studies.events import Event, WorkerReport
     from abx_amr.studies.objective import SeedOutcome, TrialScore
-    from abx_amr.studies.study import StudyPlan
-    from abx_amr.studies.worker import Event, WorkerReport
+    from abx_amr.studies.settings import StudyPlan
     from abx_amr.tuning.result import TuneResult
 
 

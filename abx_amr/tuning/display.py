@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from rich.console import Group
 
     from abx_amr.studies.overview import StudyOverview
-    from abx_amr.studies.study import StudyPlan
+    from abx_amr.studies.settings import StudyPlan
 
 #: Seconds between two looks at a study.
 LOOK_SECONDS = 2.0

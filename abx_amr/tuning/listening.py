@@ -7,10 +7,11 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from abx_amr.studies.events import Event, WorkerReport
     from abx_amr.studies.objective import SeedOutcome, TrialScore
     from abx_amr.studies.overview import StudyOverview
-    from abx_amr.studies.study import Preparation, StudyPlan
-    from abx_amr.studies.worker import Event, WorkerReport
+    from abx_amr.studies.preparation import Preparation
+    from abx_amr.studies.settings import StudyPlan
     from abx_amr.tuning.result import TuneResult
 
 #: Called with (transitions seen, planned) while seeds learn.

@@ -11,7 +11,7 @@ import yaml
 
 from abx_amr.errors import InputError
 from abx_amr.host.processors import threads_for
-from abx_amr.studies.study import StudyPlan
+from abx_amr.studies.settings import StudyPlan
 from abx_amr.tuning.points import Points
 from abx_amr.tuning.trials import TrialRunner
 

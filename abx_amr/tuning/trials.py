@@ -12,7 +12,7 @@ from abx_amr.studies.attempts import identity
 from abx_amr.studies.objective import SeedOutcome
 
 if TYPE_CHECKING:
-    from abx_amr.studies.study import StudyPlan
+    from abx_amr.studies.settings import StudyPlan
     from abx_amr.tuning.points import Points
     from abx_amr.tuning.scoring import SeedScore
 

@@ -13,10 +13,12 @@ import pytest
 
 from abx_amr.cli import study as command
 from abx_amr.studies.objective import SeedOutcome
+from abx_amr.studies.preparation import prepare_study
+from abx_amr.studies.settings import StudyPlan
 from abx_amr.studies.storages import JournalStorage, SqliteStorage
 from abx_amr.studies.stored import read_study
-from abx_amr.studies.study import StudyPlan, prepare_study
 from abx_amr.studies.worker import run_worker
+from tests.studies.conftest import TUNING_DEFAULTS
 
 SPACE = {
     "x": {"type": "float", "low": -1.0, "high": 1.0},
@@ -41,7 +43,12 @@ def make(name="exp", *, storage=None, n_trials=4, run_trial=outcomes):
             "run_name": name,
             "optimization_dir": "optimization",
             "agent_algorithm": {"x": 0.0, "size": 32},
-            "tuning": {"n_trials": n_trials, "sampler": "random", "search_space": SPACE},
+            "tuning": {
+                **TUNING_DEFAULTS,
+                "n_trials": n_trials,
+                "sampler": "random",
+                "search_space": SPACE,
+            },
         }
     )
     storage = storage or SqliteStorage(path=plan.folder / "optuna_study.db")

@@ -64,7 +64,7 @@ def test_every_shipped_agent_is_built_and_plays_or_learns(name: str) -> None:
 
 @pytest.mark.parametrize("name", TUNINGS)
 def test_every_shipped_search_space_fits_its_algorithm(name: str) -> None:
-    from abx_amr.studies.study import StudyPlan
+    from abx_amr.studies.settings import StudyPlan
 
     composition = compose("tune", [f"+tuning={name}", "run_name=x"])
     plan = StudyPlan.from_configuration(composition.plain)

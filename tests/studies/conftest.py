@@ -3,16 +3,20 @@
 import copy
 
 import pytest
+import yaml
 
+from abx_amr.host.locations import packaged
 from abx_amr.studies.objective import SeedOutcome
+from abx_amr.studies.preparation import prepare_study
+from abx_amr.studies.settings import StudyPlan
 from abx_amr.studies.storages import (
     JournalStorage,
     PostgresStorage,
     SqliteStorage,
     storage_at_url,
 )
-from abx_amr.studies.study import StudyPlan, prepare_study
 
+TUNING_DEFAULTS = yaml.safe_load((packaged("conf") / "tuning/base.yaml").read_text())
 CONFIGURATION = {
     "run_name": "parabola",
     "study_name": None,
@@ -23,6 +27,7 @@ CONFIGURATION = {
     "training": {"seed": 1, "n_envs": 8},
     "reward_calculator": {"lambda_weight": 0.0},
     "tuning": {
+        **TUNING_DEFAULTS,
         "n_trials": 6,
         "sampler": "random",
         "heartbeat_interval": 30,

@@ -4,6 +4,7 @@ import os
 import signal
 
 from abx_amr.studies.attempts import identity, take_over
+from abx_amr.studies.folder import TrialFolder
 from abx_amr.studies.objective import SeedOutcome
 from abx_amr.studies.worker import run_batches, run_worker
 from tests.studies.conftest import parabola
@@ -21,7 +22,7 @@ def test_results_are_shared_and_a_seed_in_training_moves(tmp_path):
     leave(first, 1000, "result.json", "old")
     leave(first, 1001, "checkpoint.zip", "halfway")
     leave(second, 1000, "result.json", "new")
-    take_over(third, [second, first])
+    take_over(TrialFolder(third), [TrialFolder(second), TrialFolder(first)])
     assert (third / "seed_1000/result.json").read_text() == "new"
     assert (third / "seed_1001/checkpoint.zip").read_text() == "halfway"
     assert (second / "seed_1000/result.json").read_text() == "new"
@@ -31,20 +32,20 @@ def test_results_are_shared_and_a_seed_in_training_moves(tmp_path):
 def test_what_the_attempt_has_already_is_left_alone(tmp_path):
     leave(tmp_path / "0", 1000, "result.json", "old")
     leave(tmp_path / "1", 1000, "checkpoint.zip", "its own")
-    take_over(tmp_path / "1", [tmp_path / "0"])
+    take_over(TrialFolder(tmp_path / "1"), [TrialFolder(tmp_path / "0")])
     assert sorted(p.name for p in (tmp_path / "1/seed_1000").iterdir()) == ["checkpoint.zip"]
 
 
 def test_a_result_belongs_to_its_settings_point_and_seed():
     point = {"x": 0.1, "mode": "flat"}
-    its = identity("digest", point, 1000)
-    assert identity("digest", dict(reversed(point.items())), 1000) == its
+    known = identity("digest", point, 1000)
+    assert identity("digest", dict(reversed(point.items())), 1000) == known
     others = [
         identity("other", point, 1000),
         identity("digest", {**point, "x": 0.10000000000000002}, 1000),
         identity("digest", point, 1001),
     ]
-    assert its not in others
+    assert known not in others
     assert len(set(others)) == 3
 
 

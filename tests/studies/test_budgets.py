@@ -4,8 +4,8 @@ import random
 
 import pytest
 
+from abx_amr.studies.preparation import prepare_study
 from abx_amr.studies.storages import JournalStorage, PostgresStorage, SqliteStorage
-from abx_amr.studies.study import prepare_study
 from benchmarks import budgets
 
 

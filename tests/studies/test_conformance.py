@@ -7,9 +7,12 @@ import time
 import pytest
 
 from abx_amr.errors import InputError
+from abx_amr.studies.finishing import finish_study
+from abx_amr.studies.heartbeat import heartbeats
+from abx_amr.studies.preparation import Preparation, prepare_study
+from abx_amr.studies.settings import StudyPlan
 from abx_amr.studies.stored import read_study
-from abx_amr.studies.study import Preparation, StudyPlan, finish_study, prepare_study
-from abx_amr.studies.worker import HEARTBEAT_ATTRIBUTE, _heartbeat, run_worker
+from abx_amr.studies.worker import run_worker
 from tests.studies.conftest import parabola
 from tests.studies.test_worker import killed_at, slow, start_trial_elsewhere, states
 
@@ -69,9 +72,9 @@ def test_a_worker_elsewhere_that_falls_silent_loses_its_trial(stored_study, tria
 def test_every_storage_carries_the_heartbeat(stored_study, trials_of):
     plan, storage = stored_study()
     trial = start_trial_elsewhere(plan, storage, interval=0.1)
-    with _heartbeat(storage.open(), trial._trial_id, 0.1):
+    with heartbeats(storage.open(), trial._trial_id, 0.1):
         time.sleep(1.5)
-    count, moment = trials_of(plan, storage)[0].system_attrs[HEARTBEAT_ATTRIBUTE]
+    count, moment = trials_of(plan, storage)[0].system_attrs["abx:heartbeat"]
     assert count >= 2
     assert moment.endswith("+00:00")
 

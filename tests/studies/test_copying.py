@@ -9,9 +9,10 @@ from optuna.trial import TrialState, create_trial
 
 from abx_amr.errors import InputError
 from abx_amr.studies.copying import copy_study
+from abx_amr.studies.preparation import Preparation, prepare_study
+from abx_amr.studies.settings import StudyPlan
 from abx_amr.studies.storages import JournalStorage, PostgresStorage, SqliteStorage
 from abx_amr.studies.stored import read_study
-from abx_amr.studies.study import Preparation, StudyPlan, prepare_study
 from abx_amr.studies.worker import run_worker
 from tests.studies.conftest import parabola
 from tests.studies.test_conformance import results
@@ -81,7 +82,7 @@ def everything(storage, name="all"):
         study.direction,
         study.user_attrs,
         study.system_attrs,
-        [{field: getattr(trial, field) for field in fields} for trial in study.trials],
+        [{field: getattr(trial.frozen, field) for field in fields} for trial in study.trials],
         [list(trial.params) for trial in study.trials],
     )
 

@@ -11,10 +11,11 @@ import optuna
 import pytest
 
 from abx_amr.errors import InputError
-from abx_amr.studies import worker
+from abx_amr.studies import patience
+from abx_amr.studies.preparation import prepare_study
+from abx_amr.studies.settings import StudyPlan
 from abx_amr.studies.storages import PostgresStorage, StorageError
 from abx_amr.studies.stored import read_study
-from abx_amr.studies.study import StudyPlan, prepare_study
 from abx_amr.studies.worker import run_worker
 from tests.studies.conftest import parabola
 from tests.studies.test_worker import slow, states
@@ -146,7 +147,7 @@ def test_a_restart_in_mid_study_loses_nothing(own_server, configuration, in_proc
 def test_a_server_that_stays_away_ends_the_worker_in_one_line_and_nothing_is_lost(
     own_server, configuration, monkeypatch
 ):
-    monkeypatch.setattr(worker, "PATIENCE_SECONDS", 1.0)
+    monkeypatch.setattr(patience, "PATIENCE_SECONDS", 1.0)
     storage = PostgresStorage()
     plan = StudyPlan.from_configuration(configuration(n_trials=4, heartbeat_interval=0.2))
     prepare_study(plan, storage)

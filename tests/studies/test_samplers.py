@@ -8,17 +8,18 @@ import optuna
 import pytest
 
 from abx_amr.errors import InputError
+from abx_amr.studies.preparation import prepare_study
 from abx_amr.studies.samplers import (
-    SAMPLERS,
     SamplerChoice,
     effective_budget,
-    grid_values,
     make_sampler,
     sampler_name,
+    sampler_names,
 )
+from abx_amr.studies.samplers.grid import grid_values
+from abx_amr.studies.settings import StudyPlan
 from abx_amr.studies.space import parse_search_space
 from abx_amr.studies.storages import SqliteStorage
-from abx_amr.studies.study import StudyPlan, prepare_study
 from abx_amr.studies.worker import run_worker
 from tests.studies.conftest import parabola
 
@@ -41,7 +42,7 @@ def _imported_once():
         importlib.import_module(module)
 
 
-@pytest.fixture(params=SAMPLERS)
+@pytest.fixture(params=sampler_names())
 def plan(request, configuration):
     return StudyPlan.from_configuration(
         configuration(
@@ -117,7 +118,7 @@ def test_the_tutorials_spellings_are_known(written, name):
 def test_an_unknown_sampler_is_refused_with_the_nearest_and_the_known_ones():
     with pytest.raises(InputError, match=r"'tpee' does not exist; did you mean 'tpe'") as error:
         sampler_name("tpee")
-    assert all(name in str(error.value) for name in SAMPLERS)
+    assert all(name in str(error.value) for name in sampler_names())
 
 
 def test_an_option_the_sampler_does_not_take_is_refused_by_name():

@@ -10,18 +10,14 @@ import pytest
 import yaml
 
 from abx_amr.errors import InputError
+from abx_amr.studies.agreement import check_settings
+from abx_amr.studies.finishing import finish_study, is_first_to_draw
 from abx_amr.studies.objective import SeedOutcome
+from abx_amr.studies.preparation import Preparation, prepare_study
+from abx_amr.studies.settings import StudyPlan
 from abx_amr.studies.storages import SqliteStorage
-from abx_amr.studies.study import (
-    Preparation,
-    StudyPlan,
-    check_settings,
-    finish_study,
-    is_first_to_draw,
-    prepare_study,
-)
 from abx_amr.studies.worker import run_worker
-from tests.studies.conftest import parabola
+from tests.studies.conftest import TUNING_DEFAULTS, parabola
 
 
 def storage_of(plan):
@@ -42,13 +38,24 @@ def all_fail(params, seeds, folder):
 
 def test_a_plan_has_the_documented_defaults(configuration):
     made = configuration()
-    made["tuning"] = {"search_space": made["tuning"]["search_space"]}
+    made["tuning"] = TUNING_DEFAULTS | {"search_space": made["tuning"]["search_space"]}
     plan = StudyPlan.from_configuration(made)
     assert (plan.n_trials, plan.n_seeds_per_trial, plan.direction) == (50, 3, "maximize")
     assert (plan.sampler.name, plan.penalty_weight, plan.first_seed) == ("tpe", 0.2, 1000)
     assert (plan.max_retry, plan.max_failures, plan.heartbeat_interval) == (3, 50, 30.0)
     assert (plan.min_successful_seeds, plan.n_workers, plan.timeout) == (2, 1, None)
     assert plan.study_name == plan.run_name == "parabola"
+
+
+@pytest.mark.parametrize("key", sorted(TUNING_DEFAULTS))
+def test_a_key_that_a_tuning_file_lacks_is_one_line_with_the_cure(configuration, key):
+    made = configuration()
+    del made["tuning"][key]
+    with pytest.raises(InputError) as error:
+        StudyPlan.from_configuration(made)
+    assert str(error.value) == (
+        f"tuning.{key} is missing: a tuning file of your own begins with 'defaults: [base]'"
+    )
 
 
 @pytest.mark.parametrize(
@@ -133,15 +140,6 @@ def test_a_new_study_has_its_snapshots(study):
     assert snapshot["reward_calculator"] == {"lambda_weight": 0.0}
     assert "tuning" not in snapshot
     assert tuning["tuning"]["n_trials"] == 6
-
-
-def test_texts_that_are_handed_in_are_written_as_they_are(configuration):
-    plan = StudyPlan.from_configuration(configuration())
-    files = {"tuning_config.yaml": "# mine\n", "option_library.yaml": "options: []\n"}
-    prepare_study(plan, storage_of(plan), files=files)
-    assert (plan.folder / "tuning_config.yaml").read_text() == "# mine\n"
-    assert (plan.folder / "option_library.yaml").read_text() == "options: []\n"
-    assert (plan.folder / "full_agent_env_config.yaml").exists()
 
 
 def test_the_study_itself_keeps_its_settings_and_optunas_version(study):

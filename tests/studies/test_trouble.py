@@ -16,9 +16,10 @@ import pytest
 
 from abx_amr.errors import InputError
 from abx_amr.host.postgres import Server, Wish
-from abx_amr.studies import worker
+from abx_amr.studies import patience
+from abx_amr.studies.preparation import prepare_study
+from abx_amr.studies.settings import StudyPlan
 from abx_amr.studies.storages import JournalStorage, PostgresStorage, SqliteStorage, StorageError
-from abx_amr.studies.study import StudyPlan, is_finished, prepare_study
 from abx_amr.studies.worker import run_worker
 from tests import services
 from tests.studies.conftest import parabola
@@ -51,7 +52,7 @@ def wait_until(is_so, *, seconds=60, what=""):
 def finished(plan, storage):
     backend = storage.open()
     trials = backend.get_all_trials(backend.get_study_id_from_name(plan.study_name))
-    return [trial for trial in trials if is_finished(trial)]
+    return [trial for trial in trials if trial.state.name == "COMPLETE"]
 
 
 def assert_exact(plan, storage, record=None):
@@ -130,7 +131,7 @@ def record(tmp_path):
 
 @pytest.fixture
 def impatient(monkeypatch):
-    monkeypatch.setattr(worker, "PATIENCE_SECONDS", 1.0)
+    monkeypatch.setattr(patience, "PATIENCE_SECONDS", 1.0)
 
 
 # -- PostgreSQL goes away ---------------------------------------------------------------------
@@ -286,7 +287,7 @@ def test_a_full_disk_under_postgres_loses_nothing(configuration, record, tmp_pat
         plan = StudyPlan.from_configuration(configuration(n_trials=200))
         storage = PostgresStorage()
         prepare_study(plan, storage)
-        monkeypatch.setattr(worker, "PATIENCE_SECONDS", 1.0)
+        monkeypatch.setattr(patience, "PATIENCE_SECONDS", 1.0)
         try:
             with workers_at_work(
                 2, lambda: run_worker(plan, storage, sleeping(0.01, record)), tmp_path

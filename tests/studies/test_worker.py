@@ -12,10 +12,11 @@ import numba
 import pytest
 from llvmlite.binding.ffi import ObjectRef
 
-from abx_amr.host.processes import has_died, live_owner, this_owner
+from abx_amr.studies.finishing import finish_study
+from abx_amr.studies.heartbeat import heartbeats
 from abx_amr.studies.objective import SeedOutcome
-from abx_amr.studies.study import finish_study, prepare_study
-from abx_amr.studies.worker import HEARTBEAT_ATTRIBUTE, _heartbeat, run_worker
+from abx_amr.studies.preparation import prepare_study
+from abx_amr.studies.worker import run_worker
 from tests.studies.conftest import parabola
 
 
@@ -421,7 +422,7 @@ def test_a_worker_on_another_machine_that_beats_keeps_its_trial(study, trials_of
     backend = storage.open()
 
     def elsewhere():
-        with _heartbeat(backend, trial._trial_id, 0.2):
+        with heartbeats(backend, trial._trial_id, 0.2):
             time.sleep(3.0)
         trial.study.tell(trial, 0.0)
 
@@ -474,37 +475,10 @@ def test_the_heart_beats_on_through_errors_of_the_database(caplog):
             if value[0] < 3:
                 raise ConnectionError("server closed the connection")
 
-    with caplog.at_level(logging.DEBUG), _heartbeat(Flaky(), 7, 0.02):
+    with caplog.at_level(logging.DEBUG), heartbeats(Flaky(), 7, 0.02):
         time.sleep(0.5)
-    assert (7, HEARTBEAT_ATTRIBUTE, 3) in beats
+    assert (7, "abx:heartbeat", 3) in beats
     assert "server closed the connection" in caplog.text
-
-
-def test_this_process_is_alive_and_a_child_that_ended_is_not():
-    mine = this_owner()
-    assert not has_died(mine)
-    assert live_owner(mine) == mine
-    child = os.fork()
-    if child == 0:
-        time.sleep(0.2)
-        os._exit(0)
-    owner = {**mine, "pid": child, "started": None}
-    assert not has_died(owner)
-    time.sleep(0.6)
-    assert has_died(owner)  # a zombie that nobody has waited for
-    os.waitpid(child, 0)
-    assert has_died(owner)
-    assert live_owner(owner) is None
-
-
-def test_a_process_number_that_was_given_away_again_is_a_death():
-    assert has_died({**this_owner(), "started": "1"})
-
-
-def test_nothing_is_known_of_other_machines():
-    for key in ("host", "boot", "container"):
-        assert not has_died({**this_owner(), key: "other", "pid": 99999999})
-        assert live_owner({**this_owner(), key: "other"}) is None
 
 
 def test_the_summary_counts_the_trials_of_every_worker(study, in_processes):

@@ -8,17 +8,25 @@ import time
 from pathlib import Path
 
 import hydra
+import yaml
 from omegaconf import DictConfig, OmegaConf
 
 from abx_amr.errors import InputError
+from abx_amr.host.locations import packaged
+from abx_amr.studies.finishing import finish_study
 from abx_amr.studies.objective import SeedOutcome
+from abx_amr.studies.preparation import Preparation, prepare_study
+from abx_amr.studies.settings import StudyPlan
 from abx_amr.studies.storages import SqliteStorage
-from abx_amr.studies.study import Preparation, StudyPlan, finish_study, prepare_study
 from abx_amr.studies.worker import run_worker
+
+TUNING_DEFAULTS = yaml.safe_load((packaged("conf") / "tuning/base.yaml").read_text())
 
 
 def plan_of(config: DictConfig) -> tuple[StudyPlan, SqliteStorage]:
-    plan = StudyPlan.from_configuration(OmegaConf.to_container(config, resolve=True))
+    plain = OmegaConf.to_container(config, resolve=True)
+    plain["tuning"] = TUNING_DEFAULTS | plain["tuning"]
+    plan = StudyPlan.from_configuration(plain)
     return plan, SqliteStorage(path=plan.folder / "optuna_study.db")
 
 
