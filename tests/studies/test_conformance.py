@@ -31,8 +31,8 @@ def test_eight_processes_create_one_study(configuration, storage, in_processes):
     assert in_processes(8, lambda _: prepare_study(plan, storage)) == [0] * 8
     assert storage.names() == ["parabola"]
     study = read_study(storage, "parabola")
-    assert study.fingerprint["digest"] == plan.fingerprint.digest
-    assert (study.budget, len(study.trials)) == (6, 0)
+    assert study.attributes.origin.digest == plan.fingerprint.digest
+    assert (study.attributes.budget, len(study.trials)) == (6, 0)
 
 
 def test_four_workers_finish_exactly_the_budget(stored_study, in_processes, trials_of):
@@ -181,13 +181,15 @@ def test_as_many_killed_workers_as_there_are_trials_do_not_end_a_study(
 def test_a_death_between_failing_a_trial_and_queueing_it_again_loses_no_point(
     stored_study, in_processes, trials_of, monkeypatch
 ):
-    from abx_amr.studies.claiming import Claims
+    from abx_amr.studies import retries
 
     plan, storage = stored_study(n_trials=3)
     in_processes(1, lambda _: run_worker(plan, storage, killed_at(1)))
 
     def reap_and_die(index):
-        monkeypatch.setattr(Claims, "_queue_again", lambda *_: os.kill(os.getpid(), signal.SIGKILL))
+        monkeypatch.setattr(
+            retries, "queue_again", lambda *_, **__: os.kill(os.getpid(), signal.SIGKILL)
+        )
         run_worker(plan, storage, parabola)
 
     assert in_processes(1, reap_and_die) == [-signal.SIGKILL]

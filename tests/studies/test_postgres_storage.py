@@ -134,7 +134,7 @@ def test_a_restart_in_mid_study_loses_nothing(own_server, configuration, in_proc
         run_worker(plan, storage, slow(0.4))
 
     assert in_processes(5, restart) == [0] * 5
-    trials = read_study(storage, plan.study_name).trials
+    trials = [trial.frozen for trial in read_study(storage, plan.study_name).trials]
     assert states(trials) == {"COMPLETE": 24, "FAIL": sum(t.state.name == "FAIL" for t in trials)}
     lineages = [t.user_attrs["lineage"] for t in trials if t.state.name == "COMPLETE"]
     assert sorted(lineages) == list(range(24))
@@ -163,7 +163,10 @@ def test_a_server_that_stays_away_ends_the_worker_in_one_line_and_nothing_is_los
     own_server.up_again()
     report = run_worker(plan, PostgresStorage(), parabola)
     assert report.reason == "budget"
-    assert states(read_study(storage, plan.study_name).trials) == {"COMPLETE": 4, "FAIL": 1}
+    assert states([trial.frozen for trial in read_study(storage, plan.study_name).trials]) == {
+        "COMPLETE": 4,
+        "FAIL": 1,
+    }
 
 
 # -- who may enter -----------------------------------------------------------------------------
