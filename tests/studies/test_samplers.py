@@ -1,6 +1,7 @@
 """Every sampler draws each point once, and goes on after a death as if nothing had been."""
 
 import importlib
+import inspect
 import os
 import signal
 
@@ -17,6 +18,7 @@ from abx_amr.studies.samplers import (
     sampler_names,
 )
 from abx_amr.studies.samplers.grid import grid_values
+from abx_amr.studies.samplers.members import sampler_called
 from abx_amr.studies.settings import StudyPlan
 from abx_amr.studies.space import parse_search_space
 from abx_amr.studies.storages import SqliteStorage
@@ -24,12 +26,21 @@ from abx_amr.studies.worker import run_worker
 from tests.studies.conftest import parabola
 
 N_TRIALS = 12
+OPTUNAS = {
+    "tpe": "TPESampler",
+    "random": "RandomSampler",
+    "cmaes": "CmaEsSampler",
+    "gp": "GPSampler",
+    "qmc": "QMCSampler",
+    "grid": "GridSampler",
+}
 SPACE = {
     "x": {"type": "float", "low": -1.0, "high": 1.0},
     "n_steps": {"type": "int", "low": 1, "high": 9, "step": 2},
     "mode": {"type": "categorical", "choices": ["flat", "steep"]},
 }
 GRID_SPACE = SPACE | {"x": {"type": "float", "low": -1.0, "high": 1.0, "step": 0.5}}
+BY_PATH = "optuna.samplers.BruteForceSampler"
 OPTIONS = {"tpe": {"n_startup_trials": 5}, "gp": {"n_startup_trials": 10}, "cmaes": {"popsize": 4}}
 
 
@@ -42,14 +53,15 @@ def _imported_once():
         importlib.import_module(module)
 
 
-@pytest.fixture(params=sampler_names())
+@pytest.fixture(params=[*sampler_names(), BY_PATH])
 def plan(request, configuration):
+    is_by_path = request.param == BY_PATH
     return StudyPlan.from_configuration(
         configuration(
             n_trials=N_TRIALS,
-            sampler=request.param,
+            sampler={"_target_": BY_PATH} if is_by_path else request.param,
             sampler_options=OPTIONS.get(request.param, {}),
-            search_space=GRID_SPACE if request.param == "grid" else SPACE,
+            search_space=GRID_SPACE if is_by_path or request.param == "grid" else SPACE,
         )
     )
 
@@ -128,6 +140,48 @@ def test_an_option_the_sampler_does_not_take_is_refused_by_name():
         SamplerChoice(name="grid", options={"seed": 3})
     with pytest.raises(InputError, match="must be a whole number"):
         SamplerChoice(name="tpe", options={"n_startup_trials": 2.5})
+
+
+def test_a_file_in_the_folder_is_a_sampler_by_its_name():
+    assert set(sampler_names()) == {"tpe", "random", "cmaes", "gp", "qmc", "grid"}
+
+
+@pytest.mark.parametrize("name", sampler_names())
+def test_a_sampler_says_its_options_and_no_argument_that_is_set_for_it(name):
+    options = sampler_called(name).option_names()
+    known = inspect.signature(getattr(optuna.samplers, OPTUNAS[name])).parameters
+    assert set(options) <= set(known) - {"seed", "search_space", "independent_sampler"}
+    assert ("n_startup_trials" in options) == (name in ("tpe", "cmaes", "gp"))
+
+
+def test_options_of_optunas_class_reach_a_sampler_that_has_an_index():
+    choice = SamplerChoice(name="qmc", options={"qmc_type": "halton"})
+    sampler = make_sampler(choice, space=parse_search_space(SPACE), n_trials=8, index=3)
+    assert sampler._qmc_type == "halton"
+
+
+def test_any_sampler_of_optunas_kind_is_chosen_by_the_path_of_its_class(configuration):
+    written = {"_target_": BY_PATH, "avoid_premature_stop": True}
+    plan = StudyPlan.from_configuration(configuration(sampler=written, search_space=GRID_SPACE))
+    sampler = make_sampler(plan.sampler, space=plan.space, n_trials=8, index=0)
+    assert isinstance(sampler, optuna.samplers.BruteForceSampler)
+    assert plan.sampler.options == {"avoid_premature_stop": True}
+
+
+@pytest.mark.parametrize(
+    ("written", "message"),
+    [
+        ({"_target_": "optuna.samplers.NoSuchSampler"}, "cannot be imported"),
+        ({"_target_": "nowhere.Sampler"}, "cannot be imported"),
+        ({"_target_": "optuna.study.Study"}, "must name a subclass of optuna.samplers.BaseSampler"),
+        ({"_target_": BY_PATH, "deep": 1}, "sampler_options.deep is not an option of the sampler"),
+        ({"name": "tpe"}, "must be a name or"),
+    ],
+)
+def test_a_class_that_is_no_sampler_is_one_line(configuration, written, message):
+    with pytest.raises(InputError, match=message) as error:
+        StudyPlan.from_configuration(configuration(sampler=written))
+    assert "\n" not in str(error.value)
 
 
 @pytest.mark.parametrize("seed", [-1, 1.5, True, "a"])
