@@ -11,28 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 from abx_amr.errors import InputError
 from abx_amr.host.atomic_files import write_bytes
-from abx_amr.studies.stored import open_study, read_trials
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from abx_amr.studies.records import SeedRecord, StudyRecord, TrialRecord
-    from abx_amr.studies.settings import StudyPlan
-    from abx_amr.studies.storages import StudyStorage
-
-
-def trials_table(plan: StudyPlan, storage: StudyStorage) -> pd.DataFrame:
-    """Return one row per trial: number, value (nan where there is none), state."""
-    import pandas as pd
-
-    trials = read_trials(*open_study(storage, plan.study_name))
-    return pd.DataFrame(
-        {
-            "number": [t.number for t in trials],
-            "value": [float("nan") if t.value is None else t.value for t in trials],
-            "state": [t.state for t in trials],
-        }
-    )
 
 
 def table_of(study: StudyRecord) -> pd.DataFrame:
