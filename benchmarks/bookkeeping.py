@@ -29,15 +29,15 @@ CROWD, CROWD_TRIALS, CROWD_SECONDS = 200, 1000, (6.0, 14.0)
 STORAGES = ("sqlite", "journal", "postgres")
 
 
-def plan_of(folder: Path, **tuning: Any) -> Any:
+def settings_of(folder: Path, **tuning: Any) -> Any:
     """Return a study over eight values."""
     from abx_amr.host.locations import packaged
-    from abx_amr.studies.settings import StudyPlan
+    from abx_amr.studies.settings import StudySettings
 
     names = [f"x{i}" for i in range(8)]
     space = {name: {"type": "float", "low": 0.0, "high": 1.0} for name in names}
     defaults = yaml.safe_load((packaged("conf") / "tuning/base.yaml").read_text())
-    return StudyPlan.from_configuration(
+    return StudySettings.from_configuration(
         {
             "run_name": "bench",
             "optimization_dir": str(folder),
@@ -47,19 +47,19 @@ def plan_of(folder: Path, **tuning: Any) -> Any:
     )
 
 
-def storage_of(kind: str, plan: Any) -> Any:
-    """Return a storage of this kind for the plan."""
+def storage_of(kind: str, settings: Any) -> Any:
+    """Return a storage of this kind for a study."""
     from abx_amr.studies import storages
 
     if kind == "sqlite":
-        return storages.SqliteStorage(path=plan.folder / "optuna_study.db")
+        return storages.SqliteStorage(path=settings.folder / "optuna_study.db")
     if kind == "journal":
-        return storages.JournalStorage(path=plan.folder / "journal.log")
-    return storages.PostgresStorage(n_workers=plan.n_workers)
+        return storages.JournalStorage(path=settings.folder / "journal.log")
+    return storages.PostgresStorage(n_workers=settings.n_workers)
 
 
-def run_workers(plan: Any, storage: Any, sleep: Callable[[], None], folder: Path) -> Crowd:
-    """Run the plan's workers to the end of its budget; return what they went through."""
+def run_workers(settings: Any, storage: Any, sleep: Callable[[], None], folder: Path) -> Crowd:
+    """Run the study's workers to the end of its budget; return what they went through."""
     from abx_amr.studies.objective import SeedOutcome
     from abx_amr.studies.worker import run_worker
 
@@ -77,7 +77,7 @@ def run_workers(plan: Any, storage: Any, sleep: Callable[[], None], folder: Path
 
         began = time.process_time()
         try:
-            run_worker(plan, storage, run_trial)
+            run_worker(settings, storage, run_trial)
         except Exception as error:
             logging.warning("%s: %s", type(error).__name__, error)
             return 1
@@ -89,7 +89,7 @@ def run_workers(plan: Any, storage: Any, sleep: Callable[[], None], folder: Path
     began = time.perf_counter()
     children: list[int] = []
     try:
-        for index in range(plan.n_workers):
+        for index in range(settings.n_workers):
             child = os.fork()
             if child == 0:
                 os._exit(work(index))
@@ -117,11 +117,11 @@ class Crowd:
         ]
 
 
-def finished(plan: Any, storage: Any) -> int:
+def finished(settings: Any, storage: Any) -> int:
     """Return how many trials of the study are finished."""
     from abx_amr.studies.stored import open_study, read_trials
 
-    backend, study = open_study(storage, plan.study_name)
+    backend, study = open_study(storage, settings.study_name)
     return sum(trial.is_finished for trial in read_trials(backend, study))
 
 
@@ -134,11 +134,11 @@ def per_trial() -> list[str]:
         for n_workers in WORKERS:
             with tempfile.TemporaryDirectory() as place, fresh_database(kind):
                 folder = Path(place)
-                plan = plan_of(folder, n_trials=TRIALS_PER_STUDY, n_workers=n_workers)
-                storage = storage_of(kind, plan)
-                prepare_study(plan, storage)
-                ran = run_workers(plan, storage, lambda: None, folder)
-                assert finished(plan, storage) == TRIALS_PER_STUDY
+                settings = settings_of(folder, n_trials=TRIALS_PER_STUDY, n_workers=n_workers)
+                storage = storage_of(kind, settings)
+                prepare_study(settings, storage)
+                ran = run_workers(settings, storage, lambda: None, folder)
+                assert finished(settings, storage) == TRIALS_PER_STUDY
                 assert ran.failed == 0, ran.complaints
                 rate = TRIALS_PER_STUDY / ran.seconds
                 each = 1000 * ran.used / TRIALS_PER_STUDY
@@ -159,16 +159,16 @@ def crowd() -> list[str]:
 
     with tempfile.TemporaryDirectory() as place, fresh_database("postgres") as database:
         folder = Path(place)
-        plan = plan_of(folder, n_trials=CROWD_TRIALS, n_workers=CROWD)
-        storage = storage_of("postgres", plan)
-        prepare_study(plan, storage)
+        settings = settings_of(folder, n_trials=CROWD_TRIALS, n_workers=CROWD)
+        storage = storage_of("postgres", settings)
+        prepare_study(settings, storage)
         with watching(database) as most:
             ran = run_workers(
-                plan, storage, lambda: time.sleep(random.uniform(*CROWD_SECONDS)), folder
+                settings, storage, lambda: time.sleep(random.uniform(*CROWD_SECONDS)), folder
             )
-        exact = finished(plan, storage)
+        exact = finished(settings, storage)
         trials = storage.open().get_all_trials(
-            storage.open().get_study_id_from_name(plan.study_name), deepcopy=False
+            storage.open().get_study_id_from_name(settings.study_name), deepcopy=False
         )
     ideal = CROWD / (sum(CROWD_SECONDS) / 2)
     slow = quantiles(ran.between, n=100)

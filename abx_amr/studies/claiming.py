@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from optuna.samplers import BaseSampler
     from optuna.storages import BaseStorage
 
-    from abx_amr.studies.settings import StudyPlan
+    from abx_amr.studies.settings import StudySettings
 
 
 class StudyGoneError(StorageError):
@@ -48,7 +48,7 @@ class Claims:
 
     def __init__(
         self,
-        plan: StudyPlan,
+        settings: StudySettings,
         storage: StudyStorage,
         worker: Worker,
         *,
@@ -57,12 +57,12 @@ class Claims:
         """Claim nothing yet.
 
         Args:
-            plan: The study's.
+            settings: The study's.
             storage: Where it lies.
             worker: Who claims: written on each trial, for the others to see whether it lives.
             on_reaped: Told of each trial of a dead worker, and why it is taken for dead.
         """
-        self.plan = plan
+        self.settings = settings
         self.storage = storage
         self.study_id = -1  # of no study
         self.worker = worker
@@ -70,11 +70,11 @@ class Claims:
         self.finished = 0
         self.current: set[int] = set()
         self._time_limit = TimeLimit()
-        self._deaths = DeathWatch(worker, interval=plan.heartbeat_interval)
+        self._deaths = DeathWatch(worker, interval=settings.heartbeat_interval)
 
     def open(self) -> None:
         """Find the study."""
-        _, self.study_id = open_study(self.storage, self.plan.study_name)
+        _, self.study_id = open_study(self.storage, self.settings.study_name)
 
     @property
     def backend(self) -> BaseStorage:
@@ -95,7 +95,7 @@ class Claims:
         trials = self.trials()
         if self._reap(trials):
             trials = self.trials()
-        budget = self.plan.budget
+        budget = self.settings.budget
         self.finished = sum(trial.is_finished for trial in trials)
         stop_when_complete(self.finished, budget)
         stop_if_all_fails(
@@ -103,7 +103,7 @@ class Claims:
             since=StudyAttributes(
                 self.backend.get_study_user_attrs(self.study_id)
             ).failures_counted_from,
-            max_failures=self.plan.max_failures,
+            max_failures=self.settings.max_failures,
         )
         stop_before_time_limit(trials, remaining)
         running = sum(trial.state == "RUNNING" for trial in trials)
@@ -130,7 +130,7 @@ class Claims:
 
     def check_study(self) -> None:
         """Raise a StudyGoneError where the study was deleted."""
-        name = self.plan.study_name
+        name = self.settings.study_name
         try:
             is_there = self.backend.get_study_id_from_name(name) == self.study_id
         except KeyError:
@@ -142,7 +142,7 @@ class Claims:
         """Take over a trial whose parameters are fixed; only one that lacks some is asked for."""
         from optuna.trial import TrialState
 
-        if not set(self.plan.space) <= set(trial.params):
+        if not set(self.settings.space) <= set(trial.params):
             return self._fill_in(trials)
         self.backend.set_trial_state_values(trial.id, state=TrialState.RUNNING)
         return self._own(trial.id, trial.lineage, trials)
@@ -153,10 +153,10 @@ class Claims:
         with _quiet_clipping():
             drawn = draw(
                 self.backend,
-                self.plan.study_name,
+                self.settings.study_name,
                 [trial.frozen for trial in trials],
                 sampler=self._sampler(index),
-                space=self.plan.space,
+                space=self.settings.space,
             )
         drawn.user_attrs |= begun(lineage=index, owner=self.worker)
         drawn._trial_id = self.backend.create_new_trial(self.study_id, template_trial=drawn)
@@ -168,18 +168,20 @@ class Claims:
         import optuna
 
         study = optuna.load_study(
-            study_name=self.plan.study_name,
+            study_name=self.settings.study_name,
             storage=self.backend,
             sampler=self._sampler(count_lineages(trials)),
             pruner=optuna.pruners.NopPruner(),
         )
         with _quiet_clipping():
-            asked = study.ask(fixed_distributions=self.plan.space)
+            asked = study.ask(fixed_distributions=self.settings.space)
         return self._own(asked._trial_id, None, trials)
 
     def _sampler(self, index: int) -> BaseSampler:
-        plan = self.plan
-        return make_sampler(plan.sampler, space=plan.space, n_trials=plan.n_trials, index=index)
+        settings = self.settings
+        return make_sampler(
+            settings.sampler, space=settings.space, n_trials=settings.n_trials, index=index
+        )
 
     def _own(
         self, trial_id: int, lineage: int | None, trials: Sequence[TrialRecord]
@@ -220,7 +222,7 @@ class Claims:
             trial,
             reason,
             trials,
-            plan=self.plan,
+            settings=self.settings,
             backend=self.backend,
             study_id=self.study_id,
             worker_is_gone=worker_is_gone,

@@ -17,7 +17,7 @@ from abx_amr.studies.registry import register
 from abx_amr.studies.stored import open_study, quiet_optuna, read_trials
 
 if TYPE_CHECKING:
-    from abx_amr.studies.settings import StudyPlan
+    from abx_amr.studies.settings import StudySettings
     from abx_amr.studies.space import ParameterValue
     from abx_amr.studies.storages import StudyStorage
 
@@ -36,7 +36,7 @@ class StudySummary:
 
 
 def finish_study(
-    plan: StudyPlan,
+    settings: StudySettings,
     storage: StudyStorage,
     *,
     describe_best: Callable[[float], Mapping[str, Any]] = lambda mean: {},
@@ -47,31 +47,31 @@ def finish_study(
     reached, and best_params.json only where the best value is finite.
 
     Args:
-        plan: The study.
+        settings: The study.
         storage: Where it is.
         describe_best: What else to say of the best trial, by its mean over seeds.
     """
     quiet_optuna()
     with storage.explained(), storage.critical_section():
-        backend, study_id = open_study(storage, plan.study_name)
+        backend, study_id = open_study(storage, settings.study_name)
         attributes = StudyAttributes(backend.get_study_user_attrs(study_id))
-        summary = _summarise(plan, read_trials(backend, study_id), attributes)
+        summary = _summarise(settings, read_trials(backend, study_id), attributes)
         best = summary.content["best_trial"]
         if best is not None and best["mean_reward"] is not None:
             best.update(describe_best(best["mean_reward"]))
-        plan.folder.mkdir(parents=True, exist_ok=True)
-        write_json(plan.files.summary_file, summary.content)
+        settings.folder.mkdir(parents=True, exist_ok=True)
+        write_json(settings.files.summary_file, summary.content)
         if summary.is_complete:
             if summary.best_params is not None:
-                write_json(plan.files.best_params_file, summary.best_params)
-            register(plan, best_value=summary.best_value, n_finished=summary.n_finished)
+                write_json(settings.files.best_params_file, summary.best_params)
+            register(settings, best_value=summary.best_value, n_finished=summary.n_finished)
     return summary
 
 
-def is_first_to_draw(plan: StudyPlan, storage: StudyStorage) -> bool:
+def is_first_to_draw(settings: StudySettings, storage: StudyStorage) -> bool:
     """Say, to one process only, that the figures of the study as it now stands are its to draw."""
     with storage.critical_section():
-        backend, study_id = open_study(storage, plan.study_name)
+        backend, study_id = open_study(storage, settings.study_name)
         n_finished = sum(trial.is_finished for trial in read_trials(backend, study_id))
         drawn_with = StudyAttributes(backend.get_study_user_attrs(study_id)).drawn_with
         write_drawn_with(backend, study_id, n_finished)
@@ -79,23 +79,23 @@ def is_first_to_draw(plan: StudyPlan, storage: StudyStorage) -> bool:
 
 
 def _summarise(
-    plan: StudyPlan, trials: Sequence[TrialRecord], attributes: StudyAttributes
+    settings: StudySettings, trials: Sequence[TrialRecord], attributes: StudyAttributes
 ) -> StudySummary:
     finished = [trial for trial in trials if trial.is_finished]
-    best = best_trial(finished, direction=plan.direction)
+    best = best_trial(finished, direction=settings.direction)
     begun = [trial.started for trial in trials if trial.started is not None]
     ended = [trial.ended for trial in trials if trial.ended is not None]
-    is_complete = len(finished) >= plan.budget
+    is_complete = len(finished) >= settings.budget
     origin = attributes.origin
     content = {
-        "run_name": plan.run_name,
-        "study_name": plan.study_name,
+        "run_name": settings.run_name,
+        "study_name": settings.study_name,
         "status": "complete" if is_complete else "unfinished",
-        "direction": plan.direction,
-        "sampler": plan.sampler.name,
-        "stability_penalty_weight": plan.penalty_weight,
-        "n_trials": plan.n_trials,
-        "budget": plan.budget,
+        "direction": settings.direction,
+        "sampler": settings.sampler.name,
+        "stability_penalty_weight": settings.penalty_weight,
+        "n_trials": settings.n_trials,
+        "budget": settings.budget,
         "n_finished": len(finished),
         "n_all_seeds_failed": sum(
             trial.state == "COMPLETE" and trial.value is not None and not math.isfinite(trial.value)
@@ -123,11 +123,11 @@ def _summarise(
     return StudySummary(
         is_complete=is_complete,
         n_finished=len(finished),
-        budget=plan.budget,
+        budget=settings.budget,
         best_value=None if best is None else best.value,
         best_params=None if best is None else dict(best.params),
         content=jsonable(content),
-        folder=plan.folder,
+        folder=settings.folder,
     )
 
 

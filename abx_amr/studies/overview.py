@@ -14,7 +14,7 @@ from abx_amr.studies.records import TrialRecord, workers_of
 from abx_amr.studies.stored import read_study
 
 if TYPE_CHECKING:
-    from abx_amr.studies.settings import StudyPlan
+    from abx_amr.studies.settings import StudySettings
     from abx_amr.studies.storages import StudyStorage
 
 #: Trials from which the present rate is taken.
@@ -78,18 +78,18 @@ class StudyOverview:
         )
 
 
-def overview_of(plan: StudyPlan, storage: StudyStorage) -> StudyOverview:
+def overview_of(settings: StudySettings, storage: StudyStorage) -> StudyOverview:
     """Return how far the study is.
 
     Raises:
         InputError: the study does not exist.
     """
-    study = read_study(storage, plan.study_name)
+    study = read_study(storage, settings.study_name)
     finished = [trial for trial in study.trials if trial.is_finished]
     best = study.best
     lengths = [t.wall_time_seconds for t in finished if t.wall_time_seconds is not None]
     return StudyOverview(
-        budget=plan.budget,
+        budget=settings.budget,
         n_finished=len(finished),
         n_running=study.states["RUNNING"],
         n_waiting=study.states["WAITING"],

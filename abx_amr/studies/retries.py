@@ -16,7 +16,7 @@ from abx_amr.studies.records.writing import begun_again, write_failure
 if TYPE_CHECKING:
     from optuna.storages import BaseStorage
 
-    from abx_amr.studies.settings import StudyPlan
+    from abx_amr.studies.settings import StudySettings
 
 log = logging.getLogger(__name__)
 
@@ -26,7 +26,7 @@ def fail(
     reason: str,
     trials: Sequence[TrialRecord],
     *,
-    plan: StudyPlan,
+    settings: StudySettings,
     backend: BaseStorage,
     study_id: int,
     worker_is_gone: bool = False,
@@ -40,13 +40,13 @@ def fail(
     from optuna.trial import TrialState
 
     retries = trial.retries + (reason != INTERRUPTED)
-    is_whole = trial.lineage is not None and set(plan.space) <= set(trial.params)
+    is_whole = trial.lineage is not None and set(settings.space) <= set(trial.params)
     try:
         write_failure(
             backend,
             trial.id,
             reason,
-            try_again=retries if is_whole and retries <= plan.max_retry else None,
+            try_again=retries if is_whole and retries <= settings.max_retry else None,
             worker_is_gone=worker_is_gone,
         )
         backend.set_trial_state_values(trial.id, state=TrialState.FAIL)

@@ -28,7 +28,7 @@ TUNING_KEYS = (
 
 
 @dataclass(frozen=True, kw_only=True)
-class StudyPlan:
+class StudySettings:
     """What is to be searched, how, and within which budget: checked, plain values."""
 
     run_name: str
@@ -84,7 +84,7 @@ class StudyPlan:
         return [FIRST_TUNING_SEED + (start + i) % room for i in range(self.n_seeds_per_trial)]
 
     @classmethod
-    def from_configuration(cls, configuration: Mapping[str, Any]) -> StudyPlan:
+    def from_configuration(cls, configuration: Mapping[str, Any]) -> StudySettings:
         """Return the settings in a plain, resolved configuration.
 
         Raises:

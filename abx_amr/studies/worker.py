@@ -35,7 +35,7 @@ from abx_amr.studies.stored import quiet_optuna
 if TYPE_CHECKING:
     from optuna.storages import BaseStorage
 
-    from abx_amr.studies.settings import StudyPlan
+    from abx_amr.studies.settings import StudySettings
 
 log = logging.getLogger(__name__)
 
@@ -56,7 +56,7 @@ RunBatch = Callable[[Sequence[ClaimedTrial]], Sequence[Sequence[SeedOutcome]]]
 
 
 def run_worker(
-    plan: StudyPlan,
+    settings: StudySettings,
     storage: StudyStorage,
     run_trial: RunTrial,
     on_event: Callable[[Event], None] | None = None,
@@ -76,11 +76,11 @@ def run_worker(
     def run_batch(batch: Sequence[ClaimedTrial]) -> list[Sequence[SeedOutcome]]:
         return [run_trial(trial.parameters, trial.seeds, trial.folder) for trial in batch]
 
-    return run_batches(plan, storage, run_batch, on_event, size=1, write_summary=write_summary)
+    return run_batches(settings, storage, run_batch, on_event, size=1, write_summary=write_summary)
 
 
 def run_batches(
-    plan: StudyPlan,
+    settings: StudySettings,
     storage: StudyStorage,
     run_batch: RunBatch,
     on_event: Callable[[Event], None] | None = None,
@@ -94,19 +94,19 @@ def run_batches(
     the trials back; with a signal's status it ends the worker like that signal.
     """
     return _Worker(
-        plan,
+        settings,
         storage,
         run_batch,
         on_event=on_event or (lambda event: None),
         size=size,
-        write_summary=write_summary or partial(finish_study, plan, storage),
+        write_summary=write_summary or partial(finish_study, settings, storage),
     ).run()
 
 
 class _Worker:
     def __init__(
         self,
-        plan: StudyPlan,
+        settings: StudySettings,
         storage: StudyStorage,
         run_batch: RunBatch,
         *,
@@ -115,7 +115,7 @@ class _Worker:
         write_summary: Callable[[], object],
     ) -> None:
         quiet_optuna()
-        self.plan = plan
+        self.settings = settings
         self.storage = storage
         self.run_batch = run_batch
         self.size = size
@@ -124,8 +124,8 @@ class _Worker:
         self.trials_run = 0
         self.began = time.monotonic()
         self.interrupts = Interrupts()
-        worker = Worker.here(interval=plan.heartbeat_interval, index=plan.worker)
-        self.claims = Claims(plan, storage, worker, on_reaped=self._reaped)
+        worker = Worker.here(interval=settings.heartbeat_interval, index=settings.worker)
+        self.claims = Claims(settings, storage, worker, on_reaped=self._reaped)
         self.patience = Patience(storage, self.interrupts, check_study=self.claims.check_study)
         self.patience.get(self.claims.open)
 
@@ -143,7 +143,9 @@ class _Worker:
                     if not self._work_on_next():
                         self._event("waiting")
                         self.patience.sleep(pause)
-                        pause = min(pause * 1.5, LONGEST_WAIT_SECONDS, self.plan.heartbeat_interval)
+                        pause = min(
+                            pause * 1.5, LONGEST_WAIT_SECONDS, self.settings.heartbeat_interval
+                        )
                         continue
                     pause = SHORTEST_WAIT_SECONDS
             except StopError as stop:
@@ -173,30 +175,33 @@ class _Worker:
                 claimed.append(trial)
                 self.claims.current.add(trial.id)
                 beating.enter_context(
-                    heartbeats(self.backend, trial.id, self.plan.heartbeat_interval)
+                    heartbeats(self.backend, trial.id, self.settings.heartbeat_interval)
                 )
             if claimed:
                 self._work_on(claimed)
         return bool(claimed)
 
     def _stop_if_told(self) -> None:
-        plan = self.plan
+        settings = self.settings
         if self.interrupts.number is not None:
             name = signal.Signals(self.interrupts.number).name
             raise StopError(
                 "interrupted",
-                f"stopped by {name}: {self.claims.finished} of {plan.budget} trials are finished; "
-                "run the same command again to go on",
+                f"stopped by {name}: {self.claims.finished} of {settings.budget} trials are "
+                "finished; run the same command again to go on",
             )
-        if plan.n_trials_per_worker is not None and self.trials_run >= plan.n_trials_per_worker:
+        if (
+            settings.n_trials_per_worker is not None
+            and self.trials_run >= settings.n_trials_per_worker
+        ):
             raise StopError(
                 "quota",
                 f"this worker has run its {counted(self.trials_run, 'trial')} "
                 "(tuning.n_trials_per_worker)",
             )
-        if plan.timeout is not None and time.monotonic() - self.began >= plan.timeout:
+        if settings.timeout is not None and time.monotonic() - self.began >= settings.timeout:
             raise StopError(
-                "timeout", f"this worker has run for {plan.timeout:g} s (tuning.timeout)"
+                "timeout", f"this worker has run for {settings.timeout:g} s (tuning.timeout)"
             )
 
     def _work_on(self, trials: Sequence[TrialRecord]) -> None:
@@ -235,7 +240,7 @@ class _Worker:
 
     def _claimed(self, trial: TrialRecord) -> ClaimedTrial:
         """Return what is to be run, with what earlier attempts left in its folder."""
-        files = self.plan.files
+        files = self.settings.files
         folder = files.trial(trial.number)
         if trial.retry_of is not None:
             earlier = earlier_attempts(trial, self.patience.get(self.claims.trials))
@@ -243,8 +248,8 @@ class _Worker:
         assert trial.lineage is not None  # written by whoever claimed it
         return ClaimedTrial(
             number=trial.number,
-            parameters={path: trial.params[path] for path in self.plan.space},
-            seeds=self.plan.seeds(trial.lineage),
+            parameters={path: trial.params[path] for path in self.settings.space},
+            seeds=self.settings.seeds(trial.lineage),
             folder=folder.path,
         )
 
@@ -258,12 +263,12 @@ class _Worker:
         from optuna.exceptions import UpdateFinishedTrialError
         from optuna.trial import TrialState
 
-        plan = self.plan
+        settings = self.settings
         score = score_outcomes(
             outcomes,
-            penalty_weight=plan.penalty_weight,
-            direction=plan.direction,
-            min_successful_seeds=plan.min_successful_seeds,
+            penalty_weight=settings.penalty_weight,
+            direction=settings.direction,
+            min_successful_seeds=settings.min_successful_seeds,
         )
         for seed, reason in score.failed_seeds.items():
             log.warning("trial %d: seed %d failed: %s", trial.number, seed, reason)
@@ -310,6 +315,6 @@ class _Worker:
     def _event(self, kind: EventKind, **what: Any) -> None:
         finished = self.claims.finished
         try:
-            self.on_event(Event(kind=kind, finished=finished, budget=self.plan.budget, **what))
+            self.on_event(Event(kind=kind, finished=finished, budget=self.settings.budget, **what))
         except BrokenPipeError:  # nobody reads what is shown: as if the terminal had hung up
             self.interrupts.number = self.interrupts.number or signal.SIGPIPE

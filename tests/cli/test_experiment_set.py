@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from abx_amr.runs.run_names import run_name_of
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
 
 from abx_amr.cli import gather, train, tune
 from abx_amr.runs.folder import newest_run, run_folders
 from abx_amr.runs.registry import completed_runs
+from abx_amr.runs.run_names import run_name_of
 from tests.cli.conftest import SMALL, SMALL_STUDY, Call
 
 TWO_EPISODES = ("training.total_num_training_episodes=2",)

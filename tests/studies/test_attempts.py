@@ -64,12 +64,14 @@ def test_the_worker_that_takes_over_finds_what_the_killed_ones_left(study, in_pr
             trained.append(seed)
         return [SeedOutcome(seed, 1.0) for seed in seeds]
 
-    plan, storage = study(n_trials=1, max_failures=9)
-    killed = [in_processes(1, lambda _: run_worker(plan, storage, run_trial))[0] for _ in range(2)]
+    settings, storage = study(n_trials=1, max_failures=9)
+    killed = [
+        in_processes(1, lambda _: run_worker(settings, storage, run_trial))[0] for _ in range(2)
+    ]
     assert killed == [-signal.SIGKILL] * 2
-    run_worker(plan, storage, run_trial)
+    run_worker(settings, storage, run_trial)
     said = [
-        (plan.folder / f"trials/2/seed_{seed}/result.json").read_text()
+        (settings.folder / f"trials/2/seed_{seed}/result.json").read_text()
         for seed in (1000, 1001, 1002)
     ]
     assert said == ["trial 0", "trial 1", "trial 2"]
@@ -83,18 +85,18 @@ def test_batches_end_with_exactly_the_budget(study, trials_of):
         sizes.append(len(batch))
         return [parabola(one.parameters, one.seeds, one.folder) for one in batch]
 
-    plan, storage = study(n_trials=7)
-    report = run_batches(plan, storage, run_batch, size=3)
+    settings, storage = study(n_trials=7)
+    report = run_batches(settings, storage, run_batch, size=3)
     assert (report.reason, sizes) == ("budget", [3, 3, 1])
-    assert len(trials_of(plan, storage)) == 7
+    assert len(trials_of(settings, storage)) == 7
 
 
 def test_a_batch_that_is_stopped_gives_all_its_trials_back(study, trials_of):
     def run_batch(batch):
         raise SystemExit(128 + signal.SIGTERM)
 
-    plan, storage = study(n_trials=7)
-    report = run_batches(plan, storage, run_batch, size=3)
+    settings, storage = study(n_trials=7)
+    report = run_batches(settings, storage, run_batch, size=3)
     assert (report.reason, report.signal_number) == ("interrupted", signal.SIGTERM)
-    states = [trial.state.name for trial in trials_of(plan, storage)]
+    states = [trial.state.name for trial in trials_of(settings, storage)]
     assert (states.count("FAIL"), states.count("WAITING")) == (3, 3)

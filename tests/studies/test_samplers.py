@@ -19,7 +19,7 @@ from abx_amr.studies.samplers import (
 )
 from abx_amr.studies.samplers.grid import grid_values
 from abx_amr.studies.samplers.members import sampler_called
-from abx_amr.studies.settings import StudyPlan
+from abx_amr.studies.settings import StudySettings
 from abx_amr.studies.space import parse_search_space
 from abx_amr.studies.storages import SqliteStorage
 from abx_amr.studies.worker import run_worker
@@ -54,9 +54,9 @@ def _imported_once():
 
 
 @pytest.fixture(params=[*sampler_names(), BY_PATH])
-def plan(request, configuration):
+def settings(request, configuration):
     is_by_path = request.param == BY_PATH
-    return StudyPlan.from_configuration(
+    return StudySettings.from_configuration(
         configuration(
             n_trials=N_TRIALS,
             sampler={"_target_": BY_PATH} if is_by_path else request.param,
@@ -66,14 +66,14 @@ def plan(request, configuration):
     )
 
 
-def run_in_a_process(in_processes, plan, storage, run_trial=parabola):
-    return in_processes(1, lambda _: run_worker(plan, storage, run_trial))[0]
+def run_in_a_process(in_processes, settings, storage, run_trial=parabola):
+    return in_processes(1, lambda _: run_worker(settings, storage, run_trial))[0]
 
 
-def finished(plan, storage):
+def finished(settings, storage):
     """Return parameters and value of every finished trial, in the order of their numbers."""
     backend = storage.open()
-    trials = backend.get_all_trials(backend.get_study_id_from_name(plan.study_name))
+    trials = backend.get_all_trials(backend.get_study_id_from_name(settings.study_name))
     return [(t.params, t.values) for t in trials if t.state.name == "COMPLETE"]
 
 
@@ -88,23 +88,23 @@ def killing(at, how=os.kill):
     return run_trial
 
 
-def test_a_study_with_deaths_in_it_equals_one_without_to_the_bit(plan, tmp_path, in_processes):
+def test_a_study_with_deaths_in_it_equals_one_without_to_the_bit(settings, tmp_path, in_processes):
     whole = SqliteStorage(path=tmp_path / "whole" / "study.db")
-    prepare_study(plan, whole)
-    assert run_in_a_process(in_processes, plan, whole) == 0
+    prepare_study(settings, whole)
+    assert run_in_a_process(in_processes, settings, whole) == 0
 
     torn = SqliteStorage(path=tmp_path / "torn" / "study.db")
     for victim in (0, 9):
-        prepare_study(plan, torn)
-        assert run_in_a_process(in_processes, plan, torn, killing(victim)) == -signal.SIGKILL
-    prepare_study(plan, torn)
-    assert run_in_a_process(in_processes, plan, torn) == 0
+        prepare_study(settings, torn)
+        assert run_in_a_process(in_processes, settings, torn, killing(victim)) == -signal.SIGKILL
+    prepare_study(settings, torn)
+    assert run_in_a_process(in_processes, settings, torn) == 0
 
-    assert len(finished(plan, whole)) == N_TRIALS
-    assert finished(plan, torn) == finished(plan, whole)
+    assert len(finished(settings, whole)) == N_TRIALS
+    assert finished(settings, torn) == finished(settings, whole)
 
 
-def test_failing_trials_neither_stop_a_sampler_nor_make_it_repeat_itself(plan, tmp_path):
+def test_failing_trials_neither_stop_a_sampler_nor_make_it_repeat_itself(settings, tmp_path):
     def run_trial(params, seeds, folder):
         outcomes = parabola(params, seeds, folder)
         if params["agent_algorithm.mode"] == "flat":
@@ -112,10 +112,10 @@ def test_failing_trials_neither_stop_a_sampler_nor_make_it_repeat_itself(plan, t
         return outcomes
 
     storage = SqliteStorage(path=tmp_path / "study.db")
-    prepare_study(plan, storage)
-    report = run_worker(plan, storage, run_trial)
+    prepare_study(settings, storage)
+    report = run_worker(settings, storage, run_trial)
     assert (report.reason, report.trials_run) == ("budget", N_TRIALS)
-    points = {tuple(params.values()) for params, _ in finished(plan, storage)}
+    points = {tuple(params.values()) for params, _ in finished(settings, storage)}
     assert len(points) > N_TRIALS * 0.6
 
 
@@ -162,10 +162,12 @@ def test_options_of_optunas_class_reach_a_sampler_that_has_an_index():
 
 def test_any_sampler_of_optunas_kind_is_chosen_by_the_path_of_its_class(configuration):
     written = {"_target_": BY_PATH, "avoid_premature_stop": True}
-    plan = StudyPlan.from_configuration(configuration(sampler=written, search_space=GRID_SPACE))
-    sampler = make_sampler(plan.sampler, space=plan.space, n_trials=8, index=0)
+    settings = StudySettings.from_configuration(
+        configuration(sampler=written, search_space=GRID_SPACE)
+    )
+    sampler = make_sampler(settings.sampler, space=settings.space, n_trials=8, index=0)
     assert isinstance(sampler, optuna.samplers.BruteForceSampler)
-    assert plan.sampler.options == {"avoid_premature_stop": True}
+    assert settings.sampler.options == {"avoid_premature_stop": True}
 
 
 @pytest.mark.parametrize(
@@ -180,7 +182,7 @@ def test_any_sampler_of_optunas_kind_is_chosen_by_the_path_of_its_class(configur
 )
 def test_a_class_that_is_no_sampler_is_one_line(configuration, written, message):
     with pytest.raises(InputError, match=message) as error:
-        StudyPlan.from_configuration(configuration(sampler=written))
+        StudySettings.from_configuration(configuration(sampler=written))
     assert "\n" not in str(error.value)
 
 
@@ -218,13 +220,13 @@ def test_a_grids_budget_is_at_most_its_points(n_trials, budget):
 def test_a_whole_grid_is_visited_once_by_four_workers_of_which_two_die(
     configuration, tmp_path, in_processes
 ):
-    plan = StudyPlan.from_configuration(
+    settings = StudySettings.from_configuration(
         configuration(n_trials=1000, sampler="grid", search_space=GRID_SPACE)
     )
     storage = SqliteStorage(path=tmp_path / "study.db")
-    prepare_study(plan, storage)
+    prepare_study(settings, storage)
     victims = {0: killing(5), 1: killing(11)}
-    codes = in_processes(4, lambda i: run_worker(plan, storage, victims.get(i, parabola)))
+    codes = in_processes(4, lambda i: run_worker(settings, storage, victims.get(i, parabola)))
     assert codes[2:] == [0, 0]
-    points = [tuple(sorted(params.items())) for params, _ in finished(plan, storage)]
+    points = [tuple(sorted(params.items())) for params, _ in finished(settings, storage)]
     assert len(points) == len(set(points)) == 50
