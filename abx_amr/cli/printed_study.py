@@ -11,20 +11,20 @@ from typing import TYPE_CHECKING, Any
 from abx_amr.cli.door import repeated
 from abx_amr.errors import counted
 from abx_amr.planning.gap import gap_line
-from abx_amr.studies.study import Preparation
+from abx_amr.studies.preparation import Preparation
 from abx_amr.tuning.display import DisplayedStudy
 
 if TYPE_CHECKING:
+    from abx_amr.studies.events import Event, WorkerReport
     from abx_amr.studies.objective import SeedOutcome, TrialScore
-    from abx_amr.studies.study import StudyPlan
-    from abx_amr.studies.worker import Event, WorkerReport
+    from abx_amr.studies.settings import StudySettings
     from abx_amr.tuning.result import TuneResult
 
 
 class PrintedStudy(DisplayedStudy):
     """Prints what happens in a study, and shows it on a terminal."""
 
-    def prepared(self, plan: StudyPlan, found: Preparation) -> None:
+    def prepared(self, plan: StudySettings, found: Preparation) -> None:
         """Say what is begun or gone on with, or that it is skipped; a finished study says more."""
         if found is Preparation.SKIPPED:
             print(f"{plan.run_name} is complete already, skipped: {_shown(plan.folder)}")

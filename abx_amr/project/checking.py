@@ -392,14 +392,14 @@ def _neutral_clinic(config: Plain) -> ClinicModel:
 
 def _faults_of_search(composition: Composition, known: Sequence[str]) -> list[str]:
     """Return what is wrong with a study's settings and its search space."""
+    from abx_amr.studies.settings import StudySettings
     from abx_amr.studies.space import full_path, probe_points
-    from abx_amr.studies.study import StudyPlan
 
     plain = deepcopy(composition.plain)
     found: list[str] = []
     while True:
         try:
-            plan = StudyPlan.from_configuration(plain)
+            plan = StudySettings.from_configuration(plain)
             break
         except InputError as error:
             found.append(str(error))

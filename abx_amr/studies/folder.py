@@ -4,7 +4,7 @@ optimization/
   .optimization_completed.txt          the registry of completed studies
   <run_name>/
     full_agent_env_config.yaml         the configuration that was searched in
-    tuning_config.yaml                 the plan of the search
+    tuning_config.yaml                 the settings of the search
     option_library.yaml                of a manager's study
     best_params.json                   written once the budget is reached
     study_summary.json
@@ -93,7 +93,7 @@ class StudyFolder:
 
     @property
     def tuning_file(self) -> Path:
-        """The plan of the search, as YAML."""
+        """The settings of the search, as YAML."""
         return self.path / "tuning_config.yaml"
 
     @property

@@ -8,7 +8,7 @@ from typing import Protocol, runtime_checkable
 
 from omegaconf import DictConfig
 
-from abx_amr.studies.study import Preparation
+from abx_amr.studies.preparation import Preparation
 
 #: Runs jobs, each described by its further overrides, and comes back when all have ended.
 Launch = Callable[[Sequence[Sequence[str]]], object]

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from rich.console import Group
 
     from abx_amr.studies.overview import StudyOverview
-    from abx_amr.studies.study import StudyPlan
+    from abx_amr.studies.settings import StudySettings
 
 #: Seconds between two looks at a study.
 LOOK_SECONDS = 2.0
@@ -30,7 +30,7 @@ class DisplayedStudy(StudyListener):
         """Show the study, and the trial in this process."""
         return study_display(look, "transitions")
 
-    def scoring(self, plan: StudyPlan) -> AbstractContextManager[Move]:
+    def scoring(self, plan: StudySettings) -> AbstractContextManager[Move]:
         """Show a bar."""
         return progress_bar(plan.run_name, "transitions")
 

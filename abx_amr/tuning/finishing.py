@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from abx_amr.tuning.result import TuneResult
 
 if TYPE_CHECKING:
-    from abx_amr.studies.study import StudySummary
+    from abx_amr.studies.finishing import StudySummary
     from abx_amr.tuning.study import TuningStudy
 
 
@@ -17,7 +17,7 @@ def write_summary(study: TuningStudy) -> StudySummary:
     A complete study also gets its best_params.json and its row in the registry. Safe to call again
     and from many processes.
     """
-    from abx_amr.studies.study import finish_study
+    from abx_amr.studies.finishing import finish_study
 
     reference = study.points.reference  # before the storage is locked: it may take two seconds
     return finish_study(study.plan, study.storage, describe_best=reference.gap)
@@ -25,8 +25,8 @@ def write_summary(study: TuningStudy) -> StudySummary:
 
 def finish(study: TuningStudy) -> TuneResult:
     """Write how far the study is and, once for every number of finished trials, its figures."""
+    from abx_amr.studies.finishing import is_first_to_draw
     from abx_amr.studies.stored import read_study
-    from abx_amr.studies.study import is_first_to_draw
     from abx_amr.studies.tables import table_of
     from abx_amr.tuning.figures import draw_study
 

@@ -16,15 +16,15 @@ from abx_amr.configuration.search_space import without_sweeps
 from abx_amr.errors import InputError
 from abx_amr.host.notebook import line_in_cell
 from abx_amr.host.signals import CommandInterruptError
-from abx_amr.studies.study import Preparation
+from abx_amr.studies.preparation import Preparation
 from abx_amr.tuning.display import DisplayedStudy
 from abx_amr.tuning.listening import OnProgress, StudyListener
 from abx_amr.tuning.service import SearchStoppedError, TuneService
 from abx_amr.tuning.study import default_run_name
 
 if TYPE_CHECKING:
+    from abx_amr.studies.events import Event
     from abx_amr.studies.overview import StudyOverview
-    from abx_amr.studies.worker import Event
     from abx_amr.tuning.result import TuneResult
 
 #: What abx-tune can be told of its workers and one process cannot do: value, and why not.

@@ -7,10 +7,11 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from abx_amr.studies.events import Event, WorkerReport
     from abx_amr.studies.objective import SeedOutcome, TrialScore
     from abx_amr.studies.overview import StudyOverview
-    from abx_amr.studies.study import Preparation, StudyPlan
-    from abx_amr.studies.worker import Event, WorkerReport
+    from abx_amr.studies.preparation import Preparation
+    from abx_amr.studies.settings import StudySettings
     from abx_amr.tuning.result import TuneResult
 
 #: Called with (transitions seen, planned) while seeds learn.
@@ -20,7 +21,7 @@ OnProgress = Callable[[int, int], None]
 class StudyListener:
     """Somebody who listens; a method that is not overridden does nothing."""
 
-    def prepared(self, plan: StudyPlan, found: Preparation) -> None:
+    def prepared(self, plan: StudySettings, found: Preparation) -> None:
         """The study was created, joined, found finished, or is to be skipped."""
 
     def launched(self, line: str) -> None:
@@ -51,7 +52,7 @@ class StudyListener:
         """
         return nullcontext(_nobody_looks)
 
-    def scoring(self, plan: StudyPlan) -> AbstractContextManager[OnProgress]:
+    def scoring(self, plan: StudySettings) -> AbstractContextManager[OnProgress]:
         """Show the scoring of the composed configuration while a block runs."""
         return nullcontext(_nobody_looks)
 

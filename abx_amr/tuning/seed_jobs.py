@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 
 from abx_amr.errors import InputError
 from abx_amr.studies.objective import SeedOutcome
-from abx_amr.studies.study import TRIALS_FOLDER
 from abx_amr.tuning.trials import outcome_in
 
 if TYPE_CHECKING:
@@ -61,7 +60,7 @@ def run_job(runner: TrialRunner, *, number: int, seed: int) -> SeedOutcome:
     """
     from abx_amr.tuning.seed_files import read_trial_parameters
 
-    folder = runner.plan.folder / TRIALS_FOLDER / str(number)
+    folder = runner.plan.files.trial(number).path
     point = read_trial_parameters(folder)
     if point["fingerprint"] != runner.plan.fingerprint.digest:
         raise InputError(

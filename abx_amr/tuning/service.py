@@ -15,15 +15,16 @@ from typing import TYPE_CHECKING, Any
 
 from abx_amr.errors import InputError
 from abx_amr.host import exit_codes
-from abx_amr.studies.study import Preparation
+from abx_amr.studies.preparation import Preparation
 from abx_amr.tuning.finishing import finish, write_summary
 from abx_amr.tuning.study import TuningStudy, settled, what_is_shared
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
 
+    from abx_amr.studies.events import WorkerReport
     from abx_amr.studies.objective import SeedOutcome
-    from abx_amr.studies.worker import ClaimedTrial, WorkerReport
+    from abx_amr.studies.worker import ClaimedTrial
     from abx_amr.tuning.contract import Launch
     from abx_amr.tuning.listening import OnProgress, StudyListener
     from abx_amr.tuning.result import TuneResult
@@ -169,7 +170,7 @@ class TuneService:
         return study
 
     def _work(self, study: TuningStudy) -> None:
-        from abx_amr.studies.study import check_settings
+        from abx_amr.studies.agreement import check_settings
         from abx_amr.studies.worker import run_worker
 
         plan = study.plan
@@ -224,7 +225,8 @@ class TuneService:
 
 def _prepare(study: TuningStudy, *, is_here: bool) -> Preparation:
     from abx_amr.simulator.validation import validate_components
-    from abx_amr.studies.study import is_registered, prepare_study, refuse_overwriting
+    from abx_amr.studies.preparation import prepare_study, refuse_overwriting
+    from abx_amr.studies.registry import is_registered
 
     plan = study.plan
     study.points.check()

@@ -11,7 +11,7 @@ import yaml
 
 from abx_amr.errors import InputError
 from abx_amr.host.processors import threads_for
-from abx_amr.studies.study import StudyPlan
+from abx_amr.studies.settings import StudySettings
 from abx_amr.tuning.points import Points
 from abx_amr.tuning.trials import TrialRunner
 
@@ -48,7 +48,7 @@ class TuningStudy:
         # A project's own classes count as its values do: trials of changed code are others.
         code = own_code(config)
         self.config = {**config, "code": code} if code else dict(config)
-        self.plan = StudyPlan.from_configuration(self.config)
+        self.plan = StudySettings.from_configuration(self.config)
         self.points = points or Points(
             config=self.config, space=self.plan.space, first_seed=self.plan.first_seed
         )

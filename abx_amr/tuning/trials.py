@@ -12,7 +12,7 @@ from abx_amr.studies.attempts import identity
 from abx_amr.studies.objective import SeedOutcome
 
 if TYPE_CHECKING:
-    from abx_amr.studies.study import StudyPlan
+    from abx_amr.studies.settings import StudySettings
     from abx_amr.tuning.points import Points
     from abx_amr.tuning.scoring import SeedScore
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 class TrialRunner:
     """Trains and scores the seeds of points of one study."""
 
-    plan: StudyPlan
+    plan: StudySettings
     points: Points
 
     def run(

@@ -16,7 +16,7 @@ from omegaconf import DictConfig, OmegaConf
 from abx_amr.configuration.search_space import without_sweeps
 from abx_amr.host.exit_codes import of_signal
 from abx_amr.host.signals import CommandInterruptError
-from abx_amr.studies.study import Preparation
+from abx_amr.studies.preparation import Preparation
 from abx_amr.tuning.contract import StudyService
 
 from ._outcome import values_of

@@ -8,18 +8,26 @@ import time
 from pathlib import Path
 
 import hydra
+import yaml
 from omegaconf import DictConfig, OmegaConf
 
 from abx_amr.errors import InputError
+from abx_amr.host.locations import packaged
+from abx_amr.studies.finishing import finish_study
 from abx_amr.studies.objective import SeedOutcome
+from abx_amr.studies.preparation import Preparation, prepare_study
+from abx_amr.studies.settings import StudySettings
 from abx_amr.studies.storages import SqliteStorage
-from abx_amr.studies.study import Preparation, StudyPlan, finish_study, prepare_study
 from abx_amr.studies.worker import run_worker
 
+TUNING_DEFAULTS = yaml.safe_load((packaged("conf") / "tuning/base.yaml").read_text())
 
-def plan_of(config: DictConfig) -> tuple[StudyPlan, SqliteStorage]:
-    plan = StudyPlan.from_configuration(OmegaConf.to_container(config, resolve=True))
-    return plan, SqliteStorage(path=plan.folder / "optuna_study.db")
+
+def settings_of(config: DictConfig) -> tuple[StudySettings, SqliteStorage]:
+    plain = OmegaConf.to_container(config, resolve=True)
+    plain["tuning"] = TUNING_DEFAULTS | plain["tuning"]
+    settings = StudySettings.from_configuration(plain)
+    return settings, SqliteStorage(path=settings.folder / "optuna_study.db")
 
 
 def say(*words):
@@ -45,15 +53,15 @@ class Tune:
     __name__ = "tune"
 
     def __call__(self, config: DictConfig) -> float:
-        plan, storage = plan_of(config)
-        report = run_worker(plan, storage, run_trial)
+        settings, storage = settings_of(config)
+        report = run_worker(settings, storage, run_trial)
         say("report:", report.reason, report.trials_run, report.message)
         if report.was_interrupted:
             sys.exit(128 + report.signal_number)
         return 0.0
 
     def prepare(self, config: DictConfig, *, is_here: bool) -> Preparation:
-        found = prepare_study(*plan_of(config))
+        found = prepare_study(*settings_of(config))
         say("prepared:", found.value)
         return found
 
@@ -71,7 +79,7 @@ class Tune:
         say("\n".join(lines))
 
     def finish(self, config: DictConfig) -> None:
-        summary = finish_study(*plan_of(config))
+        summary = finish_study(*settings_of(config))
         say("finished:", summary.n_finished, "of", summary.budget)
 
 

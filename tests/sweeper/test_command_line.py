@@ -167,7 +167,7 @@ def test_importing_the_plugin_and_the_pieces_of_the_doors_does_not_import_optuna
     modules = (
         "hydra_plugins.abx_sweeper.config, hydra_plugins.abx_sweeper.sweeper, "
         "abx_amr.studies.objective, abx_amr.studies.space, abx_amr.studies.samplers, "
-        "abx_amr.studies.storages, abx_amr.studies.study, abx_amr.studies.worker"
+        "abx_amr.studies.storages, abx_amr.studies.settings, abx_amr.studies.worker"
     )
     code = f"import sys, {modules}; sys.exit('optuna' in sys.modules or 'torch' in sys.modules)"
     assert (

@@ -10,7 +10,7 @@ import pytest
 
 import abx_amr
 from abx_amr.cli import tune as door
-from abx_amr.studies.study import Preparation
+from abx_amr.studies.preparation import Preparation
 from abx_amr.tuning.in_process import composed_study
 from abx_amr.tuning.listening import StudyListener
 from abx_amr.tuning.service import TuneService

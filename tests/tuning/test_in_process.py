@@ -15,8 +15,9 @@ import abx_amr
 from abx_amr.cli import tune as door
 from abx_amr.configuration.composing import compose
 from abx_amr.errors import InputError
-from abx_amr.studies.study import Preparation, StudyPlan
-from abx_amr.studies.worker import Event
+from abx_amr.studies.events import Event
+from abx_amr.studies.preparation import Preparation
+from abx_amr.studies.settings import StudySettings
 from abx_amr.tuning.in_process import ShownInCell, composed_study, listener_of_this_place
 from abx_amr.tuning.listening import StudyListener
 from abx_amr.tuning.result import TuneResult
@@ -36,7 +37,7 @@ class Told(StudyListener):
         self.kinds: list[str] = []
         self.results: list[TuneResult] = []
 
-    def prepared(self, plan: StudyPlan, found: Preparation) -> None:
+    def prepared(self, plan: StudySettings, found: Preparation) -> None:
         """Remember."""
         self.found.append(found)
 
