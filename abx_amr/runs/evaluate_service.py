@@ -74,10 +74,9 @@ def evaluate(
         num_eval_episodes=asked["episodes"],
         evaluation_seed=asked["seed"],
     )
-    from abx_amr.runs.training import (  # with the libraries of agents: after what is refused
-        Run,
-        run,
-    )
+    # With the libraries of agents: after what is refused.
+    from abx_amr.runs.run import Run
+    from abx_amr.runs.training import run
 
     plan = Run(
         run_name=config["run_name"] or f"{request.name}_evaluated",

@@ -18,7 +18,7 @@ from abx_amr.runs.listening import NOTHING_KEPT
 from abx_amr.runs.registry import interrupted_run
 
 if TYPE_CHECKING:
-    from abx_amr.runs.training import Run
+    from abx_amr.runs.run import Run
 
 #: What a resumed run may change; the rest is the run's own.
 _FREE = (

@@ -27,7 +27,7 @@ from abx_amr.runs.resuming import first_overrides, half_run, how_to_go_on, resum
 
 if TYPE_CHECKING:
     from abx_amr.agents.settings import TrainingSettings
-    from abx_amr.runs.training import Run
+    from abx_amr.runs.run import Run
     from abx_amr.simulator.clinic import ClinicModel
 
 log = logging.getLogger(__name__)
@@ -200,7 +200,7 @@ def _carry_out(
 def _plans(configs: Sequence[Plain], request: _Request) -> list[Run]:
     """Return configurations as objects, checked and tried out."""
     from abx_amr.agents.prescriber import Learner
-    from abx_amr.runs.training import Run
+    from abx_amr.runs.run import Run
     from abx_amr.simulator.validation import validate_components
 
     config = configs[0]
