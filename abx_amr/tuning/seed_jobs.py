@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from abx_amr.errors import InputError
+from abx_amr.studies.folder import StudyFolder
 from abx_amr.studies.objective import SeedOutcome
-from abx_amr.studies.study import TRIALS_FOLDER
 from abx_amr.tuning.trials import outcome_in
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ def run_job(runner: TrialRunner, *, number: int, seed: int) -> SeedOutcome:
     """
     from abx_amr.tuning.seed_files import read_trial_parameters
 
-    folder = runner.plan.folder / TRIALS_FOLDER / str(number)
+    folder = StudyFolder(runner.plan.folder).trial(number).path
     point = read_trial_parameters(folder)
     if point["fingerprint"] != runner.plan.fingerprint.digest:
         raise InputError(
