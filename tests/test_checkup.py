@@ -66,7 +66,7 @@ def test_a_missing_and_an_old_package_are_named_with_the_command_that_mends_them
     found = list(doctor.packages(["no-such-package>=2", "numpy>=1000", "pyyaml>=6"]))
     assert [(f.state, f.said.split(" is ")[0]) for f in found[:2]] == [
         ("fail", "no-such-package"),
-        ("fail", f"numpy {doctor.installed('numpy')}"),
+        ("fail", f"numpy {doctor.version_of('numpy')}"),
     ]
     assert found[0].cure == "pip install 'no-such-package>=2'"
     assert "1 of 3" in found[2].said

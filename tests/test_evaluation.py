@@ -277,11 +277,11 @@ def test_progress_is_told_in_episodes():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"episodes": 0}, "episodes must be a whole number >= 1, got 0"),
+        ({"episodes": 0}, "episodes must be a whole number of at least 1, got 0"),
         ({"episodes": []}, "episodes must name each once and at least one"),
         ({"episodes": [1, 1]}, "episodes must name each once"),
-        ({"episodes": [-1]}, "episodes must be a whole number >= 0, got -1"),
-        ({"episodes": 1, "max_batch": 0}, "max_batch must be a whole number >= 1"),
+        ({"episodes": [-1]}, "episodes must be a whole number of at least 0, got -1"),
+        ({"episodes": 1, "max_batch": 0}, "max_batch must be a whole number of at least 1"),
         ({"episodes": 1, "seed": -1}, "seed must be an integer >= 0"),
     ],
 )

@@ -12,16 +12,16 @@ from stable_baselines3 import PPO
 from stable_baselines3.common.callbacks import BaseCallback
 
 from abx_amr.agents.semi_markov import (
-    NoteDecisions,
+    RecordDecisions,
     SemiMarkovRecurrentRolloutBuffer,
     SemiMarkovRolloutBuffer,
 )
 from abx_amr.hierarchy.manager import ManagerRole
 
 
-def _with_notes(callback: Any) -> list[BaseCallback]:
+def _recording_decisions(callback: Any) -> list[BaseCallback]:
     given = callback if isinstance(callback, list) else [callback] if callback is not None else []
-    return [NoteDecisions(), *given]
+    return [RecordDecisions(), *given]
 
 
 class ManagerPPO(PPO):
@@ -34,7 +34,7 @@ class ManagerPPO(PPO):
         super()._setup_model()
 
     def _init_callback(self, callback: Any, progress_bar: bool = False) -> BaseCallback:
-        return super()._init_callback(_with_notes(callback), progress_bar)
+        return super()._init_callback(_recording_decisions(callback), progress_bar)
 
 
 class ManagerRecurrentPPO(RecurrentPPO):
@@ -57,4 +57,4 @@ class ManagerRecurrentPPO(RecurrentPPO):
         )
 
     def _init_callback(self, callback: Any, progress_bar: bool = False) -> BaseCallback:
-        return super()._init_callback(_with_notes(callback), progress_bar)
+        return super()._init_callback(_recording_decisions(callback), progress_bar)

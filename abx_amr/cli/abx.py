@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
 
-from abx_amr.cli.door import carried_out
+from abx_amr.cli.door import run_command
 from abx_amr.errors import InputError, unknown
 
 HEAD = """
@@ -95,7 +95,7 @@ def run(arguments: Sequence[str]) -> int:
 
 def main() -> None:
     """Enter through the command line."""
-    status = carried_out("abx", run, sys.argv[1:])
+    status = run_command("abx", run, sys.argv[1:])
     if status:
         raise SystemExit(status)
 

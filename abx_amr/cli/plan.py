@@ -8,10 +8,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from abx_amr.cli.door import Command, composed, enter, guarded
+from abx_amr.cli.door import Command, composed, enter, task_of_command
 from abx_amr.cli.numbers import figure
-from abx_amr.cli.optimality import gamma_of
 from abx_amr.errors import InputError
+from abx_amr.runs.discount_audit import gamma_of
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -70,7 +70,7 @@ class PlanSettings:
         Raises:
             InputError: A value is out of its range.
         """
-        from abx_amr.simulator import checks
+        from abx_amr import checks
 
         checks.whole_number("plan.episodes", self.episodes, 2)
         checks.whole_number("plan.seed", self.seed, 0)
@@ -98,10 +98,10 @@ def task(config: DictConfig) -> float | None:
 
 def plan(config: dict[str, Any], *, name: str) -> float | None:
     """Plan with a resolved configuration; return the optimum, None where there is none."""
-    from abx_amr.cli.progress import phase_display
     from abx_amr.configuration.classes import check_arguments
     from abx_amr.configuration.clinic import build_clinic
     from abx_amr.host.atomic_files import claim_folder, write_json
+    from abx_amr.host.progress import phase_display
     from abx_amr.planning.cache import PlanCache
     from abx_amr.planning.play import never
     from abx_amr.planning.problem import NotComputable, pose
@@ -238,7 +238,7 @@ def _extras(
     cache: PlanCache,
 ) -> dict[str, Any]:
     """Return audit, front and value of information, as far as they were asked for."""
-    from abx_amr.cli.progress import phase_display
+    from abx_amr.host.progress import phase_display
     from abx_amr.planning.front import front, information
     from abx_amr.planning.problem import NotComputable
 
@@ -335,7 +335,7 @@ def _draw(
 ) -> None:
     import pandas as pd
 
-    from abx_amr.cli.progress import phase_display
+    from abx_amr.host.progress import phase_display
     from abx_amr.planning.front import optimal_episode
     from abx_amr.planning.problem import NotComputable
     from abx_amr.plots import canvas, optimal_policy, stewardship_front
@@ -381,7 +381,11 @@ def _draw(
 
 def main() -> None:
     """Enter through the command line."""
-    enter(Command(name="abx-plan", config_name="plan", help=HELP, task=guarded("abx-plan", task)))
+    enter(
+        Command(
+            name="abx-plan", config_name="plan", help=HELP, task=task_of_command("abx-plan", task)
+        )
+    )
 
 
 if __name__ == "__main__":

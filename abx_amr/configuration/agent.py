@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
 from abx_amr.configuration.classes import instantiate, locate
@@ -28,17 +29,13 @@ _LIBRARIES = ("stable_baselines3.", "sb3_contrib.")
 
 def learns(config: Mapping[str, Any]) -> bool:
     """Return whether agent_algorithm has to be trained, and is no fixed rule."""
-    return not is_rule(config)
-
-
-def is_rule(config: Mapping[str, Any]) -> bool:
-    """Return whether agent_algorithm is a fixed rule, which does not learn."""
     target = _target(config)
     if target.startswith(_LIBRARIES):
-        return False
+        return True
     from abx_amr.agents.rules import Rule
 
-    return _is_a(locate(target, key="agent_algorithm._target_"), Rule)
+    made = locate(target, key="agent_algorithm._target_")
+    return not (isinstance(made, type) and issubclass(made, Rule))
 
 
 def build_prescriber(config: Mapping[str, Any]) -> Prescriber:
@@ -49,16 +46,11 @@ def build_prescriber(config: Mapping[str, Any]) -> Prescriber:
     Raises:
         InputError: no such class, an unknown argument, a value out of range.
     """
-    if is_rule(config):
-        from abx_amr.agents.prescriber import FixedRule
+    if learns(config):
+        return build_learner(config)
+    from abx_amr.agents.prescriber import FixedRule
 
-        section = section_of(config, "agent_algorithm")
-
-        def make(model: ClinicModel) -> Policy:
-            return cast("Policy", instantiate(section, key="agent_algorithm", model=model))
-
-        return FixedRule(make)
-    return build_learner(config)
+    return FixedRule(partial(build_rule, config))
 
 
 def build_learner(config: Mapping[str, Any]) -> Learner:
@@ -67,12 +59,11 @@ def build_learner(config: Mapping[str, Any]) -> Learner:
     Raises:
         InputError: no learner, an unknown argument, a value out of range.
     """
-    from abx_amr.agents.prescriber import Learner
-
-    made = locate(_target(config), key="agent_algorithm._target_")
-    if not _is_a(made, Learner):
-        return build_on_policy(made, config)
-    refuse_options(config, made.__name__)
+    own = _own_learner(config)
+    if own is None:
+        algorithm = locate(_target(config), key="agent_algorithm._target_")
+        return build_on_policy(algorithm, config)
+    refuse_options(config, own.__name__)
     section = section_of(config, "agent_algorithm")
     return cast("Learner", instantiate(section, key="agent_algorithm"))
 
@@ -85,10 +76,11 @@ def check_quickly(config: Mapping[str, Any]) -> None:
     Raises:
         InputError: naming the value, and what would be right.
     """
-    if _names_algorithm(config):
-        check_hyper_parameters(config)
-    elif learns(config):
-        build_learner(config)
+    if learns(config):
+        if _own_learner(config) is None:
+            check_hyper_parameters(config)
+        else:
+            build_learner(config)
     build_training(config)
     build_clinic(config)
 
@@ -99,15 +91,15 @@ def build_rule(config: Mapping[str, Any], model: ClinicModel) -> Policy:
     return cast("Policy", instantiate(section, key="agent_algorithm", model=model))
 
 
-def _names_algorithm(config: Mapping[str, Any]) -> bool:
-    """Return whether agent_algorithm is an algorithm of SB3, or one made of it."""
+def _own_learner(config: Mapping[str, Any]) -> type[Learner] | None:
+    """Return the learner that agent_algorithm names itself; None: an algorithm of a library."""
     target = _target(config)
     if target.startswith(_LIBRARIES):
-        return True
+        return None
     from abx_amr.agents.prescriber import Learner
-    from abx_amr.agents.rules import Rule
 
-    return not _is_a(locate(target, key="agent_algorithm._target_"), (Rule, Learner))
+    made = locate(target, key="agent_algorithm._target_")
+    return made if isinstance(made, type) and issubclass(made, Learner) else None
 
 
 def _target(config: Mapping[str, Any]) -> str:
@@ -115,7 +107,3 @@ def _target(config: Mapping[str, Any]) -> str:
     if not isinstance(target, str):
         raise InputError(f"agent_algorithm._target_ must name a class, got {target!r}")
     return present_name(target)
-
-
-def _is_a(made: Any, kind: type | tuple[type, ...]) -> bool:
-    return isinstance(made, type) and issubclass(made, kind)

@@ -17,6 +17,7 @@ from typing import Any
 import hydra
 import yaml
 
+from abx_amr.checks import check_declared
 from abx_amr.configuration.groups import conf_dir
 from abx_amr.configuration.values import Plain, value_at
 from abx_amr.errors import InputError, did_you_mean, first_line, hint
@@ -185,6 +186,7 @@ def instantiate(section: Mapping[str, Any], *, key: str, **more: Any) -> Any:
     made = locate(target, key=f"{key}._target_")
     arguments.update(more)
     check_arguments(made, arguments, key=key)
+    check_declared(made, arguments, key=key)
     try:
         return made(**arguments)
     except InputError as error:

@@ -7,10 +7,10 @@ from typing import ClassVar
 
 from gymnasium import spaces
 
+from abx_amr import checks
 from abx_amr.hierarchy.library import OptionEntry, OptionLibrary
 from abx_amr.hierarchy.manager_env import ManagerVecEnv, manager_spaces
 from abx_amr.hierarchy.policy import ChoosesOptions, HierarchicalPolicy
-from abx_amr.simulator import checks
 from abx_amr.simulator.clinic import ClinicModel
 
 

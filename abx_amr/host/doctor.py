@@ -21,14 +21,10 @@ from packaging.specifiers import SpecifierSet
 from abx_amr.errors import InputError
 from abx_amr.host import processors
 from abx_amr.host.file_system import network_file_system
+from abx_amr.host.versions import REPORTED, version_of
 
 State = Literal["ok", "warn", "fail"]
 
-#: Packages whose version a bug report needs.
-REPORTED = (
-    *("abx-amr", "torch", "numpy", "numba", "stable-baselines3", "sb3-contrib", "gymnasium"),
-    *("hydra-core", "omegaconf", "optuna", "sqlalchemy", "psycopg2-binary", "submitit", "pandas"),
-)
 LITTLE_ROOM_BYTES = 1_000_000_000
 TIMEOUT_SECONDS = 3.0
 
@@ -83,7 +79,7 @@ def packages(requirements: Sequence[str] | None = None) -> Iterator[Finding]:
     wanted = [r for r in wanted if r.marker is None or r.marker.evaluate({"extra": ""})]
     right = 0
     for requirement in wanted:
-        found = installed(requirement.name)
+        found = version_of(requirement.name)
         if found is None:
             said = f"{requirement.name} is missing"
         elif not requirement.specifier.contains(found, prereleases=True):
@@ -98,14 +94,6 @@ def packages(requirements: Sequence[str] | None = None) -> Iterator[Finding]:
         state="ok",
         said=f"{right} of {len(wanted)} required packages are in their ranges",
     )
-
-
-def installed(name: str) -> str | None:
-    """Return the version of a package, None where it is not installed."""
-    try:
-        return metadata.version(name)
-    except metadata.PackageNotFoundError:
-        return None
 
 
 def torch_build() -> Iterator[Finding]:
@@ -415,7 +403,7 @@ def project() -> Iterator[Finding]:
 
 def report(findings: Sequence[Finding]) -> str:
     """Return what belongs in a bug report: versions and what is not ok; no names of users."""
-    versions = ", ".join(f"{name} {installed(name) or 'missing'}" for name in REPORTED)
+    versions = ", ".join(f"{name} {version_of(name) or 'missing'}" for name in REPORTED)
     lines = [
         f"python {platform.python_version()}, {platform.system()} {platform.release()} "
         f"{platform.machine()}, {sys.implementation.name}",

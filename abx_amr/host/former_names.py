@@ -32,6 +32,18 @@ def present_name(path: str) -> str:
     return path
 
 
+def first_name(path: str) -> str:
+    """Return the dotted path that a class had, or would have had, in release 0.1.
+
+    >>> first_name("abx_amr.agents.managers.ManagerPPO"), first_name("components.agents.Mine")
+    ('abx_amr.algorithms.managers.ManagerPPO', 'components.agents.Mine')
+    """
+    for former, present in FORMER_MODULES.items():
+        if path == present or path.startswith(f"{present}."):
+            return former + path.removeprefix(present)
+    return path
+
+
 def canonical(config: Any) -> Any:
     """Return a configuration in which every class has the name of today.
 

@@ -28,7 +28,7 @@ from abx_amr.configuration.training import build_training, check_training_seed
 from abx_amr.configuration.values import value_at, with_values
 from abx_amr.errors import InputError, nearest
 from abx_amr.host.locations import Project, make_importable, place_in_project, working_in
-from abx_amr.simulator.validation import rehearse
+from abx_amr.simulator.validation import validate_components
 
 if TYPE_CHECKING:
     from abx_amr.simulator.clinic import ClinicModel
@@ -369,7 +369,7 @@ def _faults_of_targets(plain: Plain) -> list[str]:
 
 def _build_clinic(config: Plain) -> None:
     """Build the clinic; where classes of the project are in it, play its first steps."""
-    rehearse(build_clinic(config))
+    validate_components(build_clinic(config))
 
 
 def _build_training(config: Plain) -> None:
@@ -392,14 +392,14 @@ def _neutral_clinic(config: Plain) -> ClinicModel:
 
 def _faults_of_search(composition: Composition, known: Sequence[str]) -> list[str]:
     """Return what is wrong with a study's settings and its search space."""
+    from abx_amr.studies.settings import StudySettings
     from abx_amr.studies.space import full_path, probe_points
-    from abx_amr.studies.study import StudyPlan
 
     plain = deepcopy(composition.plain)
     found: list[str] = []
     while True:
         try:
-            plan = StudyPlan.from_configuration(plain)
+            plan = StudySettings.from_configuration(plain)
             break
         except InputError as error:
             found.append(str(error))

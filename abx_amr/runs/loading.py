@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from abx_amr.configuration.agent import build_learner, build_rule, is_rule
+from abx_amr.configuration.agent import build_learner, build_rule, learns
 from abx_amr.configuration.classes import targets
 from abx_amr.configuration.clinic import build_clinic
 from abx_amr.configuration.values import Plain
@@ -63,7 +63,7 @@ def load_policy(
     folder = find_run(run_folder, results_dir=results_dir)
     config = config_of_run(folder)
     clinic = build_clinic(config) if model is None else model
-    if is_rule(config):
+    if not learns(config):
         return build_rule(config, clinic)
     spec = build_learner(config)
     return trained_policy(folder, spec, clinic, checkpoint=cast(Any, checkpoint))

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 from abx_amr.evaluation.episodes import Evaluation
 from abx_amr.evaluation.statistics import summarise
 from abx_amr.planning.cache import reference
-from abx_amr.runs.folder import RunFolder, register_completion
+from abx_amr.runs.folder import RunFolder
+from abx_amr.runs.registry import register_completion
 
 if TYPE_CHECKING:
     import pandas as pd

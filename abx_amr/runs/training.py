@@ -1,17 +1,14 @@
-"""What a run is: build -> learn -> evaluate -> save; and how it goes on after an interruption."""
+"""Training and playing: build -> learn -> evaluate -> save; going on after an interruption."""
 
 from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Sequence
+from typing import Any
 
 from abx_amr.agents.prescriber import Agent, Learner
 from abx_amr.agents.read_back import read_back
-from abx_amr.agents.settings import TrainingSettings, transitions_of
 from abx_amr.agents.torch_state import own_draws, set_threads
 from abx_amr.errors import InputError, counted
 from abx_amr.evaluation.episodes import Evaluation, Policy, evaluate
@@ -25,58 +22,14 @@ from abx_amr.runs.callbacks import (
 )
 from abx_amr.runs.checkpoints import learned_episodes
 from abx_amr.runs.evaluations import append_evaluation, carry_over_evaluations
-from abx_amr.runs.folder import CheckpointName, RunFolder, provenance
+from abx_amr.runs.folder import RunFolder
 from abx_amr.runs.loop import Counters, Trainee, learn
-from abx_amr.runs.results import write_difference, write_results
-
-if TYPE_CHECKING:
-    from abx_amr.simulator.clinic import ClinicModel
+from abx_amr.runs.results import write_difference
+from abx_amr.runs.run import Run, finish, open_folder, removed_where_in_vain
 
 log = logging.getLogger(__name__)
 
 Progress = Callable[[int, int], None]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Run:
-    """One run: what is trained or played, in which clinic, and where it is written.
-
-    Args:
-        run_name: names the folder.
-        results_dir: where run folders stand.
-        model: the clinic.
-        prescriber: a learner to train, or a policy to play (a rule's, or a trained agent's).
-        settings: the training plan.
-        config: the resolved configuration, written as it is.
-        overrides: what was said on the command line.
-        trajectories: write every step of the final evaluation.
-        figures: draw the figures.
-        deterministic: the policy's most probable actions, not sampled ones (only what is played).
-        tuned: searched path -> value that came from a study.
-        origin: what provenance.json says beside the usual (resumed_from, best_params_from).
-        opened: the run folders that were opened for it, filled while it runs.
-    """
-
-    run_name: str
-    results_dir: str
-    model: ClinicModel
-    prescriber: Learner | Policy
-    settings: TrainingSettings
-    config: Mapping[str, Any]
-    overrides: Sequence[str] = ()
-    trajectories: bool = False
-    figures: bool = True
-    deterministic: bool = True
-    tuned: Mapping[str, Any] = field(default_factory=dict)
-    origin: Mapping[str, Any] = field(default_factory=dict)
-    opened: list[RunFolder] = field(default_factory=list, compare=False)
-
-    @property
-    def planned_transitions(self) -> int:
-        """The transitions at which its training ends."""
-        settings = self.settings
-        episodes = settings.total_num_training_episodes
-        return transitions_of(episodes, self.model.max_time_steps, settings.n_envs)
 
 
 # --- playing -------------------------------------------------------------------------------------
@@ -101,8 +54,8 @@ def run(
     if isinstance(plan.prescriber, Learner):
         return run_seeds([plan], on_progress=on_progress)[0]
     set_threads(plan.settings.torch_threads)
-    with _nothing_left_in_vain([plan]):
-        folder = _open_folder(plan)
+    with removed_where_in_vain([plan]):
+        folder = open_folder(plan)
         started = time.perf_counter()
         final = _play(plan, plan.prescriber)
         append_evaluation(folder, final, transitions=0, seed=plan.settings.seed)
@@ -112,7 +65,7 @@ def run(
             name, policy = against
             facts["against"] = write_difference(folder, final, _play(plan, policy), name=name)
         facts["evaluation_seconds"] = time.perf_counter() - started
-        return _finish(plan, folder, final, facts)
+        return finish(plan, folder, final, facts)
 
 
 def _play(plan: Run, policy: Policy) -> Evaluation:
@@ -157,7 +110,7 @@ def run_seeds(plans: Sequence[Run], *, on_progress: Progress | None = None) -> l
         trainees = [built(plan) for plan in plans]
         # Those that do not keep pace are evaluated at counts that do not coincide.
         if learner.keeps_pace and learner.can_learn_together(trainees[0].agent, settings):
-            with _nothing_left_in_vain(plans):
+            with removed_where_in_vain(plans):
                 return _train(plans, trainees, on_progress=on_progress)
     folders: list[RunFolder] = []
     for done, plan in enumerate(plans):
@@ -166,7 +119,7 @@ def run_seeds(plans: Sequence[Run], *, on_progress: Progress | None = None) -> l
             if on_progress is not None:
                 on_progress(done * planned + seen, len(plans) * planned)
 
-        with _nothing_left_in_vain([plan]):
+        with removed_where_in_vain([plan]):
             folders += _train([plan], [built(plan)], on_progress=report)
     return folders
 
@@ -191,8 +144,8 @@ def resume(plan: Run, source: RunFolder, *, on_progress: Progress | None = None)
             f"resume_from: {source.path} has learned from {counted(episodes, 'episode')} already: "
             "say how many more with training.additional_episodes=N"
         )
-    with _nothing_left_in_vain([plan], useful=("last",)):  # the best is the source's
-        folder = _open_folder(plan)
+    with removed_where_in_vain([plan], useful=("last",)):  # the best is the source's
+        folder = open_folder(plan)
         carry_over_evaluations(
             source, folder, transitions=agent.transitions, seed=plan.settings.seed
         )
@@ -208,30 +161,6 @@ def has_learned_all(plan: Run, folder: RunFolder) -> bool:
     return learned_episodes(folder, plan.model) >= plan.settings.total_num_training_episodes
 
 
-@contextmanager
-def _nothing_left_in_vain(
-    plans: Sequence[Run], useful: Sequence[CheckpointName] = ("last", "best")
-) -> Iterator[None]:
-    """Remove what an interrupt leaves of these runs without a useful checkpoint or a summary."""
-    try:
-        yield
-    except KeyboardInterrupt:
-        for folder in (folder for plan in plans for folder in plan.opened):
-            if not (folder.is_complete or any(folder.has_checkpoint(name) for name in useful)):
-                folder.remove()
-        raise
-
-
-def _open_folder(plan: Run) -> RunFolder:
-    folder = RunFolder.create(plan.results_dir, plan.run_name)
-    plan.opened.append(folder)
-    folder.write_config(plan.config)
-    folder.write_overrides(plan.overrides)
-    seeds = {"training": plan.settings.seed, "evaluation": plan.settings.evaluation_seed}
-    folder.write_provenance({**provenance(seeds=seeds), **plan.origin})
-    return folder
-
-
 def _learner_of(plan: Run) -> Learner:
     assert isinstance(plan.prescriber, Learner)
     return plan.prescriber
@@ -242,7 +171,7 @@ def _train(
 ) -> list[RunFolder]:
     """Let the trainees of the plans learn together, then finish each that could."""
     plan, planned = plans[0], plans[0].planned_transitions
-    folders = [one.opened[-1] if one.opened else _open_folder(one) for one in plans]
+    folders = [one.opened[-1] if one.opened else open_folder(one) for one in plans]
     for one, trainee, folder in zip(plans, trainees, folders, strict=True):
         trainee.agent.log_to(folder.tensorboard)
         left = planned - trainee.agent.transitions
@@ -286,7 +215,7 @@ def _train(
     evaluating = sum(trainee.evaluation_seconds for trainee in trainees)
     training_seconds = (time.perf_counter() - started - evaluating) / len(trainees)
     finished = [
-        _finish(one, folder, trainee.evaluation, _facts(one, trainee, training_seconds))
+        finish(one, folder, trainee.evaluation, _facts(one, trainee, training_seconds))
         for one, trainee, folder in zip(plans, trainees, folders, strict=True)
         if trainee.evaluation is not None
     ]
@@ -322,23 +251,3 @@ def _facts(plan: Run, trainee: Trainee, training_seconds: float) -> dict[str, An
         "training_seconds": training_seconds,
         "evaluation_seconds": trainee.evaluation_seconds,
     }
-
-
-def _finish(plan: Run, folder: RunFolder, final: Evaluation, facts: Mapping[str, Any]) -> RunFolder:
-    """Write tables, figures and, last, the summary; return the folder."""
-    about = {
-        "run_name": plan.run_name,
-        "algorithm": plan.config.get("agent_algorithm", {}).get("_target_"),
-        "seed": plan.settings.seed,
-        "evaluation_seed": plan.settings.evaluation_seed,
-    }
-    write_results(
-        folder,
-        final,
-        plan.model,
-        about=about,
-        facts=facts,
-        trajectories=plan.trajectories,
-        figures=plan.figures,
-    )
-    return folder

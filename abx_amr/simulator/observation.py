@@ -7,12 +7,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from abx_amr.checks import flag, number, whole_number
 from abx_amr.errors import InputError
-from abx_amr.simulator.checks import flag, number, whole_number
 from abx_amr.simulator.patients import ATTRIBUTES
 
 Floats32 = NDArray[np.float32]
@@ -94,6 +95,18 @@ class Decoded:
     time_remaining: Floats32 | None
 
 
+class ObservationParts(NamedTuple):
+    """Where each part of an observation lies among its entries, in order."""
+
+    patients: slice
+    visible_amr: slice
+    prescribed_fraction: slice
+    visible_amr_change: slice
+    steps_since_amr_update: slice
+    previous_action: slice
+    time_remaining: slice
+
+
 @dataclass(frozen=True, kw_only=True)
 class ObservationLayout:
     """The order, names and bounds of an observation's entries.
@@ -164,29 +177,24 @@ class ObservationLayout:
     def _bounds(self) -> tuple[Floats32, Floats32]:
         # Rounding to float32 keeps order, so rounded bounds contain every rounded value.
         low, high = np.zeros(self.size, np.float32), np.ones(self.size, np.float32)
-        start = self.num_patients * len(self.attributes)
-        low[:start] = np.tile(np.array(self.attribute_low), self.num_patients)
-        high[:start] = np.tile(np.array(self.attribute_high), self.num_patients)
-        k = len(self.antibiotics)
-        start += k
-        if self.temporal_windows:
-            start += k * len(self.temporal_windows)
-            low[start : start + k] = -1.0
-            start += k
+        parts = self.parts
+        low[parts.patients] = np.tile(np.array(self.attribute_low), self.num_patients)
+        high[parts.patients] = np.tile(np.array(self.attribute_high), self.num_patients)
+        low[parts.visible_amr_change] = -1.0
         if self.steps_since_amr_update is not None:
-            high[start] = max(1, self.steps_since_amr_update)
+            high[parts.steps_since_amr_update] = max(1, self.steps_since_amr_update)
         low.flags.writeable = high.flags.writeable = False
         return low, high
 
     @cached_property
-    def _parts(self) -> tuple[slice, ...]:
-        """The entries of patients, AMR, fractions, changes, age of report, last action, time."""
+    def parts(self) -> ObservationParts:
+        """Where each part lies; a part that is not observed is empty."""
         p, k = self.num_patients, len(self.antibiotics)
         v, w = len(self.attributes), len(self.temporal_windows)
         lengths = [p * v, k, k * w, k if w else 0, int(self.steps_since_amr_update is not None)]
         lengths += [p * (k + 1) * self.previous_action, int(self.time_remaining)]
         ends = [0, *np.cumsum(lengths).tolist()]
-        return tuple(slice(first, end) for first, end in pairwise(ends))
+        return ObservationParts(*(slice(first, end) for first, end in pairwise(ends)))
 
     def decode(self, observation: ArrayLike) -> Decoded:
         """Return the parts of observations (N, D) under their names, as views where possible."""
@@ -195,7 +203,7 @@ class ObservationLayout:
             raise InputError(f"observations must have shape (N, {self.size}), got {rows.shape}")
         n, p, k = len(rows), self.num_patients, len(self.antibiotics)
         v, w = len(self.attributes), len(self.temporal_windows)
-        seen, amr, fraction, change, since, previous, time = (rows[:, part] for part in self._parts)
+        seen, amr, fraction, change, since, previous, time = (rows[:, part] for part in self.parts)
         by_patient = seen.reshape(n, p, v)
         return Decoded(
             attributes={name: by_patient[:, :, i] for i, name in enumerate(self.attributes)},

@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from abx_amr.agents.prescriber import Agent, Learner
+from abx_amr.runs.checkpoint_file import read_checkpoint, write_checkpoint
 from abx_amr.runs.checkpoints import captured
-from abx_amr.runs.folder import read_checkpoint, seed_checkpoint_file, write_checkpoint
 from abx_amr.runs.loop import Callback, Moment, Trainee
+from abx_amr.tuning.seed_files import seed_checkpoint_file
 
 if TYPE_CHECKING:
     from abx_amr.agents.settings import TrainingSettings

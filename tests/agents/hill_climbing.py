@@ -11,12 +11,12 @@ from typing import Any
 
 import numpy as np
 
+from abx_amr import checks
 from abx_amr.agents.prescriber import Agent, Learner, SavedAgent, StoredAgent
 from abx_amr.agents.settings import TrainingSettings
 from abx_amr.errors import InputError
 from abx_amr.evaluation.episodes import Policy
 from abx_amr.rng import stream_states
-from abx_amr.simulator import checks
 from abx_amr.simulator.clinic import Clinic, ClinicModel
 
 

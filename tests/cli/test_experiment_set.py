@@ -7,9 +7,12 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from hydra._internal.config_loader_impl import ConfigLoaderImpl
 
-from abx_amr.cli import experiment_set, gather, train, tune
-from abx_amr.runs.folder import completed_runs, newest_run, run_folders
+from abx_amr.cli import gather, train, tune
+from abx_amr.runs.folder import newest_run, run_folders
+from abx_amr.runs.registry import completed_runs
+from abx_amr.runs.run_names import run_name_of
 from tests.cli.conftest import SMALL, SMALL_STUDY, Call
 
 TWO_EPISODES = ("training.total_num_training_episodes=2",)
@@ -209,14 +212,29 @@ def test_a_launcher_that_cannot_start_is_a_mistake_and_no_killed_job(
     assert not Path("results").exists()
 
 
+def test_many_runs_on_a_launcher_that_cannot_start_are_refused_before_one_is_composed(
+    call: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    composed: list[object] = []
+    monkeypatch.setattr(ConfigLoaderImpl, "load_sweep_config", composed.append)
+    monkeypatch.setenv("PATH", "/nowhere")
+    slurm = ("hydra/launcher=submitit_slurm", "training.seed=range(512)")
+    ended = call(train.main, "-m", *SMALL, *slurm)
+    assert ended.status == 2
+    assert "hydra/launcher=submitit_slurm: there is no sbatch on this machine" in ended.err
+    assert len(ended.err.strip().splitlines()) == 1
+    assert composed == []
+    assert not Path("results").exists()
+
+
 def test_names_stay_short_and_plain() -> None:
     settings = {"run_name": None, "best_params_from": "found"}
     choices = {"experiment": "base", "agent_algorithm": "ppo"}
     swept = {"agent_algorithm.policy_kwargs.net_arch": "[64,64]", "antibiotics": "single"}
-    name = experiment_set.run_name_of(swept, settings, choices, seed=None)
+    name = run_name_of(swept, settings, choices, seed=None)
     assert name == "found_optimized_net_arch-64-64_single".replace("net_arch-", "net_arch-")
     long = {"reward_calculator.note": "x" * 100}
-    assert len(experiment_set.run_name_of(long, settings, choices, seed=1)) < 80
+    assert len(run_name_of(long, settings, choices, seed=1)) < 80
 
 
 @pytest.mark.slow

@@ -143,7 +143,7 @@ MISTAKES = [
     a("a word for a number", "abx-train training.seed=abc", "'abc'", "whole number"),
     a("a number in quotes", ("abx-train", "training.seed=\"'7'\""), "without quotes"),
     a("a fraction for a whole number", "abx-train environment.num_patients_per_time_step=2.5",
-      "2.5", "whole number >= 1"),
+      "2.5", "whole number of at least 1"),
     a("a word for yes", "abx-train skip_if_exists=yes", "'yes'", "true or false"),
     a("a number for a list", "abx-train training.seeds=3", "such as [1,2,3]"),
     a("one number for a list of discounts", "abx-plan plan.gammas=0.9", "plan.gammas=[0.9]"),

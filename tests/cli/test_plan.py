@@ -101,7 +101,7 @@ def test_a_clinic_without_an_optimum_still_shows_its_rules(call):
     [
         ("plan.gammas=[1.5]", "plan.gammas must be in (0, 1), got 1.5"),
         ("plan.lambda_weights=[-1]", "plan.lambda_weights must be in [0, 1], got -1"),
-        ("plan.episodes=0", "plan.episodes must be a whole number >= 2, got 0"),
+        ("plan.episodes=0", "plan.episodes must be a whole number of at least 2, got 0"),
         ("plan.fornt=true", "plan.fornt does not exist; did you mean 'front'?"),
         ("+plan.fornt=true", "plan.fornt is unknown to PlanSettings; did you mean 'front'?"),
         ("plan.runs=[nobody]", "run 'nobody' does not exist"),

@@ -8,6 +8,9 @@
     # file: path          in the first line: the rest of the block is written to that file, not run
     ```sh                 not run, with `<!-- not run: reason -->` in the line before
 
+A page with `<!-- notebook -->` is one: its python blocks are cells of one session. The last
+expression of a cell is shown, and a text block behind a cell is what that must show.
+
 A comment `<!-- status: 1 -->` before a console block gives the exit status of its last command,
 `<!-- figures -->` before a block has its commands draw, which they do not otherwise, and
 `<!-- test: slow postgres slurm -->` says what a page needs.
@@ -15,6 +18,7 @@ A comment `<!-- status: 1 -->` before a console block gives the exit status of i
 
 from __future__ import annotations
 
+import ast
 import re
 import shlex
 import subprocess
@@ -51,9 +55,30 @@ def steps_of(text: str) -> list[Step]:
     Raises:
         PageError: a block that is neither run nor marked, or is not closed.
     """
-    steps: list[Step] = []
     if unknown := needs_of(text) - NEEDS:
         raise PageError(f"a page can need {sorted(NEEDS)}, not {sorted(unknown)}")
+    if "<!-- notebook -->" in text:
+        return [_notebook(_blocks(text))]
+    steps: list[Step] = []
+    for block in _blocks(text):
+        found = _steps(block.kind, block.body, block.before)
+        if block.before == "<!-- figures -->":
+            found = [Step("export ABX_PAGE_FIGURES=1"), *found, Step("unset ABX_PAGE_FIGURES")]
+        steps += found
+    return steps
+
+
+@dataclass(frozen=True)
+class Block:
+    """A block of a page, with the last line before it that is not empty."""
+
+    kind: str
+    body: str
+    before: str
+
+
+def _blocks(text: str) -> list[Block]:
+    blocks: list[Block] = []
     lines = iter(text.splitlines())
     before = ""
     for line in lines:
@@ -68,12 +93,34 @@ def steps_of(text: str) -> list[Step]:
             body.append(inside)
         else:
             raise PageError(f"the block that begins with {line!r} is not closed")
-        found = _steps(fence[3], textwrap.dedent("\n".join(body)) + "\n", before)
-        if before == "<!-- figures -->":
-            found = [Step("export ABX_PAGE_FIGURES=1"), *found, Step("unset ABX_PAGE_FIGURES")]
-        steps += found
+        blocks.append(Block(fence[3], textwrap.dedent("\n".join(body)) + "\n", before))
         before = ""
-    return steps
+    return blocks
+
+
+def _notebook(blocks: list[Block]) -> Step:
+    """Return the cells as one script, and all that it must show."""
+    cells: list[str] = []
+    shown: list[str] = []
+    for block in blocks:
+        if block.kind == "python":
+            cells.append(_cell(block.body))
+            shown.append("...")
+        elif block.kind == "text" and shown and shown[-1] == "...":
+            shown[-1:] = block.body.splitlines()
+        else:
+            raise PageError(f"a notebook has python and what it shows, not {block.kind!r}")
+    return Step("python-block <<'END OF BLOCK'\n" + "\n".join(cells) + "END OF BLOCK", shown)
+
+
+def _cell(body: str) -> str:
+    """Return a cell as a script: what its last expression gives is printed, but None."""
+    statements = ast.parse(body).body
+    if not statements or not isinstance(last := statements[-1], ast.Expr):
+        return body
+    value = ast.unparse(last.value)
+    kept = "\n".join(body.splitlines()[: last.lineno - 1])
+    return f"{kept}\nif (shown := ({value})) is not None:\n    print(repr(shown))\n"
 
 
 def _steps(kind: str, body: str, before: str) -> list[Step]:

@@ -69,7 +69,7 @@ def test_a_rollout_becomes_what_the_semi_markov_buffer_makes_of_it(
                 row = torch.as_tensor(infos[e]["terminal_observation"][None])
                 terminal[e] = world.policy.predict_values(row).item()
             clipped = np.array([info["option_clipped"] for info in infos])
-            theirs.note(
+            theirs.record(
                 durations=[info["duration"] for info in infos],
                 ended=dones,
                 terminal_values=terminal,

@@ -118,7 +118,7 @@ def test_nobody_enters_without_the_password_and_the_superuser_not_at_all(server)
 
 
 def test_it_listens_on_loopback_alone_unless_told_otherwise(server):
-    port = server.decided().port
+    port = server.recorded_state().port
     listening = [
         line.split()[1]
         for line in Path("/proc/net/tcp").read_text().splitlines()[1:]
@@ -157,7 +157,7 @@ def test_a_port_that_is_taken_is_said_and_auto_finds_another(command, folder):
 
 
 def test_a_running_server_that_is_not_as_wished_is_said(command, server):
-    port = server.decided().port
+    port = server.recorded_state().port
     for wish, reason in {
         f"port={port + 1}": f"runs on port {port}, not {port + 1}",
         "workers=5000": "connections, not 15020",
@@ -174,7 +174,7 @@ def test_another_user_and_database_are_added_to_a_running_server(command, server
     assert said.status == 0, said.err
     with psycopg2.connect(
         host="127.0.0.1",
-        port=server.decided().port,
+        port=server.recorded_state().port,
         user=told["PG_USERNAME"],
         dbname=told["DB_NAME"],
         passfile=str(server.passfile),

@@ -53,13 +53,16 @@ def two_running(study: Path) -> list[str]:
 def test_a_cancelled_and_a_requeued_task_leave_the_budget_exact(
     tmp_path: Path, cluster: Cluster
 ) -> None:
+    held = tmp_path / "held"
+    held.touch()
     process = start(
-        tmp_path, cluster, "tuning.n_workers=3", "tuning.n_trials=12", TRIAL_SECONDS="1.5"
+        tmp_path, cluster, "tuning.n_workers=3", "tuning.n_trials=12", HELD_WHILE_THERE_IS=str(held)
     )
     study = tmp_path / "optimization/parabola"
     cancelled, requeued, *_ = two_running(study)
     cluster.run("scancel", cancelled)
     cluster.requeue(requeued)
+    held.unlink()
     said = ended(process)
     assert "finished: 12 of 12" in said
     assert len(set(re.findall(r"SLURM array \d+: 3 tasks", said))) == 1
@@ -108,10 +111,12 @@ def test_an_interrupt_of_the_waiting_command_cancels_its_array(
 def test_slurm_s_signal_before_the_limit_gives_the_trial_back_and_queues_the_task_again(
     tmp_path: Path, cluster: Cluster
 ) -> None:
+    held = tmp_path / "held"
+    held.touch()
     said = ended(
         start(
             tmp_path, cluster, "+tuning.wait=false", "tuning.n_workers=1", "tuning.n_trials=3",
-            "hydra.launcher.max_num_timeout=1", TRIAL_SECONDS="4",
+            "hydra.launcher.max_num_timeout=1", HELD_WHILE_THERE_IS=str(held),
         )
     )  # fmt: skip
     job = array_of(said)
@@ -120,13 +125,8 @@ def test_slurm_s_signal_before_the_limit_gives_the_trial_back_and_queues_the_tas
     cluster.run("scancel", "--signal=USR2", job)
     until(lambda: cluster.tasks(job).get(job) == "PENDING", what="the requeue")
     assert not running_in(study)
-    until(
-        lambda: (
-            bool(cluster.run("scontrol", "update", f"JobId={job}", "StartTime=now", check=False))
-            or cluster.tasks(job).get(job) != "PENDING"
-        ),
-        what="another start",
-    )
+    held.unlink()
+    cluster.begin_again(job)
     cluster.wait_for(job)
     trials = trials_in(study)
     check_exact(trials, 3)

@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from abx_amr.runs.folder import seed_checkpoint_file
 from abx_amr.tuning.saving import Saving
 from abx_amr.tuning.scoring import SeedScore, train_and_score
+from abx_amr.tuning.seed_files import seed_checkpoint_file
 from tests.agents.test_learning import parts
 
 SEEDS = [5, 7]

@@ -100,10 +100,10 @@ class OneClinic:
         """
         observations, rewards, truncated = self.clinic.step(actions)
         self._returns += rewards
-        few = rewards.astype(np.float32)
+        single = rewards.astype(np.float32)
         if not truncated:
             self.observations = observations
-            return Step(few, self._running, self._nobody, self._nothing, self._no_infos)
+            return Step(single, self._running, self._nobody, self._nothing, self._no_infos)
         elapsed = round(time.time() - self._began, 6)
         length = self.clinic.model.max_time_steps
         infos = [
@@ -112,7 +112,7 @@ class OneClinic:
         ]
         self._returns[:] = 0.0
         self.observations = self.clinic.reset()
-        return Step(few, self._ended, self._cut, observations[self._cut], infos)
+        return Step(single, self._ended, self._cut, observations[self._cut], infos)
 
     def give_back(self) -> None:
         """Leave every seed's own clinic where its rows stand."""
@@ -142,9 +142,9 @@ class SideBySide:
         infos: list[Infos] = []
         cut: list[int] = []
         terminal: list[Floats32] = []
-        for env, mine in zip(self.envs, np.split(actions, len(self.envs)), strict=True):
+        for env, chosen in zip(self.envs, np.split(actions, len(self.envs)), strict=True):
             assert env is not None
-            seen, reward, done, info = env.step(mine[:, 0] if self._is_single_choice else mine)
+            seen, reward, done, info = env.step(chosen[:, 0] if self._is_single_choice else chosen)
             for e in np.flatnonzero(done):
                 # A manager's episodes end at the time limit alone, which hides from SB3.
                 is_cut = self._lasts or info[e].get("TimeLimit.truncated", False)

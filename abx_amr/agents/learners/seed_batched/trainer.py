@@ -150,8 +150,8 @@ class Rollout:
         columns = slice(seed * num_envs, (seed + 1) * num_envs)
 
         def flat(values: NDArray[Any]) -> NDArray[Any]:
-            mine = values[:, columns].swapaxes(0, 1)
-            return np.ascontiguousarray(mine).reshape(len(values) * num_envs, *values.shape[2:])
+            of_seed = values[:, columns].swapaxes(0, 1)
+            return np.ascontiguousarray(of_seed).reshape(len(values) * num_envs, *values.shape[2:])
 
         self.observations: Floats32 = flat(buffer.observations)
         self.actions: NDArray[np.int64] = flat(buffer.actions)
