@@ -98,9 +98,7 @@ def _published(name: str, *, optimum: float, stationary: float) -> dict[str, Tas
 TASKS: dict[str, Task] = {
     **_published("paper_single", optimum=-179.563, stationary=-200.775),
     **_published("paper_two", optimum=-51.826, stationary=-79.512),
-    **_published(
-        "paper_two_cross_resistant", optimum=-84.453, stationary=-110.297
-    ),
+    **_published("paper_two_cross_resistant", optimum=-84.453, stationary=-110.297),
     "default clinic": Task(overrides=(), seconds=60),
     "default clinic, time seen": Task(overrides=(TIME,), seconds=60),
     "mixed_risk, time seen": Task(overrides=("patient_generator=mixed_risk", TIME), seconds=60),

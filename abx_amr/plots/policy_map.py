@@ -130,9 +130,7 @@ def _line(axis: Axes, x: Floats, share: Floats, limits: tuple[float, float]) -> 
     axis.set_ylabel("share of patients")
 
 
-def _risk(
-    axis: Axes, patients: pd.DataFrame, known: pd.DataFrame, name: str, top: float
-) -> Any:
+def _risk(axis: Axes, patients: pd.DataFrame, known: pd.DataFrame, name: str, top: float) -> Any:
     """Draw who is given the antibiotic, over observed risk and its visible AMR."""
     joined = patients.merge(known[["episode", "step", f"seen_{name}"]], on=["episode", "step"])
     risk = joined["observed_prob_infected"].to_numpy(dtype=np.float64)

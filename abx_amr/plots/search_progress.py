@@ -26,9 +26,7 @@ def draw(generations: pd.DataFrame, evaluations: pd.DataFrame, *, title: str) ->
     canvas.require(evaluations, ["transitions", "episode_return"])
     figure, (returns, step) = canvas.blank(title, rows=2, panel_height=2.8)
     seen = generations["transitions"].to_numpy(dtype=np.float64)
-    returns.plot(
-        seen, generations["population_mean"], color=canvas.GREY, label="population, mean"
-    )
+    returns.plot(seen, generations["population_mean"], color=canvas.GREY, label="population, mean")
     returns.plot(seen, generations["population_best"], color=canvas.SKY, label="population, best")
     mean = evaluations.groupby("transitions")["episode_return"].mean()
     returns.plot(

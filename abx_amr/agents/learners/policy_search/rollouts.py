@@ -32,38 +32,30 @@ class Rollouts:
         self.model = model
         self.network = network
         self.threads = threads
-        self._tables = Clinic(model, np.zeros((1, 4), np.uint64))
+        self._tables = Clinic(model, np.zeros((1, 4), np.uint64)).packed_tables
         self._pool = ThreadPoolExecutor(threads) if threads > 1 else None
 
     def returns(self, candidates: Floats, streams: Streams) -> Floats:
         """Return the undiscounted returns (N, E) of candidates (N, Q), episode e from stream e."""
         weights = np.ascontiguousarray(candidates.T, dtype=np.float32)
-        if not self._tables._fused:
+        if self._tables is None:
             return self._by_parts(weights, streams)
-        out = np.empty((len(streams), len(candidates)))
+        floats, whole = self._tables
         rows = np.array(streams, dtype=np.uint64)
+        out = np.empty((len(rows), len(candidates)))
 
         def play(e: int) -> None:
-            t, network = self._tables, self.network
             compiled.play_episode(
-                rows[e],
+                rows[e : e + 1],
+                floats,
+                whole,
+                self.model.max_time_steps,
+                self.model.layout.size,
                 weights,
-                network.reads,
-                network.offsets,
-                network.scales,
-                network.shape,
-                t.layout.size,
-                t._initial,
-                t._drugs,
-                t._groups,
-                t._numbers,
-                t._shown,
-                t._windows,
-                t._update_every,
-                t._since_seen,
-                t._previous_seen,
-                t._horizon_seen,
-                t._max_time_steps,
+                self.network.reads,
+                self.network.offsets,
+                self.network.scales,
+                self.network.shape,
                 out[e],
             )
 

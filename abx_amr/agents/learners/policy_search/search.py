@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from abx_amr import checks
 from abx_amr.agents.learners.policy_search.evolution import Evolution
 from abx_amr.agents.learners.policy_search.network import PolicyNetwork, attribute_scales
 from abx_amr.agents.learners.policy_search.policy import SearchedPolicy
@@ -25,7 +26,6 @@ from abx_amr.agents.prescriber import Agent, Learner, SavedAgent, StoredAgent
 from abx_amr.agents.settings import TrainingSettings
 from abx_amr.errors import InputError
 from abx_amr.rng import stream, stream_states
-from abx_amr.simulator import checks
 from abx_amr.simulator.clinic import ClinicModel
 
 Floats = NDArray[np.float64]
