@@ -140,7 +140,7 @@ def test_a_killed_study_ends_with_exactly_its_trials(call: Call, tmp_path: Path)
         env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": os.getcwd()},
     )
     begun = tmp_path / "optimization/ppo_default/trials/0/seed_1000/result.json"
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 600
     while not begun.exists() and time.monotonic() < deadline:
         time.sleep(0.02)
     process.send_signal(signal.SIGKILL)
