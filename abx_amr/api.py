@@ -99,9 +99,9 @@ def train(
     from abx_amr.runs import train_service
     from abx_amr.runs.listening import BarListener
 
-    plain, choices, said = _composed("train", overrides)
+    plain, choices, text = _composed("train", overrides)
     listening = listener or BarListener(progress)
-    return train_service.train(plain, choices=choices, overrides=said, listener=listening)
+    return train_service.train(plain, choices=choices, overrides=text, listener=listening)
 
 
 def evaluate(*overrides: str | Mapping[str, Any] | DictConfig) -> EvaluateResult:
@@ -118,8 +118,8 @@ def evaluate(*overrides: str | Mapping[str, Any] | DictConfig) -> EvaluateResult
     """
     from abx_amr.runs import evaluate_service
 
-    plain, choices, said = _composed("evaluate", overrides)
-    return evaluate_service.evaluate(plain, choices=choices, overrides=said)
+    plain, choices, text = _composed("evaluate", overrides)
+    return evaluate_service.evaluate(plain, choices=choices, overrides=text)
 
 
 def tune(

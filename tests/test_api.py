@@ -155,8 +155,8 @@ def test_a_composed_configuration_is_trained_as_its_overrides_are(
     config = abx_amr.compose(*TINY, "training.seed=7")
     config.run_name = "composed"
     composed = abx_amr.train(config).run
-    said = abx_amr.train(*TINY, "training.seed=7", "run_name=said").run
-    assert composed.episodes.equals(said.episodes)
+    message = abx_amr.train(*TINY, "training.seed=7", "run_name=said").run
+    assert composed.episodes.equals(message.episodes)
     config.run_name = None
     with pytest.raises(InputError, match="run_name must be given"):
         abx_amr.train(config)
@@ -171,10 +171,10 @@ def test_a_composed_configuration_is_trained_as_its_overrides_are(
     ],
 )
 def test_what_cannot_be_trained_is_an_input_error(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, overrides: tuple[str, ...], said: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, overrides: tuple[str, ...], message: str
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(InputError, match=said):
+    with pytest.raises(InputError, match=message):
         abx_amr.train(*overrides)
     assert not list(tmp_path.iterdir())
 

@@ -49,7 +49,7 @@ def overview() -> str:
     """Return the list of commands, one line each."""
     lines = {name: _purpose(script) for name, script in commands().items()} | OWN
     width = max(map(len, lines)) + 2
-    return HEAD.strip() + "\n" + "\n".join(f"  {n:<{width}}{said}" for n, said in lines.items())
+    return HEAD.strip() + "\n" + "\n".join(f"  {n:<{width}}{text}" for n, text in lines.items())
 
 
 def _purpose(script: EntryPoint) -> str:

@@ -72,10 +72,10 @@ def task_of_command(command: str, task: Callable[..., Any]) -> Callable[..., Any
             place = place_in_project(error)
             if not place or _wants_traceback():
                 raise
-            said = (str(error).strip() or "no reason given").splitlines()[0]
+            text = (str(error).strip() or "no reason given").splitlines()[0]
             fail(
                 command,
-                f"{place}{type(error).__name__}: {said} (abx-init --check tries every class; "
+                f"{place}{type(error).__name__}: {text} (abx-init --check tries every class; "
                 f"{FULL_ERROR}=1 {command} ... shows the whole traceback)",
             )
 

@@ -75,8 +75,8 @@ def create(asked: Asked) -> None:
         if is_new:
             backend = asked.storage.open()
             backend.create_new_study([StudyDirection[direction.upper()]], asked.name)
-    said = "created in" if is_new else "exists already in"
-    print(f"study {asked.name} {said} {asked.storage.label}")
+    message = "created in" if is_new else "exists already in"
+    print(f"study {asked.name} {message} {asked.storage.label}")
 
 
 def list_studies(asked: Asked) -> None:

@@ -260,11 +260,11 @@ def _written(columns: Sequence[tuple[str, Sequence[Any]]], groups: set[str]) -> 
     of_each = list(zip(*(values for _, values in columns), strict=True))
     whole = _distinct(["_".join(row) for row in rows], of_each)
     # What a run does not have need not be said, unless it is all that tells it apart.
-    said = [
+    message = [
         "_".join(p for p, value in zip(row, own, strict=True) if value is not None)
         for row, own in zip(rows, of_each, strict=True)
     ]
-    return said if all(said) and len(set(said)) == len(set(whole)) else whole
+    return message if all(message) and len(set(message)) == len(set(whole)) else whole
 
 
 def _distinct(labels: Sequence[str], meant: Sequence[Hashable]) -> list[str]:

@@ -128,8 +128,8 @@ def read_runs(
                 continue
             runs.append(_read(folder, config))
         except (InputError, KeyError, TypeError, ValueError) as error:
-            said = str(error) if isinstance(error, InputError) else f"cannot be read ({error!r})"
-            left_out.append(LeftOut(name=str(folder.path), reason=said))
+            text = str(error) if isinstance(error, InputError) else f"cannot be read ({error!r})"
+            left_out.append(LeftOut(name=str(folder.path), reason=text))
     if other_kind:
         is_training = kind == "evaluations"
         name, cure = ("abx-train", "runs") if is_training else ("abx-evaluate", "evaluations")
@@ -207,8 +207,8 @@ def _read(folder: RunFolder, config: dict[str, Any]) -> GatheredRun:
 def _choices_said(overrides: Sequence[str], config: Mapping[str, Any]) -> dict[str, str]:
     """Return the choices that the command line of an older run made."""
     groups = {"experiment", *(k for k, v in config.items() if isinstance(v, Mapping))}
-    said = (override.lstrip("+").partition("=") for override in overrides)
-    return {key: value for key, _, value in said if key in groups}
+    text = (override.lstrip("+").partition("=") for override in overrides)
+    return {key: value for key, _, value in text if key in groups}
 
 
 def _number(value: Any) -> float | None:

@@ -145,12 +145,12 @@ def progress_line(description: str, unit: str, done: int, total: int, *, seconds
     'first: 5,000 of 20,000 transitions (25 %), 500 transitions/s, 30 s left'
     """
     share = f" ({done / total:.0%})".replace("%", " %") if total else ""
-    said = f"{description}: {done:,} of {total:,} {unit}{share}"
+    text = f"{description}: {done:,} of {total:,} {unit}{share}"
     if done == 0 or seconds <= 0.0:
-        return said
+        return text
     rate = done / seconds
     left = f"{duration((total - done) / rate)} left" if done < total else duration(seconds)
-    return f"{said}, {rate:,.0f} {unit}/s, {left}"
+    return f"{text}, {rate:,.0f} {unit}/s, {left}"
 
 
 def duration(seconds: float) -> str:

@@ -42,8 +42,8 @@ class PlanCache:
 
     def file(self, posed: Posed) -> Path:
         """Return where a clinic's results lie."""
-        said = (VERSION, posed.problem.fingerprint, posed.above.fingerprint, posed.caveats)
-        return self.folder / f"{hashlib.sha256(repr(said).encode()).hexdigest()[:20]}.json"
+        text = (VERSION, posed.problem.fingerprint, posed.above.fingerprint, posed.caveats)
+        return self.folder / f"{hashlib.sha256(repr(text).encode()).hexdigest()[:20]}.json"
 
     def _read(self, posed: Posed) -> dict[str, Any]:
         try:

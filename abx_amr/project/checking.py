@@ -226,10 +226,10 @@ class _Check:
             importlib.import_module(module)
         except Exception as error:  # whatever a user's module raises
             line = _line_of(error, path)
-            said = str(error).splitlines()[0] if str(error) else ""
+            reason = str(error).splitlines()[0] if str(error) else ""
             if isinstance(error, SyntaxError):
-                said = error.msg
-            self._say(path, f"{line}cannot be imported: {type(error).__name__}: {said}")
+                reason = error.msg
+            self._say(path, f"{line}cannot be imported: {type(error).__name__}: {reason}")
 
     # --- composing and building ------------------------------------------------------------------
 

@@ -146,12 +146,12 @@ def _origin(
 ) -> dict[str, Any]:
     """Return where an evaluated run comes from: its own choices, another clinic's where chosen."""
     own = source.read_provenance().get("choices") or {}
-    said = keys_of(overrides)
+    text = keys_of(overrides)
     here = chosen_groups(choices)
-    if "experiment" in said:
+    if "experiment" in text:
         taken = {g: c for g, c in here.items() if g in ("experiment", *CLINIC_SECTIONS)}
     else:
-        taken = {g: c for g, c in here.items() if g in said and g in CLINIC_SECTIONS}
+        taken = {g: c for g, c in here.items() if g in text and g in CLINIC_SECTIONS}
     return {"evaluated_run": str(source.path), "choices": {**own, **taken}}
 
 

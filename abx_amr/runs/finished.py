@@ -37,8 +37,8 @@ class FinishedRun:
         return cls(folder=folder.path, summary=folder.read_summary(), **facts)
 
     def __repr__(self) -> str:
-        said = f"run_name={self.run_name!r}, mean_return={self.mean_return:.3f}"
-        return f"{type(self).__name__}({said}, folder={str(self.folder)!r})"
+        text = f"run_name={self.run_name!r}, mean_return={self.mean_return:.3f}"
+        return f"{type(self).__name__}({text}, folder={str(self.folder)!r})"
 
     @property
     def run_name(self) -> str:

@@ -94,8 +94,8 @@ class ShownInCell(StudyListener):
 
     def event(self, event: Event) -> None:
         """Show how many trials are finished, and what happened to this one."""
-        said = event.message if event.value is None else f"value {event.value:.3f}"
-        trial = "" if event.number is None else f", trial {event.number}: {said or 'begun'}"
+        text = event.message if event.value is None else f"value {event.value:.3f}"
+        trial = "" if event.number is None else f", trial {event.number}: {text or 'begun'}"
         self._study = f"{event.finished} of {event.budget} trials finished{trial}"
         self.show(self._study)
 

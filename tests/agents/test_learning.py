@@ -187,9 +187,9 @@ def test_what_the_seed_batched_trainer_does_not_cover_is_said_in_one_line(
     agent = agent_of("agent_algorithm.policy_kwargs.activation_fn=torch.nn.GELU")
     assert not is_covered(agent, settings)
     assert not is_covered(agent, settings)
-    said = [r.message for r in caplog.records if "one after the other" in r.message]
-    assert len(said) == 1
-    assert "GELU" in said[0]
+    output = [r.message for r in caplog.records if "one after the other" in r.message]
+    assert len(output) == 1
+    assert "GELU" in output[0]
     assert is_covered(agent_of(), settings)
     assert not is_covered(agent_of(), replace(settings, seed_batched=False))
 

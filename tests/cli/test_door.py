@@ -146,8 +146,8 @@ def ends_by_sigterm(task: Callable[[], object], capsys: pytest.CaptureFixture[st
         run_command("abx-x", work, after_interrupt=RUN_AGAIN)
     assert ended.value.code == 143
     assert time.monotonic() - began < 5
-    said = capsys.readouterr().err
-    assert said == "abx-x: interrupted (SIGTERM): run the same command again\n"
+    message = capsys.readouterr().err
+    assert message == "abx-x: interrupted (SIGTERM): run the same command again\n"
 
 
 def test_a_signal_in_a_finalizer_is_obeyed_after_it(capsys: pytest.CaptureFixture[str]) -> None:

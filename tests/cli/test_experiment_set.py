@@ -113,11 +113,11 @@ def test_a_mistake_that_all_runs_share_is_one_line_and_leaves_nothing(call: Call
     ],
 )
 def test_a_set_that_cannot_be_composed_is_refused_before_its_first_run(
-    call: Call, sweep: str, said: str
+    call: Call, sweep: str, message: str
 ) -> None:
     ended = call(train.main, "-m", *SMALL, sweep)
     assert ended.status == 2
-    assert said in ended.err
+    assert message in ended.err
     assert len(ended.err.strip().splitlines()) == 1
     assert not Path("results").exists()
 
@@ -201,12 +201,12 @@ def test_a_name_that_no_folder_can_have_is_refused_before_the_first_run(
     ],
 )
 def test_a_launcher_that_cannot_start_is_a_mistake_and_no_killed_job(
-    call: Call, launcher: str, setting: str, said: str
+    call: Call, launcher: str, setting: str, message: str
 ) -> None:
     own = (f"hydra/launcher={launcher}", f"hydra.launcher.{setting}")
     ended = call(train.main, "-m", *SMALL, *TWO_EPISODES, "training.seed=1,2", *own)
     assert ended.status == 2
-    assert said in ended.err
+    assert message in ended.err
     assert "killed" not in ended.out + ended.err
     assert "Traceback" not in ended.err
     assert not Path("results").exists()

@@ -541,7 +541,7 @@ def test_a_mistake_is_answered_with_its_cause_and_its_cure_in_one_line(
     assert ended.status == 2, ended
     assert len(lines) == 1, ended.err
     assert lines[0].startswith(f"{command}: error: ")
-    assert [said for said in mistake.says if said not in lines[0]] == [], lines[0]
+    assert [message for message in mistake.says if message not in lines[0]] == [], lines[0]
     assert "Traceback" not in ended.out + ended.err
     assert len(lines[0]) < 400 or "path=" in lines[0], lines[0]
     assert contents(tmp_path) == before

@@ -109,10 +109,10 @@ def test_a_clinic_without_an_optimum_still_shows_its_rules(call):
         ("plan=3", "plan must be a section of the configuration, got 3"),
     ],
 )
-def test_a_wrong_plan_is_one_line_and_status_2(call, wrong, said):
+def test_a_wrong_plan_is_one_line_and_status_2(call, wrong, text):
     ended = call(plan_door.main, *SMALL, wrong)
     assert ended.status == 2
-    assert said in ended.err
+    assert text in ended.err
     assert len(ended.err.strip().splitlines()) == 1
     assert not Path("results").exists()
 

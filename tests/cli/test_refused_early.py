@@ -43,8 +43,8 @@ def test_a_value_out_of_range_is_refused_without_the_libraries_of_agents(tmp_pat
         text=True,
         check=True,
     )
-    said = ended.stderr.strip().splitlines()
-    for line, (name, words, expected) in zip(said, COMMANDS, strict=True):
+    message = ended.stderr.strip().splitlines()
+    for line, (name, words, expected) in zip(message, COMMANDS, strict=True):
         assert line.startswith(f"abx-{name}: error: "), words
         assert expected in line
     codes = [line for line in ended.stdout.splitlines() if not line.startswith("run_name=")]

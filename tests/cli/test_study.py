@@ -258,14 +258,14 @@ def files():
         (["show", "exp", "storage=url"], "ABX_STORAGE_URL"),
     ],
 )
-def test_a_mistake_is_one_line_and_status_2(ask, arguments, said, monkeypatch):
+def test_a_mistake_is_one_line_and_status_2(ask, arguments, message, monkeypatch):
     monkeypatch.delenv("ABX_STORAGE_URL", raising=False)
     make(n_trials=1)
     before = files()
     status, out, err = ask(*arguments)
     assert (status, out, len(err)) == (2, [], 1)
     assert err[0].startswith("abx-study: error: ")
-    assert said in err[0]
+    assert message in err[0]
     assert files() == before
 
 

@@ -116,11 +116,11 @@ def test_local_workers_that_are_left_alone_write_the_results_themselves(call: Ca
     ],
 )
 def test_what_cannot_be_run_in_parallel_is_one_line(
-    call: Call, monkeypatch: pytest.MonkeyPatch, settings: tuple[str, ...], said: str
+    call: Call, monkeypatch: pytest.MonkeyPatch, settings: tuple[str, ...], text: str
 ) -> None:
     monkeypatch.setenv("PATH", "/nowhere")
     ended = call(tune.main, *SMALL_STUDY, *settings)
     assert ended.status == 2
-    assert said in ended.err
+    assert text in ended.err
     assert len(ended.err.strip().splitlines()) == 1
     assert not Path("optimization").exists()

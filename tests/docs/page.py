@@ -165,7 +165,7 @@ def _commands(body: str, before: str) -> list[Step]:
     return found
 
 
-def matches(shown: list[str], said: str) -> bool:
+def matches(shown: list[str], message: str) -> bool:
     """Say whether the lines were printed in this order; `...` is any text, alone any lines."""
     parts = []
     for line in shown:
@@ -176,7 +176,7 @@ def matches(shown: list[str], said: str) -> bool:
                 re.escape(part) for part in re.split(r"\s+", line.strip().replace("...", "\0"))
             )
             parts.append(r"[ \t]*" + r"[ \t]+".join(words).replace("\0", "[^\\n]*") + r"[ \t]*\n")
-    return re.fullmatch("".join(parts), said) is not None
+    return re.fullmatch("".join(parts), message) is not None
 
 
 def run_page(
@@ -207,13 +207,15 @@ def run_page(
     for number, step in enumerate(steps):
         file = notes / f"{number}.out"
         assert file.exists(), f"not reached: {step.text}"
-        said = file.read_text(encoding="utf-8")
+        message = file.read_text(encoding="utf-8")
         status = Path(f"{file}.status")
-        assert status.exists(), f"ended the shell: {step.text}\n{said}"
-        told = f"$ {step.text}\n{said}"
+        assert status.exists(), f"ended the shell: {step.text}\n{message}"
+        told = f"$ {step.text}\n{message}"
         assert int(status.read_text()) == step.status, f"status {status.read_text()}{told}"
-        assert "Traceback (most recent call last)" not in said, told
+        assert "Traceback (most recent call last)" not in message, told
         if step.shown is None:
-            assert "error:" not in said, told
+            assert "error:" not in message, told
         else:
-            assert matches(step.shown, said), told + "-- the page shows\n" + "\n".join(step.shown)
+            assert matches(step.shown, message), (
+                told + "-- the page shows\n" + "\n".join(step.shown)
+            )

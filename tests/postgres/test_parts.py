@@ -155,7 +155,7 @@ def test_a_mistake_is_one_line(command, arguments, reason):
 
 
 def test_help_says_what_to_paste(command):
-    said = command("--help")
-    assert said.status == 0
-    assert 'eval "$(abx-postgres up)"' in said.out
-    assert "pg_restore" in said.out
+    message = command("--help")
+    assert message.status == 0
+    assert 'eval "$(abx-postgres up)"' in message.out
+    assert "pg_restore" in message.out

@@ -82,8 +82,8 @@ class Cluster:
 
     def tasks(self, job: str) -> dict[str, str]:
         """Return task -> state of what is in the queue of a job or array, e.g. 5_1 -> RUNNING."""
-        said = self.run("squeue", "--noheader", "--format=%i %T", "--array", "--job", job)
-        return dict(line.split() for line in said.splitlines())
+        message = self.run("squeue", "--noheader", "--format=%i %T", "--array", "--job", job)
+        return dict(line.split() for line in message.splitlines())
 
     def wait_for(self, job: str, *, seconds: float = 240) -> None:
         """Wait until nothing of a job or array is left."""

@@ -70,11 +70,11 @@ def test_the_worker_that_takes_over_finds_what_the_killed_ones_left(study, in_pr
     ]
     assert killed == [-signal.SIGKILL] * 2
     run_worker(settings, storage, run_trial)
-    said = [
+    message = [
         (settings.folder / f"trials/2/seed_{seed}/result.json").read_text()
         for seed in (1000, 1001, 1002)
     ]
-    assert said == ["trial 0", "trial 1", "trial 2"]
+    assert message == ["trial 0", "trial 1", "trial 2"]
     assert trained == [1002]
 
 

@@ -186,11 +186,11 @@ def test_a_server_that_is_not_there_is_named_with_host_port_user_and_the_cure():
     for use in (storage.check, storage.open, lambda: storage.exists("x")):
         with pytest.raises(StorageError) as error:
             use()
-        said = str(error.value)
-        assert f"host 127.0.0.1, port {port}, user ada" in said
-        assert "Connection refused" in said
-        assert "`abx-postgres up`" in said
-        assert "\n" not in said
+        message = str(error.value)
+        assert f"host 127.0.0.1, port {port}, user ada" in message
+        assert "Connection refused" in message
+        assert "`abx-postgres up`" in message
+        assert "\n" not in message
 
 
 def test_a_database_that_is_not_there_is_named(postgres):

@@ -70,10 +70,10 @@ def workers_at_work(count, work, folder):
     """Give workers as forked processes; their exit codes and what they said come at the end."""
     children, ended = [], {}
     for index in range(count):
-        said = folder / f"worker_{index}.txt"
+        message = folder / f"worker_{index}.txt"
         child = os.fork()
         if child == 0:
-            descriptor = os.open(said, os.O_CREAT | os.O_WRONLY | os.O_TRUNC)
+            descriptor = os.open(message, os.O_CREAT | os.O_WRONLY | os.O_TRUNC)
             os.dup2(descriptor, 1)
             os.dup2(descriptor, 2)
             status = 70
@@ -86,13 +86,13 @@ def workers_at_work(count, work, folder):
             except BaseException as error:
                 os.write(2, f"unexpected {type(error).__name__}: {error}\n".encode())
             os._exit(status)
-        children.append((child, said))
+        children.append((child, message))
     try:
         yield ended
     finally:
-        for child, said in children:
+        for child, message in children:
             code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-            ended[child] = (code, said.read_text())
+            ended[child] = (code, message.read_text())
 
 
 @contextlib.contextmanager
@@ -164,7 +164,7 @@ def test_workers_outlast_a_restart_of_postgres(own_server, configuration, record
         time.sleep(1.5)  # as long as several trials: workers end theirs without a server
         own_server.up_again()
     assert [code for code, _ in ended.values()] == [0] * 4, ended
-    assert "Traceback" not in "".join(said for _, said in ended.values())
+    assert "Traceback" not in "".join(message for _, message in ended.values())
     assert_exact(settings, storage, record)
     after = {trial.number: trial.value for trial in finished(settings, storage)}
     assert before.items() <= after.items()
@@ -183,10 +183,10 @@ def test_a_server_that_stays_away_ends_workers_in_one_line_and_the_study_goes_on
     with workers_at_work(2, work, tmp_path) as ended:
         wait_until(lambda: len(finished(settings, storage)) >= 2)
         own_server.down()
-    for code, said in ended.values():
-        assert code == 2, said
-        assert "Traceback" not in said
-        last = said.strip().splitlines()[-1]
+    for code, message in ended.values():
+        assert code == 2, message
+        assert "Traceback" not in message
+        last = message.strip().splitlines()[-1]
         assert "run the same command again to go on" in last
     own_server.up_again()
     run_worker(settings, storage, sleeping(0, record))
@@ -226,10 +226,10 @@ def test_a_full_disk_stops_workers_in_one_line_and_the_study_goes_on_once_there_
         with workers_at_work(2, work, tmp_path) as ended:
             wait_until(lambda: len(finished(settings, storage)) >= 2)
             filler = fill(disk)
-        for code, said in ended.values():
-            assert code == 2, said
-            assert "Traceback" not in said
-            last = said.strip().splitlines()[-1]
+        for code, message in ended.values():
+            assert code == 2, message
+            assert "Traceback" not in message
+            last = message.strip().splitlines()[-1]
             assert "No space left" in last or "disk is full" in last
             assert "run the same command again to go on" in last
         filler.unlink()
@@ -302,10 +302,10 @@ def test_a_full_disk_under_postgres_loses_nothing(configuration, record, tmp_pat
                         "CREATE TABLE big AS SELECT repeat(md5(i::text), 20) AS t "
                         "FROM generate_series(1, 60000) AS i"
                     )
-            for code, said in ended.values():
-                assert code == 2, said
-                assert "Traceback" not in said
-                assert "run the same command again to go on" in said.strip().splitlines()[-1]
+            for code, message in ended.values():
+                assert code == 2, message
+                assert "Traceback" not in message
+                assert "run the same command again to go on" in message.strip().splitlines()[-1]
             before = record_of(record)
             filler.unlink()
             server.up_again()

@@ -50,11 +50,11 @@ def test_a_terminal_sees_the_whole_study_and_a_line_for_each_worker(
         while "node2" not in shown and time.monotonic() < end:
             time.sleep(0.05)
             shown = sys.stderr.getvalue()  # type: ignore[attr-defined]
-    for said in (
+    for text in (
         *("12 of 40 trials finished", "2 running", "3 failed", "best -51.800", "28 trials/h"),
         *("1 h 0 min left", "node1 (17, SLURM 5_0)", "trial 14 for 1 min 1 s", "10/40"),
     ):
-        assert said in shown, said
+        assert text in shown, text
 
 
 def test_a_study_is_not_read_for_a_file(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -139,9 +139,9 @@ def test_threads_of_torch_are_given_back(call: Call) -> None:
     ],
 )
 def test_what_cannot_be_searched_here_is_one_line(
-    call: Call, overrides: tuple[Any, ...], said: str
+    call: Call, overrides: tuple[Any, ...], text: str
 ) -> None:
-    with pytest.raises(InputError, match=said) as refused:
+    with pytest.raises(InputError, match=text) as refused:
         abx_amr.tune(*overrides)
     assert len(str(refused.value).splitlines()) == 1
     assert not Path("optimization").exists()

@@ -444,12 +444,12 @@ class Server:
         )
         if ended.returncode == 0:
             return None
-        said = ""
+        message = ""
         if self.log.exists():
             with open(self.log, encoding="utf-8", errors="replace") as log:
                 log.seek(begin)
-                said = log.read()
-        reasons = [line for line in said.splitlines() if "FATAL" in line or "could not" in line]
+                message = log.read()
+        reasons = [line for line in message.splitlines() if "FATAL" in line or "could not" in line]
         return reasons[0].partition(": ")[2].strip() if reasons else _last(ended)
 
     def _set_log_aside(self) -> None:

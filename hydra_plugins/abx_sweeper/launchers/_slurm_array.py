@@ -119,9 +119,9 @@ class SlurmArray:
                 _ArrayTask(), [self.sweep.job(number, job) for number, job in jobs.items()]
             )
         except FailedJobError as error:
-            said = [line for line in str(error).splitlines() if line.strip()]
+            text = [line for line in str(error).splitlines() if line.strip()]
             raise InputError(
-                f"hydra/launcher=submitit_slurm: sbatch refuses the job: {said[0] if said else ''}"
+                f"hydra/launcher=submitit_slurm: sbatch refuses the job: {text[0] if text else ''}"
             ) from error
         array: str = submitted[0].job_id.split("_")[0]
         logs = os.path.relpath(submitted[0].paths.folder.parent)

@@ -173,7 +173,7 @@ def test_a_project_file_that_changes_between_runs_of_a_study_is_a_mismatch(
     monkeypatch.chdir(project.root)
     command = (*STUDY, "antibiotics=mine", "reward_calculator=own", "run_name=s")
     assert call(tune.main, *command, "tuning.n_trials=1").status == 0
-    for name, old, new, said in (
+    for name, old, new, message in (
         ("conf/antibiotics/mine.yaml", "0.32", "0.33", "antibiotics.drugs.A.leak 0.32 -> 0.33"),
         ("components/rewards.py", "weight = 1", "weight = 2", "code.components.rewards"),
     ):
@@ -183,7 +183,7 @@ def test_a_project_file_that_changes_between_runs_of_a_study_is_a_mismatch(
         ended = call(tune.main, *command, "tuning.n_trials=2")
         assert ended.status == 2
         assert "Configuration Mismatch Detected" in ended.err
-        assert said in ended.err
+        assert message in ended.err
         file.write_text(before)
     assert "1 trial finished of 1" in call(tune.main, *command, "tuning.n_trials=1").out
 

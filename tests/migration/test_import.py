@@ -19,7 +19,7 @@ from abx_amr.migration.prior_files import kind_of, read_tuning, read_umbrella
 from abx_amr.migration.prior_groups import Notes, translate_tuning, translate_umbrella
 from abx_amr.runs.folder import run_folders
 from tests.cli.conftest import Call
-from tests.scaffolding import prior
+from tests.migration import prior
 
 SMALL = (
     "environment.max_time_steps=8",
@@ -172,12 +172,12 @@ def test_bounds_of_null_are_no_bounds_on_either_side(tmp_path: Path) -> None:
     ],
 )
 def test_a_value_of_the_wrong_kind_is_refused_with_its_key_and_the_file_that_holds_it(
-    tmp_path: Path, old: str, new: str, said: str
+    tmp_path: Path, old: str, new: str, message: str
 ) -> None:
     umbrella = prior.lay_out(tmp_path, patients=prior.PATIENTS.replace(old, new, 1))
     with pytest.raises(InputError, match="holds a value of the wrong kind") as raised:
         translated(umbrella)
-    assert said in str(raised.value)
+    assert message in str(raised.value)
     assert str(umbrella.parents[1] / "patient_generator/default.yaml") in str(raised.value)
 
 
@@ -310,8 +310,12 @@ def test_a_library_takes_overrides_over_subconfigs_and_names_what_has_no_counter
     }
     assert members["hrl"]["option_gamma"] == 0.99
     lost = "\n".join(notes.lost)
-    for said in ("option C_5 = block: 'C' is no antibiotic", "option mine = custom", "hrl.magic"):
-        assert said in lost
+    for message in (
+        "option C_5 = block: 'C' is no antibiotic",
+        "option mine = custom",
+        "hrl.magic",
+    ):
+        assert message in lost
 
 
 FROM_THE_ROOT = "experiments/options/option_libraries/own.yaml"
@@ -351,8 +355,8 @@ def test_a_library_that_is_nowhere_is_refused_with_every_place_that_was_tried(
 def test_what_describes_an_option_and_loads_it_is_not_said_to_be_lost(tmp_path: Path) -> None:
     umbrella = prior.lay_out(tmp_path, agent=prior.MANAGER, more=OF_A_MANAGER)
     options = umbrella.parents[2] / "options"
-    said = "description: a block\nversion: 1.0\nloader_module: options.block\nunknown: 1\n"
-    prior.write(options, "option_types/block/A.yaml", prior.BLOCK + said)
+    message = "description: a block\nversion: 1.0\nloader_module: options.block\nunknown: 1\n"
+    prior.write(options, "option_types/block/A.yaml", prior.BLOCK + message)
     library = prior.LIBRARY.replace(
         "    option_type: alternation\n", "    option_type: alternation\n    version: 2\n"
     )
@@ -426,8 +430,8 @@ def test_a_study_without_a_weight_of_stability_gets_that_of_its_agent_and_says_s
     file = prior.write(tmp_path, "t.yaml", text)
     ours = translate_tuning(read_tuning(file), agent=agent, notes=notes)
     assert ours["stability_penalty_weight"] == weight
-    said = f"optimization.stability_penalty_weight: not given, {weight} is used"
-    assert notes.filled == [said]
+    message = f"optimization.stability_penalty_weight: not given, {weight} is used"
+    assert notes.filled == [message]
 
 
 def imported(call: Call, tmp_path: Path, umbrella: Path, *more: str) -> Project:
@@ -524,8 +528,8 @@ def test_files_of_a_project_that_the_imported_ones_are_made_of_are_said(
     umbrella = prior.lay_out(tmp_path)
     ended = call(init.main, "new", "--from-umbrella", str(umbrella))
     assert ended.status == 0, ended.err
-    said = [line for line in ended.out.splitlines() if "takes the packaged file's place" in line]
-    assert [line.split(":")[0].strip() for line in said] == ["conf/agent_algorithm/ppo.yaml"]
+    message = [line for line in ended.out.splitlines() if "takes the packaged file's place" in line]
+    assert [line.split(":")[0].strip() for line in message] == ["conf/agent_algorithm/ppo.yaml"]
     umbrella = umbrella.rename(umbrella.with_name("second.yaml"))
     tuning = str(prior.tuning_of(umbrella))
     ended = call(init.main, "new", "--from-umbrella", str(umbrella), "--tuning", tuning)
@@ -585,12 +589,12 @@ def test_a_name_of_a_packaged_file_is_not_taken(call: Call, tmp_path: Path) -> N
     ],
 )
 def test_what_is_no_umbrella_is_refused_and_nothing_is_written(
-    call: Call, tmp_path: Path, name: str, text: str, said: str
+    call: Call, tmp_path: Path, name: str, text: str, message: str
 ) -> None:
     prior.write(tmp_path, name, text)
     ended = call(init.main, "new", "--from-umbrella", name)
     assert ended.status == 2
-    assert said in ended.err
+    assert message in ended.err
     assert len(ended.err.splitlines()) == 1
     assert not (tmp_path / "new").exists()
 

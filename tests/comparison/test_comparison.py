@@ -17,7 +17,7 @@ from abx_amr.configuration.values import CLINIC_SECTIONS
 from abx_amr.errors import InputError
 from abx_amr.plots import canvas
 from abx_amr.plots import conditions as conditions_figure
-from tests.gathering.written import write_run
+from tests.comparison.written import write_run
 
 TWO = ("experiment=paper_two",)
 SLOWER = (*TWO, "agent_algorithm.gamma=0.9")
@@ -147,11 +147,11 @@ def test_by_never_puts_a_rule_and_agents_into_one_condition(tmp_path: Path) -> N
         ("agent_algorithm.policy_kwargs", "is a section"),
     ],
 )
-def test_a_key_that_no_run_has_is_refused(tmp_path: Path, key: str, said: str) -> None:
+def test_a_key_that_no_run_has_is_refused(tmp_path: Path, key: str, message: str) -> None:
     write_run(tmp_path, *TWO, returns=[1.0])
     with pytest.raises(InputError, match="by: ") as caught:
         labels(read(tmp_path), key)
-    assert said in str(caught.value)
+    assert message in str(caught.value)
 
 
 def test_incomplete_unreadable_and_repeated_runs_are_left_out_with_their_reason(

@@ -64,12 +64,12 @@ def test_doctor_ends_with_status_1_where_something_fails(
 
 def test_a_missing_and_an_old_package_are_named_with_the_command_that_mends_them() -> None:
     found = list(doctor.packages(["no-such-package>=2", "numpy>=1000", "pyyaml>=6"]))
-    assert [(f.state, f.said.split(" is ")[0]) for f in found[:2]] == [
+    assert [(f.state, f.message.split(" is ")[0]) for f in found[:2]] == [
         ("fail", "no-such-package"),
         ("fail", f"numpy {doctor.version_of('numpy')}"),
     ]
     assert found[0].cure == "pip install 'no-such-package>=2'"
-    assert "1 of 3" in found[2].said
+    assert "1 of 3" in found[2].message
 
 
 def test_packages_of_an_extra_are_not_required() -> None:
@@ -79,7 +79,7 @@ def test_packages_of_an_extra_are_not_required() -> None:
 def test_an_old_python_fails(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("platform.python_version", lambda: "3.9.1")
     (finding,) = doctor.python()
-    assert (finding.state, "3.9.1" in finding.said) == ("fail", True)
+    assert (finding.state, "3.9.1" in finding.message) == ("fail", True)
 
 
 def test_a_torch_that_cannot_be_imported_fails(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -100,7 +100,7 @@ def test_a_driver_without_a_gpu_is_told(
 def test_a_gpu_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda _: "Some GPU")
-    assert any("Some GPU" in f.said for f in doctor.torch_build())
+    assert any("Some GPU" in f.message for f in doctor.torch_build())
 
 
 def test_more_threads_than_a_container_may_use_are_told() -> None:
@@ -114,8 +114,8 @@ def test_slurms_share_of_the_cores_is_named(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     monkeypatch.setenv("SLURM_CPUS_PER_TASK", "1")
     (finding,) = doctor.cores()
-    assert "1 used" in finding.said
-    assert "given by SLURM" in finding.said
+    assert "1 used" in finding.message
+    assert "given by SLURM" in finding.message
 
 
 def test_the_quota_of_a_container_is_read_in_both_versions_of_cgroups(tmp_path: Path) -> None:
@@ -144,7 +144,7 @@ def test_a_file_in_the_place_of_results_fails(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "results").write_text("")
-    assert [f.said for f in only(doctor.folders(), "fail")] == ["results: results is a file"]
+    assert [f.message for f in only(doctor.folders(), "fail")] == ["results: results is a file"]
 
 
 def test_a_read_only_folder_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -154,8 +154,8 @@ def test_a_read_only_folder_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         raise OSError(30, "Read-only file system")
 
     monkeypatch.setattr("tempfile.TemporaryFile", no)
-    said = [f.said for f in only(doctor.folders(), "fail")]
-    assert "working folder: Read-only file system" in said
+    text = [f.message for f in only(doctor.folders(), "fail")]
+    assert "working folder: Read-only file system" in text
 
 
 def test_little_room_and_a_network_disk_are_told(
@@ -165,8 +165,8 @@ def test_little_room_and_a_network_disk_are_told(
     monkeypatch.setattr(doctor, "LITTLE_ROOM_BYTES", 10**18)
     monkeypatch.setattr(doctor, "network_file_system", lambda _: "nfs4")
     warnings = only(doctor.folders(), "warn")
-    assert any("MB are free" in f.said for f in warnings)
-    assert any("nfs4" in f.said and "storage=journal" in f.cure for f in warnings)
+    assert any("MB are free" in f.message for f in warnings)
+    assert any("nfs4" in f.message and "storage=journal" in f.cure for f in warnings)
 
 
 def test_a_server_that_does_not_answer_fails(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -178,7 +178,7 @@ def test_a_server_that_does_not_answer_fails(monkeypatch: pytest.MonkeyPatch) ->
 
 def test_a_server_that_answers_is_well(postgres: Database) -> None:
     assert only(doctor.database(), "fail") == []
-    assert any("answers" in f.said for f in doctor.database())
+    assert any("answers" in f.message for f in doctor.database())
 
 
 def test_a_controller_that_is_silent_is_told(program: Callable[[str, str], None]) -> None:
@@ -192,7 +192,7 @@ def test_the_default_partition_is_named(program: Callable[[str, str], None]) -> 
     program("sbatch", "echo slurm 23.11")
     program("sinfo", "echo long; echo 'short*'")
     (finding,) = doctor.slurm()
-    assert (finding.state, finding.said) == ("ok", "slurm 23.11, default partition short")
+    assert (finding.state, finding.message) == ("ok", "slurm 23.11, default partition short")
     program("sinfo", "echo long")
     (finding,) = doctor.slurm()
     assert (finding.state, "partition=NAME" in finding.cure) == ("warn", True)
@@ -215,12 +215,12 @@ def test_a_project_is_found_from_a_folder_below_it(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     (none,) = doctor.project()
-    assert "abx-init DIR" in none.said
+    assert "abx-init DIR" in none.message
     (tmp_path / "abx-project.yaml").write_text("")
     (tmp_path / "conf/experiment").mkdir(parents=True)
     monkeypatch.chdir(tmp_path / "conf")
     (found,) = doctor.project()
-    assert found.said == "found, with files in experiment"
+    assert found.message == "found, with files in experiment"
 
 
 def test_a_check_that_breaks_is_a_finding(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -231,5 +231,5 @@ def test_a_check_that_breaks_is_a_finding(monkeypatch: pytest.MonkeyPatch) -> No
 def test_a_report_names_no_user(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", "/home/someone")
     monkeypatch.setenv("USER", "someone")
-    finding = Finding(about="x", state="fail", said="/home/someone/a refused (user someone)")
+    finding = Finding(about="x", state="fail", text="/home/someone/a refused (user someone)")
     assert "someone" not in doctor.report([finding])
