@@ -9,25 +9,31 @@ from matplotlib.ticker import EngFormatter
 
 from abx_amr.plots import canvas
 
-COLUMNS = ("transitions", "population_mean", "population_best", "step_size")
+NAME = "search_progress"
+READS = ("generations", "evaluations")
+CAPTION = "return of the population and of its mean policy"
+ORDER = 6
 
 
 def draw(generations: pd.DataFrame, evaluations: pd.DataFrame, *, title: str) -> Figure:
     """Return what every generation earned, and the step size it was drawn with.
 
     Args:
-        generations: One row per generation: COLUMNS, and population_mean and population_best in its
-            own common episodes.
+        generations: One row per generation: transitions of all candidates so far, population_mean
+            and population_best in its own common episodes, step_size.
         evaluations: One row per (transitions, episode): transitions, episode_return; of the mean
             policy, in the paired evaluation episodes.
         title: Says which run it is.
     """
-    canvas.require(generations, COLUMNS)
+    canvas.require(generations, ["transitions", "population_mean", "population_best", "step_size"])
     canvas.require(evaluations, ["transitions", "episode_return"])
     figure, (returns, step) = canvas.blank(title, rows=2, panel_height=2.8)
     seen = generations["transitions"].to_numpy(dtype=np.float64)
-    returns.plot(seen, generations["population_mean"], color=canvas.GREY, label="population, mean")
-    returns.plot(seen, generations["population_best"], color=canvas.SKY, label="population, best")
+    for column, colour, label in (
+        ("population_mean", canvas.GREY, "population, mean"),
+        ("population_best", canvas.SKY, "population, best"),
+    ):
+        returns.plot(seen, generations[column], color=colour, label=label)
     mean = evaluations.groupby("transitions")["episode_return"].mean()
     returns.plot(
         mean.index.to_numpy(dtype=np.float64),
@@ -45,9 +51,9 @@ def draw(generations: pd.DataFrame, evaluations: pd.DataFrame, *, title: str) ->
     step.set_ylabel("step size")
     step.set_xlabel("environment steps, all candidates together")
     step.xaxis.set_major_formatter(EngFormatter(sep=""))
-    per_generation = seen[0]
-    above = returns.secondary_xaxis(
-        "top", functions=(lambda x: x / per_generation, lambda g: g * per_generation)
+    each = float(seen[0])
+    generation = returns.secondary_xaxis(
+        "top", functions=(lambda x: np.asarray(x) / each, lambda g: np.asarray(g) * each)
     )
-    above.set_xlabel("generation")
+    generation.set_xlabel("generation")
     return figure

@@ -196,12 +196,14 @@ class PolicySearchAgent(Agent):
         return SearchedPolicy(self.rollouts.network, self.evolution.mean)
 
     def save(self) -> SavedAgent:
-        """Return the search and its history, as arrays."""
+        """Return the search and its history, as arrays; a run draws its figure from the latter."""
         state = {f"evolution.{name}": value for name, value in self.evolution.state().items()}
         network = self.rollouts.network
         state["network.centres"] = np.array(network.centres)
         state["network.spreads"] = np.array(network.spreads)
-        return SavedAgent(state={**state, "history": np.array(self.history, dtype=np.float64)})
+        history = np.array(self.history, dtype=np.float64).reshape(-1, len(HISTORY))
+        state |= {f"generations.{name}": history[:, i] for i, name in enumerate(HISTORY)}
+        return SavedAgent(state=state)
 
     def restore(self, stored: StoredAgent) -> None:
         """Go on from what was saved."""
@@ -211,7 +213,8 @@ class PolicySearchAgent(Agent):
             if name.startswith("evolution.")
         }
         self.evolution = Evolution.restored(parts)
-        self.history = [tuple(row) for row in np.asarray(stored.state["history"]).tolist()]
+        columns = [stored.state[f"generations.{name}"].tolist() for name in HISTORY]
+        self.history = list(zip(*columns, strict=True))
 
     def snapshot(self) -> dict[str, Any]:
         """Return the network, the search and what a generation plays."""
