@@ -42,7 +42,7 @@ def test_figures_are_drawn_in_one_order() -> None:
     of_a_run = {"steps", "evaluations", "decisions", "option_usage", "option_by_amr"}
     of_a_run |= {"option_transitions", "option_trigrams"}
     assert [figure.NAME for figure in figures() if {*figure.READS} <= of_a_run] == [
-        *("amr", "prescriptions", "outcomes", "reward_parts", "learning_curve"),
+        *("amr", "prescriptions", "outcomes", "reward_parts", "learning_curve", "policy_map"),
         *("option_usage", "option_durations", "option_by_amr", "option_transitions"),
     ]
     of_a_study = [figure.NAME for figure in figures() if {*figure.READS} <= {"trials", "seeds"}]

@@ -219,12 +219,13 @@ def test_a_run_folder_gets_its_figures(tmp_path):
         "prescriptions",
         "outcomes",
         "reward_parts",
+        "policy_map",
     ]
     for transitions in (500, 1000):
         folder.append_evaluation(transitions, PLAYED.episodes)
     folder.write_trajectories(STEPS)
     drawn = figures.draw_run(folder)
-    assert drawn[-1] == folder.figure_file("learning_curve") and len(drawn) == 5
+    assert drawn[-2] == folder.figure_file("learning_curve") and len(drawn) == 6
     assert all(path.parent == folder.path / "figures" and path.is_file() for path in drawn)
 
 
