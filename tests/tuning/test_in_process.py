@@ -37,7 +37,7 @@ class Told(StudyListener):
         self.kinds: list[str] = []
         self.results: list[TuneResult] = []
 
-    def prepared(self, plan: StudySettings, found: Preparation) -> None:
+    def prepared(self, settings: StudySettings, found: Preparation) -> None:
         """Remember."""
         self.found.append(found)
 
