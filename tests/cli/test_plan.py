@@ -97,7 +97,7 @@ def test_a_clinic_without_an_optimum_still_shows_its_rules(call):
 
 
 @pytest.mark.parametrize(
-    ("wrong", "said"),
+    ("wrong", "text"),
     [
         ("plan.gammas=[1.5]", "plan.gammas must be in (0, 1), got 1.5"),
         ("plan.lambda_weights=[-1]", "plan.lambda_weights must be in [0, 1], got -1"),

@@ -165,7 +165,7 @@ def test_bounds_of_null_are_no_bounds_on_either_side(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "said"),
+    ("old", "new", "message"),
     [
         ("obs_noise_one_std_dev: 0.2", "obs_noise_one_std_dev: [1]", "obs_noise_one_std_dev"),
         ("clipping_bounds: [0.0, 1.0]", "clipping_bounds: ab", "prob_infected.clipping_bounds"),
@@ -566,7 +566,7 @@ def test_a_name_of_a_packaged_file_is_not_taken(call: Call, tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize(
-    ("name", "text", "said"),
+    ("name", "text", "message"),
     [
         ("u.yaml", "a: [1\n", "u.yaml' line 2 is no YAML"),
         ("u.yaml", "a: 1\n", "no file of the prior tool that is known"),
