@@ -74,6 +74,7 @@ def test_every_row_of_the_clinic_is_carried_over(tmp_path: Path) -> None:
         "include_steps_since_amr_update": True,
         "include_previous_action": False,
         "temporal_windows": [],
+        "include_time_remaining": False,
     }
     reward = members["reward_calculator"]
     assert [reward[key] for key in sorted(reward) if key != "_target_"] == [
