@@ -54,6 +54,14 @@ MEMBERS: dict[str, tuple[tuple[str, ...], tuple[str, Any, Any]]] = {
     "recurrent_ppo": (("agent_algorithm=recurrent_ppo", *NETWORK), ("gae_lambda", 0.9, 1.0)),
     "hrl_ppo": (("agent_algorithm=hrl_ppo", *MANAGER), ("vf_coef", 0.1, 0.9)),
     "hrl_rppo": (("agent_algorithm=hrl_rppo", *MANAGER), ("n_epochs", 1, 2)),
+    "policy_search": (
+        (
+            "agent_algorithm=policy_search",
+            "agent_algorithm.population=4",
+            "agent_algorithm.episodes_per_candidate=1",
+        ),
+        ("initial_step_size", 0.1, 0.9),
+    ),
     "hill_climbing": ((), ("step_size", 0.1, 0.9)),
 }
 ITSELF = {  # a learner that no file in conf/ names
