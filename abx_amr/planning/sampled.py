@@ -229,6 +229,11 @@ class Grid:
             found[axis, : len(nodes.positions)] = nodes.positions
         return found
 
+    @cached_property
+    def sizes(self) -> Ints:
+        """Nodes of the three axes, (3,)."""
+        return np.array(self.shape, dtype=np.int64)
+
     @property
     def _axes(self) -> list[tuple[int, Nodes]]:
         absent = MOST_ANTIBIOTICS - len(self.nodes)

@@ -284,7 +284,6 @@ def allocate(
 
 @compiled
 def play(
-    step: int,
     pressure: Floats,
     gain: Floats,
     slope: Floats,
