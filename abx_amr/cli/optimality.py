@@ -26,6 +26,8 @@ def gap_line(summary: Mapping[str, Any]) -> str:
     reached = "" if share is None else f" ({share:.1%} of the range from never treating)"
     if share is not None and share < 0:
         reached = " (worse than never treating)"
+    if note and "between" in note:
+        return f"optimality gap {gap:.2f} to the {note}{reached}"
     return f"optimality gap {gap:.2f} to the {note or 'optimum'} {summary['optimum']:.2f}{reached}"
 
 
@@ -62,14 +64,15 @@ def audit_before_training(
     from abx_amr.configuration.values import CLINIC_SECTIONS
     from abx_amr.host.locations import from_here
     from abx_amr.planning.cache import FOLDER, PlanCache, audits_quickly
-    from abx_amr.planning.problem import NotComputable, pose
+    from abx_amr.planning.problem import NotComputable
     from abx_amr.planning.stationary import GAMMAS
+    from abx_amr.planning.views import view
 
     gamma = gamma_of(config.get("agent_algorithm"))
     if gamma is None:
         return
     try:
-        posed = pose(model)
+        posed = view(model)
         cache = PlanCache(Path(from_here(FOLDER)))
         known = cache.known(posed)
         is_kept = known is not None and cache.is_audited(posed, (*GAMMAS, gamma))

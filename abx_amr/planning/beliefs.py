@@ -8,7 +8,7 @@ groups are weighed by how likely what is observed is in each (Bayes).
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import NamedTuple
 
@@ -73,7 +73,9 @@ class Law:
         if not self.is_shown:
             is_hidden = np.abs(seen - kernel.PADDING) < _SAME
             return Seen(
-                is_hidden.astype(np.float64), np.ones(len(seen), bool), np.full(len(seen), self.prior)
+                is_hidden.astype(np.float64),
+                np.ones(len(seen), bool),
+                np.full(len(seen), self.prior),
             )
         likelihood, mean = self._inside(seen)
         is_atom = np.zeros(len(seen), bool)
@@ -117,13 +119,13 @@ class Law:
         return found
 
     def _inside(self, seen: Floats) -> tuple[Floats, Floats]:
-        """Return densities and expected effects of observations that have no chance of their own."""
+        """Return densities and expected effects of observations without a chance of their own."""
         if self.sigma == 0:
-            x = min(max(self.mean, self.low), self.high)
-            effect = np.full(len(seen), min(x, self.cap))
+            constant = min(max(self.mean, self.low), self.high)
+            effect = np.full(len(seen), min(constant, self.cap))
             if self.noise == 0:
                 return np.zeros(len(seen)), effect
-            return _density(seen, x * self.bias, self.noise), effect
+            return _density(seen, constant * self.bias, self.noise), effect
         if self.noise == 0:
             x = seen / self.bias
             inside = (x > self.low) & (x < self.high)
@@ -152,9 +154,9 @@ class Law:
         above = part(cap, self.high)[0] if cap < self.high else np.zeros(len(seen))
         density = whole * (chance + above)
         total = whole * (moment + cap * above if above.any() else moment)
-        ends = ((self.low, ndtr((self.low - self.mean) / self.sigma)),)
+        ends = [(self.low, ndtr((self.low - self.mean) / self.sigma))]
         if not math.isinf(self.high):
-            ends = (*ends, (self.high, ndtr((self.mean - self.high) / self.sigma)))
+            ends.append((self.high, ndtr((self.mean - self.high) / self.sigma)))
         for end, mass in ends:
             here = float(mass) * _density(seen, end * self.bias, self.noise)
             density = density + here
@@ -190,18 +192,10 @@ class Beliefs:
     failure: float
     recovery: float
 
-    @property
-    def is_homogeneous(self) -> bool:
-        """Whether all patients look alike, so that a cohort has no chance in it."""
-        return all(
-            law.noise == 0 and (law.sigma == 0 or not law.is_shown)
-            for group in self.laws
-            for law in group
-            if law.is_shown
-        ) and all(
-            len({law.bias * law.mean if law.is_shown else kernel.PADDING for law in column}) == 1
-            for column in zip(*self.laws, strict=True)
-        )
+    def hidden(self) -> Beliefs:
+        """Return the same patients with nothing seen of them."""
+        laws = tuple(tuple(replace(law, is_shown=False) for law in group) for group in self.laws)
+        return replace(self, laws=laws, shown=())
 
     def worth(self, observed: Floats) -> tuple[Floats, Floats]:
         """Return gain and slope (N,), expected given what is observed of patients, (N, 6).
@@ -279,8 +273,8 @@ class Beliefs:
     @property
     def draws(self) -> tuple[int, ...]:
         """Which of the 13 uniforms of a patient matter."""
-        needed = [0] if len(self.laws) > 1 else []
         columns = list(zip(*self.laws, strict=True))
+        needed = [0] if any(len({_appearance(law) for law in c}) > 1 for c in columns) else []
         needed += [
             1 + a for a, c in enumerate(columns) if any(law.is_shown and law.sigma > 0 for law in c)
         ]
@@ -288,6 +282,22 @@ class Beliefs:
             7 + a for a, c in enumerate(columns) if any(law.is_shown and law.noise > 0 for law in c)
         ]
         return tuple(needed)
+
+
+def _appearance(law: Law) -> tuple[float, ...]:
+    """Return what decides how an attribute looks."""
+    if not law.is_shown:
+        return ()
+    return (
+        law.mean,
+        law.sigma,
+        law.low,
+        law.high,
+        law.bias,
+        law.noise,
+        law.seen_low,
+        law.seen_high,
+    )
 
 
 def beliefs_of(model: ClinicModel) -> Beliefs:
@@ -314,9 +324,7 @@ def beliefs_of(model: ClinicModel) -> Beliefs:
     }
     caps = [1 / chances[a] if chances.get(a, 0) > 0 else math.inf for a in range(len(ATTRIBUTES))]
     present = np.flatnonzero(shares > 0)
-    laws = tuple(
-        tuple(_law(table[g, a], caps[a]) for a in range(len(ATTRIBUTES))) for g in present
-    )
+    laws = tuple(tuple(_law(table[g, a], caps[a]) for a in range(len(ATTRIBUTES))) for g in present)
     return Beliefs(
         shares=shares[present] / shares[present].sum(),
         laws=laws,

@@ -78,7 +78,9 @@ def build_nodes(
     )
     after = np.maximum(0.0, positions[None] + doses[:, j][:, None] - problem.leak[j])
     after = np.minimum(after, positions[-1])
-    cell = np.clip(np.searchsorted(positions, after + 1e-9, side="right") - 1, 0, len(positions) - 2)
+    cell = np.clip(
+        np.searchsorted(positions, after + 1e-9, side="right") - 1, 0, len(positions) - 2
+    )
     part = (after - positions[cell]) / np.diff(positions)[cell]
     part[np.abs(part) < 1e-9] = 0.0
     widths = np.diff(positions)
@@ -121,8 +123,8 @@ def _graded(most: float, step: float, number: int) -> Floats:
 def _costs(problem: Problem, choices: Ints, doses: Floats, j: int, positions: Floats) -> Floats:
     """Return the price of the marginal effects (simulator.md, section 2), seen exactly, (C, n)."""
     costs = np.zeros((len(choices), len(positions)))
-    if problem.epsilon == 0:
-        return costs
+    if problem.epsilon == 0 or not problem.sees_amr:
+        return costs  # where reports decide, it is counted when it is played
     leak, residual = float(problem.leak[j]), float(problem.residual[j])
 
     def level(p: Floats) -> Floats:

@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 
 from abx_amr.planning.problem import Problem
 from abx_amr.planning.progress import OnProgress, counting
-from abx_amr.planning.sampled import SampledClinic, Values, pool
+from abx_amr.planning.sampled import Values
 from abx_amr.planning.sweep import actions_of, play
+from abx_amr.planning.threads import share_rows
 from abx_amr.rng import stream
 
 Floats = NDArray[np.float64]
@@ -112,51 +113,51 @@ def _block(
     rewards, given = np.empty(episodes), np.empty((episodes, k), dtype=np.int64)
     visible[:] = np.clip(level[0] + _report(problem, rng, visible.shape), 0.0, 1.0)
     doses = clinic.choices @ problem.cross
-    with pool() as threads:
-        for step in range(steps):
-            uniforms = np.full((episodes * p, 13), 0.5)
-            for d in clinic.beliefs.draws:
-                uniforms[:, d] = rng.random(episodes * p)
-            gain, slope = clinic.patients(uniforms)
-            gains += gain.reshape(episodes, p).mean(axis=1)
-            treatments = clinic.treatments(gain.reshape(episodes, p), slope.reshape(episodes, p))
-            is_refreshed = (step + 1) % problem.update_every == 0
-            report = _report(problem, rng, visible.shape)
+    for step in range(steps):
+        uniforms = np.full((episodes * p, 13), 0.5)
+        for d in clinic.beliefs.draws:
+            uniforms[:, d] = rng.random(episodes * p)
+        gain, slope = clinic.patients(uniforms)
+        gains += gain.reshape(episodes, p).mean(axis=1)
+        treatments = clinic.treatments(gain.reshape(episodes, p), slope.reshape(episodes, p))
+        is_refreshed = (step + 1) % problem.update_every == 0
+        report = _report(problem, rng, visible.shape)
 
-            def some(a: int, b: int) -> None:
-                play(
-                    pressure[a:b],
-                    treatments[0][a:b],  # noqa: B023
-                    treatments[1][a:b],  # noqa: B023
-                    doses,
-                    clinic.choices,
-                    clinic.fewer,
-                    clinic.totals,
-                    problem.leak,
-                    problem.flatness,
-                    problem.residual,
-                    values.grid.positions,
-                    values.grid.sizes,
-                    values.ahead[step],  # noqa: B023
-                    visible[a:b],
-                    report[a:b],  # noqa: B023
-                    is_refreshed,  # noqa: B023
-                    price,
-                    rewards[a:b],
-                    given[a:b],
-                )
+        def some(a: int, b: int) -> None:
+            play(
+                pressure[a:b],
+                treatments[0][a:b],  # noqa: B023
+                treatments[1][a:b],  # noqa: B023
+                doses,
+                clinic.choices,
+                clinic.fewer,
+                clinic.totals,
+                problem.leak,
+                problem.flatness,
+                problem.residual,
+                values.grid.positions,
+                values.grid.sizes,
+                values.ahead[step],  # noqa: B023
+                visible[a:b],
+                report[a:b],  # noqa: B023
+                is_refreshed,  # noqa: B023
+                price,
+                rewards[a:b],
+                given[a:b],
+            )
 
-            threads.run(episodes, some)
-            now = problem.level(pressure)
-            if is_refreshed:
-                reported = problem.reported(now).mean(axis=1)
-            own = rewards + (1 - problem.lambda_weight) * float(problem.untreated[0])
-            returns += own - problem.lambda_weight * reported
-            individual += own
-            given_by_step[step] = given.mean(axis=0)
-            level[step + 1] = now.mean(axis=0)
+        share_rows(episodes, some)
+        now = problem.level(pressure)
+        if is_refreshed:
+            reported = problem.reported(now).mean(axis=1)
+        own = rewards + (1 - problem.lambda_weight) * float(problem.untreated[0])
+        returns += own - problem.lambda_weight * reported
+        individual += own
+        given_by_step[step] = given.mean(axis=0)
+        level[step + 1] = now.mean(axis=0)
     share = 1 - problem.lambda_weight
-    clinical = float(individual.mean()) / share if share else math.nan
+    # where benefit counts for nothing, nobody is treated
+    clinical = float(individual.mean()) / share if share else float(problem.untreated[0]) * steps
     return returns, gains / steps, given_by_step, level, clinical
 
 

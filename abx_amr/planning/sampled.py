@@ -14,9 +14,6 @@ it is an upper bound there too.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -24,13 +21,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from abx_amr.host import processors
 from abx_amr.planning.beliefs import Beliefs, beliefs_of
 from abx_amr.planning.lattice import counts
 from abx_amr.planning.nodes import Nodes, build_nodes
 from abx_amr.planning.problem import NotComputable, Problem, pose
 from abx_amr.planning.progress import OnProgress, counting
 from abx_amr.planning.sweep import add_chord_errors, best_values
+from abx_amr.planning.threads import share_rows
 from abx_amr.rng import stream
 from abx_amr.simulator.clinic import ClinicModel
 
@@ -119,9 +116,7 @@ class SampledClinic:
         lost = np.broadcast_to(self.weight * slope[..., None], worth.shape)
         return np.ascontiguousarray(worth), np.ascontiguousarray(lost)
 
-    def cohorts(
-        self, rng: np.random.Generator, steps: int, cohorts: int
-    ) -> tuple[Floats, Floats]:
+    def cohorts(self, rng: np.random.Generator, steps: int, cohorts: int) -> tuple[Floats, Floats]:
         """Return gain and slope, each (steps, cohorts, P), in strata within each step.
 
         A step's patients share out each of the uniforms that draw them evenly (a Latin hypercube),
@@ -138,15 +133,18 @@ class SampledClinic:
         return gain.reshape(shape), slope.reshape(shape)
 
 
-def sampled_clinic(model: ClinicModel) -> SampledClinic:
+def sampled_clinic(model: ClinicModel, *, hide_patients: bool = False) -> SampledClinic:
     """Return a clinic for the sampled programme.
+
+    A price on the marginal effect of a dose is left out of the values where AMR is reported late or
+    inexactly: no policy is worth less without it. What it costs is counted when a policy is played.
 
     Raises:
         NotComputable: A part is not one of the shipped ones.
     """
-    return SampledClinic(
-        problem=pose(model, hide_patients=True).problem, beliefs=beliefs_of(model)
-    )
+    beliefs = beliefs_of(model)
+    problem = pose(model, hide_patients=True).problem
+    return SampledClinic(problem=problem, beliefs=beliefs.hidden() if hide_patients else beliefs)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -272,19 +270,19 @@ class Grid:
                 add_chord_errors(values, nodes.positions, nodes.interpolates, axis, found)
         return found
 
-    def back(self, ahead: Floats, gain: Floats, slope: Floats, pool: Pool) -> Floats:
+    def back(self, ahead: Floats, gain: Floats, slope: Floats) -> Floats:
         """Return the values one step earlier, what no treatment is worth left out.
 
         Args:
             ahead: Values after the step, (n, n, n).
             gain: Of the step's cohorts, (M, P).
             slope: Of the step's cohorts, (M, P).
-            pool: Computes rows side by side.
         """
         out = np.empty(self.shape)
         treatments = self.clinic.treatments(gain, slope)
+        tables: Any = (*self._tables, *treatments)
         rows = self.shape[0] * self.shape[1]
-        pool.run(rows, lambda a, b: best_values(a, b, *self._tables, *treatments, ahead, out))
+        share_rows(rows, lambda first, last: best_values(first, last, *tables, ahead, out))
         return out
 
     def at_start(self, values: Floats) -> float:
@@ -293,42 +291,17 @@ class Grid:
         for j, nodes in enumerate(self.nodes):
             position = float(self.clinic.problem.initial[j])
             axis = MOST_ANTIBIOTICS - len(self.nodes) + j
-            n = int(np.clip(np.searchsorted(nodes.positions, position, side="right") - 1, 0, len(nodes.positions) - 2))
+            n = int(
+                np.clip(
+                    np.searchsorted(nodes.positions, position, side="right") - 1,
+                    0,
+                    len(nodes.positions) - 2,
+                )
+            )
             part = (position - nodes.positions[n]) / (nodes.positions[n + 1] - nodes.positions[n])
             low, high = (np.take(found, [at], axis=axis) for at in (n, n + 1))
             found = low + part * (high - low)
         return float(found.ravel()[0])
-
-
-@dataclass(frozen=True)
-class Pool:
-    """Threads that share the rows of a sweep; compiled code leaves the interpreter alone."""
-
-    threads: int
-    executor: ThreadPoolExecutor | None
-
-    def run(self, rows: int, work: Any) -> None:
-        """Call work(first, last) until all rows are done."""
-        if self.executor is None or rows < 2 * self.threads:
-            work(0, rows)
-            return
-        parts = np.linspace(0, rows, 2 * self.threads + 1).astype(int).tolist()
-        done = [
-            self.executor.submit(work, a, b) for a, b in zip(parts[:-1], parts[1:], strict=True)
-        ]
-        for one in done:
-            one.result()
-
-
-@contextmanager
-def pool() -> Iterator[Pool]:
-    """Give a pool of as many threads as this process may use processors."""
-    threads = processors.available()
-    if threads == 1:
-        yield Pool(1, None)
-        return
-    with ThreadPoolExecutor(threads, thread_name_prefix="planning") as executor:
-        yield Pool(threads, executor)
 
 
 def solve(
@@ -363,16 +336,15 @@ def solve(
     gain, slope = clinic.cohorts(stream(seed, "planning", "cohorts"), steps, number)
     kept = np.zeros((steps, *grid.shape), np.float32) if into is None else into
     values, upper = np.zeros(grid.shape), np.zeros(grid.shape)
-    with pool() as threads:
-        for step in counting(on_progress, "step", range(steps - 1, -1, -1)):
-            report = problem.report_weight(step + 1) * grid.community
-            ahead = values + report
-            kept[step] += share * ahead
-            values = grid.back(ahead, gain[step], slope[step], threads)
-            if bounds:
-                # at the last step nothing but the exactly known report lies ahead
-                missing = grid.chord_errors(ahead) if step < steps - 1 else 0.0
-                upper = grid.back(upper + report + missing, gain[step], slope[step], threads)
+    for step in counting(on_progress, "step", range(steps - 1, -1, -1)):
+        report = problem.report_weight(step + 1) * grid.community
+        ahead = values + report
+        kept[step] += share * ahead
+        values = grid.back(ahead, gain[step], slope[step])
+        if bounds:
+            # at the last step nothing but the exactly known report lies ahead
+            missing = grid.chord_errors(ahead) if step < steps - 1 else 0.0
+            upper = grid.back(upper + report + missing, gain[step], slope[step])
     base = clinic.untreated_return + clinic.community_at_reset
     top = grid.at_start(upper + grid.chord_errors(values)) + base if bounds else None
     return Values(grid=grid, ahead=kept, start=grid.at_start(values) + base, upper=top)

@@ -125,7 +125,9 @@ def best_values(
 
 
 @compiled
-def add_chord_errors(values: Floats, positions: Floats, exact: Floats, axis: int, out: Floats) -> None:
+def add_chord_errors(
+    values: Floats, positions: Floats, exact: Floats, axis: int, out: Floats
+) -> None:
     """Add to `out` how far values may lie above their chords along an axis.
 
     A chord of a cell of width h lies below a concave function by h^2 / 8 times its curvature at
@@ -304,7 +306,7 @@ def play(
     rewards: Floats,
     given: Ints,
 ) -> None:
-    """Make one step of E episodes: pressures (E, K) move, rewards (E,) and given (E, K) are written.
+    """Make one step of E episodes: move pressures (E, K), write rewards (E,) and given (E, K).
 
     Rewards are the individual part, less what no treatment is worth. `price` is the weighted
     epsilon; where it is not 0, `visible` (E, K) is refreshed with `report` (E, K), noise and bias
@@ -366,6 +368,4 @@ def actions_of(
     chosen = np.empty((gain.shape[1], num_choices), np.int32)
     for e in range(pressure.shape[0]):
         values_after(pressure[e], doses, leak, positions, sizes, ahead, values)
-        allocate(
-            gain[e], slope[e], level[e], values, fewer, totals, worth, chosen, actions[e]
-        )
+        allocate(gain[e], slope[e], level[e], values, fewer, totals, worth, chosen, actions[e])
