@@ -1,0 +1,82 @@
+"""The best rule of a family that sees what an agent sees, found by direct search.
+
+Shapes: N observations, P patients, K antibiotics, R rules, E episodes.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from abx_amr.agents.rules import Rule
+from abx_amr.evaluation.episodes import episode_returns
+from abx_amr.planning.progress import OnProgress, counting
+from abx_amr.rng import stream
+from abx_amr.simulator.clinic import ClinicModel
+from abx_amr.simulator.observation import Decoded
+
+Floats = NDArray[np.float64]
+
+_RULES, _KEPT, _ROUNDS, _EPISODES = 24, 6, 10, 8
+_LOWEST_LEVEL = 1e-3
+
+
+class LevelAndWorth(Rule):
+    """A level and a price per antibiotic, for every patient by itself.
+
+    An antibiotic is given only while its visible AMR is below its level, and to whom its expected
+    reward exceeds that of no treatment by more than its price; among several the one that exceeds
+    its price most.
+    """
+
+    def __init__(self, model: ClinicModel, *, levels: Floats, prices: Floats) -> None:
+        """Take levels and prices, (K,), or (R, K) for R rules side by side."""
+        super().__init__(model)
+        self.levels, self.prices = np.atleast_2d(levels), np.atleast_2d(prices)
+
+    def prescribe(
+        self, seen: Decoded, state: object, begins: NDArray[np.bool_]
+    ) -> tuple[NDArray[np.int64], None]:
+        """Return the treatment of each patient; row blocks belong to the rules in order."""
+        expected = self.expected_rewards(seen)
+        each = len(expected) // len(self.levels)
+        levels, prices = (np.repeat(x, each, axis=0) for x in (self.levels, self.prices))
+        surplus = expected[:, :, :-1] - expected[:, :, -1:] - prices[:, None, :]
+        is_allowed = seen.visible_amr.astype(np.float64) < levels
+        surplus = np.where(is_allowed[:, None, :], surplus, -np.inf)
+        best = surplus.argmax(axis=2)
+        treated = surplus.max(axis=2) > 0
+        return np.where(treated, best, self.no_treatment), None
+
+
+def best_level_and_worth(
+    model: ClinicModel, *, seed: int, on_progress: OnProgress | None = None
+) -> LevelAndWorth:
+    """Return the best rule that a cross-entropy search finds on episodes of its own.
+
+    Args:
+        model: The clinic.
+        seed: Names the episodes; what is reported must be played on others.
+        on_progress: Told how many rounds are done.
+    """
+    k = len(model.antibiotics)
+    rng = stream(seed, "planning", "rule search")
+    highest = float(np.max(model.reward.expected_reward(np.array([1.0, 1, 1, 1, 1, 0]), np.zeros(k))))
+    scale = max(highest, 0.1)
+    low = np.array([np.log(_LOWEST_LEVEL)] * k + [-0.2 * scale] * k)
+    high = np.array([0.0] * k + [scale] * k)
+    middle, spread = (low + high) / 2, (high - low) / 2
+    best, best_return = middle, -np.inf
+    for n in counting(on_progress, "rule search: round", range(_ROUNDS)):
+        tried = middle + spread * rng.standard_normal((_RULES, 2 * k))
+        tried = np.clip(tried, low, high)
+        tried[0] = middle if n == 0 else best
+        rule = LevelAndWorth(model, levels=np.exp(tried[:, :k]), prices=tried[:, k:])
+        means = episode_returns(
+            rule, model, episodes=_EPISODES, seed=seed, copies=_RULES
+        ).mean(axis=1)
+        order = np.argsort(-means, kind="stable")[:_KEPT]
+        if means[order[0]] > best_return:
+            best, best_return = tried[order[0]], float(means[order[0]])
+        middle, spread = tried[order].mean(axis=0), tried[order].std(axis=0) * 1.2 + 1e-3
+    return LevelAndWorth(model, levels=np.exp(best[:k]), prices=best[k:])
