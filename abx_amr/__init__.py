@@ -12,6 +12,7 @@ if TYPE_CHECKING:
         make_env,
         make_model,
         make_vec_env,
+        plan,
     )
 
 __all__ = [
@@ -21,6 +22,7 @@ __all__ = [
     "make_env",
     "make_model",
     "make_vec_env",
+    "plan",
 ]
 
 

@@ -21,9 +21,18 @@ if TYPE_CHECKING:
 
     from abx_amr.envs.single_env import ClinicEnv
     from abx_amr.envs.vec_env import ClinicVecEnv
+    from abx_amr.planning.service import Plan
     from abx_amr.simulator.clinic import ClinicModel
 
-__all__ = ["compose", "expected_reward", "load_policy", "make_env", "make_model", "make_vec_env"]
+__all__ = [
+    "compose",
+    "expected_reward",
+    "load_policy",
+    "make_env",
+    "make_model",
+    "make_vec_env",
+    "plan",
+]
 
 
 def compose(*overrides: str) -> DictConfig:
@@ -63,6 +72,18 @@ def make_vec_env(n_envs: int, *overrides: str, seed: int | None = None) -> Clini
 
     named = int(np.random.SeedSequence().generate_state(1)[0]) if seed is None else seed
     return ClinicVecEnv(make_model(*overrides), n_envs, seed=named)
+
+
+def plan(*overrides: str) -> Plan:
+    """Return how well a clinic can be treated at all, and how far rules and agents are from it.
+
+    What `abx-plan` prints, as an object; an interrupt returns what was found until then.
+    """
+    from abx_amr.comparison.planned import planned
+
+    composition = composing.compose("plan", overrides)
+    name = str(composition.choices["experiment"])
+    return planned(composing.resolved(composition.config), name=name)
 
 
 def expected_reward(

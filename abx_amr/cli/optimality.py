@@ -31,23 +31,6 @@ def gap_line(summary: Mapping[str, Any]) -> str:
     return f"optimality gap {gap:.2f} to the {note or 'optimum'} {summary['optimum']:.2f}{reached}"
 
 
-def gamma_of(section: Any) -> float | None:
-    """Return an agent's discount factor, None for a rule or where it does not discount.
-
-    >>> gamma_of({"gamma": 0.99}), gamma_of({"gamma": 1}), gamma_of({})
-    (0.99, None, None)
-    >>> gamma_of({"gamma": 0.99, "one_minus_gamma": 0.25})
-    0.75
-    """
-    gamma = section.get("gamma") if isinstance(section, Mapping) else None
-    complement = section.get("one_minus_gamma") if isinstance(section, Mapping) else None
-    if isinstance(complement, float):
-        gamma = 1.0 - complement
-    if isinstance(gamma, bool) or not isinstance(gamma, int | float) or not 0 < gamma < 1:
-        return None
-    return float(gamma)
-
-
 def audit_before_training(
     config: Mapping[str, Any], model: ClinicModel, overrides: Sequence[str]
 ) -> None:
@@ -65,6 +48,7 @@ def audit_before_training(
     from abx_amr.host.locations import from_here
     from abx_amr.planning.cache import FOLDER, PlanCache, audits_quickly
     from abx_amr.planning.problem import NotComputable
+    from abx_amr.planning.settings import gamma_of
     from abx_amr.planning.stationary import GAMMAS
     from abx_amr.planning.views import view
 

@@ -279,10 +279,13 @@ class Grid:
             slope: Of the step's cohorts, (M, P).
         """
         out = np.empty(self.shape)
-        treatments = self.clinic.treatments(gain, slope)
-        tables: Any = (*self._tables, *treatments)
-        rows = self.shape[0] * self.shape[1]
-        share_rows(rows, lambda first, last: best_values(first, last, *tables, ahead, out))
+        tables = (*self._tables, *self.clinic.treatments(gain, slope), ahead, out)
+
+        def some(first: int, last: int) -> None:
+            everything: Any = (first, last, *tables)
+            best_values(*everything)
+
+        share_rows(self.shape[0] * self.shape[1], some)
         return out
 
     def at_start(self, values: Floats) -> float:

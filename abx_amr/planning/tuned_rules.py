@@ -17,7 +17,8 @@ from abx_amr.simulator.observation import Decoded
 
 Floats = NDArray[np.float64]
 
-_RULES, _KEPT, _ROUNDS, _EPISODES = 24, 6, 10, 8
+_RULES, _KEPT, _ROUNDS, _EPISODES = 48, 8, 12, 8
+_SMOOTHING = 0.7  # of what a round learns
 _LOWEST_LEVEL = 1e-3
 
 
@@ -50,33 +51,37 @@ class LevelAndWorth(Rule):
 
 
 def best_level_and_worth(
-    model: ClinicModel, *, seed: int, on_progress: OnProgress | None = None
+    model: ClinicModel, *, threshold: float, seed: int, on_progress: OnProgress | None = None
 ) -> LevelAndWorth:
     """Return the best rule that a cross-entropy search finds on episodes of its own.
 
     Args:
         model: The clinic.
+        threshold: A good level to begin with.
         seed: Names the episodes; what is reported must be played on others.
         on_progress: Told how many rounds are done.
     """
     k = len(model.antibiotics)
     rng = stream(seed, "planning", "rule search")
-    highest = float(np.max(model.reward.expected_reward(np.array([1.0, 1, 1, 1, 1, 0]), np.zeros(k))))
-    scale = max(highest, 0.1)
+    surest = np.array([1.0, 1.0, 1.0, 1.0, 1.0, 0.0])  # surely infected, neutral otherwise
+    expected = model.reward.expected_reward(surest, np.zeros(k))
+    scale = max(float(np.max(expected[:-1] - expected[-1])), 0.1)
     low = np.array([np.log(_LOWEST_LEVEL)] * k + [-0.2 * scale] * k)
     high = np.array([0.0] * k + [scale] * k)
-    middle, spread = (low + high) / 2, (high - low) / 2
+    begin = [np.log(max(threshold, _LOWEST_LEVEL))] * k + [0.0] * k
+    middle, spread = np.array(begin), (high - low) / 3
     best, best_return = middle, -np.inf
     for n in counting(on_progress, "rule search: round", range(_ROUNDS)):
         tried = middle + spread * rng.standard_normal((_RULES, 2 * k))
         tried = np.clip(tried, low, high)
         tried[0] = middle if n == 0 else best
         rule = LevelAndWorth(model, levels=np.exp(tried[:, :k]), prices=tried[:, k:])
-        means = episode_returns(
-            rule, model, episodes=_EPISODES, seed=seed, copies=_RULES
-        ).mean(axis=1)
+        means = episode_returns(rule, model, episodes=_EPISODES, seed=seed, copies=_RULES).mean(
+            axis=1
+        )
         order = np.argsort(-means, kind="stable")[:_KEPT]
         if means[order[0]] > best_return:
             best, best_return = tried[order[0]], float(means[order[0]])
-        middle, spread = tried[order].mean(axis=0), tried[order].std(axis=0) * 1.2 + 1e-3
+        middle = middle + _SMOOTHING * (tried[order].mean(axis=0) - middle)
+        spread = spread + _SMOOTHING * (tried[order].std(axis=0) - spread)
     return LevelAndWorth(model, levels=np.exp(best[:k]), prices=best[k:])
