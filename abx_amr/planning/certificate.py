@@ -228,8 +228,9 @@ def _bounds(
             break
         episodes *= 4
     lower = played.mean - slack
+    upper = max(upper, lower)  # what was reached can be reached
     return Certificate(
-        lower=min(lower, upper),
+        lower=lower,
         upper=upper,
         values=values,
         played=played,

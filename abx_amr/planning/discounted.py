@@ -12,6 +12,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
+from abx_amr.planning.certificate import PACE
 from abx_amr.planning.progress import OnProgress, counting, within
 from abx_amr.planning.rollouts import rollouts
 from abx_amr.planning.sampled import Grid, SampledClinic, Values
@@ -20,7 +21,7 @@ from abx_amr.rng import stream
 
 Floats = NDArray[np.float64]
 
-_NODES = {1: 96, 2: 40, 3: 20}
+_NODES = {1: 256, 2: 48, 3: 20}
 _PATIENTS = 40  # sampled in all, about
 _MOST_ROUNDS = 1500
 _EPISODES, _LONG_EPISODES = 256, 16
@@ -30,18 +31,18 @@ def sampled_stationary(
     clinic: SampledClinic, gamma: float, *, on_progress: OnProgress | None = None
 ) -> Stationary:
     """Return what the best stationary policy of a discount factor is worth in an episode."""
-    grid = Grid(clinic, _NODES[len(clinic.problem.antibiotics)])
+    grid = _endless(clinic)
     judged = _judged(grid, gamma, on_progress)
     steps = clinic.problem.num_steps
     played = rollouts(
         _lasting(grid, judged, steps),
+        steps=steps,
         episodes=_EPISODES,
         seed=0,
         on_progress=within(on_progress, "episode"),
     )
-    long = replace(clinic, problem=replace(clinic.problem, num_steps=SETTLED + MEASURED))
     settled = rollouts(
-        _lasting(replace(grid, clinic=long), judged, SETTLED + MEASURED),
+        _lasting(grid, judged, SETTLED + MEASURED),
         episodes=_LONG_EPISODES,
         seed=1,
         on_progress=within(on_progress, "equilibrium"),
@@ -55,9 +56,15 @@ def sampled_stationary(
 
 def expected_seconds(clinic: SampledClinic, gamma: float) -> float:
     """Return about how many processor seconds a discount factor takes."""
-    grid = Grid(clinic, _NODES[len(clinic.problem.antibiotics)])
-    each = grid.work(_cohorts(clinic)) / clinic.problem.num_steps / 1.3e9
+    grid = _endless(clinic)
+    each = grid.work(_cohorts(clinic)) / grid.clinic.problem.num_steps / PACE
     return each * _rounds(gamma) + 1.0
+
+
+def _endless(clinic: SampledClinic) -> Grid:
+    """Return the clinic on nodes that reach as far as a long episode gets."""
+    long = replace(clinic, problem=replace(clinic.problem, num_steps=SETTLED + MEASURED))
+    return Grid(long, _NODES[len(clinic.problem.antibiotics)])
 
 
 def _rounds(gamma: float) -> int:

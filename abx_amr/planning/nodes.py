@@ -2,7 +2,7 @@
 
 Shapes: K antibiotics, C choices, n nodes of an axis. Close to zero, where an optimal clinic lives,
 the nodes are the very pressures that occur (the lattice of doses and leaks), so that nothing is
-interpolated; their distance then grows as pressure^(3/4), up to where nothing changes any more.
+interpolated; their distance then grows as pressure^0.6, up to where nothing changes any more.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
 _SMALLEST_STEP = 0.04  # a finer lattice is not met by nodes
+_GROWTH = 0.6
 _FIRST_CELL = 0.1  # where nodes do not meet the lattice: width of a cell at this pressure
 _USELESS = 0.9995  # a level above which no antibiotic helps enough to count
 
@@ -102,9 +103,9 @@ def _graded(most: float, step: float, number: int) -> Floats:
         while found[-1] < most:
             p = found[-1]
             if step:
-                width = step * max(1, round(growth * max(p, step) ** 0.75 / step))
+                width = step * max(1, round(growth * max(p, step) ** _GROWTH / step))
             else:
-                width = growth * max(p, _FIRST_CELL) ** 0.75
+                width = growth * max(p, _FIRST_CELL) ** _GROWTH
             found.append(p + width)
             if len(found) > 20 * number:
                 break

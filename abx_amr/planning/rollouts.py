@@ -67,15 +67,29 @@ class Played:
 
 
 def rollouts(
-    values: Values, *, episodes: int, seed: int, on_progress: OnProgress | None = None
+    values: Values,
+    *,
+    episodes: int,
+    seed: int,
+    steps: int | None = None,
+    on_progress: OnProgress | None = None,
 ) -> Played:
-    """Return what the policy of these values does; one episode where there is no chance."""
+    """Return what the policy of these values does; one episode where there is no chance.
+
+    Args:
+        values: What the policy goes by.
+        episodes: How many, where there is chance.
+        seed: Names them.
+        steps: Their length; None: an episode of the clinic.
+        on_progress: Told how many blocks of them are played.
+    """
     clinic = values.grid.clinic
     certain = clinic.is_homogeneous and not _draws_reports(clinic.problem)
     number = 1 if certain else episodes
+    length = clinic.problem.num_steps if steps is None else steps
     blocks = [range(a, min(a + _BLOCK, number)) for a in range(0, number, _BLOCK)]
     parts = [
-        _block(values, len(block), stream(seed, "planning", "rollouts", b))
+        _block(values, len(block), length, stream(seed, "planning", "rollouts", b))
         for b, block in counting(on_progress, "episodes played, block", list(enumerate(blocks)))
     ]
     shares = np.array([len(block) for block in blocks]) / number
@@ -99,10 +113,10 @@ def _draws_reports(problem: Problem) -> bool:
 
 
 def _block(
-    values: Values, episodes: int, rng: np.random.Generator
+    values: Values, episodes: int, steps: int, rng: np.random.Generator
 ) -> tuple[Floats, Floats, Floats, Floats, float]:
     clinic, problem = values.grid.clinic, values.grid.clinic.problem
-    steps, k, p = problem.num_steps, len(problem.antibiotics), problem.num_patients
+    k, p = len(problem.antibiotics), problem.num_patients
     price = (1 - problem.lambda_weight) * problem.epsilon / p
     pressure = np.tile(problem.initial, (episodes, 1))
     visible = np.zeros((episodes, k))

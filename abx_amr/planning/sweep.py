@@ -20,6 +20,7 @@ Ints = NDArray[np.int64]
 Indices = NDArray[np.int32]
 
 _NEVER = -1e300
+_SAFETY = 2.0  # times the error of a parabola
 
 
 @compiled
@@ -126,23 +127,24 @@ def best_values(
 
 @compiled
 def add_chord_errors(
-    values: Floats, positions: Floats, exact: Floats, axis: int, out: Floats
+    values: Floats, positions: Floats, interpolates: Floats, axis: int, out: Floats
 ) -> None:
-    """Add to `out` how far values may lie above their chords along an axis.
+    """Add to `out` how far the function of these values may lie above their chords along an axis.
 
-    A chord of a cell of width h lies below a concave function by h^2 / 8 times its curvature at
-    most. The curvature is the larger one of the cell's two ends, from divided differences. Each
-    node gets the larger error of the cells beside it; a cell whose entry in `exact` (n - 1,) is
-    zero has none. `values` and `out` are (n, n, n), `positions` (n,).
+    Where a function is concave it lies below its neighbouring chords, prolonged into the cell: in a
+    cell of width h whose slope falls by a from the cell before and by b to the next one, it is at
+    most h a b / (a + b) above the cell's own chord. That is exact for a corner and four times too
+    much for a parabola, whose error is h^2 / 8 times its curvature: twice that is the other bound,
+    and the smaller one is taken. Each node gets the larger error of the cells beside it; a cell
+    whose entry in `interpolates` (n - 1,) is zero has none. `values` and `out` are (n, n, n),
+    `positions` (n,).
     """
     size = positions.shape[0]
-    if size < 3:
-        return
     shape = values.shape
     first = shape[1] if axis == 0 else shape[0]
     second = shape[1] if axis == 2 else shape[2]
-    bend = np.empty(size)
-    error = np.empty(size - 1)
+    fall, bend = np.zeros(size), np.zeros(size)
+    error = np.zeros(size + 1)
     line = np.empty(size)
     for a in range(first):
         for b in range(second):
@@ -154,17 +156,22 @@ def add_chord_errors(
                 else:
                     line[n] = values[a, b, n]
             for n in range(1, size - 1):
-                low, high = positions[n] - positions[n - 1], positions[n + 1] - positions[n]
-                rise = (line[n + 1] - line[n]) / high - (line[n] - line[n - 1]) / low
-                bend[n] = max(0.0, -2.0 * rise / (low + high))
+                before = (line[n] - line[n - 1]) / (positions[n] - positions[n - 1])
+                after = (line[n + 1] - line[n]) / (positions[n + 1] - positions[n])
+                fall[n] = max(0.0, before - after)
+                bend[n] = 2.0 * fall[n] / (positions[n + 1] - positions[n - 1])
+            fall[0], fall[size - 1] = fall[1], fall[size - 2]
             bend[0], bend[size - 1] = bend[1], bend[size - 2]
             for n in range(size - 1):
-                width = positions[n + 1] - positions[n]
-                error[n] = exact[n] * width * width / 8.0 * max(bend[n], bend[n + 1])
+                total = fall[n] + fall[n + 1]
+                error[n + 1] = 0.0
+                if total > 0.0 and interpolates[n] > 0.0:
+                    width = positions[n + 1] - positions[n]
+                    corner = width * fall[n] * fall[n + 1] / total
+                    smooth = _SAFETY * width * width / 8.0 * max(bend[n], bend[n + 1])
+                    error[n + 1] = min(corner, smooth)
             for n in range(size):
-                found = error[n - 1] if n > 0 else 0.0
-                if n < size - 1 and error[n] > found:
-                    found = error[n]
+                found = max(error[n], error[n + 1])
                 if axis == 0:
                     out[n, a, b] += found
                 elif axis == 1:

@@ -91,7 +91,7 @@ def test_a_decision_tree_of_a_mixture_lies_between_the_bounds(drugs, patients, s
     problem = pose(model).problem
     expected = tree_value(problem, 0, problem.initial)
     found = certified(model)
-    assert found.lower <= expected <= found.upper
+    assert found.lower - 1e-9 <= expected <= found.upper + 1e-9
     assert found.upper - found.lower < 0.05 * abs(expected)
 
 
@@ -117,7 +117,7 @@ def test_the_assignment_is_the_best_of_all_that_can_be_listed():
     clinic = sampled_view(model).clinic
     values = solve(Grid(clinic, 24), cohorts=2, seed=0)
     rng = np.random.Generator(np.random.PCG64(3))
-    pressure = rng.uniform(0, 20, (20, 2))
+    pressure = rng.uniform(0, 8, (20, 2))
     gain, slope = rng.uniform(0, 2, (2, 20, 3))
     actions = best_treatments(values, 2, pressure, gain, slope)
     worth, lost = clinic.treatments(gain, slope)
@@ -199,7 +199,7 @@ def test_twenty_patients_are_allocated():
     clinic = sampled_view(clinic_model(people=VARIED, patients=20, steps=3)).clinic
     values = solve(Grid(clinic, 12), cohorts=1, seed=0)
     played = rollouts(values, episodes=30, seed=0)
-    assert values.upper > played.mean > clinic.untreated_return
+    assert values.upper + 0.05 > played.mean > clinic.untreated_return + 0.5
 
 
 def test_a_discounted_policy_is_what_the_lattice_says():
@@ -228,7 +228,7 @@ def test_another_weight_of_the_community_is_another_clinic():
 def test_nodes_meet_the_lattice_near_zero_and_end_where_nothing_changes():
     problem = pose(paper_model()).problem
     nodes = build_nodes(problem, counts(1, 2), 0, number=48, useful_level=0.9)
-    assert np.diff(nodes.positions)[:3] == pytest.approx(0.1)  # of doses 1, leaks 0.2 and 0.3
+    assert np.diff(nodes.positions)[:3] == pytest.approx(0.2)  # of doses 1 and a leak of 0.2
     assert nodes.interpolates[0] == 0.0
     assert nodes.interpolates[-1] == 1.0
     useful = 2 * 40 * np.arctanh(0.9)
