@@ -15,7 +15,7 @@ VENV14 := .venv-hydra14
 READY14 := $(VENV14)/.ready
 HYDRA14 := hydra-core==1.4.0rc3 hydra-optuna-sweeper==1.4.0rc3 omegaconf==2.4.1rc1
 # What meets Hydra: its grammar, its plugins, its composition, every door once.
-HYDRA14_TESTS := tests/sweeper tests/configuration tests/test_project.py \
+HYDRA14_TESTS := tests/sweeper tests/configuration tests/host/test_locations.py \
 	tests/cli/test_arguments.py tests/cli/test_door.py \
 	$(addprefix tests/cli/test_tune.py::, test_one_command_ends_with_best_parameters_and_their_receipts \
 		test_two_local_workers_share_one_exact_budget \

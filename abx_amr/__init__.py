@@ -7,22 +7,28 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from abx_amr.api import (
         compose,
+        evaluate,
         expected_reward,
         load_policy,
         make_env,
         make_model,
         make_vec_env,
         plan,
+        train,
+        tune,
     )
 
 __all__ = [
     "compose",
+    "evaluate",
     "expected_reward",
     "load_policy",
     "make_env",
     "make_model",
     "make_vec_env",
     "plan",
+    "train",
+    "tune",
 ]
 
 

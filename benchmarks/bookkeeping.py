@@ -21,41 +21,45 @@ from pathlib import Path
 from statistics import median, quantiles
 from typing import Any
 
+import yaml
+
 WORKERS = (1, 4, 16)
 TRIALS_PER_STUDY = 160
 CROWD, CROWD_TRIALS, CROWD_SECONDS = 200, 1000, (6.0, 14.0)
 STORAGES = ("sqlite", "journal", "postgres")
 
 
-def plan_of(folder: Path, **tuning: Any) -> Any:
+def settings_of(folder: Path, **tuning: Any) -> Any:
     """Return a study over eight values."""
-    from abx_amr.studies.study import StudyPlan
+    from abx_amr.host.locations import packaged
+    from abx_amr.studies.settings import StudySettings
 
     names = [f"x{i}" for i in range(8)]
     space = {name: {"type": "float", "low": 0.0, "high": 1.0} for name in names}
-    return StudyPlan.from_configuration(
+    defaults = yaml.safe_load((packaged("conf") / "tuning/base.yaml").read_text())
+    return StudySettings.from_configuration(
         {
             "run_name": "bench",
             "optimization_dir": str(folder),
             "agent_algorithm": dict.fromkeys(names, 0.5),
-            "tuning": {"search_space": space, "sampler": "random", **tuning},
+            "tuning": {**defaults, "search_space": space, "sampler": "random", **tuning},
         }
     )
 
 
-def storage_of(kind: str, plan: Any) -> Any:
-    """Return a storage of this kind for the plan."""
+def storage_of(kind: str, settings: Any) -> Any:
+    """Return a storage of this kind for a study."""
     from abx_amr.studies import storages
 
     if kind == "sqlite":
-        return storages.SqliteStorage(path=plan.folder / "optuna_study.db")
+        return storages.SqliteStorage(path=settings.folder / "optuna_study.db")
     if kind == "journal":
-        return storages.JournalStorage(path=plan.folder / "journal.log")
-    return storages.PostgresStorage(n_workers=plan.n_workers)
+        return storages.JournalStorage(path=settings.folder / "journal.log")
+    return storages.PostgresStorage(n_workers=settings.n_workers)
 
 
-def run_workers(plan: Any, storage: Any, sleep: Callable[[], None], folder: Path) -> Crowd:
-    """Run the plan's workers to the end of its budget; return what they went through."""
+def run_workers(settings: Any, storage: Any, sleep: Callable[[], None], folder: Path) -> Crowd:
+    """Run the study's workers to the end of its budget; return what they went through."""
     from abx_amr.studies.objective import SeedOutcome
     from abx_amr.studies.worker import run_worker
 
@@ -73,7 +77,7 @@ def run_workers(plan: Any, storage: Any, sleep: Callable[[], None], folder: Path
 
         began = time.process_time()
         try:
-            run_worker(plan, storage, run_trial)
+            run_worker(settings, storage, run_trial)
         except Exception as error:
             logging.warning("%s: %s", type(error).__name__, error)
             return 1
@@ -85,7 +89,7 @@ def run_workers(plan: Any, storage: Any, sleep: Callable[[], None], folder: Path
     began = time.perf_counter()
     children: list[int] = []
     try:
-        for index in range(plan.n_workers):
+        for index in range(settings.n_workers):
             child = os.fork()
             if child == 0:
                 os._exit(work(index))
@@ -113,29 +117,28 @@ class Crowd:
         ]
 
 
-def finished(plan: Any, storage: Any) -> int:
+def finished(settings: Any, storage: Any) -> int:
     """Return how many trials of the study are finished."""
-    from abx_amr.studies.study import is_finished
+    from abx_amr.studies.stored import open_study, read_trials
 
-    backend = storage.open()
-    study = backend.get_study_id_from_name(plan.study_name)
-    return sum(map(is_finished, backend.get_all_trials(study, deepcopy=False)))
+    backend, study = open_study(storage, settings.study_name)
+    return sum(trial.is_finished for trial in read_trials(backend, study))
 
 
 def per_trial() -> list[str]:
     """Return the table of storages and workers."""
-    from abx_amr.studies.study import prepare_study
+    from abx_amr.studies.preparation import prepare_study
 
     cells: dict[tuple[str, int], str] = {}
     for kind in STORAGES:
         for n_workers in WORKERS:
             with tempfile.TemporaryDirectory() as place, fresh_database(kind):
                 folder = Path(place)
-                plan = plan_of(folder, n_trials=TRIALS_PER_STUDY, n_workers=n_workers)
-                storage = storage_of(kind, plan)
-                prepare_study(plan, storage)
-                ran = run_workers(plan, storage, lambda: None, folder)
-                assert finished(plan, storage) == TRIALS_PER_STUDY
+                settings = settings_of(folder, n_trials=TRIALS_PER_STUDY, n_workers=n_workers)
+                storage = storage_of(kind, settings)
+                prepare_study(settings, storage)
+                ran = run_workers(settings, storage, lambda: None, folder)
+                assert finished(settings, storage) == TRIALS_PER_STUDY
                 assert ran.failed == 0, ran.complaints
                 rate = TRIALS_PER_STUDY / ran.seconds
                 each = 1000 * ran.used / TRIALS_PER_STUDY
@@ -152,20 +155,20 @@ def per_trial() -> list[str]:
 
 def crowd() -> list[str]:
     """Return the table of the crowd on PostgreSQL."""
-    from abx_amr.studies.study import prepare_study
+    from abx_amr.studies.preparation import prepare_study
 
     with tempfile.TemporaryDirectory() as place, fresh_database("postgres") as database:
         folder = Path(place)
-        plan = plan_of(folder, n_trials=CROWD_TRIALS, n_workers=CROWD)
-        storage = storage_of("postgres", plan)
-        prepare_study(plan, storage)
+        settings = settings_of(folder, n_trials=CROWD_TRIALS, n_workers=CROWD)
+        storage = storage_of("postgres", settings)
+        prepare_study(settings, storage)
         with watching(database) as most:
             ran = run_workers(
-                plan, storage, lambda: time.sleep(random.uniform(*CROWD_SECONDS)), folder
+                settings, storage, lambda: time.sleep(random.uniform(*CROWD_SECONDS)), folder
             )
-        exact = finished(plan, storage)
+        exact = finished(settings, storage)
         trials = storage.open().get_all_trials(
-            storage.open().get_study_id_from_name(plan.study_name), deepcopy=False
+            storage.open().get_study_id_from_name(settings.study_name), deepcopy=False
         )
     ideal = CROWD / (sum(CROWD_SECONDS) / 2)
     slow = quantiles(ran.between, n=100)
@@ -211,13 +214,13 @@ class Database:
 
     def __init__(self, server: Any) -> None:
         self.server = server
-        self.admitted = server.decided().max_connections
+        self.admitted = server.recorded_state().max_connections
 
     def connections(self) -> int:
         """Return how many clients are connected, the one that asks left out."""
         import psycopg2
 
-        there = self.server.decided().connection
+        there = self.server.recorded_state().connection
         connection = psycopg2.connect(
             host=there.host,
             port=there.port,
@@ -264,7 +267,7 @@ def main(arguments: list[str]) -> str:
     """Return the tables."""
     from abx_amr.host.postgres import Server, Wish
     from abx_amr.host.postgres.server import max_connections_for
-    from abx_amr.studies.study import quiet_optuna
+    from abx_amr.studies.stored import quiet_optuna
 
     quiet_optuna()
     signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))

@@ -32,6 +32,8 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+import yaml
+
 STORAGES = ("postgres", "journal", "sqlite")
 #: After how long at most a victim dies that has entered an operation; making the tables takes long.
 DELAY_SECONDS = {"creation": 0.2, "ask": 0.01, "tell": 0.01}
@@ -118,7 +120,7 @@ def repeat_once(
 
     `seconds` is the range of a trial's length.
     """
-    plan = plan_of(folder, n_trials=n_trials, n_workers=n_workers)
+    settings = settings_of(folder, n_trials=n_trials, n_workers=n_workers)
     longest = sum(seconds) / 2 * n_trials / n_workers
     fates = [draw_fate(rng, longest=longest) for _ in range(n_victims)]
     began = time.monotonic()
@@ -128,7 +130,7 @@ def repeat_once(
         seed = rng.getrandbits(32)
 
         def work(fate: Fate | None = fate, seed: int = seed) -> None:
-            work_on(plan, storage, fate=fate, rng=random.Random(seed), seconds=seconds)
+            work_on(settings, storage, fate=fate, rng=random.Random(seed), seconds=seconds)
 
         children[fork(work, folder / f"worker_{index}.txt")] = (index, fate)
     killed: Counter[str] = Counter()
@@ -146,7 +148,7 @@ def repeat_once(
             if sign in text:
                 faults.append(f"{file.stem} printed '{sign}': {text[-2000:]}")
     report = folder / "stored.json"
-    fork_and_wait(lambda: report.write_text(json.dumps(stored(plan, storage))))
+    fork_and_wait(lambda: report.write_text(json.dumps(stored(settings, storage))))
     finished, wrong = json.loads(report.read_text(encoding="utf-8"))
     return Outcome(
         n_trials=n_trials,
@@ -157,16 +159,19 @@ def repeat_once(
     )
 
 
-def plan_of(folder: Path, *, n_trials: int, n_workers: int) -> Any:
-    """Return the plan of a study of a parabola."""
-    from abx_amr.studies.study import StudyPlan
+def settings_of(folder: Path, *, n_trials: int, n_workers: int) -> Any:
+    """Return the settings of a study of a parabola."""
+    from abx_amr.host.locations import packaged
+    from abx_amr.studies.settings import StudySettings
 
-    return StudyPlan.from_configuration(
+    defaults = yaml.safe_load((packaged("conf") / "tuning/base.yaml").read_text())
+    return StudySettings.from_configuration(
         {
             "run_name": "budget",
             "optimization_dir": str(folder / "optimization"),
             "agent_algorithm": {"x": 0.0, "n": 1},
             "tuning": {
+                **defaults,
                 "n_trials": n_trials,
                 "n_workers": n_workers,
                 "search_space": {
@@ -179,7 +184,7 @@ def plan_of(folder: Path, *, n_trials: int, n_workers: int) -> Any:
 
 
 def work_on(
-    plan: Any,
+    settings: Any,
     storage: Any,
     *,
     fate: Fate | None,
@@ -188,7 +193,7 @@ def work_on(
 ) -> None:
     """Create or join the study and work until its end, or until fate strikes."""
     from abx_amr.studies.objective import SeedOutcome
-    from abx_amr.studies.study import prepare_study
+    from abx_amr.studies.preparation import prepare_study
     from abx_amr.studies.worker import run_worker
 
     logging.basicConfig(level=logging.WARNING, force=True)
@@ -201,17 +206,17 @@ def work_on(
         time.sleep(rng.uniform(*seconds))
         return [SeedOutcome(seed, -(params["agent_algorithm.x"] ** 2)) for seed in seeds]
 
-    prepare_study(plan, storage)
-    run_worker(plan, storage, sleeping)
+    prepare_study(settings, storage)
+    run_worker(settings, storage, sleeping)
 
 
-def stored(plan: Any, storage: Any) -> tuple[int, list[str]]:
+def stored(settings: Any, storage: Any) -> tuple[int, list[str]]:
     """Return how many trials are finished, and what is wrong with the study."""
-    from abx_amr.studies.study import BEST_PARAMS_FILE, is_finished, open_study
+    from abx_amr.studies.stored import open_study
 
-    backend, study_id = open_study(plan, storage)
+    backend, study_id = open_study(storage, settings.study_name)
     trials = backend.get_all_trials(study_id)
-    finished = [trial for trial in trials if is_finished(trial)]
+    finished = [trial for trial in trials if trial.state.name == "COMPLETE"]
     faults = []
     numbers = [trial.number for trial in trials]
     if numbers != list(range(len(trials))):
@@ -231,7 +236,7 @@ def stored(plan: Any, storage: Any) -> tuple[int, list[str]]:
         again = trial.user_attrs.get("retry_of")
         if again is not None and trials[again].params != trial.params:
             faults.append(f"trial {trial.number} has other parameters than trial {again}")
-    if not (plan.folder / BEST_PARAMS_FILE).is_file():
+    if not (settings.files.best_params_file).is_file():
         faults.append("best_params.json was not written")
     return len(finished), faults
 

@@ -10,17 +10,19 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from scipy import stats
 
-from abx_amr.agents.learning import build_agent, learner_of, silent_logger
-from abx_amr.configuration.agent import build_agent_spec
+from abx_amr.agents.learners.on_policy.agent import OnPolicyAgent
+from abx_amr.agents.learners.on_policy.building import build_agent
+from abx_amr.agents.learners.on_policy.rollouts import silent_logger
+from abx_amr.configuration.agent import build_learner
 from abx_amr.configuration.clinic import build_clinic
 from abx_amr.configuration.composing import compose
 from abx_amr.configuration.training import build_training
-from abx_amr.evaluation.episodes import episode_returns
 from abx_amr.planning.cache import reference
 
 CLINICS = ("paper_single", "paper_two")
@@ -41,7 +43,7 @@ def returns(clinic: str, *, seed_batched: bool) -> list[float]:
     given = [f"experiment={clinic}", f"training.seed_batched={str(seed_batched).lower()}"]
     config = compose("train", [*given, *SETTINGS]).plain
     model = build_clinic(config)
-    spec, settings = build_agent_spec(config), build_training(config)
+    spec, settings = build_learner(config), build_training(config)
     total = EPISODES * model.max_time_steps
     found: dict[int, float] = {}
     groups = [list(SEEDS)] if seed_batched else [[seed] for seed in SEEDS]
@@ -53,11 +55,11 @@ def returns(clinic: str, *, seed_batched: bool) -> list[float]:
         agents = [build_agent(spec, model, replace(settings, seed=seed)) for seed in group]
         for agent in agents:
             agent.set_logger(silent_logger())
-        learner = learner_of(agents, settings)
-        for _ in learner.rollouts(total):
+        trainer: Any = spec.trainer([OnPolicyAgent(agent) for agent in agents], settings)
+        for _ in trainer.rollouts(total):
             pass
-        played = episode_returns(
-            learner.policy(agents), model, episodes=100, seed=1, copies=len(agents)
+        played = trainer.returns(
+            trainer.agents, model, replace(settings, num_eval_episodes=100, evaluation_seed=1)
         )
         found.update(zip(group, played.mean(axis=1).tolist(), strict=True))
         if not seed_batched:

@@ -33,8 +33,9 @@ from abx_amr.evaluation.statistics import t_interval
 from abx_amr.host import atomic_files
 from abx_amr.planning.optimum import optimum
 from abx_amr.planning.problem import pose
-from abx_amr.runs.folder import RunFolder, completed_run
+from abx_amr.runs.folder import RunFolder
 from abx_amr.runs.loading import load_policy
+from abx_amr.runs.registry import completed_run
 from benchmarks.training import RUNS, once
 
 CLINICS = ("paper_single", "paper_two", "paper_two_cross_resistant")

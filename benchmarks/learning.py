@@ -12,8 +12,11 @@ from pathlib import Path
 
 import torch
 
-from abx_amr.agents.learning import build_agent, policy_of, rollouts, silent_logger, transitions_of
-from abx_amr.configuration.agent import build_agent_spec, build_rule
+from abx_amr.agents.learners.on_policy.building import build_agent
+from abx_amr.agents.learners.on_policy.policies import policy_of
+from abx_amr.agents.learners.on_policy.rollouts import rollouts, silent_logger
+from abx_amr.agents.settings import transitions_of
+from abx_amr.configuration.agent import build_learner, build_rule
 from abx_amr.configuration.clinic import build_clinic
 from abx_amr.configuration.composing import compose
 from abx_amr.configuration.training import build_training
@@ -35,13 +38,13 @@ def learn(experiment: str, seeds: tuple[int, ...], episodes: int) -> dict[str, l
         policy = build_rule(chosen.plain, model)
         played = evaluate(policy, model, episodes=EVALUATED, seed=0)
         found[rule] = [played.mean_return]
-    spec = build_agent_spec(config)
+    spec = build_learner(config)
     found["ppo"] = []
     for seed in seeds:
         settings = replace(build_training(config), seed=seed)
         agent = build_agent(spec, model, settings)
         agent.set_logger(silent_logger())
-        for _ in rollouts(agent, transitions_of(episodes, model, settings.n_envs)):
+        for _ in rollouts(agent, transitions_of(episodes, model.max_time_steps, settings.n_envs)):
             pass
         played = evaluate(policy_of(agent), model, episodes=EVALUATED, seed=0)
         found["ppo"].append(played.mean_return)

@@ -17,9 +17,10 @@ from typing import Any
 
 import torch
 
+from abx_amr.agents.learners.on_policy.building import build_agent
+from abx_amr.agents.learners.on_policy.rollouts import rollouts, silent_logger
 from abx_amr.agents.learners.seed_batched.trainer import SeedBatchedPPO
-from abx_amr.agents.learning import build_agent, rollouts, silent_logger
-from abx_amr.configuration.agent import build_agent_spec
+from abx_amr.configuration.agent import build_learner
 from abx_amr.configuration.clinic import build_clinic
 from abx_amr.configuration.composing import compose
 from abx_amr.configuration.training import build_training
@@ -36,7 +37,7 @@ def agents_of(seeds: int, *overrides: str) -> list[Any]:
     """Return untrained agents of the default clinic, seeds 1 onwards."""
     config = compose("train", overrides).plain
     model = build_clinic(config)
-    spec, settings = build_agent_spec(config), build_training(config)
+    spec, settings = build_learner(config), build_training(config)
     made = [build_agent(spec, model, replace(settings, seed=s)) for s in range(1, seeds + 1)]
     for agent in made:
         agent.set_logger(silent_logger())
@@ -125,7 +126,7 @@ def _score_ten_seeds() -> None:
     torch.set_num_threads(1)
     config = compose("train", ["training.total_num_training_episodes=10"]).plain
     train_and_score(
-        build_agent_spec(config),
+        build_learner(config),
         build_clinic(config),
         build_training(config),
         seeds=range(1000, 1010),

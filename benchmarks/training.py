@@ -10,16 +10,11 @@ from typing import Any
 
 import torch
 
+from abx_amr.agents.learners.on_policy.building import clinic_env
+from abx_amr.agents.learners.on_policy.policies import evaluate_agent
 from abx_amr.agents.learners.seed_batched.trainer import SeedBatchedPPO
-from abx_amr.agents.learning import (
-    build_agent,
-    clinic_env,
-    evaluate_agent,
-    learner_of,
-    silent_logger,
-    transitions_of,
-)
-from abx_amr.configuration.agent import build_agent_spec
+from abx_amr.agents.settings import transitions_of
+from abx_amr.configuration.agent import build_learner
 from abx_amr.configuration.clinic import build_clinic
 from abx_amr.configuration.composing import compose
 from abx_amr.configuration.training import build_training
@@ -54,34 +49,39 @@ def once(algorithm: str, *overrides: str) -> dict[str, float]:
     config = compose("train", [f"agent_algorithm={algorithm}", *overrides]).plain
     model = build_clinic(config)
     settings = build_training(config)
-    agent = build_agent(build_agent_spec(config), model, settings)
-    agent.set_logger(silent_logger())
-    learner: Any = learner_of([agent], settings)
+    learner = build_learner(config)
+    built: Any = learner.build(model, settings)
+    built.log_to(None)
+    agent = built.algorithm
+    trainer = learner.trainer([built], settings)
+    ppo = getattr(trainer, "ppo", None)
     watch = Stopwatch()
     if isinstance(env := clinic_env(agent), ManagerVecEnv):
         watch.wrap(env.clinics, "step", "clinic")
-    if isinstance(learner, SeedBatchedPPO):
-        watch.wrap(learner, "_collect", "rollouts")
-        watch.wrap(learner, "_update", "update")
-        assemble = learner._assemble
+    if isinstance(ppo, SeedBatchedPPO):
+        watch.wrap(ppo, "_collect", "rollouts")
+        watch.wrap(ppo, "_update", "update")
+        assemble = ppo._assemble
 
         def assembled(*arguments: Any) -> None:
             assemble(*arguments)
-            watch.wrap(learner._simulation, "step", "environment")
+            watch.wrap(ppo._simulation, "step", "environment")
 
-        learner._assemble = assembled  # type: ignore[method-assign]
+        ppo._assemble = assembled  # type: ignore[method-assign]
     else:
         watch.wrap(env, "step", "environment")
         watch.wrap(agent, "collect_rollouts", "rollouts")
         watch.wrap(agent, "train", "update")
-    total = transitions_of(settings.total_num_training_episodes, model, settings.n_envs)
+    total = transitions_of(
+        settings.total_num_training_episodes, model.max_time_steps, settings.n_envs
+    )
     began, evaluated = time.perf_counter(), 0
-    for seen in learner.rollouts(total):
+    for seen in trainer.rollouts(total):
         every = settings.eval_freq_every_n_episodes * model.max_time_steps
         if seen // every > evaluated or seen >= total:
             evaluated = seen // every
             start = time.perf_counter()
-            learner.publish()
+            trainer.publish()
             evaluate_agent(agent, model, settings, per_step=True)
             watch.seconds["evaluation"] += time.perf_counter() - start
     watch.seconds["total"] = time.perf_counter() - began

@@ -21,10 +21,11 @@ import numpy as np
 import torch
 from threadpoolctl import threadpool_limits
 
-from abx_amr.agents import learning
+from abx_amr.agents.learners.on_policy import learner, together
+from abx_amr.agents.learners.on_policy.building import build_agent
 from abx_amr.agents.learners.seed_batched import compiled, trainer
 from abx_amr.agents.learners.seed_batched.networks import Networks
-from abx_amr.configuration.agent import build_agent_spec
+from abx_amr.configuration.agent import build_learner
 from abx_amr.configuration.clinic import build_clinic
 from abx_amr.configuration.composing import compose
 from abx_amr.configuration.training import build_training
@@ -46,7 +47,7 @@ class Parts:
     def __init__(self, *overrides: str) -> None:
         given = [f"training.total_num_training_episodes={EPISODES}", *overrides]
         config = compose("train", given).plain
-        self.spec = build_agent_spec(config)
+        self.spec = build_learner(config)
         self.model = build_clinic(config)
         self.settings = build_training(config)
 
@@ -82,8 +83,8 @@ def split(parts: Parts) -> dict[str, float]:
         restored.append((thing, name, function))
         setattr(thing, name, timed)
 
-    wrap(scoring, "build_agent", "agents")
-    wrap(scoring, "episode_returns", "evaluation")
+    wrap(learner, "build_agent", "agents")
+    wrap(together, "episode_returns", "evaluation")
     wrap(trainer.SeedBatchedPPO, "_collect", "rollouts")
     wrap(trainer.SeedBatchedPPO, "_update_compiled", "update")
     try:
@@ -96,7 +97,7 @@ def split(parts: Parts) -> dict[str, float]:
 
 def floor(parts: Parts) -> tuple[float, float, float]:
     """Return GFLOP of all minibatches, this core's GFLOP/s, and the simulator's seconds."""
-    agent: Any = learning.build_agent(parts.spec, parts.model, parts.settings)
+    agent: Any = build_agent(parts.spec, parts.model, parts.settings)
     networks = Networks.of(agent)
     first = {0, networks.num_policy_layers}
     per_sample = sum(

@@ -21,8 +21,11 @@ from typing import Any
 
 import torch
 
-from abx_amr.agents.learning import build_agent, policy_of, rollouts, silent_logger, transitions_of
-from abx_amr.configuration.agent import build_agent_spec
+from abx_amr.agents.learners.on_policy.building import build_agent
+from abx_amr.agents.learners.on_policy.policies import policy_of
+from abx_amr.agents.learners.on_policy.rollouts import rollouts, silent_logger
+from abx_amr.agents.settings import transitions_of
+from abx_amr.configuration.agent import build_learner
 from abx_amr.configuration.clinic import build_clinic
 from abx_amr.configuration.composing import compose
 from abx_amr.configuration.training import build_training
@@ -51,9 +54,9 @@ def trained_return(values: Mapping[str, Any], seed: int) -> float:
     config = with_values(compose("train", [CLINIC]).plain, values)
     model = build_clinic(config)
     settings = replace(build_training(config), seed=seed)
-    agent = build_agent(build_agent_spec(config), model, settings)
+    agent = build_agent(build_learner(config), model, settings)
     agent.set_logger(silent_logger())
-    for _ in rollouts(agent, transitions_of(EPISODES, model, settings.n_envs)):
+    for _ in rollouts(agent, transitions_of(EPISODES, model.max_time_steps, settings.n_envs)):
         pass
     return evaluate(policy_of(agent), model, episodes=EVALUATED, seed=1).mean_return
 

@@ -122,11 +122,11 @@ def read(file: Path) -> Member:
             member.commands.append(line.strip())
         else:
             prose.append(line)
-    said = " ".join(prose)
-    if found := re.search(r"Code: ([^\s;.]+(?:\.py|[\w.]+)?)", said):
+    message = " ".join(prose)
+    if found := re.search(r"Code: ([^\s;.]+(?:\.py|[\w.]+)?)", message):
         member.code = found[1].rstrip(".,;")
-    said = re.sub(r"Code: [^;]*?(?:$|(?<=[\w/])\. (?=[A-Z])|; )", "", said).strip(" ;")
-    member.what, _, rest = said.partition(". ")
+    message = re.sub(r"Code: [^;]*?(?:$|(?<=[\w/])\. (?=[A-Z])|; )", "", message).strip(" ;")
+    member.what, _, rest = message.partition(". ")
     member.notes = [rest] if rest else []
     member.content = yaml.safe_load(text) or {}
     node = yaml.compose(text)
@@ -160,13 +160,13 @@ def comment_of(lines: list[str], number: int) -> str:
     found = re.search(r"\s#\s?(.*)$", lines[number])
     if not found:
         return ""
-    said = [found[1].strip()]
+    message = [found[1].strip()]
     for line in lines[number + 1 :]:
         more = re.match(r"\s{8,}#\s?(.*)$", line)
         if not more:
             break
-        said.append(more[1].strip())
-    return " ".join(said)
+        message.append(more[1].strip())
+    return " ".join(message)
 
 
 @dataclass(frozen=True)
@@ -185,8 +185,8 @@ def arguments(made: Callable[..., Any]) -> dict[str, Argument]:
     parents = [p for p in getattr(made, "__mro__", ())[1:] if p is not object]
     for source in (*documented, *(part for p in parents for part in (p.__init__, p))):
         for parameter in docstring_parser.parse(inspect.getdoc(source) or "").params:
-            said = re.sub(r"\s*See :ref:`\w+`", "", parameter.description or "")
-            meanings.setdefault(parameter.arg_name, " ".join(said.split()))
+            message = re.sub(r"\s*See :ref:`\w+`", "", parameter.description or "")
+            meanings.setdefault(parameter.arg_name, " ".join(message.split()))
     try:
         hints = typing.get_type_hints(made.__init__ if isinstance(made, type) else made)
     except (NameError, TypeError):
@@ -287,8 +287,8 @@ class Writer:
         if rest and inner is not None:
             argument = arguments(inner)[rest]
         kind = argument.kind if argument and not (rest and inner is None) else ""
-        said = argument.meaning if argument and not (rest and inner is None) else ""
-        meaning = said if rest and inner is not None else key.comment or said
+        message = argument.meaning if argument and not (rest and inner is None) else ""
+        meaning = message if rest and inner is not None else key.comment or message
         if not meaning:
             self.silent.append(f"{prefix}.{key.path}")
         path = f"{prefix}.{key.path}"
@@ -308,8 +308,8 @@ class Writer:
             if name not in written and classes and name not in SET_BY_RUN:
                 if not argument.meaning:
                     self.silent.append(f"{group}.{name}")
-                said = argument.meaning.removesuffix(".")
-                rows.append((f"`{group}.{name}`", argument.kind, "(not written)", said))
+                message = argument.meaning.removesuffix(".")
+                rows.append((f"`{group}.{name}`", argument.kind, "(not written)", message))
         return table(rows, "key", "type", f"in `{member.name}`", "meaning")
 
 

@@ -124,7 +124,7 @@ def running_server(*, workers: int = 40, bin_dir: Path | None = None) -> Iterato
 
 def database_of(server: Server) -> Database:
     """Return the database that a server of one's own was started with."""
-    decided = server.decided()
+    decided = server.recorded_state()
     assert decided is not None
     return Database(connection=decided.connection, passfile=str(server.passfile))
 

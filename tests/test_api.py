@@ -2,6 +2,8 @@
 
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +13,9 @@ from gymnasium.utils.env_checker import check_env
 import abx_amr
 from abx_amr.configuration.composing import resolved
 from abx_amr.errors import InputError
+from abx_amr.runs.finished import FinishedRun
 from abx_amr.runs.folder import RunFolder
+from abx_amr.runs.listening import RunListener
 
 KEYS = (
     "true_amr", "visible_amr", "prescriptions", "effective_doses", "delta_visible_amr", "benefits",
@@ -98,3 +102,96 @@ def test_importing_the_package_loads_no_heavy_library() -> None:
     )
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert found.stdout.strip() == "[]"
+
+
+TINY = (
+    *("environment.max_time_steps=16", "training.n_envs=2", "training.num_eval_episodes=3"),
+    *("agent_algorithm.n_steps=16", "agent_algorithm.batch_size=8", "figures=false"),
+    *("agent_algorithm.policy_kwargs.net_arch=[4]", "training.total_num_training_episodes=2"),
+)
+
+
+def test_a_training_gives_back_its_run_its_summary_and_its_episodes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    run = abx_amr.train("experiment=paper_two", *TINY, "run_name=mine").run
+    assert run.run_name == "mine"
+    assert run.folder.parent == Path("results")
+    assert run.n_episodes == len(run.episodes) == 3
+    assert run.mean_return == pytest.approx(run.episodes["episode_return"].mean())
+    low, high = run.mean_return_interval
+    assert low is not None and high is not None
+    assert low <= run.mean_return <= high
+    assert set(run.evaluations["transitions"]) >= set(run.episodes["transitions"])
+    assert "mine" in repr(run)
+    found = abx_amr.evaluate("run=mine", "against=never", "evaluation.episodes=4")
+    assert found.run_name == "mine_evaluated"
+    assert found.against is not None
+    assert found.against["name"] == "never"
+    assert len(found.episodes) == 4
+
+
+def test_a_training_of_several_seeds_gives_a_run_for_each(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    result = abx_amr.train(*TINY, "training.seeds=[5,3]", "run_name=two")
+    assert [run.run_name for run in result.runs] == ["two_seed5", "two_seed3"]
+    means = [run.mean_return for run in result.runs]
+    assert result.mean_return == pytest.approx(np.mean(means))
+    assert result.over_seeds.n == 2
+    with pytest.raises(InputError, match="there are 2 runs"):
+        _ = result.run
+    again = abx_amr.train(*TINY, "training.seeds=[5,3]", "run_name=two", "skip_if_exists=true")
+    assert all(run.is_skipped for run in again.runs)
+    assert [run.folder for run in again.runs] == [run.folder for run in result.runs]
+
+
+def test_a_composed_configuration_is_trained_as_its_overrides_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    config = abx_amr.compose(*TINY, "training.seed=7")
+    config.run_name = "composed"
+    composed = abx_amr.train(config).run
+    message = abx_amr.train(*TINY, "training.seed=7", "run_name=said").run
+    assert composed.episodes.equals(message.episodes)
+    config.run_name = None
+    with pytest.raises(InputError, match="run_name must be given"):
+        abx_amr.train(config)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "said"),
+    [
+        (("experiment=paper_tow",), "did you mean 'paper_two'"),
+        (("training.seed=1,2",), "sweeps over values"),
+        (("agent_algorithm.learning_rate=-1",), "learning_rate must be"),
+    ],
+)
+def test_what_cannot_be_trained_is_an_input_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, overrides: tuple[str, ...], message: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(InputError, match=message):
+        abx_amr.train(*overrides)
+    assert not list(tmp_path.iterdir())
+
+
+def test_whoever_listens_is_told_of_transitions_and_of_the_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    heard: list[object] = []
+
+    class Listener(RunListener):
+        def finished(self, run: FinishedRun) -> None:
+            heard.append(run.run_name)
+
+        @contextmanager
+        def progress(self, run_name: str) -> Iterator[Callable[[int, int], None]]:
+            yield lambda done, total: heard.append(done / total)
+
+    abx_amr.train(*TINY, "run_name=mine", listener=Listener())
+    assert heard[-2:] == [1.0, "mine"]

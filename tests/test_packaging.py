@@ -234,16 +234,16 @@ def test_an_empty_environment_gets_the_pinned_versions_and_runs_a_study(
     }
     test_conf_and_both_plugins_are_found_from_another_folder(there, folder)
     test_every_command_is_there_and_the_configuration_is_shown_from_another_folder(there, folder)
-    said = there.run("abx-tune", *THE_STUDY, folder=folder, timeout=600)
-    assert "train with them:  abx-train best_params_from=ppo_default" in said
+    message = there.run("abx-tune", *THE_STUDY, folder=folder, timeout=600)
+    assert "train with them:  abx-train best_params_from=ppo_default" in message
     assert (folder / "optimization" / "ppo_default" / "best_params.json").is_file()
     few = ("environment.max_time_steps=32", "figures=false", "training.seed=1,2")
-    said = there.run(
+    message = there.run(
         "abx-train", "-m", "agent_algorithm=ppo,never", *few, folder=folder, timeout=600
     )
-    assert "3 of 3 runs are complete" in said
-    said = there.run("abx-gather", folder=folder)
-    assert "3 runs, 2 conditions in 1 clinic" in said
+    assert "3 of 3 runs are complete" in message
+    message = there.run("abx-gather", folder=folder)
+    assert "3 runs, 2 conditions in 1 clinic" in message
 
 
 #: As the README has it, with no size of a test.
@@ -283,8 +283,8 @@ def test_the_wheelhouse_of_the_page_installs_without_an_index(built: Path, tmp_p
     # Whatever pip would ask on a network fails at once.
     nowhere = {"PIP_INDEX_URL": "http://127.0.0.1:9/", "PIP_RETRIES": "0"}
     installing = reduced(installing, "install")
-    said = bash(installing, folder=node, **nowhere)
-    assert "abx-train: train an antibiotic prescriber" in said
+    message = bash(installing, folder=node, **nowhere)
+    assert "abx-train: train an antibiotic prescriber" in message
     without = node / "without"
     without.mkdir()
     with pytest.raises(AssertionError, match="No matching distribution"):

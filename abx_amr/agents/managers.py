@@ -12,34 +12,35 @@ from stable_baselines3 import PPO
 from stable_baselines3.common.callbacks import BaseCallback
 
 from abx_amr.agents.semi_markov import (
-    NoteDecisions,
+    RecordDecisions,
     SemiMarkovRecurrentRolloutBuffer,
     SemiMarkovRolloutBuffer,
 )
+from abx_amr.hierarchy.manager import ManagerRole
 
 
-def _with_notes(callback: Any) -> list[BaseCallback]:
+def _recording_decisions(callback: Any) -> list[BaseCallback]:
     given = callback if isinstance(callback, list) else [callback] if callback is not None else []
-    return [NoteDecisions(), *given]
+    return [RecordDecisions(), *given]
 
 
 class ManagerPPO(PPO):
     """PPO whose transitions are decisions; `gamma` is per primitive step."""
 
-    chooses_options = True
+    role = ManagerRole
 
     def _setup_model(self) -> None:
         self.rollout_buffer_class = SemiMarkovRolloutBuffer
         super()._setup_model()
 
     def _init_callback(self, callback: Any, progress_bar: bool = False) -> BaseCallback:
-        return super()._init_callback(_with_notes(callback), progress_bar)
+        return super()._init_callback(_recording_decisions(callback), progress_bar)
 
 
 class ManagerRecurrentPPO(RecurrentPPO):
     """Recurrent PPO whose transitions are decisions; `gamma` is per primitive step."""
 
-    chooses_options = True
+    role = ManagerRole
 
     def _setup_model(self) -> None:
         super()._setup_model()
@@ -56,4 +57,4 @@ class ManagerRecurrentPPO(RecurrentPPO):
         )
 
     def _init_callback(self, callback: Any, progress_bar: bool = False) -> BaseCallback:
-        return super()._init_callback(_with_notes(callback), progress_bar)
+        return super()._init_callback(_recording_decisions(callback), progress_bar)

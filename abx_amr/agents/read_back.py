@@ -1,51 +1,52 @@
 """Proof that a value reached the agent: read it back from the built agent.
 
-A snapshot lists what an agent is made of: attributes of the algorithm, its buffer, its policy (with
-the initial weights), its optimiser and its environment. The constructor's own record of what it was
-told (`policy_kwargs`) is left out: an echo proves nothing.
+A snapshot lists what an agent is made of, name -> plain value. A searched value is read back where
+the snapshot follows it, or under the last part of its name.
 """
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+import sys
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import torch
-from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
-from stable_baselines3.common.vec_env import VecNormalize
 
+from abx_amr.agents.prescriber import Agent
 from abx_amr.errors import InputError
 
-Build = Callable[[Mapping[str, Any]], OnPolicyAlgorithm]
-
-# What differs between two builds of the same configuration, or only echoes the arguments.
-_NOT_EVIDENCE = frozenset({"policy_kwargs", "start_time", "rollout_buffer_kwargs"})
+Build = Callable[[Mapping[str, Any]], Agent]
 
 
-def _plain(value: Any) -> Any:
-    """Return `value` as comparable, JSON-ready data, or None when it is an object of its own."""
+def plain(value: Any) -> Any:
+    """Return `value` as comparable, JSON-ready data, or None when it is an object of its own.
+
+    >>> plain({"layers": (64, np.int64(32)), "optimiser": object()})
+    {'layers': [64, 32], 'optimiser': None}
+    """
     if isinstance(value, bool | int | float | str):
         return value
     if isinstance(value, np.generic):
         return value.item()
-    if isinstance(value, torch.dtype | torch.device):
+    torch: Any = sys.modules.get("torch")  # where it is not loaded, nothing is of it
+    if torch is not None and isinstance(value, torch.dtype | torch.device):
         return str(value)
-    if isinstance(value, np.ndarray | torch.Tensor):
+    if isinstance(value, np.ndarray) or (torch is not None and isinstance(value, torch.Tensor)):
         return f"{type(value).__name__}{tuple(value.shape)}"
     if isinstance(value, type):
         return f"{value.__module__}.{value.__qualname__}"
     if isinstance(value, Mapping):
-        return {str(k): _plain(v) for k, v in value.items()}
+        return {str(k): plain(v) for k, v in value.items()}
     if isinstance(value, list | tuple):
-        return [_plain(v) for v in value]
+        return [plain(v) for v in value]
     return None
 
 
 def _schedule(value: Any) -> Any:
     """Return a schedule's values at the start, middle and end of training; None for no schedule."""
-    if not callable(value) or isinstance(value, type | torch.nn.Module):
+    torch: Any = sys.modules.get("torch")
+    is_network = torch is not None and isinstance(value, torch.nn.Module)
+    if not callable(value) or isinstance(value, type) or is_network:
         return None
     try:
         points = [float(value(remaining)) for remaining in (1.0, 0.5, 0.0)]
@@ -54,49 +55,21 @@ def _schedule(value: Any) -> Any:
     return points[0] if points[0] == points[1] == points[2] else points
 
 
-def _attributes(prefix: str, thing: object) -> Iterable[tuple[str, Any]]:
+def attributes(thing: object) -> Iterator[tuple[str, Any]]:
+    """Yield the plain attributes of an object, and its schedules at three points."""
     for name, value in vars(thing).items():
-        if name in _NOT_EVIDENCE or name.startswith("__"):
+        if name.startswith("__"):
             continue
-        plain = _plain(value)
-        if plain is None:
-            plain = _schedule(value)
-        if plain is not None:
-            yield f"{prefix}{name}", plain
-
-
-def snapshot(agent: OnPolicyAlgorithm) -> dict[str, Any]:
-    """Return what the built agent is made of: name -> plain value."""
-    policy = agent.policy
-    weights = hashlib.sha256()
-    for parameter in policy.parameters():
-        weights.update(parameter.detach().cpu().numpy().tobytes())
-    found = dict(_attributes("", agent))
-    if "n_steps" in found:  # as configured: transitions over all environments
-        found["n_steps"] = agent.n_steps * agent.n_envs
-    found.update(_attributes("buffer.", agent.rollout_buffer))
-    found.update(
-        (name, value)
-        for name, value in _attributes("policy.", policy)
-        if not name.startswith("policy._")
-    )
-    found["policy.layers"] = str(policy)
-    found["policy.initial_weights"] = weights.hexdigest()
-    optimizer = policy.optimizer
-    found["optimizer"] = _plain(type(optimizer))
-    group = {k: v for k, v in optimizer.param_groups[0].items() if k != "params"}
-    found.update((f"optimizer.{k}", _plain(v)) for k, v in group.items())
-    env = agent.get_env()
-    while env is not None:
-        kind = "normalise." if isinstance(env, VecNormalize) else "environment."
-        found.update(_attributes(kind, env))
-        env = getattr(env, "venv", None)
-    return found
+        found = plain(value)
+        if found is None:
+            found = _schedule(value)
+        if found is not None:
+            yield name, found
 
 
 def volatile(build: Build) -> set[str]:
     """Return the names that differ between two builds of the same configuration (times, ids)."""
-    first, second = snapshot(build({})), snapshot(build({}))
+    first, second = build({}).snapshot(), build({}).snapshot()
     return {n for n in first.keys() | second.keys() if first.get(n) != second.get(n)}
 
 
@@ -119,7 +92,7 @@ def responding(
     accepted = 0
     for value in values:
         try:
-            current = snapshot(build({path: value}))
+            current = build({path: value}).snapshot()
         except InputError as error:
             rejection = error
             continue
@@ -148,12 +121,13 @@ def responding(
     )
 
 
-def receipt_name(path: str, names: Sequence[str]) -> str:
+def name_of_read_back(path: str, names: Sequence[str]) -> str:
     """Return the snapshot's name in which the value at `path` is read back.
 
-    >>> receipt_name("agent_algorithm.learning_rate", ["learning_rate", "optimizer.lr"])
+    >>> name_of_read_back("agent_algorithm.learning_rate", ["learning_rate", "optimizer.lr"])
     'learning_rate'
-    >>> receipt_name("agent_algorithm.policy_kwargs.net_arch", ["policy.layers", "policy.net_arch"])
+    >>> names = ["policy.layers", "policy.net_arch"]
+    >>> name_of_read_back("agent_algorithm.policy_kwargs.net_arch", names)
     'policy.net_arch'
     """
     leaf = path.rsplit(".", 1)[-1]
@@ -162,7 +136,7 @@ def receipt_name(path: str, names: Sequence[str]) -> str:
     return min(named or parent or list(names), key=len)
 
 
-def find_receipts(build: Build, probes: Mapping[str, Sequence[Any]]) -> dict[str, str]:
+def find_read_back(build: Build, probes: Mapping[str, Sequence[Any]]) -> dict[str, str]:
     """Return, for every searched path, where its value is read back in the built agent.
 
     Raises:
@@ -170,14 +144,14 @@ def find_receipts(build: Build, probes: Mapping[str, Sequence[Any]]) -> dict[str
     """
     noise = volatile(build)
     return {
-        path: receipt_name(path, responding(build, path, values, ignoring=noise))
+        path: name_of_read_back(path, responding(build, path, values, ignoring=noise))
         for path, values in probes.items()
     }
 
 
-def read_back(agent: OnPolicyAlgorithm, paths: Iterable[str]) -> dict[str, Any]:
+def read_back(agent: Agent, paths: Iterable[str]) -> dict[str, Any]:
     """Return path -> the built agent's attribute of the same name, None where it has none."""
-    built = snapshot(agent)
+    built = agent.snapshot()
     found = {}
     for path in paths:
         leaf = path.rsplit(".", 1)[-1]
@@ -186,9 +160,9 @@ def read_back(agent: OnPolicyAlgorithm, paths: Iterable[str]) -> dict[str, Any]:
     return found
 
 
-def effective_values(agent: OnPolicyAlgorithm, receipts: Mapping[str, str]) -> dict[str, Any]:
+def effective_values(agent: Agent, names: Mapping[str, str]) -> dict[str, Any]:
     """Return searched path -> the value the built agent has."""
-    if not receipts:
+    if not names:
         return {}
-    built = snapshot(agent)
-    return {path: built.get(name) for path, name in receipts.items()}
+    built = agent.snapshot()
+    return {path: built.get(name) for path, name in names.items()}

@@ -5,7 +5,7 @@ Stable-Baselines3 calls them with the share of training that remains: 1 at the s
 
 from dataclasses import dataclass
 
-from abx_amr.simulator import checks
+from abx_amr import checks
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -84,7 +84,7 @@ class _Decisions(RolloutBuffer):
         self.included = np.ones(shape, dtype=bool)
         super().reset()
 
-    def note(
+    def record(
         self,
         *,
         durations: ArrayLike,
@@ -158,7 +158,7 @@ class SemiMarkovRecurrentRolloutBuffer(_Decisions, RecurrentRolloutBuffer):
                 yield samples
 
 
-class NoteDecisions(BaseCallback):
+class RecordDecisions(BaseCallback):
     """Hands each decision's duration and end to the buffer, and counts primitive steps.
 
     It runs before SB3 adds the decision to the buffer. The agent's `num_timesteps` so counts
@@ -171,7 +171,7 @@ class NoteDecisions(BaseCallback):
         excludes = env.get_attr("exclude_clipped_decisions_from_training")[0]
         durations = np.array([info["duration"] for info in infos], dtype=np.int64)
         clipped = np.array([info["option_clipped"] for info in infos], dtype=bool)
-        self.locals["rollout_buffer"].note(
+        self.locals["rollout_buffer"].record(
             durations=durations,
             ended=dones,
             terminal_values=self._terminal_values(infos, dones),

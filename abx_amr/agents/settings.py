@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -103,6 +104,17 @@ class TrainingSettings:
             raise InputError(
                 f"training.additional_episodes must be a whole number of at least 1, got {more!r}"
             )
+
+
+def transitions_of(episodes: int, steps: int, n_envs: int) -> int:
+    """Return the transitions of episodes of so many steps, in whole steps of all environments.
+
+    >>> transitions_of(10, 100, 8)
+    1000
+    >>> transitions_of(1, 100, 8)
+    104
+    """
+    return math.ceil(episodes * steps / n_envs) * n_envs
 
 
 def _check_seeds(seeds: Any) -> None:

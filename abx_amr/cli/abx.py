@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
 
-from abx_amr.cli.door import carried_out
+from abx_amr.cli.door import run_command
 from abx_amr.errors import InputError, unknown
 
 HEAD = """
@@ -49,7 +49,7 @@ def overview() -> str:
     """Return the list of commands, one line each."""
     lines = {name: _purpose(script) for name, script in commands().items()} | OWN
     width = max(map(len, lines)) + 2
-    return HEAD.strip() + "\n" + "\n".join(f"  {n:<{width}}{said}" for n, said in lines.items())
+    return HEAD.strip() + "\n" + "\n".join(f"  {n:<{width}}{text}" for n, text in lines.items())
 
 
 def _purpose(script: EntryPoint) -> str:
@@ -95,7 +95,7 @@ def run(arguments: Sequence[str]) -> int:
 
 def main() -> None:
     """Enter through the command line."""
-    status = carried_out("abx", run, sys.argv[1:])
+    status = run_command("abx", run, sys.argv[1:])
     if status:
         raise SystemExit(status)
 

@@ -35,7 +35,7 @@ def main(arguments: Sequence[str]) -> int:
     for finding in examine():
         findings.append(finding)
         cure = f"\n                {finding.cure}" if finding.cure else ""
-        print(f"{finding.state:<5} {finding.about:<9} {finding.said}{cure}", flush=True)
+        print(f"{finding.state:<5} {finding.about:<9} {finding.message}{cure}", flush=True)
     counts = {state: sum(f.state == state for f in findings) for state in ("ok", "warn", "fail")}
     print(", ".join(f"{count} {state}" for state, count in counts.items()))
     print("\n--- paste from here into a bug report ---")

@@ -7,7 +7,6 @@ import functools
 import logging
 import os
 import select
-import shlex
 import signal
 import sys
 import threading
@@ -18,6 +17,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from abx_amr.cli.arguments import translate, unstage
 from abx_amr.errors import InputError
+from abx_amr.host.exit_codes import USER_ERROR, of_signal
 from abx_amr.host.locations import place_in_project
 from abx_amr.host.signals import CommandInterruptError, Interrupts
 
@@ -47,10 +47,10 @@ class Command:
 def fail(command: str, message: str) -> NoReturn:
     """Say what is wrong, in one line, and end with status 2."""
     print(f"{command}: error: {message}", file=sys.stderr)
-    raise SystemExit(2)
+    raise SystemExit(USER_ERROR)
 
 
-def guarded(command: str, task: Callable[..., Any]) -> Callable[..., Any]:
+def task_of_command(command: str, task: Callable[..., Any]) -> Callable[..., Any]:
     """Return `task` with a user's mistake shown as one line and exit status 2."""
 
     @functools.wraps(task)
@@ -72,17 +72,17 @@ def guarded(command: str, task: Callable[..., Any]) -> Callable[..., Any]:
             place = place_in_project(error)
             if not place or _wants_traceback():
                 raise
-            said = (str(error).strip() or "no reason given").splitlines()[0]
+            text = (str(error).strip() or "no reason given").splitlines()[0]
             fail(
                 command,
-                f"{place}{type(error).__name__}: {said} (abx-init --check tries every class; "
+                f"{place}{type(error).__name__}: {text} (abx-init --check tries every class; "
                 f"{FULL_ERROR}=1 {command} ... shows the whole traceback)",
             )
 
     return guard
 
 
-def carried_out(
+def run_command(
     command: str, task: Callable[..., Any], *arguments: Any, after_interrupt: str | None = None
 ) -> Any:
     """Return what the task of a whole command returns; it ends as a command line should.
@@ -100,7 +100,7 @@ def carried_out(
     """
     try:
         with _ended_by_signals(after_interrupt is not None):
-            value = guarded(command, task)(*arguments)
+            value = task_of_command(command, task)(*arguments)
             sys.stdout.flush()
     except KeyboardInterrupt as interrupt:
         stopped = CommandInterruptError.of(interrupt, getattr(interrupt, "advice", ""))
@@ -108,13 +108,13 @@ def carried_out(
         advice = stopped.advice or after_interrupt
         line = "interrupted" + (f" ({name}): {advice}" if advice else "")
         print(f"{command}: {line}", file=sys.stderr)
-        raise SystemExit(128 + stopped.number) from None
+        raise SystemExit(of_signal(stopped.number)) from None
     except BrokenPipeError:
         if not _nobody_reads(sys.stdout.fileno()):
             raise
         # Python flushes once more at its end.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        raise SystemExit(128 + signal.SIGPIPE) from None
+        raise SystemExit(of_signal(signal.SIGPIPE)) from None
     return value
 
 
@@ -157,7 +157,7 @@ def enter_without_hydra(
     if (is_bare_help and not given) or any(a in ("--help", "-h") for a in given):
         print(help_text.strip())
         return
-    carried_out(command, task, given, after_interrupt=after_interrupt)
+    run_command(command, task, given, after_interrupt=after_interrupt)
 
 
 def _nobody_reads(descriptor: int) -> bool:
@@ -211,7 +211,7 @@ def enter(command: Command, arguments: Sequence[str] | None = None) -> None:
     # Hydra then hands exceptions through instead of printing its own shortened traceback.
     os.environ[FULL_ERROR] = "1"
     try:
-        carried_out(
+        run_command(
             command.name, _enter_hydra, command, given, after_interrupt=command.after_interrupt
         )
     finally:
@@ -242,17 +242,10 @@ def repeated(
         leaving_out: Keys that are not repeated.
         overrides: Where the settings are taken from (default: the command line).
     """
-    from abx_amr.configuration.composing import is_search_override
+    from abx_amr.configuration.overrides import settings_of
 
-    kept = [
-        argument
-        for argument in ((_typed or sys.argv[1:]) if overrides is None else overrides)
-        if argument.lstrip("+~").partition("=")[0].split(".")[0] in sections
-        and "=" in argument
-        and argument.lstrip("+~").partition("=")[0] not in leaving_out
-        and not is_search_override(argument)
-    ]
-    return "".join(f" {shlex.quote(argument)}" for argument in kept)
+    given = (_typed or sys.argv[1:]) if overrides is None else overrides
+    return settings_of(sections, given, leaving_out=leaving_out)
 
 
 def _enter_hydra(command: Command, given: list[str]) -> None:
@@ -262,6 +255,7 @@ def _enter_hydra(command: Command, given: list[str]) -> None:
 
     from abx_amr.configuration.composing import compose, is_search_override, places_in_project
     from abx_amr.configuration.groups import conf_dir, version_base
+    from abx_amr.configuration.overrides import check_together
 
     arguments = translate(given)
     _typed[:] = arguments
@@ -272,7 +266,7 @@ def _enter_hydra(command: Command, given: list[str]) -> None:
         for position, override in enumerate(parsed.overrides):
             if "=" not in override and not override.startswith("~"):
                 raise InputError(no_setting(parsed.overrides, position))
-        _check_together(parsed.overrides)
+        check_together(parsed.overrides)
     shows_only = parsed.cfg or parsed.info or parsed.shell_completion or parsed.hydra_help
     extra: list[str] = []
     if not parsed.shell_completion and not parsed.hydra_help:
@@ -341,25 +335,3 @@ def no_setting(overrides: Sequence[str], position: int) -> str:
     if "=" in before:
         return f"{start} key=value; a value with a space is quoted: '{before} {word}'"
     return f"{start} key=value, such as training.seed=3"
-
-
-def _check_together(overrides: Sequence[str]) -> None:
-    """Refuse settings that say different things of one value.
-
-    Raises:
-        InputError: a group is given a list of choices, or gamma is given twice over.
-    """
-    from abx_amr.configuration.groups import groups
-
-    keys = {o.lstrip("+").partition("=")[0] for o in overrides}
-    for override in overrides:
-        key, _, value = override.lstrip("+").partition("=")
-        if value.startswith("[") and key in groups():
-            inside = value.strip("[]").replace(" ", "")
-            raise InputError(
-                f"'{override}': {key} takes one name; several runs are written -m {key}={inside}"
-            )
-    if {"agent_algorithm.gamma", "agent_algorithm.one_minus_gamma"} <= keys:
-        raise InputError(
-            "agent_algorithm.one_minus_gamma stands for agent_algorithm.gamma: give one of them"
-        )

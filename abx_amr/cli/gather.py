@@ -92,8 +92,8 @@ def gather(asked: Mapping[str, Any]) -> None:
     _print(tables, [*notes, *comparing.notes_on(grouped, pairs)], asked)
     _print_left_out([*left_out, *repeated])
     counts = {"run": len(runs), "condition": len(grouped), "clinic": len(set(clinics))}
-    said = [counted(count, name) for name, count in counts.items()]
-    print(f"{said[0]}, {said[1]} in {said[2]}")
+    text = [counted(count, name) for name, count in counts.items()]
+    print(f"{text[0]}, {text[1]} in {text[2]}")
     print(f"tables: {', '.join(str(file) for file in files)}")
 
 

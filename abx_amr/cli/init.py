@@ -11,6 +11,7 @@ from pathlib import Path
 
 from abx_amr.cli.door import enter_without_hydra
 from abx_amr.errors import InputError, counted, did_you_mean
+from abx_amr.host.exit_codes import USER_ERROR
 
 HELP = """
 abx-init: make a project folder, in which all commands find your configuration and your classes.
@@ -108,8 +109,8 @@ def _run(given: list[str]) -> None:
 
 
 def _check(folder: Path | None) -> None:
-    from abx_amr.cli.progress import progress_bar
     from abx_amr.host.locations import MARKER, find_project
+    from abx_amr.host.progress import progress_bar
 
     if folder is not None and not folder.is_dir():
         raise InputError(f"there is no folder '{folder}'")
@@ -131,7 +132,7 @@ def _check(folder: Path | None) -> None:
             f"{counted(count, 'fault')} in {counted(found.n_files, 'file')} of {project.root}",
             file=sys.stderr,
         )
-        raise SystemExit(2)
+        raise SystemExit(USER_ERROR)
     same = f" ({found.n_copies} are the packaged ones, unchanged)" if found.n_copies else ""
     print(
         f"{counted(found.n_files, 'file')} of {project.root}: all compose, import and build{same}"
@@ -150,8 +151,8 @@ def _make(folder: Path, *, force: bool) -> None:
 
 
 def _import(folder: Path, umbrella: Path, tuning: Path | None, *, force: bool) -> None:
-    from abx_amr.cli.progress import progress_bar
     from abx_amr.host.locations import MARKER
+    from abx_amr.host.progress import progress_bar
     from abx_amr.migration.importing import import_prior
     from abx_amr.project.making import project_files, tree, write_files
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from abx_amr.cli.door import Command, composed, enter, guarded
+from abx_amr.cli.door import Command, composed, enter, task_of_command
 from abx_amr.cli.numbers import figure
 
 if TYPE_CHECKING:
@@ -47,9 +47,9 @@ def task(config: DictConfig) -> float | None:
 
 def plan(config: dict[str, Any], *, name: str) -> float | None:
     """Plan with a resolved configuration; return the optimum, None where there is none."""
-    from abx_amr.cli.progress import phase_display
     from abx_amr.comparison.planned import planned
     from abx_amr.host.atomic_files import claim_folder, write_json
+    from abx_amr.host.progress import phase_display
 
     with phase_display() as on_progress:
         found = planned(config, name=name, say=_say, on_progress=on_progress)
@@ -142,7 +142,11 @@ def print_audit(audited: Audit) -> None:
 
 def main() -> None:
     """Enter through the command line."""
-    enter(Command(name="abx-plan", config_name="plan", help=HELP, task=guarded("abx-plan", task)))
+    enter(
+        Command(
+            name="abx-plan", config_name="plan", help=HELP, task=task_of_command("abx-plan", task)
+        )
+    )
 
 
 if __name__ == "__main__":

@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING
 
 from abx_amr.cli.door import enter_without_hydra
 from abx_amr.errors import InputError, did_you_mean, unknown
+from abx_amr.host.exit_codes import FAILURE
 
 if TYPE_CHECKING:
     from abx_amr.host.postgres.connection import PostgresConnection
     from abx_amr.host.postgres.programs import Programs
-    from abx_amr.host.postgres.server import Decided, Server
+    from abx_amr.host.postgres.server import RecordedState, Server
 
 HELP = """
 abx-postgres: a PostgreSQL server for studies with many workers, started when it is needed.
@@ -162,7 +163,7 @@ def up(asked: Asked) -> None:
     listen = asked.given.get("listen")
     server = asked.server
     passfile = asked.path("passfile")
-    decided = server.up(
+    state = server.up(
         Wish(
             user=asked.given.get("username") or told.user,
             database=asked.given.get("database") or told.database,
@@ -175,16 +176,16 @@ def up(asked: Asked) -> None:
             timeout=float(asked.number("timeout", low=1, high=3600) or 60),
         )
     )
-    where = decided.connection
+    where = state.connection
     _say(
-        f"PostgreSQL {decided.version} runs on {where.host}:{where.port} as user "
-        f"{decided.account}, {decided.max_connections} connections, in {server.folder}"
+        f"PostgreSQL {state.version} runs on {where.host}:{where.port} as user "
+        f"{state.account}, {state.max_connections} connections, in {server.folder}"
     )
-    if decided.listening.warning is not None:
-        _say(f"warning: {decided.listening.warning}")
+    if state.listening.warning is not None:
+        _say(f"warning: {state.listening.warning}")
     if sys.stdout.isatty():
         _say(f'to use it here:  eval "$(abx-postgres {shlex.join(sys.argv[1:])})"')
-    for line in exports(decided, passfile or server.passfile):
+    for line in exports(state, passfile or server.passfile):
         print(line)
 
 
@@ -204,9 +205,9 @@ def read_port(text: str | None) -> int | None:
         raise InputError(f"{error}, or auto") from None
 
 
-def exports(decided: Decided, passfile: Path) -> list[str]:
+def exports(state: RecordedState, passfile: Path) -> list[str]:
     """Return the shell lines after which storage=postgres finds the server; no password in them."""
-    where = decided.connection
+    where = state.connection
     values = {
         "PG_HOST": where.host,
         "PG_PORT": str(where.port),
@@ -231,17 +232,17 @@ def status(asked: Asked) -> None:
     found = server.status()
     if found is None:
         print(f"no server runs in {server.folder}")
-        raise SystemExit(1)
-    decided = found.decided
+        raise SystemExit(FAILURE)
+    state = found.state
     since = found.since.astimezone()
-    print(f"running      PostgreSQL {decided.version}, process {found.pid} of {decided.account}")
+    print(f"running      PostgreSQL {state.version}, process {found.pid} of {state.account}")
     print(f"since        {since:%Y-%m-%d %H:%M:%S %Z}")
-    print(f"address      {decided.connection.host}:{decided.port}")
-    print(f"connections  {found.connections} of {decided.max_connections}")
+    print(f"address      {state.connection.host}:{state.port}")
+    print(f"connections  {found.connections} of {state.max_connections}")
     for name, size in found.databases.items():
         print(f"database     {name} ({_size(size)})")
     print(f"folder       {server.folder} ({_size(found.bytes_on_disk)})")
-    print(f"programs     {decided.programs}")
+    print(f"programs     {state.programs}")
 
 
 def url(asked: Asked) -> None:
@@ -280,10 +281,10 @@ def _where(asked: Asked) -> tuple[PostgresConnection, Path | None, Callable[[], 
         bin_dir = asked.path("bin_dir")
         return told, None, lambda: find_programs(bin_dir, account=caller())
     server = asked.server
-    decided = server.decided()
-    if decided is None or server.pid() is None:
+    state = server.recorded_state()
+    if state is None or server.pid() is None:
         raise InputError(f"no server runs in {server.folder}: start it with `abx-postgres up`")
-    return decided.connection, server.passfile, server.programs
+    return state.connection, server.passfile, server.programs
 
 
 def _say(line: str) -> None:

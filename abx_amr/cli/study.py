@@ -13,8 +13,8 @@ from abx_amr.cli.door import enter_without_hydra, no_setting
 from abx_amr.errors import InputError, counted, unknown
 
 if TYPE_CHECKING:
+    from abx_amr.studies.records import StudyRecord
     from abx_amr.studies.storages import StudyStorage
-    from abx_amr.studies.stored import StoredStudy
 
 HELP = """
 abx-study: look at studies, export, copy and delete them, in any storage.
@@ -63,7 +63,7 @@ def create(asked: Asked) -> None:
     """Make the tables and an empty study."""
     from optuna.study import StudyDirection
 
-    from abx_amr.studies.study import quiet_optuna
+    from abx_amr.studies.stored import quiet_optuna
 
     direction = asked.config["direction"]
     if direction not in ("maximize", "minimize"):
@@ -75,8 +75,8 @@ def create(asked: Asked) -> None:
         if is_new:
             backend = asked.storage.open()
             backend.create_new_study([StudyDirection[direction.upper()]], asked.name)
-    said = "created in" if is_new else "exists already in"
-    print(f"study {asked.name} {said} {asked.storage.label}")
+    message = "created in" if is_new else "exists already in"
+    print(f"study {asked.name} {message} {asked.storage.label}")
 
 
 def list_studies(asked: Asked) -> None:
@@ -87,14 +87,15 @@ def list_studies(asked: Asked) -> None:
     for storage in _all_storages(asked.storage):
         for study in read_studies(storage):
             states, best = study.states, study.best
-            budget = "?" if study.budget is None else study.budget
+            budget = study.attributes.budget
+            total = "?" if budget is None else budget
             rows.append(
                 (
                     study.name,
-                    f"{study.n_finished}/{budget}",
+                    f"{study.n_finished}/{total}",
                     str(states["RUNNING"]),
                     str(states["FAIL"]),
-                    "-" if best is None else f"{best.values[0]:.3f}",
+                    "-" if best is None else f"{best.value:.3f}",
                     _moment(study),
                     storage.label,
                 )
@@ -107,29 +108,27 @@ def list_studies(asked: Asked) -> None:
 
 def show(asked: Asked) -> None:
     """Print how far a study is, its best, and who works on it."""
-    from abx_amr.studies.study import workers_of
+    from abx_amr.studies.records import workers_of
 
     study = _study(asked)
-    known = study.fingerprint
+    total, origin = study.attributes.budget, study.attributes.origin
     print(f"study {study.name} in {study.label}, to {study.direction}")
-    budget = (
-        "unknown (abx-tune sets it)" if study.budget is None else counted(study.budget, "trial")
-    )
+    budget = "unknown (abx-tune sets it)" if total is None else counted(total, "trial")
     states = ", ".join(f"{count} {state}" for state, count in study.states.items() if count)
     print(f"budget: {budget}; finished: {study.n_finished} ({states or 'no trial yet'})")
     _print_best(study)
-    workers = workers_of(study.trials)
-    live = {(owner.get("host"), owner.get("pid")) for owner in study.live_workers()}
-    alone = ": this study has one worker" if len(workers) == 1 else ""
-    print(f"workers seen: {len(workers)}{alone}")
-    for worker in workers:
-        at_work = "at work" if (worker["host"], worker["pid"]) in live else "gone or idle"
-        print(f"  {worker['host']} process {worker['pid']}: {worker['trials']} finished, {at_work}")
+    histories = workers_of(study.trials)
+    live = {worker.process for worker in study.live_workers()}
+    alone = ": this study has one worker" if len(histories) == 1 else ""
+    print(f"workers seen: {len(histories)}{alone}")
+    for history in histories:
+        process = history.worker.process
+        at_work = "at work" if process in live else "gone or idle"
+        print(f"  {process.host} process {process.pid}: {history.n_finished} finished, {at_work}")
     print(f"last heartbeat: {_moment(study)}")
-    if known:
-        created = known.get("created", "?")
-        print(f"fingerprint: {known['digest']}")
-        print(f"created {created} with Optuna {known.get('optuna', '?')}")
+    if origin is not None:
+        print(f"fingerprint: {origin.digest}")
+        print(f"created {origin.created or '?'} with Optuna {origin.optuna}")
 
 
 def best(asked: Asked) -> None:
@@ -140,7 +139,7 @@ def best(asked: Asked) -> None:
             f"study '{study.name}' has no best parameters: {study.n_finished} trials are finished, "
             "none has a finite value"
         )
-    print(json.dumps(study.best.params, indent=2))
+    print(json.dumps(dict(study.best.params), indent=2))
 
 
 def trials(asked: Asked) -> None:
@@ -149,22 +148,15 @@ def trials(asked: Asked) -> None:
     paths = list(dict.fromkeys(path for trial in study.trials for path in trial.params))
     rows = [("trial", "state", "value", "mean", "std", "seconds", *map(_last_part, paths), "note")]
     for trial in study.trials:
-        kept = trial.user_attrs
-        numbers = (
-            trial.values[0] if trial.values else None,
-            kept.get("mean_reward"),
-            kept.get("std_reward"),
-            kept.get("wall_time_seconds"),
-        )
-        again = kept.get("retry_of")
+        numbers = (trial.value, trial.mean_reward, trial.std_reward, trial.wall_time_seconds)
         notes = [
-            f"retry of {again}" if again is not None else "",
-            str(kept.get("failure") or "") if trial.state.name == "FAIL" else "",
+            f"retry of {trial.retry_of}" if trial.retry_of is not None else "",
+            trial.failure or "" if trial.state == "FAIL" else "",
         ]
         rows.append(
             (
                 str(trial.number),
-                trial.state.name,
+                trial.state,
                 *("-" if n is None else f"{n:.3f}" for n in numbers),
                 *(_short(trial.params.get(path)) for path in paths),
                 "; ".join(filter(None, notes)),
@@ -266,7 +258,7 @@ def _quoted(text: str) -> str:
     return f"'{escaped}'"
 
 
-def _study(asked: Asked) -> StoredStudy:
+def _study(asked: Asked) -> StudyRecord:
     from abx_amr.studies.stored import read_study
 
     file = getattr(asked.storage, "path", None)
@@ -290,30 +282,29 @@ def _all_storages(storage: StudyStorage) -> list[StudyStorage]:
     return [made(path=p) for p in sorted(root.glob(str(path.relative_to(root))))]  # type: ignore[call-arg]
 
 
-def _refuse_at_work(study: StoredStudy, asked: Asked, why: str) -> None:
+def _refuse_at_work(study: StudyRecord, asked: Asked, why: str) -> None:
     live = study.live_workers()
     if live and not asked.config["force"]:
-        who = ", ".join(f"process {owner['pid']} on {owner['host']}" for owner in live)
+        who = ", ".join(worker.place for worker in live)
         raise InputError(f"study '{study.name}' is being worked on by {who}: {why}, or force=true")
 
 
-def _print_best(study: StoredStudy) -> None:
+def _print_best(study: StudyRecord) -> None:
     found = study.best
     if found is None:
         print("best: no trial has a finite value yet")
         return
-    seeds = found.user_attrs.get("seeds") or []
     of_seeds = ", ".join(
-        f"seed {s['seed']} "
-        + ("failed" if s.get("episode_return") is None else f"{s['episode_return']:.3f}")
-        for s in seeds
+        f"seed {seed.seed} "
+        + ("failed" if seed.episode_return is None else f"{seed.episode_return:.3f}")
+        for seed in found.seeds
     )
-    print(f"best: {found.values[0]:.6g} (trial {found.number}){': ' if of_seeds else ''}{of_seeds}")
+    print(f"best: {found.value:.6g} (trial {found.number}){': ' if of_seeds else ''}{of_seeds}")
     for path, value in found.params.items():
         print(f"  {path} = {value}")
 
 
-def _moment(study: StoredStudy) -> str:
+def _moment(study: StudyRecord) -> str:
     heard = study.last_heartbeat
     return "-" if heard is None else heard.astimezone().isoformat(sep=" ", timespec="seconds")
 

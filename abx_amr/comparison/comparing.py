@@ -397,10 +397,10 @@ def _differing_over_clinics(members: Sequence[Condition]) -> str:
             for path, value in settings_of(run).items():
                 if path.split(".")[0] not in CLINIC_SECTIONS:
                     values.setdefault(path, set()).add(value)
-    said = []
+    text = []
     for path in sorted({path for values in in_each.values() for path in values}):
         found = [values.get(path, {MISSING}) for values in in_each.values()]
         if any(each != found[0] for each in found):
-            said.append(f"{path} ({', '.join(sorted(set().union(*found)))})")
-    more = [f"and {len(said) - _MOST_SETTINGS} more"] if len(said) > _MOST_SETTINGS else []
-    return ", ".join(said[:_MOST_SETTINGS] + more)
+            text.append(f"{path} ({', '.join(sorted(set().union(*found)))})")
+    more = [f"and {len(text) - _MOST_SETTINGS} more"] if len(text) > _MOST_SETTINGS else []
+    return ", ".join(text[:_MOST_SETTINGS] + more)

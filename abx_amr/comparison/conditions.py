@@ -30,6 +30,8 @@ _NO_SETTINGS = (
     *("training.seed", "training.seeds", "training.torch_threads", "training.save_freq"),
     *("training.evaluation_seed", "training.num_eval_episodes", "training.additional_episodes"),
 )
+#: Values that say no more than their absence, in runs of earlier releases too.
+_SAYS_NOTHING = {"best_params_from": "null", "environment.include_time_remaining": "false"}
 _CHOSEN_FIRST = ("experiment", "agent_algorithm", "option_library", "hrl", "training")
 _TARGET = "agent_algorithm._target_"
 _LONGEST_LABEL = 48
@@ -48,7 +50,7 @@ def settings_of(run: GatheredRun) -> dict[str, str]:
     }
     if not run.learned:  # how it would have been trained is no matter
         leaves = {p: v for p, v in leaves.items() if p.split(".")[0] not in ("training", "tuning")}
-    return {p: v for p, v in leaves.items() if not (p == "best_params_from" and v == "null")}
+    return {path: value for path, value in leaves.items() if _SAYS_NOTHING.get(path) != value}
 
 
 def evaluation_of(run: GatheredRun) -> tuple[str, int]:
@@ -258,11 +260,11 @@ def _written(columns: Sequence[tuple[str, Sequence[Any]]], groups: set[str]) -> 
     of_each = list(zip(*(values for _, values in columns), strict=True))
     whole = _distinct(["_".join(row) for row in rows], of_each)
     # What a run does not have need not be said, unless it is all that tells it apart.
-    said = [
+    message = [
         "_".join(p for p, value in zip(row, own, strict=True) if value is not None)
         for row, own in zip(rows, of_each, strict=True)
     ]
-    return said if all(said) and len(set(said)) == len(set(whole)) else whole
+    return message if all(message) and len(set(message)) == len(set(whole)) else whole
 
 
 def _distinct(labels: Sequence[str], meant: Sequence[Hashable]) -> list[str]:

@@ -41,7 +41,8 @@ def planned(
     from abx_amr.configuration.clinic import build_clinic
     from abx_amr.planning.cache import PlanCache
     from abx_amr.planning.service import Plan, plan_clinic
-    from abx_amr.planning.settings import PlanSettings, gamma_of
+    from abx_amr.planning.settings import PlanSettings
+    from abx_amr.runs.discount_audit import gamma_of
 
     if not isinstance(config.get("plan"), Mapping):
         raise InputError(f"plan must be a section of the configuration, got {config.get('plan')!r}")

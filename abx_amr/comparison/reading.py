@@ -13,8 +13,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from abx_amr.errors import InputError, unknown
-from abx_amr.runs import folder as results
-from abx_amr.runs.folder import RunFolder
+from abx_amr.runs.folder import RunFolder, find_run, run_folders_below
+from abx_amr.runs.set_failures import read_failures
 
 Kind = Literal["runs", "evaluations"]
 KINDS: tuple[Kind, ...] = ("runs", "evaluations")
@@ -77,7 +77,7 @@ def chosen_folders(results_dir: Path | str, names: Sequence[str]) -> list[RunFol
                 f"results_dir={results_dir}: there is no such folder; train first, or name the "
                 "folder that holds the runs"
             )
-        found = results.run_folders_below(results_dir)
+        found = run_folders_below(results_dir)
         if not found:
             raise InputError(f"results_dir={results_dir} holds no runs: abx-train makes them")
         return found
@@ -85,10 +85,10 @@ def chosen_folders(results_dir: Path | str, names: Sequence[str]) -> list[RunFol
     below: list[RunFolder] | None = None
     for name in names:
         if not _WILD & set(name):
-            one = results.find_run(name, results_dir=results_dir)
+            one = find_run(name, results_dir=results_dir)
             folders[one.path.resolve()] = one
             continue
-        below = results.run_folders_below(results_dir) if below is None else below
+        below = run_folders_below(results_dir) if below is None else below
         fitting = [
             f
             for f in below
@@ -128,8 +128,8 @@ def read_runs(
                 continue
             runs.append(_read(folder, config))
         except (InputError, KeyError, TypeError, ValueError) as error:
-            said = str(error) if isinstance(error, InputError) else f"cannot be read ({error!r})"
-            left_out.append(LeftOut(name=str(folder.path), reason=said))
+            text = str(error) if isinstance(error, InputError) else f"cannot be read ({error!r})"
+            left_out.append(LeftOut(name=str(folder.path), reason=text))
     if other_kind:
         is_training = kind == "evaluations"
         name, cure = ("abx-train", "runs") if is_training else ("abx-evaluate", "evaluations")
@@ -137,7 +137,7 @@ def read_runs(
             LeftOut(name=f"{other_kind} of {name}", reason=f"what={cure} gathers these")
         )
     for place in sorted({folder.path.parent for folder in folders}):
-        for name, reason in results.read_failures(place).items():
+        for name, reason in read_failures(place).items():
             if name not in completed:
                 left_out.append(LeftOut(name=name, reason=f"failed: {reason}"))
     return runs, left_out
@@ -207,8 +207,8 @@ def _read(folder: RunFolder, config: dict[str, Any]) -> GatheredRun:
 def _choices_said(overrides: Sequence[str], config: Mapping[str, Any]) -> dict[str, str]:
     """Return the choices that the command line of an older run made."""
     groups = {"experiment", *(k for k, v in config.items() if isinstance(v, Mapping))}
-    said = (override.lstrip("+").partition("=") for override in overrides)
-    return {key: value for key, _, value in said if key in groups}
+    text = (override.lstrip("+").partition("=") for override in overrides)
+    return {key: value for key, _, value in text if key in groups}
 
 
 def _number(value: Any) -> float | None:

@@ -62,9 +62,9 @@ def write(contents: Mapping[str, bytes], folder: Path) -> list[Path]:
     own = {name for name, digests in earlier.items() if _digest_of(folder / name) in digests}
     for name in contents:
         if name not in own and os.path.lexists(folder / name):
-            said = "was changed since" if name in earlier else "was not written by"
+            text = "was changed since" if name in earlier else "was not written by"
             raise InputError(
-                f"{folder / name} {said} abx-gather{' wrote it' if name in earlier else ''}: "
+                f"{folder / name} {text} abx-gather{' wrote it' if name in earlier else ''}: "
                 "move it away, or choose another folder with folder=FOLDER"
             )
     folder.mkdir(parents=True, exist_ok=True)

@@ -1,100 +1,71 @@
-"""Build what prescribes: a fixed rule, or a learning algorithm with its checked arguments."""
+"""Build what prescribes: a fixed rule, or a learner; its `_target_` decides which."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
-from abx_amr.configuration.classes import (
-    check_arguments,
-    instantiate,
-    instantiate_nested,
-    locate,
-    parameters_of,
-)
+from abx_amr.configuration.classes import instantiate, locate
 from abx_amr.configuration.clinic import build_clinic
-from abx_amr.configuration.manager import build_manager_role
+from abx_amr.configuration.on_policy import (
+    build_on_policy,
+    check_hyper_parameters,
+    refuse_options,
+)
 from abx_amr.configuration.training import build_training
-from abx_amr.configuration.values import Plain, section_of
-from abx_amr.errors import InputError, cure, hint, listed
+from abx_amr.configuration.values import section_of
+from abx_amr.errors import InputError
+from abx_amr.host.former_names import present_name
 
 if TYPE_CHECKING:
-    from abx_amr.agents.learning import AgentSpec
-    from abx_amr.agents.rules import Rule
+    from abx_amr.agents.prescriber import Learner, Prescriber
+    from abx_amr.evaluation.episodes import Policy
     from abx_amr.simulator.clinic import ClinicModel
 
-_SET_BY_US = ("env", "seed", "verbose", "tensorboard_log", "_init_setup_model")
-
-# What SB3 itself accepts in silence: name -> (claim, test).
-_RANGES: dict[str, tuple[str, Callable[[Any], bool]]] = {
-    "gamma": ("in (0, 1]", lambda v: 0 < v <= 1),
-    "gae_lambda": ("in [0, 1]", lambda v: 0 <= v <= 1),
-    "learning_rate": ("above 0", lambda v: v > 0),
-    "clip_range": ("above 0", lambda v: v > 0),
-    "n_steps": ("a whole number above 0", lambda v: isinstance(v, int) and v > 0),
-    "batch_size": ("a whole number above 1", lambda v: isinstance(v, int) and v > 1),
-    "n_epochs": ("a whole number above 0", lambda v: isinstance(v, int) and v > 0),
-    "ent_coef": ("at least 0", lambda v: v >= 0),
-    "vf_coef": ("at least 0", lambda v: v >= 0),
-    "max_grad_norm": ("above 0", lambda v: v > 0),
-    "target_kl": ("above 0 or null", lambda v: v > 0),
-}
+# Their classes are on-policy algorithms, or nothing for us: known without loading them.
+_LIBRARIES = ("stable_baselines3.", "sb3_contrib.")
 
 
-def is_rule(config: Mapping[str, Any]) -> bool:
-    """Return whether agent_algorithm is a fixed rule, which does not learn."""
-    target = section_of(config, "agent_algorithm").get("_target_")
-    if not isinstance(target, str):
-        raise InputError(f"agent_algorithm._target_ must name a class, got {target!r}")
-    if target.startswith(("stable_baselines3.", "sb3_contrib.")):
-        return False
+def learns(config: Mapping[str, Any]) -> bool:
+    """Return whether agent_algorithm has to be trained, and is no fixed rule."""
+    target = _target(config)
+    if target.startswith(_LIBRARIES):
+        return True
     from abx_amr.agents.rules import Rule
 
     made = locate(target, key="agent_algorithm._target_")
-    return isinstance(made, type) and issubclass(made, Rule)
+    return not (isinstance(made, type) and issubclass(made, Rule))
 
 
-def build_rule(config: Mapping[str, Any], model: ClinicModel) -> Rule:
-    """Return the fixed rule of a configuration, for a clinic."""
-    section = section_of(config, "agent_algorithm")
-    return cast("Rule", instantiate(section, key="agent_algorithm", model=model))
+def build_prescriber(config: Mapping[str, Any]) -> Prescriber:
+    """Return the fixed rule or the learner of a configuration, its arguments checked.
 
-
-def _check_ranges(arguments: Mapping[str, Any]) -> None:
-    """Refuse hyper-parameters out of range; imports no library of agents, so that it takes no time.
+    A rule's arguments are checked when it is made for a clinic.
 
     Raises:
-        InputError: naming the value, and the range.
+        InputError: no such class, an unknown argument, a value out of range.
     """
-    for name, value in arguments.items():
-        claim, holds = _RANGES.get(name, ("", lambda v: True))
-        if callable(value) or isinstance(value, Mapping):
-            continue
-        if value is None and (not claim or claim.endswith("null")):
-            continue
-        if claim and (isinstance(value, bool | str) or not _holds(holds, value)):
-            claim = claim if claim.startswith("a ") else f"a number {claim}"
-            raise InputError(
-                f"agent_algorithm.{name} must be {claim}, got {value!r}"
-                f"{cure(value, *_shares(name))}"
-            )
-    policy = arguments.get("policy_kwargs")
-    if isinstance(policy, Mapping):
-        layers = policy.get("net_arch")
-        parts = [*layers.values()] if isinstance(layers, Mapping) else [layers]
-        _check_layers([*parts, policy.get("value_net_arch")])
+    if learns(config):
+        return build_learner(config)
+    from abx_amr.agents.prescriber import FixedRule
+
+    return FixedRule(partial(build_rule, config))
 
 
-def _check_layers(parts: Iterable[Any]) -> None:
-    for part in parts:
-        if part is not None and not (
-            isinstance(part, list) and all(type(size) is int and size > 0 for size in part)
-        ):
-            raise InputError(
-                "agent_algorithm.policy_kwargs.net_arch (and value_net_arch) must list the sizes "
-                f"of the layers, such as [64,64], got {part!r}"
-            )
+def build_learner(config: Mapping[str, Any]) -> Learner:
+    """Return the learner of a configuration: its own class, or an algorithm of SB3.
+
+    Raises:
+        InputError: no learner, an unknown argument, a value out of range.
+    """
+    own = _own_learner(config)
+    if own is None:
+        algorithm = locate(_target(config), key="agent_algorithm._target_")
+        return build_on_policy(algorithm, config)
+    refuse_options(config, own.__name__)
+    section = section_of(config, "agent_algorithm")
+    return cast("Learner", instantiate(section, key="agent_algorithm"))
 
 
 def check_quickly(config: Mapping[str, Any]) -> None:
@@ -105,127 +76,34 @@ def check_quickly(config: Mapping[str, Any]) -> None:
     Raises:
         InputError: naming the value, and what would be right.
     """
-    if not is_rule(config):
-        _check_ranges(_as_the_algorithm_names_them(section_of(config, "agent_algorithm")))
+    if learns(config):
+        if _own_learner(config) is None:
+            check_hyper_parameters(config)
+        else:
+            build_learner(config)
     build_training(config)
     build_clinic(config)
 
 
-def _as_the_algorithm_names_them(values: Mapping[str, Any]) -> Plain:
-    """Return the hyper-parameters of a section under the names of the algorithm's constructor.
-
-    Raises:
-        InputError: one_minus_gamma is no share, or the run itself sets what is given.
-    """
-    arguments = {k: v for k, v in values.items() if k not in ("_target_", "one_minus_gamma")}
-    complement = values.get("one_minus_gamma")
-    if complement is not None:
-        arguments["gamma"] = 1.0 - _share(complement, key="agent_algorithm.one_minus_gamma")
-    for name in _SET_BY_US:
-        if name in arguments:
-            raise InputError(
-                f"agent_algorithm.{name} is set by the run itself: remove it (see training.*)"
-            )
-    return arguments
-
-
-def build_agent_spec(config: Mapping[str, Any]) -> AgentSpec:
-    """Return the learning algorithm of a configuration with its checked arguments.
-
-    Raises:
-        InputError: not an on-policy algorithm, an unknown hyper-parameter, a value out of range.
-    """
-    from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
-
-    from abx_amr.agents.learning import AgentSpec
-
+def build_rule(config: Mapping[str, Any], model: ClinicModel) -> Policy:
+    """Return the fixed rule of a configuration, for a clinic."""
     section = section_of(config, "agent_algorithm")
-    target = section.pop("_target_", None)
+    return cast("Policy", instantiate(section, key="agent_algorithm", model=model))
+
+
+def _own_learner(config: Mapping[str, Any]) -> type[Learner] | None:
+    """Return the learner that agent_algorithm names itself; None: an algorithm of a library."""
+    target = _target(config)
+    if target.startswith(_LIBRARIES):
+        return None
+    from abx_amr.agents.prescriber import Learner
+
+    made = locate(target, key="agent_algorithm._target_")
+    return made if isinstance(made, type) and issubclass(made, Learner) else None
+
+
+def _target(config: Mapping[str, Any]) -> str:
+    target = section_of(config, "agent_algorithm").get("_target_")
     if not isinstance(target, str):
         raise InputError(f"agent_algorithm._target_ must name a class, got {target!r}")
-    algorithm = locate(target, key="agent_algorithm._target_")
-    if not (isinstance(algorithm, type) and issubclass(algorithm, OnPolicyAlgorithm)):
-        raise InputError(
-            f"agent_algorithm._target_ must be an on-policy algorithm of stable-baselines3 or "
-            f"sb3-contrib (prescriptions are MultiDiscrete), got {target}"
-        )
-    arguments = _as_the_algorithm_names_them(
-        {
-            name: instantiate_nested(value, key=f"agent_algorithm.{name}")
-            for name, value in section.items()
-        }
-    )
-    check_arguments(algorithm, arguments, key="agent_algorithm")
-    _check_ranges(arguments)
-    policy_arguments = dict(arguments.get("policy_kwargs") or {})
-    value_layers = policy_arguments.pop("value_net_arch", None)
-    if value_layers is not None:  # a list cannot be overridden by a mapping, so it has its own key
-        both = {"pi": policy_arguments.get("net_arch"), "vf": value_layers}
-        policy_arguments["net_arch"] = both
-    for name, value in policy_arguments.items():
-        if isinstance(value, str) and name.endswith(("_fn", "_class")):
-            policy_arguments[name] = locate(value, key=f"agent_algorithm.policy_kwargs.{name}")
-    if policy_arguments or "policy_kwargs" in arguments:
-        arguments["policy_kwargs"] = policy_arguments
-    _check_policy(algorithm, arguments.get("policy"), policy_arguments)
-    if getattr(algorithm, "chooses_options", False):
-        role = build_manager_role(config)
-        return AgentSpec(algorithm=algorithm, arguments=arguments, role=role)
-    for section_name in ("hrl", "option_library"):
-        if config.get(section_name) is not None:
-            raise InputError(
-                f"{section_name} belongs to an agent that chooses options "
-                f"(agent_algorithm=hrl_ppo or hrl_rppo): {algorithm.__name__} would not read it"
-            )
-    return AgentSpec(algorithm=algorithm, arguments=arguments)
-
-
-def _share(value: Any, *, key: str) -> float:
-    if isinstance(value, bool | str) or not _holds(lambda v: 0 < v < 1, value):
-        raise InputError(f"{key} must be in (0, 1), got {value!r}")
-    return float(value)
-
-
-def _holds(test: Callable[[Any], bool], value: Any) -> bool:
-    try:
-        return bool(test(value))
-    except TypeError:
-        return False
-
-
-def _shares(name: str) -> tuple[float, float]:
-    """Return the bounds that tell a percentage from a share."""
-    return (0.0, 1.0) if name in ("gamma", "gae_lambda", "clip_range") else (0.0, math.inf)
-
-
-def _check_policy(algorithm: Any, policy: Any, arguments: Mapping[str, Any]) -> None:
-    """Refuse a policy that the algorithm does not have, and what the policy does not take.
-
-    Raises:
-        InputError: naming those there are.
-    """
-    known = getattr(algorithm, "policy_aliases", {})
-    made = policy
-    if isinstance(policy, str) and known:
-        if policy not in known:
-            lstm = "; for an LSTM choose agent_algorithm=recurrent_ppo" if "Lstm" in policy else ""
-            raise InputError(
-                f"agent_algorithm.policy: {algorithm.__name__} has no '{policy}'{lstm} "
-                f"({listed(sorted(known))})"
-            )
-        made = known[policy]
-    if not isinstance(made, type):
-        return
-    names, takes_any = parameters_of(made)
-    for name in arguments:
-        if name not in names and not takes_any:
-            if "lstm" in name:
-                raise InputError(
-                    f"agent_algorithm.policy_kwargs.{name} belongs to a recurrent agent: choose "
-                    "agent_algorithm=recurrent_ppo (or hrl_rppo), or leave it out"
-                )
-            known_names = sorted(names - {"self", "observation_space", "action_space"})
-            raise InputError(
-                f"agent_algorithm.policy_kwargs.{name} is unknown to {made.__name__}"
-                f"{hint(name, known_names, label='it takes')}"
-            )
+    return present_name(target)

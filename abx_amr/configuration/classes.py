@@ -17,18 +17,23 @@ from typing import Any
 import hydra
 import yaml
 
+from abx_amr.checks import check_declared
 from abx_amr.configuration.groups import conf_dir
 from abx_amr.configuration.values import Plain, value_at
 from abx_amr.errors import InputError, did_you_mean, first_line, hint
+from abx_amr.host.former_names import present_name
 from abx_amr.host.locations import find_project, make_importable
 
 
 def locate(path: str, *, key: str) -> Any:
     """Return the class or function that a dotted path names; user modules beside the shell count.
 
+    A name of a former release is understood.
+
     Raises:
         InputError: it cannot be imported.
     """
+    path = present_name(path)
     here = os.getcwd()
     if here not in sys.path:
         sys.path.append(here)
@@ -181,6 +186,7 @@ def instantiate(section: Mapping[str, Any], *, key: str, **more: Any) -> Any:
     made = locate(target, key=f"{key}._target_")
     arguments.update(more)
     check_arguments(made, arguments, key=key)
+    check_declared(made, arguments, key=key)
     try:
         return made(**arguments)
     except InputError as error:

@@ -70,6 +70,7 @@ def build_clinic(config: Mapping[str, Any]) -> ClinicModel:
                     "include_steps_since_amr_update",
                     "include_previous_action",
                     "temporal_windows",
+                    "include_time_remaining",
                 )
                 if f in environment
             }

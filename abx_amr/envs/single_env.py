@@ -46,7 +46,11 @@ class ClinicEnv(gymnasium.Env[NDArray[np.float32], NDArray[np.int64]]):
     def step(
         self, action: NDArray[np.int64]
     ) -> tuple[NDArray[np.float32], float, bool, bool, dict[str, Any]]:
-        """Treat the waiting cohort with `action` (P,); the end of an episode is a truncation."""
-        observation, reward, truncated = self.clinic.step(np.asarray(action)[None])
+        """Treat the waiting cohort with `action` (P,).
+
+        The end of an episode is a truncation, unless the time remaining is observed.
+        """
+        observation, reward, over = self.clinic.step(np.asarray(action)[None])
+        terminated = over and self.model.observation.include_time_remaining
         info = {key: values[0] for key, values in self.clinic.last_step.items()}
-        return observation[0], float(reward[0]), False, truncated, info
+        return observation[0], float(reward[0]), terminated, over and not terminated, info

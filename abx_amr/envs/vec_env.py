@@ -62,7 +62,8 @@ class ClinicVecEnv(WholeBatch):
 
     Environment i draws from the stream (seed, *stream, i): the block of `n_envs` environments has
     one stream per environment, so another `n_envs` is another sample. The end of an episode is a
-    truncation. `info` is empty but at that end; what happened in a step is in `last_step`.
+    truncation, unless the time remaining is observed. `info` is empty but at that end; what
+    happened in a step is in `last_step`.
 
     Attributes:
         clinic: The batch itself.
@@ -163,7 +164,7 @@ class ClinicVecEnv(WholeBatch):
         elapsed = round(time.time() - self._started, 6)
         for e, info in enumerate(infos):
             info["terminal_observation"] = observation[e]
-            info["TimeLimit.truncated"] = True
+            info["TimeLimit.truncated"] = not self.model.observation.include_time_remaining
             info["episode"] = {
                 "r": float(self.episode_returns[e]),
                 "l": self.model.max_time_steps,

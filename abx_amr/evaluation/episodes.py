@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
+from abx_amr import checks
 from abx_amr.errors import InputError
 from abx_amr.rng import stream_states_at
-from abx_amr.simulator import checks
 from abx_amr.simulator.clinic import Clinic, ClinicModel, treatment_names
 from abx_amr.simulator.patients import ATTRIBUTES
 

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from abx_amr import checks
 from abx_amr.errors import InputError
 from abx_amr.rng import stream
-from abx_amr.simulator import checks
 
 Floats = NDArray[np.float64]
 Interval = tuple[float, float]

@@ -62,8 +62,8 @@ def _replaced(value: Any, antibiotic: str) -> Any:
 
 
 def _line_of(error: BaseException) -> str:
-    said = first_line(error)
-    return said if isinstance(error, InputError) else f"{type(error).__name__}: {said}"
+    text = first_line(error)
+    return text if isinstance(error, InputError) else f"{type(error).__name__}: {text}"
 
 
 class _Alone:

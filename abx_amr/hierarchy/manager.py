@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from gymnasium import spaces
 
+from abx_amr import checks
 from abx_amr.hierarchy.library import OptionEntry, OptionLibrary
 from abx_amr.hierarchy.manager_env import ManagerVecEnv, manager_spaces
 from abx_amr.hierarchy.policy import ChoosesOptions, HierarchicalPolicy
-from abx_amr.simulator import checks
 from abx_amr.simulator.clinic import ClinicModel
 
 
@@ -45,6 +46,8 @@ class ManagerRole:
         for_each_antibiotic: Templates of options for each antibiotic of the formulary.
         settings: How the manager sees and learns.
     """
+
+    decisions_last: ClassVar[bool] = True
 
     entries: tuple[OptionEntry, ...]
     for_each_antibiotic: tuple[OptionEntry, ...] = ()

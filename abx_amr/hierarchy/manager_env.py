@@ -25,8 +25,8 @@ from numpy.typing import NDArray
 
 from abx_amr.envs.staggered_clinics import StaggeredClinics
 from abx_amr.envs.vec_env import TRAINING_STREAM, WholeBatch
-from abx_amr.hierarchy.crew import Crew, manager_layout
 from abx_amr.hierarchy.library import OptionLibrary
+from abx_amr.hierarchy.option_executor import OptionExecutor, manager_layout
 from abx_amr.hierarchy.policy import HierarchicalPolicy
 
 
@@ -70,7 +70,9 @@ class ManagerVecEnv(WholeBatch):
         self.exclude_clipped_decisions_from_training = exclude_clipped_decisions_from_training
         self.render_mode = None
         self.clinics = StaggeredClinics(self.model, n_envs, seed=seed, stream=stream)
-        self.crew = Crew(library, n_envs, shows_every_patient=front_edge_use_full_vector)
+        self.executor = OptionExecutor(
+            library, n_envs, shows_every_patient=front_edge_use_full_vector
+        )
         super().__init__(
             n_envs,
             *manager_spaces(library, shows_every_patient=front_edge_use_full_vector),
@@ -95,9 +97,9 @@ class ManagerVecEnv(WholeBatch):
         self._renamed = False
         self._observation[:] = self.clinics.reset(self._everyone, seed=seed)
         self._returns[:] = 0.0
-        self.crew.reset(self._everyone, self._observation)
+        self.executor.reset(self._everyone, self._observation)
         self.reset_infos = [{} for _ in range(self.num_envs)]
-        return self.crew.observe(self._everyone, self._observation)
+        return self.executor.observe(self._everyone, self._observation)
 
     def step_async(self, actions: NDArray[Any]) -> None:
         """Keep the chosen options (E,) for `step_wait`."""
@@ -107,27 +109,27 @@ class ManagerVecEnv(WholeBatch):
         self,
     ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.bool_], list[dict[str, Any]]]:
         """Carry every option to its end; return observation (E, F), R (E,), done (E,), infos."""
-        crew, seen = self.crew, self._observation
-        crew.select(self._everyone, self._actions, seen)
+        executor, seen = self.executor, self._observation
+        executor.select(self._everyone, self._actions, seen)
         discounted, undiscounted = np.zeros(self.num_envs), np.zeros(self.num_envs)
         weight = np.ones(self.num_envs)
         done = np.zeros(self.num_envs, dtype=np.bool_)
         running = self._everyone
         while len(running):
-            actions = crew.prescribe(running, seen[running])
+            actions = executor.prescribe(running, seen[running])
             observation, reward, truncated = self.clinics.step(running, actions)
             discounted[running] += weight[running] * reward
             undiscounted[running] += reward
             weight[running] *= self.option_gamma
             seen[running] = observation
             done[running] = truncated
-            running = running[~crew.after(running, observation, truncated)]
+            running = running[~executor.after(running, observation, truncated)]
         self._returns += undiscounted
-        clipped = crew.is_clipped(self._everyone, done)
-        shown = crew.observe(self._everyone, seen)
+        clipped = executor.is_clipped(self._everyone, done)
+        shown = executor.observe(self._everyone, seen)
         infos: list[dict[str, Any]] = [
             {
-                "duration": int(crew.step[e]),
+                "duration": int(executor.step[e]),
                 "option_clipped": bool(clipped[e]),
                 "primitive_return": float(undiscounted[e]),
             }
@@ -151,8 +153,8 @@ class ManagerVecEnv(WholeBatch):
             }
         self._returns[which] = 0.0
         self._observation[which] = self.clinics.reset(which)
-        self.crew.reset(which, self._observation[which])
-        shown[which] = self.crew.observe(which, self._observation[which])
+        self.executor.reset(which, self._observation[which])
+        shown[which] = self.executor.observe(which, self._observation[which])
 
     def prescriber(self, agent: Any) -> HierarchicalPolicy:
         """Return the manager that learns here, with its options, as a policy over the clinic."""
@@ -167,12 +169,12 @@ class ManagerVecEnv(WholeBatch):
     def state(self) -> dict[str, NDArray[Any]]:
         """Return everything needed to go on to the bit between two decisions."""
         state = {f"clinics.{name}": value for name, value in self.clinics.state().items()}
-        state |= {f"view.{name}": value for name, value in self.crew.view.state().items()}
+        state |= {f"view.{name}": value for name, value in self.executor.view.state().items()}
         return {**state, "seen": self._observation.copy(), "returns": self._returns.copy()}
 
     def restore(self, state: Mapping[str, NDArray[Any]]) -> None:
         """Go on from what `state()` returned, of a batch of the same size, clinic and library."""
-        for part, thing in (("clinics", self.clinics), ("view", self.crew.view)):
+        for part, thing in (("clinics", self.clinics), ("view", self.executor.view)):
             thing.restore(
                 {k.partition(".")[2]: v for k, v in state.items() if k.startswith(f"{part}.")}
             )

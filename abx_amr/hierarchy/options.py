@@ -15,8 +15,8 @@ from typing import Any, Protocol, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from abx_amr import checks
 from abx_amr.errors import InputError, did_you_mean
-from abx_amr.simulator import checks
 from abx_amr.simulator.clinic import ClinicModel, treatment_names
 from abx_amr.simulator.patients import ATTRIBUTES, PADDING
 

@@ -11,8 +11,8 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from abx_amr.hierarchy.crew import Crew
 from abx_amr.hierarchy.library import OptionLibrary
+from abx_amr.hierarchy.option_executor import OptionExecutor
 
 Flags = NDArray[np.bool_]
 
@@ -36,13 +36,13 @@ class Shift:
     """The memory of a hierarchical prescriber between two steps of E environments.
 
     Attributes:
-        crew: The options at work.
+        executor: The options at work.
         managers: The manager's own memory (an LSTM's), of all environments.
         time: Steps made in each episode, (E,).
         decisions: Of every decision environment, start, option and visible AMR, as arrays.
     """
 
-    crew: Crew
+    executor: OptionExecutor
     managers: Any
     time: NDArray[np.int64]
     decisions: list[dict[str, NDArray[Any]]] = field(default_factory=list)
@@ -85,22 +85,24 @@ class HierarchicalPolicy:
         if episode_start is not None:
             begins[:] = episode_start
         if state is None:
-            crew = Crew(self.library, count, shows_every_patient=self.shows_every_patient)
-            state = Shift(crew=crew, managers=None, time=np.zeros(count, dtype=np.int64))
+            executor = OptionExecutor(
+                self.library, count, shows_every_patient=self.shows_every_patient
+            )
+            state = Shift(executor=executor, managers=None, time=np.zeros(count, dtype=np.int64))
             begins[:] = True
         decides = begins.copy()
         going_on = np.flatnonzero(~begins)
         if len(going_on):
             state.time[going_on] += 1
             running = np.zeros(len(going_on), dtype=bool)
-            decides[going_on] = state.crew.after(going_on, rows[going_on], running)
+            decides[going_on] = state.executor.after(going_on, rows[going_on], running)
         if begins.any():
             started = np.flatnonzero(begins)
             state.time[started] = 0
-            state.crew.reset(started, rows[started])
+            state.executor.reset(started, rows[started])
         if decides.any():
             self._decide(np.flatnonzero(decides), rows, begins, state, deterministic)
-        actions = state.crew.prescribe(np.arange(count), rows)
+        actions = state.executor.prescribe(np.arange(count), rows)
         return (actions[0] if single else actions), state
 
     def _decide(
@@ -113,14 +115,14 @@ class HierarchicalPolicy:
     ) -> None:
         """Let the managers of these environments choose."""
         count, chosen_rows = len(rows), rows[which]
-        shown = state.crew.observe(which, chosen_rows)
+        shown = state.executor.observe(which, chosen_rows)
         memory = _part_of_memory(state.managers, which)
         options, memory = self.manager.predict(
             shown, state=memory, episode_start=begins[which], deterministic=deterministic
         )
         state.managers = _with_part(state.managers, memory, which, count)
         options = np.asarray(options, dtype=np.int64).reshape(len(which))
-        state.crew.select(which, options, chosen_rows)
+        state.executor.select(which, options, chosen_rows)
         state.decisions.append(
             {
                 "environment": which,

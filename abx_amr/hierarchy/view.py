@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from abx_amr.simulator.kernel import compiled
+from abx_amr.simulator.kernel.compiling import compiled
 from abx_amr.simulator.observation import ObservationLayout
 from abx_amr.simulator.patients import PADDING
 
@@ -66,7 +66,7 @@ class ManagerLayout:
         names.append("consecutive_selections")
         names += [f"steps_since_prescribed[{drug}]" for drug in clinic.antibiotics]
         if self.shows_every_patient:
-            names += clinic.names[: clinic.num_patients * len(clinic.attributes)]
+            names += clinic.names[clinic.parts.patients]
         else:
             names += [
                 f"cohort.{attribute}.{statistic}"
@@ -95,8 +95,8 @@ class ManagerLayout:
         high[:summary] = np.stack([highest, span, highest, highest], axis=1).ravel()
         if self.shows_every_patient:
             cohort = self.size - clinic.num_patients * v
-            low[cohort:] = clinic.low[: clinic.num_patients * v]
-            high[cohort:] = clinic.high[: clinic.num_patients * v]
+            low[cohort:] = clinic.low[clinic.parts.patients]
+            high[cohort:] = clinic.high[clinic.parts.patients]
         else:
             cohort = self.size - 2 * v
             low[cohort:] = np.stack([lowest, padded], axis=1).ravel()
@@ -111,7 +111,7 @@ class ManagerView:
         """Prepare; `reset` starts an environment's episode."""
         self.layout = layout
         v, k = len(layout.clinic.attributes), len(layout.clinic.antibiotics)
-        self._v, self._k, self._p = v, k, layout.clinic.num_patients
+        self._v, self._p = v, layout.clinic.num_patients
         self._num_options = len(layout.options)
         self.count: Floats = np.zeros((num_envs, v))
         self.mean: Floats = np.zeros((num_envs, v))
@@ -148,7 +148,7 @@ class ManagerView:
         """Take in a cohort (N, D) and what it was prescribed (N, P)."""
         _take_in(
             which,
-            np.ascontiguousarray(observation),
+            np.ascontiguousarray(self._patients(observation)),
             np.ascontiguousarray(actions),
             (self.count, self.mean, self.squares, self.highest, self.lowest, self.since),
         )
@@ -201,11 +201,11 @@ class ManagerView:
 
     def _patients(self, observation: Floats32) -> Floats32:
         """Return the cohort's visible attributes, (N, P, V)."""
-        return observation[:, : self._p * self._v].reshape(len(observation), self._p, self._v)
+        seen = observation[:, self.layout.clinic.parts.patients]
+        return seen.reshape(len(observation), self._p, self._v)
 
     def _amr(self, observation: Floats32) -> Floats32:
-        start = self._p * self._v
-        return observation[:, start : start + self._k]
+        return observation[:, self.layout.clinic.parts.visible_amr]
 
     # --- going on later --------------------------------------------------------------------------
 
@@ -220,8 +220,10 @@ class ManagerView:
 
 
 @compiled
-def _take_in(which: Which, observation: Floats32, actions: Actions, state: State) -> None:
+def _take_in(which: Which, patients: Floats32, actions: Actions, state: State) -> None:
     """Update the statistics of the running option (E, V), and since when nobody got a drug (E, K).
+
+    `patients` (N, P, V) are the visible attributes of the cohorts that the actions (N, P) are for.
 
     A value that all patients share is its own mean to the bit. Moments of the union of two samples
     by Chan et al. (1979).
@@ -234,7 +236,7 @@ def _take_in(which: Which, observation: Floats32, actions: Actions, state: State
             present, first, total = 0.0, 0.0, 0.0
             high, low = -np.inf, np.inf
             for p in range(num_patients):
-                value = np.float64(observation[n, p * num_attributes + v])
+                value = np.float64(patients[n, p, v])
                 if value == PADDING:
                     continue
                 if present == 0.0:
@@ -247,7 +249,7 @@ def _take_in(which: Which, observation: Floats32, actions: Actions, state: State
             shift = total / present
             apart_squared = 0.0
             for p in range(num_patients):
-                value = np.float64(observation[n, p * num_attributes + v])
+                value = np.float64(patients[n, p, v])
                 if value != PADDING:
                     apart_squared += (value - first - shift) ** 2
             before = count[e, v]

@@ -21,14 +21,10 @@ from packaging.specifiers import SpecifierSet
 from abx_amr.errors import InputError
 from abx_amr.host import processors
 from abx_amr.host.file_system import network_file_system
+from abx_amr.host.versions import REPORTED, version_of
 
 State = Literal["ok", "warn", "fail"]
 
-#: Packages whose version a bug report needs.
-REPORTED = (
-    *("abx-amr", "torch", "numpy", "numba", "stable-baselines3", "sb3-contrib", "gymnasium"),
-    *("hydra-core", "omegaconf", "optuna", "sqlalchemy", "psycopg2-binary", "submitit", "pandas"),
-)
 LITTLE_ROOM_BYTES = 1_000_000_000
 TIMEOUT_SECONDS = 3.0
 
@@ -39,7 +35,7 @@ class Finding:
 
     about: str
     state: State
-    said: str
+    message: str
     cure: str = ""
 
 
@@ -56,7 +52,7 @@ def examine() -> Iterator[Finding]:
             yield Finding(
                 about=check.__name__.replace("_", " ")[:9],
                 state="fail",
-                said=f"the check itself failed: {type(error).__name__}: {error}",
+                message=f"the check itself failed: {type(error).__name__}: {error}",
                 cure="please report it",
             )
 
@@ -66,12 +62,12 @@ def python() -> Iterator[Finding]:
     wanted = metadata.metadata("abx-amr")["Requires-Python"] or ""
     version = platform.python_version()
     if SpecifierSet(wanted).contains(version, prereleases=True):
-        yield Finding(about="python", state="ok", said=f"{version} (wanted {wanted})")
+        yield Finding(about="python", state="ok", message=f"{version} (wanted {wanted})")
     else:
         yield Finding(
             about="python",
             state="fail",
-            said=f"{version} is not {wanted}",
+            message=f"{version} is not {wanted}",
             cure="make an environment with such a Python and install there",
         )
 
@@ -83,29 +79,21 @@ def packages(requirements: Sequence[str] | None = None) -> Iterator[Finding]:
     wanted = [r for r in wanted if r.marker is None or r.marker.evaluate({"extra": ""})]
     right = 0
     for requirement in wanted:
-        found = installed(requirement.name)
+        found = version_of(requirement.name)
         if found is None:
-            said = f"{requirement.name} is missing"
+            message = f"{requirement.name} is missing"
         elif not requirement.specifier.contains(found, prereleases=True):
-            said = f"{requirement.name} {found} is not {requirement.specifier}"
+            message = f"{requirement.name} {found} is not {requirement.specifier}"
         else:
             right += 1
             continue
         cure = f"pip install '{requirement.name}{requirement.specifier}'"
-        yield Finding(about="packages", state="fail", said=said, cure=cure)
+        yield Finding(about="packages", state="fail", message=message, cure=cure)
     yield Finding(
         about="packages",
         state="ok",
-        said=f"{right} of {len(wanted)} required packages are in their ranges",
+        message=f"{right} of {len(wanted)} required packages are in their ranges",
     )
-
-
-def installed(name: str) -> str | None:
-    """Return the version of a package, None where it is not installed."""
-    try:
-        return metadata.version(name)
-    except metadata.PackageNotFoundError:
-        return None
 
 
 def torch_build() -> Iterator[Finding]:
@@ -116,32 +104,32 @@ def torch_build() -> Iterator[Finding]:
         yield Finding(
             about="torch",
             state="fail",
-            said=f"cannot be imported: {(str(error).splitlines() or [''])[0]}",
+            message=f"cannot be imported: {(str(error).splitlines() or [''])[0]}",
             cure="pip install --force-reinstall torch",
         )
         return
     yield Finding(
         about="torch",
         state="ok",
-        said=f"{torch.__version__}, {torch.get_num_threads()} threads unless told "
+        message=f"{torch.__version__}, {torch.get_num_threads()} threads unless told "
         "(training.torch_threads: one for abx-train, cores divided by workers for abx-tune)",
     )
     if torch.cuda.is_available():
         name = torch.cuda.get_device_name(0)
-        said = f"{name}; the networks here are small: the processor is usually faster"
-        yield Finding(about="gpu", state="ok", said=said)
+        message = f"{name}; the networks here are small: the processor is usually faster"
+        yield Finding(about="gpu", state="ok", message=message)
     elif torch.version.cuda is None:
-        said = "none used: this torch is built for the processor, which these networks need"
-        yield Finding(about="gpu", state="ok", said=said)
+        message = "none used: this torch is built for the processor, which these networks need"
+        yield Finding(about="gpu", state="ok", message=message)
     elif shutil.which("nvidia-smi"):
         yield Finding(
             about="gpu",
             state="warn",
-            said=f"there is a driver, but torch (CUDA {torch.version.cuda}) finds no GPU",
+            message=f"there is a driver, but torch (CUDA {torch.version.cuda}) finds no GPU",
             cure="nothing here needs one; ask for one (sbatch --gres=gpu:1), or update the driver",
         )
     else:
-        yield Finding(about="gpu", state="ok", said="none; nothing here needs one")
+        yield Finding(about="gpu", state="ok", message="none; nothing here needs one")
 
 
 def cores(
@@ -151,24 +139,25 @@ def cores(
     environment = os.environ if environment is None else environment
     used, machine, may = processors.available(), os.cpu_count() or 1, len(os.sched_getaffinity(0))
     quota = cgroup_quota() if quota is None else quota
-    said = f"{used} used of the machine's {machine}"
+    message = f"{used} used of the machine's {machine}"
     if environment.get("OMP_NUM_THREADS"):
-        said += f" (OMP_NUM_THREADS={environment['OMP_NUM_THREADS']})"
+        message += f" (OMP_NUM_THREADS={environment['OMP_NUM_THREADS']})"
     elif environment.get("SLURM_CPUS_PER_TASK") or environment.get("SLURM_CPUS_ON_NODE"):
-        said += " (given by SLURM)"
+        message += " (given by SLURM)"
     elif may < machine:
-        said += " (the others are not this process's)"
+        message += " (the others are not this process's)"
     share = min(may, quota) if quota is not None else may
     if used > share:
         whole = max(1, int(share))
         yield Finding(
             about="cores",
             state="warn",
-            said=f"{said}, but only {share:g} may be used at once: threads wait for each other",
+            message=f"{message}, but only {share:g} may be used at once: threads wait for each "
+            "other",
             cure=f"export OMP_NUM_THREADS={whole}",
         )
     else:
-        yield Finding(about="cores", state="ok", said=said)
+        yield Finding(about="cores", state="ok", message=message)
 
 
 def cgroup_quota(root: Path = Path("/sys/fs/cgroup")) -> float | None:
@@ -195,13 +184,15 @@ def numba_cache() -> Iterator[Finding]:
             kind = (
                 "NUMBA_CACHE_DIR" if told else "beside the package" if place == beside else "home"
             )
-            said = f"compiled code is kept ({kind}); the first run after an installation compiles"
-            yield Finding(about="numba", state="ok", said=said)
+            message = (
+                f"compiled code is kept ({kind}); the first run after an installation compiles"
+            )
+            yield Finding(about="numba", state="ok", message=message)
             return
     yield Finding(
         about="numba",
         state="warn",
-        said="compiled code cannot be kept: every process compiles the clinic anew",
+        message="compiled code cannot be kept: every process compiles the clinic anew",
         cure="export NUMBA_CACHE_DIR=FOLDER, one that can be written",
     )
 
@@ -223,9 +214,9 @@ def folders() -> Iterator[Finding]:
             if name == "TMPDIR"
             else "change to a folder of your own, or results_dir=FOLDER optimization_dir=FOLDER"
         )
-        yield Finding(about="folders", state="fail", said=f"{name}: {why}", cure=cure)
+        yield Finding(about="folders", state="fail", message=f"{name}: {why}", cure=cure)
     if not faults:
-        yield Finding(about="folders", state="ok", said=f"{', '.join(places)} can be written")
+        yield Finding(about="folders", state="ok", message=f"{', '.join(places)} can be written")
     for name, place in (("working folder", here), ("TMPDIR", places["TMPDIR"])):
         if name in faults:
             continue
@@ -234,17 +225,17 @@ def folders() -> Iterator[Finding]:
             yield Finding(
                 about="disk",
                 state="warn",
-                said=f"{name}: {free / 1e6:.0f} MB are free",
+                message=f"{name}: {free / 1e6:.0f} MB are free",
                 cure="free some space, or choose a folder on another disk",
             )
     kind = network_file_system(here)
     if kind is None:
-        yield Finding(about="disk", state="ok", said="the working folder is on a local disk")
+        yield Finding(about="disk", state="ok", message="the working folder is on a local disk")
     else:
         yield Finding(
             about="disk",
             state="warn",
-            said=f"the working folder is on a network disk ({kind}): storage=sqlite is refused",
+            message=f"the working folder is on a network disk ({kind}): storage=sqlite is refused",
             cure="storage=journal or storage=postgres, or a local optimization_dir=FOLDER",
         )
 
@@ -274,7 +265,7 @@ def database() -> Iterator[Finding]:
     try:
         there = PostgresConnection.from_environment()
     except InputError as error:
-        yield Finding(about="database", state="fail", said=str(error), cure="export it anew")
+        yield Finding(about="database", state="fail", message=str(error), cure="export it anew")
     else:
         if os.environ.get("PG_HOST") or os.environ.get("PG_PORT"):
             yield _reached(there)
@@ -282,7 +273,7 @@ def database() -> Iterator[Finding]:
             yield Finding(
                 about="database",
                 state="ok",
-                said="PG_HOST is not set: sqlite and journal need no server",
+                message="PG_HOST is not set: sqlite and journal need no server",
             )
     from abx_amr.host.postgres.account import server_account
     from abx_amr.host.postgres.programs import find_programs
@@ -290,10 +281,12 @@ def database() -> Iterator[Finding]:
     try:
         found = find_programs(None, account=server_account())
         yield Finding(
-            about="database", state="ok", said=f"PostgreSQL {found.version} can be started"
+            about="database", state="ok", message=f"PostgreSQL {found.version} can be started"
         )
     except InputError as error:
-        yield Finding(about="database", state="ok", said=f"no server can be started here: {error}")
+        yield Finding(
+            about="database", state="ok", message=f"no server can be started here: {error}"
+        )
 
 
 def _reached(there: object) -> Finding:
@@ -316,10 +309,10 @@ def _reached(there: object) -> Finding:
         return Finding(
             about="database",
             state="fail",
-            said=f"port {where.port} of the server in PG_HOST: {reason}",
+            message=f"port {where.port} of the server in PG_HOST: {reason}",
             cure='eval "$(abx-postgres up)", or unset PG_HOST PG_PORT',
         )
-    return Finding(about="database", state="ok", said=f"the server at port {where.port} answers")
+    return Finding(about="database", state="ok", message=f"the server at port {where.port} answers")
 
 
 def slurm() -> Iterator[Finding]:
@@ -329,7 +322,8 @@ def slurm() -> Iterator[Finding]:
         yield Finding(
             about="slurm",
             state="ok",
-            said=f"{' and '.join(missing)} not found: jobs are submitted on a cluster's login node",
+            message=f"{' and '.join(missing)} not found: jobs are submitted on a cluster's login "
+            "node",
         )
         return
     version = _answer("sbatch", "--version")
@@ -338,7 +332,7 @@ def slurm() -> Iterator[Finding]:
         yield Finding(
             about="slurm",
             state="warn",
-            said="sbatch and sinfo are there, but the controller does not answer",
+            message="sbatch and sinfo are there, but the controller does not answer",
             cure="try `sinfo`; ask the cluster's staff",
         )
         return
@@ -348,11 +342,11 @@ def slurm() -> Iterator[Finding]:
         yield Finding(
             about="slurm",
             state="warn",
-            said=f"{version}, no default partition (there are {', '.join(names) or 'none'})",
+            message=f"{version}, no default partition (there are {', '.join(names) or 'none'})",
             cure="name one: hydra.launcher.partition=NAME",
         )
     else:
-        yield Finding(about="slurm", state="ok", said=f"{version}, default partition {default}")
+        yield Finding(about="slurm", state="ok", message=f"{version}, default partition {default}")
 
 
 def _answer(*command: str) -> str | None:
@@ -384,13 +378,15 @@ def hydra_plugins() -> Iterator[Finding]:
         yield Finding(
             about="hydra",
             state="fail",
-            said=f"{module} is missing ({what})",
+            message=f"{module} is missing ({what})",
             cure=f"pip install --force-reinstall --no-deps {package}",
         )
     if not missing:
         extra = _can_be_found("hydra_plugins.hydra_optuna_sweeper")
-        said = f"{len(PLUGINS)} plugins found; hydra-optuna-sweeper (an extra) is"
-        yield Finding(about="hydra", state="ok", said=f"{said} {'there' if extra else 'not there'}")
+        message = f"{len(PLUGINS)} plugins found; hydra-optuna-sweeper (an extra) is"
+        yield Finding(
+            about="hydra", state="ok", message=f"{message} {'there' if extra else 'not there'}"
+        )
 
 
 def _can_be_found(module: str) -> bool:
@@ -407,21 +403,21 @@ def project() -> Iterator[Finding]:
     find_project = importlib.import_module("abx_amr.host.locations").find_project
     found = find_project()
     if found is None:
-        said = "none here: the packaged configuration is used (abx-init DIR makes one)"
+        message = "none here: the packaged configuration is used (abx-init DIR makes one)"
     else:
-        said = f"found, with files in {', '.join(found.groups()) or 'no group'}"
-    yield Finding(about="project", state="ok", said=said)
+        message = f"found, with files in {', '.join(found.groups()) or 'no group'}"
+    yield Finding(about="project", state="ok", message=message)
 
 
 def report(findings: Sequence[Finding]) -> str:
     """Return what belongs in a bug report: versions and what is not ok; no names of users."""
-    versions = ", ".join(f"{name} {installed(name) or 'missing'}" for name in REPORTED)
+    versions = ", ".join(f"{name} {version_of(name) or 'missing'}" for name in REPORTED)
     lines = [
         f"python {platform.python_version()}, {platform.system()} {platform.release()} "
         f"{platform.machine()}, {sys.implementation.name}",
         versions,
         *(
-            f"{f.state}: {f.about}: {f.said}"
+            f"{f.state}: {f.about}: {f.message}"
             for f in findings
             if f.about in _TOLD or f.state != "ok"
         ),

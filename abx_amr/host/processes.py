@@ -1,35 +1,81 @@
 """Who runs a trial: host, boot, process and its start, by which a dead one is known."""
 
+from __future__ import annotations
+
 import os
 import socket
 from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 
-def this_owner() -> dict[str, Any]:
-    """Return what identifies this process on this machine until the machine boots again."""
-    pid = os.getpid()
-    return {**_machine(), "pid": pid, "started": _start_of(pid)}
+@dataclass(frozen=True, kw_only=True)
+class ProcessIdentity:
+    """What tells a process from all others until its machine boots again.
+
+    Process numbers mean nothing outside a machine and a container. What is not known is None.
+    """
+
+    host: str | None = None
+    boot: str | None = None
+    container: str | None = None
+    pid: int | None = None
+    started: str | None = None  #: clock ticks since boot
+
+    @classmethod
+    def of_this_process(cls) -> ProcessIdentity:
+        """Return the identity of the process that asks."""
+        pid = os.getpid()
+        return cls(
+            host=socket.gethostname(),
+            boot=_boot(),
+            container=_container(),
+            pid=pid,
+            started=_start_of(pid),
+        )
+
+    @classmethod
+    def from_record(cls, record: Mapping[str, Any]) -> ProcessIdentity:
+        """Return the identity that `as_record` has written, beside whatever else."""
+        text = partial(_text, record)
+        pid = record.get("pid")
+        return cls(
+            host=text("host"),
+            boot=text("boot"),
+            container=text("container"),
+            pid=None if pid is None else int(pid),
+            started=text("started"),
+        )
+
+    def as_record(self) -> dict[str, Any]:
+        """Return plain values for a file or a database."""
+        return asdict(self)
+
+    @property
+    def is_here(self) -> bool:
+        """Whether the process belongs, or belonged, to this machine and container."""
+        return (self.host, self.boot, self.container) == (
+            socket.gethostname(),
+            _boot(),
+            _container(),
+        )
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether it is a running process of this machine; False for other machines."""
+        return self.pid is not None and self.is_here and _is_running(self.pid, self.started)
+
+    @property
+    def has_died(self) -> bool:
+        """Whether it is a process of this machine that is gone; False for other machines."""
+        return self.pid is not None and self.is_here and not _is_running(self.pid, self.started)
 
 
-def has_died(owner: Mapping[str, Any]) -> bool:
-    """Say whether the owner is a process of this machine that is gone, False for other machines."""
-    if any(owner.get(key) != value for key, value in _machine().items()):
-        return False
-    return not _is_running(int(owner["pid"]), owner.get("started"))
-
-
-def live_owner(owner: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
-    """Return the owner where it is a running process of this machine, else None."""
-    if owner is None or any(owner.get(key) != value for key, value in _machine().items()):
-        return None
-    return owner if _is_running(int(owner["pid"]), owner.get("started")) else None
-
-
-def _machine() -> dict[str, Any]:
-    """Identify machine and container: process numbers mean nothing outside either."""
-    return {"host": socket.gethostname(), "boot": _boot(), "container": _container()}
+def _text(record: Mapping[str, Any], key: str) -> str | None:
+    value = record.get(key)
+    return None if value is None else str(value)
 
 
 def _boot() -> str | None:

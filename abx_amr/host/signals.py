@@ -1,7 +1,8 @@
 """Signals that ask a command or a worker to stop, and where in its work they may be obeyed.
 
 The first signal asks; a later one ends the process at once. A worker takes SIGUSR1 and SIGUSR2
-too (what SLURM sends before a time limit).
+too (what SLURM sends before a time limit). A process that waits for others hands on what it is
+asked.
 """
 
 from __future__ import annotations
@@ -10,10 +11,12 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from types import FrameType
-from typing import Self
+from typing import NoReturn, Self
+
+from abx_amr.host.exit_codes import of_signal
 
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2)
 ONE_REQUEST_SECONDS = 1.0
@@ -78,16 +81,8 @@ class Interrupts:
     @contextmanager
     def watched(self) -> Iterator[None]:
         """Take over the signals during the block, where Python allows it: in the main thread."""
-        if threading.current_thread() is not threading.main_thread():
+        with _handled_by(self._on_signal, self._signals, also_restored=(signal.SIGALRM,)):
             yield
-            return
-        before = {number: signal.signal(number, self._on_signal) for number in self._signals}
-        before[signal.SIGALRM] = signal.getsignal(signal.SIGALRM)
-        try:
-            yield
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
 
     @contextmanager
     def ending(self) -> Iterator[None]:
@@ -119,7 +114,7 @@ class Interrupts:
             is_repeated = now - self._asked_at < ONE_REQUEST_SECONDS
             if number != signal.SIGINT and is_repeated:
                 return
-            os._exit(128 + number)
+            os._exit(of_signal(number))
         self.number, self._asked_at = number, now
         self._end_block(number, frame)
 
@@ -142,3 +137,55 @@ class Interrupts:
                 return False
             frame = frame.f_back
         return True
+
+
+@contextmanager
+def handed_on(
+    to: Callable[[int], object], *, later_to: Callable[[int], object] | None = None
+) -> Iterator[list[int]]:
+    """Have SIGINT and SIGTERM call `to` while the block goes on; give those that have come.
+
+    For a process that waits for others: it asks them what it was asked and ends when they have.
+    A signal after the first calls `later_to`, where that is given.
+    """
+    received: list[int] = []
+
+    def on_signal(number: int, frame: FrameType | None) -> None:
+        received.append(number)
+        if len(received) > 1 and later_to is not None:
+            later_to(number)
+        else:
+            to(number)
+
+    with _handled_by(on_signal, (signal.SIGINT, signal.SIGTERM)):
+        yield received
+
+
+def end_orderly(number: int, frame: FrameType | None = None) -> NoReturn:
+    """End the process with the status of a signal, through its `finally` blocks: a handler."""
+    raise SystemExit(of_signal(number))
+
+
+def end_at_once(number: int, frame: FrameType | None = None) -> NoReturn:
+    """End the process with the status of a signal, whatever it is doing: a handler."""
+    os._exit(of_signal(number))
+
+
+@contextmanager
+def _handled_by(
+    handler: Callable[[int, FrameType | None], object],
+    numbers: Iterable[int],
+    *,
+    also_restored: Iterable[int] = (),
+) -> Iterator[None]:
+    """Give signals to a handler during the block, where Python allows it: in the main thread."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.signal(number, handler) for number in numbers}
+    before |= {number: signal.getsignal(number) for number in also_restored}
+    try:
+        yield
+    finally:
+        for number, earlier in before.items():
+            signal.signal(number, earlier)

@@ -44,7 +44,7 @@ def _end_by_queue(job: str) -> float | None:
     """Return when the queue says the job ends, in seconds since the epoch."""
     command = ["squeue", "--noheader", "--format=%e", "--job", job]
     try:
-        said = subprocess.run(
+        message = subprocess.run(
             command,
             check=True,
             capture_output=True,
@@ -54,7 +54,7 @@ def _end_by_queue(job: str) -> float | None:
         ).stdout.split()
     except (OSError, subprocess.SubprocessError):
         return None
-    return float(said[0]) if said and said[0].isdigit() else None
+    return float(message[0]) if message and message[0].isdigit() else None
 
 
 def slurm_job() -> str | None:

@@ -75,10 +75,10 @@ def reading(file: Path, key: str) -> Iterator[None]:
         raise
     except InputError as error:
         where = "" if str(file) in str(error) else f" (in '{file}')"
-        said = str(error)
+        message = str(error)
         if key.startswith("--tuning"):  # the sections are read by what reads an umbrella's
-            said = said.replace("--from-umbrella: ", "--tuning: ", 1)
-        raise _Placed(f"{said}{where}") from error
+            message = message.replace("--from-umbrella: ", "--tuning: ", 1)
+        raise _Placed(f"{message}{where}") from error
     except (TypeError, ValueError, AttributeError, KeyError) as error:
         raise _Placed(f"{key} in '{file}' holds a value of the wrong kind: {error}") from error
 

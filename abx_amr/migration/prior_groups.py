@@ -656,10 +656,10 @@ def _old_places(umbrella: Umbrella) -> list[Path]:
 def _library(reference: Any, umbrella: Umbrella) -> Part:
     if isinstance(reference, Mapping):
         return Part(content=reference, file=umbrella.file)
-    said = f"--from-umbrella: hrl.option_library in '{umbrella.file}'"
+    message = f"--from-umbrella: hrl.option_library in '{umbrella.file}'"
     folders = [umbrella.options_folder, umbrella.config_folder, *_old_places(umbrella)]
-    file = find(str(reference), folders, said_by=said)
-    return Part(content=read_yaml(file, said_by=said), file=file)
+    file = find(str(reference), folders, said_by=message)
+    return Part(content=read_yaml(file, said_by=message), file=file)
 
 
 def _options(
@@ -782,12 +782,16 @@ def _training(given: Mapping[str, Any], members: dict[str, Plain], notes: Notes)
 
 def _run_name(given: Any) -> str:
     """Return what to say of a name that every training and every study would share."""
-    said = f"training.run_name = {given}: named one run, and would name every run and every study"
+    message = (
+        f"training.run_name = {given}: named one run, and would name every run and every study"
+    )
     try:
         name = check_folder_name("run_name", str(given))
     except InputError as error:
-        return f"{said} of the experiment; it was left out (no name here: {error})"
-    return f"{said} of the experiment; it was left out, write run_name={name} on the command line"
+        return f"{message} of the experiment; it was left out (no name here: {error})"
+    return (
+        f"{message} of the experiment; it was left out, write run_name={name} on the command line"
+    )
 
 
 def translate_tuning(given: Mapping[str, Any], *, agent: str, notes: Notes) -> Plain:

@@ -7,7 +7,7 @@ come, A allocations (which types get what) of all cohorts one after the other.
 import numpy as np
 from numpy.typing import NDArray
 
-from abx_amr.simulator.kernel import compiled
+from abx_amr.simulator.kernel.compiling import compiled
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]

@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 from scipy.special import ndtr, ndtri
 
 from abx_amr.planning.problem import NotComputable, clipped_mean
-from abx_amr.simulator import kernel
 from abx_amr.simulator.clinic import ClinicModel
-from abx_amr.simulator.patients import ATTRIBUTES, PatientMixture, PatientPopulation
+from abx_amr.simulator.kernel.layout import law_views, proportions
+from abx_amr.simulator.patients import ATTRIBUTES, PADDING, PatientMixture, PatientPopulation
 from abx_amr.simulator.rewards import ClinicalReward
 
 Floats = NDArray[np.float64]
@@ -71,7 +71,7 @@ class Law:
     def posterior(self, seen: Floats) -> Seen:
         """Return what observations (N,) say."""
         if not self.is_shown:
-            is_hidden = np.abs(seen - kernel.PADDING) < _SAME
+            is_hidden = np.abs(seen - PADDING) < _SAME
             return Seen(
                 is_hidden.astype(np.float64),
                 np.ones(len(seen), bool),
@@ -255,7 +255,7 @@ class Beliefs:
         """
         number = len(uniforms)
         group = np.searchsorted(self.shares.cumsum()[:-1], uniforms[:, 0], side="right")
-        observed = np.full((number, len(ATTRIBUTES)), kernel.PADDING)
+        observed = np.full((number, len(ATTRIBUTES)), PADDING)
         for g, laws in enumerate(self.laws):
             here = np.flatnonzero(group == g)
             for a, law in enumerate(laws):
@@ -316,36 +316,33 @@ def beliefs_of(model: ClinicModel) -> Beliefs:
         raise NotComputable(
             f"the optimum is not computed for the population {type(population).__name__}"
         )
-    shares = np.diff(table[:, kernel.PROPORTION_ROW, 0], prepend=0.0)
-    numbers = reward.numbers
-    chances = {
-        3: float(numbers[kernel.BENEFIT_PROBABILITY]),
-        4: float(numbers[kernel.FAILURE_PROBABILITY]),
-    }
+    shares = np.diff(proportions(table), prepend=0.0)
+    rows = law_views(table)
+    chances = {3: reward.benefit_probability, 4: reward.failure_probability}
     caps = [1 / chances[a] if chances.get(a, 0) > 0 else math.inf for a in range(len(ATTRIBUTES))]
     present = np.flatnonzero(shares > 0)
-    laws = tuple(tuple(_law(table[g, a], caps[a]) for a in range(len(ATTRIBUTES))) for g in present)
+    laws = tuple(tuple(_law(rows[g, a], caps[a]) for a in range(len(ATTRIBUTES))) for g in present)
     return Beliefs(
         shares=shares[present] / shares[present].sum(),
         laws=laws,
         shown=tuple(ATTRIBUTES.index(name) for name in population.visible_patient_attributes),
-        benefit=float(numbers[kernel.BENEFIT_VALUE]) * chances[3],
-        failure=float(numbers[kernel.FAILURE_VALUE]) * chances[4],
-        recovery=float(numbers[kernel.BENEFIT_VALUE]),
+        benefit=reward.benefit_value * chances[3],
+        failure=reward.failure_value * chances[4],
+        recovery=reward.benefit_value,
     )
 
 
-def _law(row: Floats, cap: float) -> Law:
-    """Return the law of a row of the population's table."""
+def _law(row: np.void, cap: float) -> Law:
+    """Return the law of an attribute of the population's table."""
     return Law(
-        mean=float(row[kernel.MEAN]),
-        sigma=float(row[kernel.SIGMA]),
-        low=float(row[kernel.LOW]),
-        high=float(row[kernel.HIGH]),
-        bias=float(row[kernel.BIAS]),
-        noise=float(row[kernel.NOISE]),
-        seen_low=float(row[kernel.OBSERVED_LOW]),
-        seen_high=float(row[kernel.OBSERVED_HIGH]),
-        is_shown=bool(row[kernel.SHOWN] > 0),
+        mean=float(row["mean"]),
+        sigma=float(row["sigma"]),
+        low=float(row["low"]),
+        high=float(row["high"]),
+        bias=float(row["bias"]),
+        noise=float(row["noise"]),
+        seen_low=float(row["observed_low"]),
+        seen_high=float(row["observed_high"]),
+        is_shown=bool(row["shown"] > 0),
         cap=cap,
     )

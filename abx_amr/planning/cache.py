@@ -46,15 +46,15 @@ class PlanCache:
 
     def file(self, posed: Posed) -> Path:
         """Return where a clinic's results lie."""
-        said: tuple[Any, ...] = (
+        text: tuple[Any, ...] = (
             VERSION,
             posed.problem.fingerprint,
             posed.above.fingerprint,
             posed.caveats,
         )
         if isinstance(posed, SampledView):
-            said = (*said, posed.fingerprint)
-        return self.folder / f"{hashlib.sha256(repr(said).encode()).hexdigest()[:20]}.json"
+            text = (*text, posed.fingerprint)
+        return self.folder / f"{hashlib.sha256(repr(text).encode()).hexdigest()[:20]}.json"
 
     def _read(self, posed: Posed) -> dict[str, Any]:
         try:

@@ -17,13 +17,15 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.special import ndtr, ndtri
 
 from abx_amr.errors import InputError
-from abx_amr.simulator import kernel
 from abx_amr.simulator.clinic import ClinicModel
 from abx_amr.simulator.dynamics import LeakyBalloon
-from abx_amr.simulator.patients import ATTRIBUTES, PatientMixture, PatientPopulation
+from abx_amr.simulator.kernel.layout import law_views, proportions
+from abx_amr.simulator.patients import ATTRIBUTES, PADDING, PatientMixture, PatientPopulation
 from abx_amr.simulator.rewards import ClinicalReward
 
 Floats = NDArray[np.float64]
+Laws = NDArray[np.void]  # of attributes, under the names of kernel.layout.LAW
+Law = np.void
 _FAR = 9.0  # standard deviations: what lies beyond has a chance below 1e-18
 
 
@@ -183,15 +185,15 @@ def pose(model: ClinicModel, *, hide_patients: bool = False, bins: int | None = 
         raise NotComputable(
             f"the optimum is not computed for the population {type(population).__name__}"
         )
-    cumulative = table[:, kernel.PROPORTION_ROW, 0]
-    shares = np.diff(cumulative, prepend=0.0)
+    laws = law_views(table)
+    shares = np.diff(proportions(table), prepend=0.0)
     caveats: list[str] = []
     varying = sorted(
         {
             a
-            for g in range(len(table))
+            for g in range(len(laws))
             for a in range(len(ATTRIBUTES))
-            if shares[g] > 0 and table[g, a, kernel.SIGMA] > 0 and table[g, a, kernel.SHOWN] > 0
+            if shares[g] > 0 and laws["sigma"][g, a] > 0 and laws["shown"][g, a] > 0
         }
     )
     if hide_patients:
@@ -202,11 +204,11 @@ def pose(model: ClinicModel, *, hide_patients: bool = False, bins: int | None = 
     if varying and varying[0] in (3, 4):
         name = ATTRIBUTES[varying[0]]
         raise NotComputable(f"the optimum is not computed where {name} varies and is visible")
-    noisy = bool(((table[:, :6, kernel.NOISE] > 0) & (table[:, :6, kernel.SHOWN] > 0)).any())
+    noisy = bool(((laws["noise"] > 0) & (laws["shown"] > 0)).any())
     several = int((shares > 0).sum()) > 1 or bool(varying)
     if noisy and several and not hide_patients:
         caveats.append("patients are observed with noise")
-    ambiguous = bool(varying) and _is_ambiguous(table[shares > 0], varying[0])
+    ambiguous = bool(varying) and _is_ambiguous(laws[shares > 0], varying[0])
     if ambiguous:
         caveats.append("what is observed of a patient does not tell its expected gain")
     visible = population.visible_patient_attributes
@@ -214,16 +216,13 @@ def pose(model: ClinicModel, *, hide_patients: bool = False, bins: int | None = 
     k = len(model.antibiotics)
     if bins is None:
         bins = 16 if model.num_patients_per_time_step == 1 else 3
-    point_types, edge_types = _types(
-        table, shares, reward, shown, varying, bins, noisy or ambiguous
-    )
-    balloons = dynamics.balloons
+    point_types, edge_types = _types(laws, shares, reward, shown, varying, bins, noisy or ambiguous)
     harms = reward.harms
     common: dict[str, Any] = {
         "antibiotics": model.antibiotics,
-        "leak": balloons[:, kernel.LEAK].copy(),
-        "flatness": balloons[:, kernel.FLATNESS].copy(),
-        "residual": balloons[:, kernel.RESIDUAL].copy(),
+        "leak": dynamics.leak,
+        "flatness": dynamics.flatness,
+        "residual": dynamics.residual,
         "initial": dynamics.initial_state(1)[0],
         "cross": model.cross_resistance_matrix,
         "harm": harms[:, 0] * harms[:, 1],
@@ -248,57 +247,50 @@ def pose(model: ClinicModel, *, hide_patients: bool = False, bins: int | None = 
     )
 
 
-def _is_ambiguous(groups: Floats, a: int) -> bool:
+def _is_ambiguous(groups: Laws, a: int) -> bool:
     """Return whether equal observations of attribute `a` can go with different expected gains."""
     for law in groups[:, a]:
-        low, high = law[kernel.OBSERVED_LOW], law[kernel.OBSERVED_HIGH]
-        if law[kernel.LOW] * law[kernel.BIAS] < low or law[kernel.HIGH] * law[kernel.BIAS] > high:
+        low, high = law["observed_low"], law["observed_high"]
+        if law["low"] * law["bias"] < low or law["high"] * law["bias"] > high:
             return True
     others = [x for x in range(len(ATTRIBUTES)) if x != a]
-    constants = groups[:, others][:, :, [kernel.MEAN, kernel.SIGMA]]
-    biases = groups[:, a, kernel.BIAS]
-    shown = groups[:, a, kernel.SHOWN]
-    return bool(np.ptp(constants, axis=0).any() or np.ptp(biases) or np.ptp(shown))
+    differ = any(np.ptp(groups[name][:, others], axis=0).any() for name in ("mean", "sigma"))
+    return bool(differ or np.ptp(groups["bias"][:, a]) or np.ptp(groups["shown"][:, a]))
 
 
-def _mean(law: Floats) -> float:
+def _mean(law: Law) -> float:
     """Return the mean of an attribute's law, clipped to its sampling bounds."""
-    low, high = law[kernel.LOW], law[kernel.HIGH]
-    return float(clipped_mean(law[kernel.MEAN], law[kernel.SIGMA], low, high))
+    return float(clipped_mean(law["mean"], law["sigma"], law["low"], law["high"]))
 
 
-def _chance(law: Floats, chance: float) -> float:
+def _chance(law: Law, chance: float) -> float:
     """Return the mean of clip(chance * multiplier, 0, 1)."""
     if chance == 0:
         return 0.0
-    inner = clipped_mean(law[kernel.MEAN], law[kernel.SIGMA], 0.0, 1.0 / chance)
+    inner = clipped_mean(law["mean"], law["sigma"], 0.0, 1.0 / chance)
     return float(inner) * chance
 
 
-def _worth(laws: Floats, numbers: Floats) -> tuple[float, float, float]:
-    """Return gain, slope and untreated value, the means over independent attributes (6, 13)."""
+def _worth(laws: Laws, reward: ClinicalReward) -> tuple[float, float, float]:
+    """Return gain, slope and untreated value, the means over independent attributes (6,)."""
     infected = _mean(laws[0])
-    benefit_value = numbers[kernel.BENEFIT_VALUE] * _mean(laws[1])
-    benefit = benefit_value * _chance(laws[3], numbers[kernel.BENEFIT_PROBABILITY])
-    failure = (
-        numbers[kernel.FAILURE_VALUE]
-        * _mean(laws[2])
-        * _chance(laws[4], numbers[kernel.FAILURE_PROBABILITY])
-    )
+    benefit_value = reward.benefit_value * _mean(laws[1])
+    benefit = benefit_value * _chance(laws[3], reward.benefit_probability)
+    failure = reward.failure_value * _mean(laws[2]) * _chance(laws[4], reward.failure_probability)
     recovery = _mean(laws[5])
     untreated = infected * (recovery * benefit_value + (1 - recovery) * failure)
     return infected * benefit - untreated, infected * (benefit - failure), untreated
 
 
-def _points(law: Floats, bins: int, *, edges: bool) -> list[tuple[float, float]]:
+def _points(law: Law, bins: int, *, edges: bool) -> list[tuple[float, float]]:
     """Return (share, value) points of a clipped Gaussian: means of bins, or spread to their edges.
 
     Bins of equal chance. Their means carry less information than the law (a value not above the
     optimum); the same mass moved to the edges of the bins, with the means kept, carries more.
     """
-    mean, sigma, low, high = (law[i] for i in (kernel.MEAN, kernel.SIGMA, kernel.LOW, kernel.HIGH))
+    mean, sigma, low, high = (law[name] for name in ("mean", "sigma", "low", "high"))
     if sigma == 0:
-        return [(1.0, float(law[kernel.CONSTANT]))]
+        return [(1.0, float(law["constant"]))]
     chances = np.linspace(0, 1, bins + 1)
     cuts = mean + sigma * np.clip(ndtri(chances), -_FAR, _FAR)
     ends = np.clip(cuts, low, high)
@@ -320,7 +312,7 @@ def _points(law: Floats, bins: int, *, edges: bool) -> list[tuple[float, float]]
 
 
 def _types(
-    table: Floats,
+    groups: Laws,
     shares: Floats,
     reward: ClinicalReward,
     shown: Sequence[int],
@@ -335,26 +327,25 @@ def _types(
         for g, share in enumerate(shares):
             if share <= 0:
                 continue
-            laws = table[g, :6].copy()
+            laws = groups[g].copy()
             points = [(1.0, 0.0)]
             if varying:
                 points = _points(laws[varying[0]], bins, edges=edges)
             for mass, value in points:
                 if varying:
-                    law = laws[varying[0]]
-                    law[kernel.MEAN], law[kernel.SIGMA] = value, 0.0
+                    laws["mean"][varying[0]], laws["sigma"][varying[0]] = value, 0.0
                 seen = tuple(_seen(law) for law in laws[list(shown)])
-                rows.append((share * mass, _worth(laws, reward.numbers), seen))
+                rows.append((share * mass, _worth(laws, reward), seen))
         found.append(_merged(rows, by_gain=fully_seen))
     return found[0], found[1]
 
 
-def _seen(law: Floats) -> float:
+def _seen(law: Law) -> float:
     """Return what is observed of an attribute without noise, the padding value where hidden."""
-    if law[kernel.SHOWN] == 0:
-        return kernel.PADDING
-    value = min(max(law[kernel.MEAN], law[kernel.LOW]), law[kernel.HIGH]) * law[kernel.BIAS]
-    return float(min(max(value, law[kernel.OBSERVED_LOW]), law[kernel.OBSERVED_HIGH]))
+    if law["shown"] == 0:
+        return PADDING
+    value = min(max(law["mean"], law["low"]), law["high"]) * law["bias"]
+    return float(min(max(value, law["observed_low"]), law["observed_high"]))
 
 
 def _merged(

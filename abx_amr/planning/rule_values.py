@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from abx_amr import checks
 from abx_amr.agents.rules import (
     AlwaysBest,
     AmrThreshold,
@@ -27,7 +28,6 @@ from abx_amr.planning.play import replay
 from abx_amr.planning.problem import Posed
 from abx_amr.planning.progress import OnProgress, counting
 from abx_amr.planning.tuned_rules import best_level_and_worth
-from abx_amr.simulator import checks
 from abx_amr.simulator.clinic import ClinicModel
 from abx_amr.simulator.observation import Decoded
 

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
+from abx_amr import checks
 from abx_amr.errors import InputError
-from abx_amr.simulator import checks
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,20 +59,3 @@ class PlanSettings:
             raise InputError("plan.gammas must hold at least one discount factor")
         if self.front and not self.lambda_weights:
             raise InputError("plan.lambda_weights must hold at least one weight")
-
-
-def gamma_of(section: Any) -> float | None:
-    """Return an agent's discount factor, None for a rule or where it does not discount.
-
-    >>> gamma_of({"gamma": 0.99}), gamma_of({"gamma": 1}), gamma_of({})
-    (0.99, None, None)
-    >>> gamma_of({"gamma": 0.99, "one_minus_gamma": 0.25})
-    0.75
-    """
-    gamma = section.get("gamma") if isinstance(section, Mapping) else None
-    complement = section.get("one_minus_gamma") if isinstance(section, Mapping) else None
-    if isinstance(complement, float):
-        gamma = 1.0 - complement
-    if isinstance(gamma, bool) or not isinstance(gamma, int | float) or not 0 < gamma < 1:
-        return None
-    return float(gamma)

@@ -12,7 +12,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from abx_amr.simulator.kernel import compiled
+from abx_amr.simulator.kernel.compiling import compiled
 
 Floats = NDArray[np.float64]
 Floats32 = NDArray[np.float32]

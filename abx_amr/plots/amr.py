@@ -8,6 +8,11 @@ from matplotlib.figure import Figure
 
 from abx_amr.plots import canvas
 
+NAME = "amr"
+READS = ("steps",)
+CAPTION = "AMR"
+ORDER = 1
+
 
 def draw(steps: pd.DataFrame, *, title: str) -> Figure:
     """Return true and visible AMR over time, one panel per antibiotic, with bands over episodes.

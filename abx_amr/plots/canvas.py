@@ -150,3 +150,27 @@ def legend_beside(axis: Axes, title: str | None = None, *, upwards: bool = False
 def band_note(episodes: int) -> str | None:
     """Return what the bands stand for, as a legend's title."""
     return f"mean and\n{BAND}" if episodes > 1 else None
+
+
+def panel_height(rows: int) -> float:
+    """Return the height of a panel with so many named rows, in inches."""
+    return 1.0 + 0.22 * rows
+
+
+def name_rows(axis: Axes, names: pd.Series | list[str]) -> None:
+    """Write a name at each row of a panel."""
+    axis.set_yticks(range(len(names)), [str(name) for name in names], fontsize=8)
+
+
+def shade(axis: Axes, values: np.ndarray) -> None:
+    """Draw probabilities as shades, each with its number where there is room."""
+    axis.grid(False)
+    axis.imshow(values, cmap="Blues", vmin=0.0, vmax=1.0, aspect="auto")
+    if values.size > 200:
+        return
+    for (row, column), value in np.ndenumerate(values):
+        if value >= 0.005:
+            colour = "white" if value > 0.6 else BLACK
+            axis.text(
+                column, row, f"{value:.2f}", ha="center", va="center", fontsize=6, color=colour
+            )

@@ -8,6 +8,10 @@ from matplotlib.figure import Figure
 
 from abx_amr.plots import canvas
 
+NAME = "returns"
+READS = ("conditions", "runs")
+CAPTION = "returns, by condition"
+
 
 def draw(conditions: pd.DataFrame, runs: pd.DataFrame, *, title: str) -> Figure:
     """Return a panel per clinic: each condition's runs, their mean and its bootstrap interval.

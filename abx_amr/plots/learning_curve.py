@@ -9,6 +9,16 @@ from matplotlib.ticker import EngFormatter
 
 from abx_amr.plots import canvas
 
+NAME = "learning_curve"
+READS = ("evaluations",)
+CAPTION = "learning curve"
+ORDER = 5
+
+
+def is_worth_drawing(evaluations: pd.DataFrame) -> bool:
+    """Return whether there are several evaluations: of one there is no curve."""
+    return evaluations["transitions"].nunique() > 1
+
 
 def draw(evaluations: pd.DataFrame, *, title: str) -> Figure:
     """Return the mean return of each evaluation over the transitions trained, with its band.

@@ -8,6 +8,11 @@ from matplotlib.figure import Figure
 
 from abx_amr.plots import canvas
 
+NAME = "outcomes"
+READS = ("steps",)
+CAPTION = "outcomes"
+ORDER = 3
+
 # From the bottom of the stack: what was done to infected patients first.
 GROUPS = {
     "treated_infected_sensitive": ("treated, sensitive infection", canvas.GREEN),

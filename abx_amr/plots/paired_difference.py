@@ -12,6 +12,10 @@ from abx_amr.errors import InputError, counted
 from abx_amr.evaluation.statistics import paired_difference
 from abx_amr.plots import canvas
 
+NAME = "paired_difference"
+READS = ("first", "second")
+CAPTION = "paired difference"
+
 
 def draw(
     first: pd.DataFrame, second: pd.DataFrame, *, first_name: str, second_name: str, title: str

@@ -8,6 +8,11 @@ from matplotlib.figure import Figure
 
 from abx_amr.plots import canvas
 
+NAME = "prescriptions"
+READS = ("steps",)
+CAPTION = "prescriptions"
+ORDER = 2
+
 
 def draw(steps: pd.DataFrame, *, title: str) -> Figure:
     """Return how many patients per step get each antibiotic, and how many none.

@@ -8,6 +8,11 @@ from matplotlib.figure import Figure
 
 from abx_amr.plots import canvas
 
+NAME = "reward_parts"
+READS = ("steps",)
+CAPTION = "reward and its parts"
+ORDER = 4
+
 PARTS = {
     "individual": ("individual", canvas.BLUE),
     "community": ("community", canvas.ORANGE),

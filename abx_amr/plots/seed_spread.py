@@ -9,13 +9,18 @@ from matplotlib.ticker import MaxNLocator
 
 from abx_amr.plots import canvas
 
+NAME = "seed_spread"
+READS = ("seeds",)
+CAPTION = "seeds of each trial"
+ORDER = 2
+
 
 def draw(seeds: pd.DataFrame, *, title: str) -> Figure:
     """Return each trial's seeds with their mean and spread (standard deviation, ddof 0).
 
     Args:
         seeds: One row per (trial, seed): trial, seed, episode_return (nan where the seed failed),
-            as `results.read_seed_results` gives it.
+            as `read_seed_results` gives it.
         title: Says which study it is.
     """
     canvas.require(seeds, ["trial", "seed", "episode_return"])

@@ -7,6 +7,10 @@ from matplotlib.figure import Figure
 
 from abx_amr.plots import canvas
 
+NAME = "front"
+READS = ("front",)
+CAPTION = "stewardship front"
+
 COLUMNS = ["kind", "name", "individual", "final_amr"]
 
 

@@ -9,6 +9,11 @@ from matplotlib.ticker import MaxNLocator
 
 from abx_amr.plots import canvas
 
+NAME = "study_history"
+READS = ("trials",)
+CAPTION = "trials"
+ORDER = 1
+
 
 def draw(trials: pd.DataFrame, *, title: str, direction: str = "maximize") -> Figure:
     """Return the value of each trial, the best so far, and the trials that failed.

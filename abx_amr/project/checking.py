@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from abx_amr.configuration.agent import build_agent_spec, build_rule, is_rule
+from abx_amr.configuration.agent import build_prescriber
 from abx_amr.configuration.classes import check_arguments, locate
 from abx_amr.configuration.clinic import build_clinic
 from abx_amr.configuration.composing import Composition, compose
@@ -28,7 +28,7 @@ from abx_amr.configuration.training import build_training, check_training_seed
 from abx_amr.configuration.values import value_at, with_values
 from abx_amr.errors import InputError, nearest
 from abx_amr.host.locations import Project, make_importable, place_in_project, working_in
-from abx_amr.simulator.validation import rehearse
+from abx_amr.simulator.validation import validate_components
 
 if TYPE_CHECKING:
     from abx_amr.simulator.clinic import ClinicModel
@@ -226,10 +226,10 @@ class _Check:
             importlib.import_module(module)
         except Exception as error:  # whatever a user's module raises
             line = _line_of(error, path)
-            said = str(error).splitlines()[0] if str(error) else ""
+            reason = str(error).splitlines()[0] if str(error) else ""
             if isinstance(error, SyntaxError):
-                said = error.msg
-            self._say(path, f"{line}cannot be imported: {type(error).__name__}: {said}")
+                reason = error.msg
+            self._say(path, f"{line}cannot be imported: {type(error).__name__}: {reason}")
 
     # --- composing and building ------------------------------------------------------------------
 
@@ -369,7 +369,7 @@ def _faults_of_targets(plain: Plain) -> list[str]:
 
 def _build_clinic(config: Plain) -> None:
     """Build the clinic; where classes of the project are in it, play its first steps."""
-    rehearse(build_clinic(config))
+    validate_components(build_clinic(config))
 
 
 def _build_training(config: Plain) -> None:
@@ -379,14 +379,7 @@ def _build_training(config: Plain) -> None:
 
 
 def _build_agent(config: Plain) -> None:
-    from abx_amr.hierarchy.manager import ManagerRole
-
-    if is_rule(config):
-        build_rule(config, _neutral_clinic(config))
-        return
-    spec = build_agent_spec(config)
-    if isinstance(spec.role, ManagerRole):
-        spec.role.library(_neutral_clinic(config))
+    build_prescriber(config).check_clinic(_neutral_clinic(config))
 
 
 def _neutral_clinic(config: Plain) -> ClinicModel:
@@ -399,14 +392,14 @@ def _neutral_clinic(config: Plain) -> ClinicModel:
 
 def _faults_of_search(composition: Composition, known: Sequence[str]) -> list[str]:
     """Return what is wrong with a study's settings and its search space."""
+    from abx_amr.studies.settings import StudySettings
     from abx_amr.studies.space import full_path, probe_points
-    from abx_amr.studies.study import StudyPlan
 
     plain = deepcopy(composition.plain)
     found: list[str] = []
     while True:
         try:
-            plan = StudyPlan.from_configuration(plain)
+            plan = StudySettings.from_configuration(plain)
             break
         except InputError as error:
             found.append(str(error))
@@ -419,7 +412,7 @@ def _faults_of_search(composition: Composition, known: Sequence[str]) -> list[st
     for path, ends in probe_points(plan.space).items():
         for value in ends:
             try:
-                build_agent_spec(with_values(plain, {path: value}))
+                build_prescriber(with_values(plain, {path: value}))
             except InputError as error:
                 if str(error) not in known:
                     found.append(f"tuning.search_space.{path}: {error}")

@@ -1,4 +1,4 @@
-"""The figures of a run folder and of a study folder, drawn from what lies in them."""
+"""The figures of a run folder, drawn from the tables that lie in it."""
 
 from __future__ import annotations
 
@@ -6,27 +6,11 @@ from pathlib import Path
 
 import pandas as pd
 
+from abx_amr.errors import counted
 from abx_amr.hierarchy import diagnostics
-from abx_amr.plots import (
-    amr,
-    canvas,
-    learning_curve,
-    options,
-    outcomes,
-    paired_difference,
-    prescriptions,
-    reward_parts,
-    seed_spread,
-    study_history,
-)
-from abx_amr.runs.folder import RunFolder, read_seed_results
-
-OVER_TIME = {
-    "amr": (amr.draw, "AMR"),
-    "prescriptions": (prescriptions.draw, "prescriptions"),
-    "outcomes": (outcomes.draw, "outcomes"),
-    "reward_parts": (reward_parts.draw, "reward and its parts"),
-}
+from abx_amr.plots import canvas, paired_difference
+from abx_amr.plots.catalogue import FigureModule, draw_all
+from abx_amr.runs.folder import RunFolder
 
 
 def draw_run(
@@ -37,55 +21,37 @@ def draw_run(
     """Draw the figures of a run into its folder and return their files.
 
     Args:
-        folder: The run; its learning curve is drawn from evaluations.csv where there is one with
-            several evaluations.
+        folder: The run, with evaluations.csv where it was evaluated on the way.
         steps: One row per (episode, step) of the final evaluation; None: trajectories.parquet.
         decisions: One row per decision of the final evaluation, of a manager.
     """
-    table = folder.read_trajectories() if steps is None else steps
-    episodes = table["episode"].nunique()
-    note = f"{episodes} evaluation episode{'s' if episodes > 1 else ''}"
-    drawn = []
-    for name, (draw, what) in OVER_TIME.items():
-        figure = draw(table, title=f"{folder.path.name}\n{what}, {note}")
-        drawn.append(canvas.save(figure, folder.figure_file(name)))
+    played = folder.read_trajectories() if steps is None else steps
+    tables = {"steps": played}
     if folder.evaluations_file.is_file():
-        evaluations = folder.read_evaluations()
-        if evaluations["transitions"].nunique() > 1:
-            figure = learning_curve.draw(evaluations, title=f"{folder.path.name}\nlearning curve")
-            drawn.append(canvas.save(figure, folder.figure_file("learning_curve")))
+        tables["evaluations"] = folder.read_evaluations()
     if decisions is not None:
-        drawn += draw_options(folder, decisions, note=note)
-    return drawn
+        tables |= option_tables(decisions)
+    final = f", {counted(played['episode'].nunique(), 'evaluation episode')}"
+
+    def title(figure: FigureModule) -> str:
+        of_the_training = figure.READS == ("evaluations",)
+        return f"{folder.path.name}\n{figure.CAPTION}{'' if of_the_training else final}"
+
+    return [
+        canvas.save(figure, folder.figure_file(name))
+        for name, figure in draw_all(tables, title=title)
+    ]
 
 
-def draw_options(folder: RunFolder, decisions: pd.DataFrame, *, note: str) -> list[Path]:
-    """Draw what a manager chose into its run's folder and return the files.
-
-    Args:
-        folder: The run.
-        decisions: One row per decision, see `Evaluation.decisions_frame`.
-        note: Of how many episodes.
-    """
-
-    def title(what: str) -> str:
-        return f"{folder.path.name}\n{what}, {note}"
-
-    transitions = diagnostics.option_transitions(decisions)
-    trigrams = diagnostics.option_trigrams(decisions)
-    figures = {
-        "option_usage": options.draw_usage(
-            diagnostics.option_usage(decisions), title=title("options chosen, and their reward")
-        ),
-        "option_durations": options.draw_durations(decisions, title=title("durations")),
-        "option_by_amr": options.draw_by_amr(
-            diagnostics.option_by_amr(decisions), title=title("options by visible AMR")
-        ),
-        "option_transitions": options.draw_transitions(
-            transitions, trigrams, title=title("which option follows which")
-        ),
+def option_tables(decisions: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    """Return name -> table of what a manager chose, from one row per decision."""
+    return {
+        "decisions": decisions,
+        "option_usage": diagnostics.option_usage(decisions),
+        "option_by_amr": diagnostics.option_by_amr(decisions),
+        "option_transitions": diagnostics.option_transitions(decisions),
+        "option_trigrams": diagnostics.option_trigrams(decisions),
     }
-    return [canvas.save(figure, folder.figure_file(name)) for name, figure in figures.items()]
 
 
 def draw_difference(
@@ -106,28 +72,4 @@ def draw_difference(
         second_name=other,
         title=f"{folder.path.name} against {other}",
     )
-    return canvas.save(figure, folder.figure_file("paired_difference"))
-
-
-def draw_study(
-    folder: Path | str, trials: pd.DataFrame, *, direction: str = "maximize"
-) -> list[Path]:
-    """Draw the figures of a study into its folder `figures/` and return their files.
-
-    Args:
-        folder: The study's folder; the seeds are read from its trials.
-        trials: One row per trial: number, value, state.
-        direction: maximize or minimize.
-    """
-    folder = Path(folder)
-    figures = folder / "figures"
-    figures.mkdir(exist_ok=True)
-    drawn = []
-    if len(trials):
-        figure = study_history.draw(trials, title=f"{folder.name}\ntrials", direction=direction)
-        drawn.append(canvas.save(figure, figures / "study_history.png"))
-    seeds = read_seed_results(folder)
-    if len(seeds):
-        figure = seed_spread.draw(seeds, title=f"{folder.name}\nseeds of each trial")
-        drawn.append(canvas.save(figure, figures / "seed_spread.png"))
-    return drawn
+    return canvas.save(figure, folder.figure_file(paired_difference.NAME))

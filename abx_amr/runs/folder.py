@@ -24,70 +24,30 @@ from __future__ import annotations
 import contextlib
 import csv
 import io
-import json
 import os
-import pickle
-import platform
 import re
-import shlex
 import shutil
-import subprocess
-import sys
-import zipfile
-import zlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-import numpy as np
-import yaml
 from numpy.typing import NDArray
 
 from abx_amr.errors import InputError, unknown
 from abx_amr.host import atomic_files
 from abx_amr.host.folder_names import check_folder_name
+from abx_amr.host.plain_files import read_json, read_yaml, write_yaml
+from abx_amr.runs.checkpoint_file import Checkpoint, read_checkpoint, write_checkpoint
+from abx_amr.runs.set_failures import remove_if_empty
 
 if TYPE_CHECKING:
     import pandas as pd
 
 CheckpointName = Literal["last", "best"]
 
-REGISTRY = ".training_completed.txt"
-FAILURES = ".failures"
-REGISTRY_COLUMNS = ("run_name", "timestamp", "folder", "mean_return")
-PACKAGES = (
-    "abx-amr",
-    "numpy",
-    "torch",
-    "stable-baselines3",
-    "sb3-contrib",
-    "gymnasium",
-    "numba",
-    "hydra-core",
-    "omegaconf",
-    "optuna",
-)
-# The safe loader in C, where there is one: a table of many runs reads as many files.
-_YAML_LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _TIMESTAMP = re.compile(r"_(\d{8}_\d{6})(?:_(\d+))?$")
-_STATE = "abx_amr_state.npz"
-_VEC_NORMALIZE = "abx_amr_vec_normalize.pkl"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Checkpoint:
-    """A saved agent and what belongs to it.
-
-    `agent` is a file for the `load` of the algorithm's class. `state` holds the arrays that were
-    saved with it, `vec_normalize` the VecNormalize of its environment (without the environment).
-    """
-
-    agent: Path
-    state: Mapping[str, NDArray[Any]]
-    vec_normalize: Any | None
 
 
 @dataclass(frozen=True)
@@ -215,7 +175,7 @@ class RunFolder:
 
     def write_config(self, config: Mapping[str, Any]) -> None:
         """Write the resolved configuration, plain data, in its own order."""
-        atomic_files.write_text(self.config_file, _yaml(config))
+        write_yaml(self.config_file, dict(config))
 
     def read_config(self) -> dict[str, Any]:
         """Return the resolved configuration.
@@ -223,7 +183,7 @@ class RunFolder:
         Raises:
             InputError: the folder holds no readable configuration.
         """
-        config = _read_yaml(self.config_file)
+        config = read_yaml(self.config_file)
         if not isinstance(config, dict):
             raise InputError(
                 f"{self.config_file} is damaged: it must hold 'name: value' lines, and "
@@ -233,13 +193,13 @@ class RunFolder:
 
     def write_overrides(self, overrides: Sequence[str]) -> None:
         """Write what was said on the command line."""
-        atomic_files.write_text(self.overrides_file, _yaml(list(overrides)))
+        write_yaml(self.overrides_file, list(overrides))
 
     def read_overrides(self) -> list[str]:
         """Return what was said on the command line; nothing where nothing was written."""
         if not self.overrides_file.is_file():
             return []
-        return [str(override) for override in _read_yaml(self.overrides_file) or []]
+        return [str(override) for override in read_yaml(self.overrides_file) or []]
 
     def write_provenance(self, facts: Mapping[str, Any]) -> None:
         """Write where the run comes from, see `provenance`."""
@@ -247,7 +207,7 @@ class RunFolder:
 
     def read_provenance(self) -> dict[str, Any]:
         """Return where the run comes from."""
-        return _read_json(self.provenance_file)
+        return read_json(self.provenance_file)
 
     # --- checkpoints -----------------------------------------------------------------------------
 
@@ -381,10 +341,7 @@ class RunFolder:
 
     def read_summary(self) -> dict[str, Any]:
         """Return the summary; raises InputError when the run is not complete."""
-        return _read_json(self.summary_file)
-
-
-# --- finding runs --------------------------------------------------------------------------------
+        return read_json(self.summary_file)
 
 
 def check_run_name(run_name: str) -> str:
@@ -458,349 +415,9 @@ def find_run(run: Path | str, *, results_dir: Path | str) -> RunFolder:
     return newest_run(results_dir, str(run))
 
 
-# --- the completion registry ---------------------------------------------------------------------
-
-
-def register_completion(folder: RunFolder, *, mean_return: float) -> None:
-    """Add the run to the registry beside its folder."""
-    _registry(folder.path.parent).add(
-        {
-            "run_name": folder.run_name,
-            "timestamp": f"{datetime.now():%Y-%m-%dT%H:%M:%S}",
-            "folder": folder.path.name,
-            "mean_return": repr(float(mean_return)),
-        }
-    )
-
-
-def completed_run(results_dir: Path | str, run_name: str) -> RunFolder | None:
-    """Return the newest completed run of this name in the registry, or None.
-
-    Rows whose folder is gone are pruned first.
-    """
-    registry = _registry(results_dir)
-    registry.prune(lambda row: (Path(results_dir) / row["folder"]).is_dir())
-    rows = [row for row in registry.rows() if row["run_name"] == run_name]
-    return RunFolder(Path(results_dir) / rows[-1]["folder"]) if rows else None
-
-
-def completed_runs(results_dir: Path | str) -> dict[str, RunFolder]:
-    """Return run name -> its newest completed run in the registry, for many names at once."""
-    registry = _registry(results_dir)
-    if not registry.path.is_file():
-        return {}
-    registry.prune(lambda row: (Path(results_dir) / row["folder"]).is_dir())
-    return {
-        row["run_name"]: RunFolder(Path(results_dir) / row["folder"]) for row in registry.rows()
-    }
-
-
-def interrupted_run(results_dir: Path | str, run_name: str) -> RunFolder | None:
-    """Return the newest run of this name where it has a checkpoint but did not come to its end."""
-    folders = run_folders(results_dir, run_name)
-    if not folders or folders[-1].is_complete or not folders[-1].has_checkpoint("last"):
-        return None
-    return folders[-1]
-
-
-# --- runs of a set that failed -------------------------------------------------------------------
-
-
-def write_failure(results_dir: Path | str, run_name: str, reason: str) -> None:
-    """Note in one line why a run of a set failed, for the command that waits for it."""
-    file = _failure_file(results_dir, run_name)
-    file.parent.mkdir(parents=True, exist_ok=True)
-    atomic_files.write_text(file, reason + "\n")
-
-
-def read_failure(results_dir: Path | str, run_name: str) -> str | None:
-    """Return why a run of a set failed, None where nothing was noted."""
-    try:
-        return _failure_file(results_dir, run_name).read_text(encoding="utf-8").strip()
-    except FileNotFoundError:
-        return None
-
-
-def read_failures(results_dir: Path | str) -> dict[str, str]:
-    """Return run name -> why it failed, of the runs of sets in this folder."""
-    files = sorted((Path(results_dir) / FAILURES).glob("*.txt"))
-    return {file.stem: file.read_text(encoding="utf-8").strip() for file in files}
-
-
-def clear_failure(results_dir: Path | str, run_name: str) -> None:
-    """Remove the note."""
-    _failure_file(results_dir, run_name).unlink(missing_ok=True)
-
-
-def remove_if_empty(results_dir: Path | str) -> None:
-    """Remove the folder of notes and that of results where nothing is in them."""
-    for folder in (Path(results_dir) / FAILURES, Path(results_dir)):
-        with contextlib.suppress(OSError):
-            folder.rmdir()
-
-
-def _failure_file(results_dir: Path | str, run_name: str) -> Path:
-    return Path(results_dir) / FAILURES / f"{run_name}.txt"
-
-
-def _registry(results_dir: Path | str) -> atomic_files.CompletionRegistry:
-    return atomic_files.CompletionRegistry(Path(results_dir) / REGISTRY, columns=REGISTRY_COLUMNS)
-
-
-# --- checkpoints ---------------------------------------------------------------------------------
-
-
-def write_checkpoint(
-    file: Path,
-    *,
-    agent: bytes,
-    state: Mapping[str, NDArray[Any]],
-    vec_normalize: Any | None = None,
-) -> None:
-    """Write an agent and all that belongs to it as ONE file, so that the parts always match.
-
-    The file is the algorithm's own zip with two more members, which its `load` passes over.
-
-    Args:
-        file: the file, in a folder that exists.
-        agent: what the algorithm's `save` wrote (into a BytesIO).
-        state: arrays to save with it: random generators, clinic, counters.
-        vec_normalize: the environment's VecNormalize, if it has one.
-    """
-    arrays = io.BytesIO()
-    np.savez(arrays, **dict(state))  # type: ignore[arg-type]
-    whole = io.BytesIO(agent)
-    with zipfile.ZipFile(whole, "a") as archive:
-        archive.writestr(_STATE, arrays.getvalue())
-        if vec_normalize is not None:
-            archive.writestr(_VEC_NORMALIZE, pickle.dumps(vec_normalize))
-    atomic_files.write_bytes(file, whole.getvalue())
-
-
-def read_checkpoint(file: Path) -> Checkpoint:
-    """Return what `write_checkpoint` wrote.
-
-    Raises:
-        FileNotFoundError: there is no such file.
-        InputError: it is no checkpoint.
-    """
-    try:
-        with zipfile.ZipFile(file) as archive:
-            members = archive.namelist()
-            if "data" not in members:  # what is cut off may still end like an archive
-                raise zipfile.BadZipFile("it was cut off")
-            state: dict[str, NDArray[Any]] = {}
-            if _STATE in members:
-                with np.load(io.BytesIO(archive.read(_STATE)), allow_pickle=False) as arrays:
-                    state = {key: arrays[key] for key in arrays.files}
-            normalize = (
-                pickle.loads(archive.read(_VEC_NORMALIZE)) if _VEC_NORMALIZE in members else None
-            )
-    except (zipfile.BadZipFile, zlib.error, EOFError, ValueError) as error:
-        other = "best" if file.stem == "last" else "last"
-        beside = file.with_name(f"{other}.zip").is_file()
-        cure = f"the checkpoint '{other}' beside it may be whole" if beside else "train it again"
-        raise InputError(f"{file} is damaged or no checkpoint ({error}): {cure}") from error
-    return Checkpoint(agent=file, state=state, vec_normalize=normalize)
-
-
-# --- studies' seeds ------------------------------------------------------------------------------
-
-
-def write_seed_result(
-    trial_folder: Path | str,
-    *,
-    outcome: Mapping[str, Any],
-    evaluation_returns: Sequence[float],
-    identity: str | None = None,
-) -> None:
-    """Write what a seed of a trial gave to `trial_folder/seed_<s>/result.json`.
-
-    A checkpoint of the seed goes, since there is nothing to go on with.
-
-    Args:
-        trial_folder: trials/<number> of the study.
-        outcome: seed, episode_return, failure, effective_values, seconds.
-        evaluation_returns: the return of every evaluation episode.
-        identity: what the result follows from, see `studies.attempts.identity`.
-    """
-    file = seed_checkpoint_file(trial_folder, outcome["seed"])
-    file.parent.mkdir(parents=True, exist_ok=True)
-    content = {**outcome, "evaluation_returns": list(evaluation_returns), "identity": identity}
-    atomic_files.write_json(file.with_name("result.json"), content)
-    file.unlink(missing_ok=True)
-
-
-def read_seed_result(
-    trial_folder: Path | str, seed: int, *, identity: str
-) -> dict[str, Any] | None:
-    """Return what a seed gave, None where it has not ended or follows from something else."""
-    file = Path(trial_folder) / f"seed_{seed}" / "result.json"
-    try:
-        outcome = _read_json(file)
-    except InputError:
-        return None
-    return outcome if outcome.get("identity") == identity else None
-
-
-def write_trial_parameters(
-    trial_folder: Path, *, parameters: Mapping[str, Any], fingerprint: str
-) -> None:
-    """Write the point of a trial to `trial_folder/parameters.json`, for the jobs of its seeds."""
-    trial_folder.mkdir(parents=True, exist_ok=True)
-    content = {"parameters": dict(parameters), "fingerprint": fingerprint}
-    atomic_files.write_json(trial_folder / "parameters.json", content)
-
-
-def read_trial_parameters(trial_folder: Path) -> dict[str, Any]:
-    """Return the point of a trial: `parameters` (path -> value) and the study's `fingerprint`.
-
-    Raises:
-        InputError: there is none.
-    """
-    return _read_json(trial_folder / "parameters.json")
-
-
-def seed_checkpoint_file(trial_folder: Path | str, seed: int) -> Path:
-    """Return where a seed in training is saved, so that it can go on elsewhere."""
-    return Path(trial_folder) / f"seed_{seed}" / "checkpoint.zip"
-
-
-def read_seed_results(study_folder: Path | str) -> pd.DataFrame:
-    """Return what the seeds of a study's trials gave, one row per trials/<n>/seed_<s>/result.json.
-
-    Columns: trial, seed, episode_return (nan for a failed seed), failure (None for one that
-    succeeded), seconds; ordered by trial and seed.
-    """
-    import pandas as pd
-
-    rows = []
-    for trial, seed, file in _seed_results(Path(study_folder)):
-        outcome = _read_json(file)
-        rows.append(
-            {
-                "trial": trial,
-                "seed": seed,
-                "episode_return": outcome.get("episode_return"),
-                "failure": outcome.get("failure"),
-                "seconds": outcome.get("seconds"),
-            }
-        )
-    columns = ["trial", "seed", "episode_return", "failure", "seconds"]
-    table = pd.DataFrame(rows, columns=columns)
-    return table.astype({"episode_return": float, "seconds": float, "failure": object})
-
-
-def _seed_results(study_folder: Path) -> Iterable[tuple[int, int, Path]]:
-    found = []
-    for trial in _entries(study_folder / "trials"):
-        for seed in _entries(trial):
-            file = seed / "result.json"
-            named = re.fullmatch(r"seed_(\d+)", seed.name)
-            if trial.name.isdecimal() and named and file.is_file():
-                found.append((int(trial.name), int(named[1]), file))
-    return sorted(found)
-
-
-# --- provenance ----------------------------------------------------------------------------------
-
-
-def provenance(
-    *,
-    seeds: Mapping[str, int],
-    command: Sequence[str] | None = None,
-    started: datetime | None = None,
-    folder: Path | str = ".",
-) -> dict[str, Any]:
-    """Return where a run comes from: versions, seeds, command, host, commit and start time.
-
-    Args:
-        seeds: name -> seed, e.g. {"training": 42, "evaluation": 0}.
-        command: the command line; this process's unless told.
-        started: when the run began; now unless told.
-        folder: where the commit is looked up.
-    """
-    return {
-        "command": shlex.join(sys.argv if command is None else command),
-        "started": (started or datetime.now()).astimezone().isoformat(timespec="seconds"),
-        "seeds": dict(seeds),
-        "versions": {"python": platform.python_version()} | {p: _version(p) for p in PACKAGES},
-        "host": {
-            "name": platform.node(),
-            "platform": platform.platform(),
-            "machine": platform.machine(),
-            "cpus": os.cpu_count(),
-        },
-        "working_folder": str(Path(folder).resolve()),
-        "git": _commit(folder),
-    }
-
-
-def _version(package: str) -> str | None:
-    try:
-        return metadata.version(package)
-    except metadata.PackageNotFoundError:
-        return None
-
-
-def _commit(folder: Path | str) -> dict[str, Any] | None:
-    """Return the commit checked out in `folder`, or None where git knows of none."""
-
-    def git(*arguments: str) -> str:
-        answer = subprocess.run(
-            ["git", "-C", str(folder), *arguments],
-            capture_output=True,
-            text=True,
-            timeout=10,
-            check=True,
-        )
-        return answer.stdout.strip()
-
-    try:
-        commit = git("rev-parse", "HEAD")
-        changed = git("status", "--porcelain", "--untracked-files=no")
-    except (OSError, subprocess.SubprocessError):
-        return None
-    return {"commit": commit, "has_local_changes": bool(changed)}
-
-
-# --- formats -------------------------------------------------------------------------------------
-
-
 def _entries(folder: Path | str) -> Iterator[Path]:
     with contextlib.suppress(FileNotFoundError, NotADirectoryError):
         yield from sorted(Path(folder).iterdir())
-
-
-def _yaml(value: Any) -> str:
-    return str(yaml.safe_dump(value, sort_keys=False, allow_unicode=True, width=100))
-
-
-def _read_yaml(file: Path) -> Any:
-    try:
-        return yaml.load(file.read_text(encoding="utf-8"), Loader=_YAML_LOADER)
-    except FileNotFoundError as error:
-        raise InputError(f"{file} does not exist") from error
-    except yaml.YAMLError as error:
-        first_line = str(error).splitlines()[0]
-        raise InputError(
-            f"{file} is damaged: it cannot be read as YAML ({first_line}); "
-            "put it back, or run again"
-        ) from error
-
-
-def _read_json(file: Path) -> dict[str, Any]:
-    try:
-        value = json.loads(file.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise InputError(f"{file} does not exist") from error
-    except json.JSONDecodeError as error:
-        raise InputError(
-            f"{file} is damaged: it cannot be read as JSON ({error}); put it back, or run again"
-        ) from error
-    if not isinstance(value, dict):
-        raise InputError(f"{file} must hold a JSON object, got {type(value).__name__}")
-    return value
 
 
 def _parquet(table: pd.DataFrame) -> bytes:

@@ -5,11 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from abx_amr.configuration.agent import build_agent_spec, build_rule, is_rule
+from abx_amr.configuration.agent import build_learner, build_rule, learns
 from abx_amr.configuration.classes import targets
 from abx_amr.configuration.clinic import build_clinic
 from abx_amr.configuration.values import Plain
 from abx_amr.errors import InputError
+from abx_amr.host.former_names import canonical
 from abx_amr.host.locations import find_project
 from abx_amr.runs.folder import RunFolder, find_run
 
@@ -19,12 +20,12 @@ if TYPE_CHECKING:
 
 
 def config_of_run(folder: RunFolder) -> Plain:
-    """Return the configuration of a run.
+    """Return the configuration of a run, its classes by the names of today.
 
     Raises:
         InputError: it names classes of a project that is not the one worked in.
     """
-    config = folder.read_config()
+    config: Plain = canonical(folder.read_config())
     home, here = find_project(folder.path), find_project()
     if home is None or (here is not None and home.root.resolve() == here.root.resolve()):
         return config
@@ -57,12 +58,12 @@ def load_policy(
     Raises:
         InputError: no such run, it holds no such checkpoint, or its agent does not fit the clinic.
     """
-    from abx_amr.runs.training import trained_policy
+    from abx_amr.runs.checkpoints import trained_policy
 
     folder = find_run(run_folder, results_dir=results_dir)
     config = config_of_run(folder)
     clinic = build_clinic(config) if model is None else model
-    if is_rule(config):
+    if not learns(config):
         return build_rule(config, clinic)
-    spec = build_agent_spec(config)
+    spec = build_learner(config)
     return trained_policy(folder, spec, clinic, checkpoint=cast(Any, checkpoint))

@@ -11,24 +11,24 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from abx_amr.checks import antibiotic_names, number, whole_number
 from abx_amr.errors import InputError, did_you_mean
-from abx_amr.simulator import kernel
-from abx_amr.simulator.checks import antibiotic_names, number, whole_number
-from abx_amr.simulator.draws import Draws
-from abx_amr.simulator.dynamics import LeakyBalloon, ResistanceModel
+from abx_amr.simulator.components import ComponentSteps, infections
+from abx_amr.simulator.dynamics import ResistanceModel
+from abx_amr.simulator.kernel import layout
+from abx_amr.simulator.kernel.compiling import interpreted
+from abx_amr.simulator.kernel.doses import effective_doses, first_invalid_action
+from abx_amr.simulator.kernel.layout import Batch, cohort_views, new_batch, pack
+from abx_amr.simulator.kernel.step import begin_episodes, reset_clinic, step_clinic, take_step
 from abx_amr.simulator.observation import (
     ObservationLayout,
     ObservationSettings,
     VisibleAmr,
     visible_columns,
 )
-from abx_amr.simulator.patients import (
-    ATTRIBUTES,
-    PatientMixture,
-    PatientPopulation,
-    Population,
-)
-from abx_amr.simulator.rewards import ClinicalReward, RewardModel, Score, TreatedCohort
+from abx_amr.simulator.patients import Population
+from abx_amr.simulator.rewards import RewardModel
+from abx_amr.simulator.tables import clinic_tables
 
 Floats = NDArray[np.float64]
 Floats32 = NDArray[np.float32]
@@ -132,6 +132,7 @@ class ClinicModel:
             temporal_windows=settings.temporal_windows,
             steps_since_amr_update=counter if settings.include_steps_since_amr_update else None,
             previous_action=settings.include_previous_action,
+            time_remaining=settings.include_time_remaining,
             attribute_low=tuple(float(low[a]) for a in columns),
             attribute_high=tuple(float(high[a]) for a in columns),
         )
@@ -176,70 +177,24 @@ class Clinic:
         rows = np.array(streams, dtype=np.uint64, order="C")
         if rows.ndim != 2 or rows.shape[1] != 4 or not len(rows):
             raise InputError(f"streams must have shape (E, 4), E >= 1, got {rows.shape}")
-        self._rows: Streams = rows
-        self._draws = Draws(rows)
         self.num_envs = len(rows)
         p, k = model.num_patients_per_time_step, len(model.antibiotics)
         self._action_shape = (self.num_envs, p)
         self._observation_shape = (self.num_envs, self.layout.size)
         self._k = k
-        self._cross = model.cross_resistance_matrix
-        self._shown = visible_columns(self.layout.attributes)
-        self._windows = np.array(self.layout.temporal_windows, dtype=np.int64)
-        self._update_every = model.visible_amr.update_every_n_time_steps
         self._max_time_steps = model.max_time_steps
-        self._since_seen = model.observation.include_steps_since_amr_update
-        self._previous_seen = model.observation.include_previous_action
-        longest = max(self.layout.temporal_windows, default=0)
-        width = k * (5 + len(self._windows) + longest)
-        self._state: Floats = np.zeros((self.num_envs, width))
-        self._patients: Floats = np.zeros((self.num_envs, p, kernel.UNIFORMS + k + 4))
-        self._treated: Floats = np.zeros_like(self._patients)
-        self._dynamics_state: Floats = np.zeros((self.num_envs, 0))
+        self._tables, is_shipped = clinic_tables(model)
+        if fused and not is_shipped:
+            raise InputError("fused must not be true: a component is not one of the shipped ones")
+        self._fused = is_shipped if fused is None else fused
+        self._packed = pack(self._tables)
+        batch = _new_batch(rows, self.num_envs, p, k, self._tables.windows)
+        self._batch = batch
+        self._next_batch = Batch(batch.rows, batch.state, batch.treated, batch.waiting)
+        self._components = ComponentSteps(model, self.num_envs)
         self._time = -1
         self._last_step: Mapping[str, Any] | None = None
-        self._last_score: Score | None = None
         self._observation: Floats32 = np.zeros(self._observation_shape, np.float32)
-        allowed = self._tabulate()
-        if fused and not allowed:
-            raise InputError("fused must not be true: a component is not one of the shipped ones")
-        self._fused = allowed if fused is None else fused
-
-    def _tabulate(self) -> bool:
-        """Fill the compiled step's tables; return whether every component has one."""
-        model, k = self.model, self._k
-        self._drugs: Floats = np.zeros((k, kernel.CROSS + k))
-        self._drugs[:, kernel.CROSS :] = self._cross
-        self._numbers: Floats = np.zeros(8)
-        self._initial: Floats = np.zeros((2, k))
-        self._groups: Floats = np.zeros((0, *kernel.GROUP_SHAPE))
-        allowed = True
-        if type(model.dynamics) is LeakyBalloon:
-            self._drugs[:, :3] = model.dynamics.balloons
-            self._initial[0] = model.dynamics.initial_state(1)[0]
-            self._initial[1] = model.dynamics.level(self._initial[0])
-        else:
-            allowed = False
-        population = model.population
-        if isinstance(population, PatientPopulation | PatientMixture) and type(population) in (
-            PatientPopulation,
-            PatientMixture,
-        ):
-            groups = population.groups
-            if groups is None:
-                allowed = False
-            else:
-                self._groups = groups
-        else:
-            allowed = False
-        if type(model.reward) is ClinicalReward:
-            self._numbers[:] = model.reward.numbers
-            self._drugs[:, 3:5] = model.reward.harms
-        else:
-            allowed = False
-        self._numbers[kernel.VISIBLE_NOISE] = model.visible_amr.noise_std
-        self._numbers[kernel.VISIBLE_BIAS] = model.visible_amr.bias
-        return allowed
 
     # ------------------------------------------------------------------------------- the episode
 
@@ -249,31 +204,18 @@ class Clinic:
         Args:
             streams: New streams, shape (E, 4); None: the present ones go on.
         """
+        rows = self._batch.rows
         if streams is not None:
-            if np.shape(streams) != self._rows.shape:
-                raise InputError(
-                    f"streams must have shape {self._rows.shape}, got {np.shape(streams)}"
-                )
-            self._rows[:] = streams
+            if np.shape(streams) != rows.shape:
+                raise InputError(f"streams must have shape {rows.shape}, got {np.shape(streams)}")
+            rows[:] = streams
         self._time = 0
-        self._last_step = self._last_score = None
+        self._last_step = self._components.last_score = None
         observation = np.empty(self._observation_shape, np.float32)
         if self._fused:
-            kernel.reset_clinic(
-                self._rows,
-                self._state,
-                self._patients,
-                self._initial,
-                self._groups,
-                self._numbers,
-                self._shown,
-                self._windows,
-                0 if self._since_seen else -1,
-                self._previous_seen,
-                observation,
-            )
+            reset_clinic(*self._batch, *self._packed, observation)
         else:
-            self._reset_by_parts(observation)
+            _begin_episodes(self._components, self._batch, self._tables, observation)
         self._observation = observation
         return observation
 
@@ -301,37 +243,22 @@ class Clinic:
                 f"step must not pass the time limit: the episode ended after"
                 f" {self._max_time_steps} steps; call reset"
             )
-        since = time % self._update_every
         observation = np.empty(self._observation_shape, np.float32)
+        reward = np.empty(self.num_envs)
+        batch = self._batch
         if self._fused:
-            reward = np.empty(self.num_envs)
-            invalid = kernel.step_clinic(
-                self._rows,
-                self._state,
-                self._patients,
-                self._treated,
-                actions,
-                self._drugs,
-                self._groups,
-                self._numbers,
-                self._shown,
-                self._windows,
-                time,
-                since == 0,
-                since if self._since_seen else -1,
-                self._previous_seen,
-                observation,
-                reward,
+            rows, state, waiting, treated = batch
+            floats, whole = self._packed
+            invalid = step_clinic(
+                rows, state, waiting, treated, floats, whole, actions, time, observation, reward
             )
-            if invalid >= 0:
-                raise self._invalid_action(actions, invalid)
-            self._last_score = None
         else:
-            invalid = kernel.first_invalid_action(actions, self._k)
-            if invalid >= 0:
-                raise self._invalid_action(actions, invalid)
-            reward = self._step_by_parts(actions, time, since, observation)
-        self._patients, self._treated = self._treated, self._patients
+            invalid = first_invalid_action(actions, self._k)
+        if invalid >= 0:
+            raise self._invalid_action(actions, invalid)
+        if not self._fused:
+            _take_step(self._components, batch, self._tables, actions, time, observation, reward)
+        self._batch, self._next_batch = self._next_batch, batch
         self._time = time
         self._last_step = None
         self._observation = observation
@@ -352,99 +279,15 @@ class Clinic:
             f" got {int(actions[e, p])} for patient {p} of environment {e}"
         )
 
-    # --------------------------------------------------------------------- any component: by parts
-
-    def _reset_by_parts(self, observation: Floats32) -> None:
-        k = self._k
-        self._state[:] = 0.0
-        self._dynamics_state = self.model.dynamics.initial_state(self.num_envs)
-        self._state[:, k : 2 * k] = self.model.dynamics.level(self._dynamics_state)
-        kernel.see_level_rows(self._rows, self._state, k, True, self._numbers)
-        self._state[:, 4 * k : 5 * k] = 0.0
-        nothing = np.empty((self.num_envs, 0), dtype=np.int64)
-        self._welcome(self._patients, nothing, 0, 0, observation)
-
-    def _step_by_parts(
-        self, actions: NDArray[np.int64], time: int, since: int, observation: Floats32
-    ) -> Floats:
-        k, dynamics = self._k, self.model.dynamics
-        doses = self._doses(actions)
-        self._dynamics_state = dynamics.step(self._dynamics_state, doses)
-        self._state[:, 2 * k : 3 * k] = self._state[:, k : 2 * k]
-        self._state[:, k : 2 * k] = dynamics.level(self._dynamics_state)
-        kernel.see_level_rows(self._rows, self._state, k, since == 0, self._numbers)
-        self._patients[:, :, kernel.ACTION] = actions
-        self._last_score = self._score(self._patients)
-        if len(self._windows):
-            kernel.remember_prescription_rows(self._state, actions, k, self._windows, time)
-        self._welcome(self._treated, actions, time, since, observation)
-        return self._last_score.reward
-
-    def _welcome(
-        self,
-        patients: Floats,
-        actions: NDArray[np.int64],
-        time: int,
-        since: int,
-        observation: Floats32,
-    ) -> None:
-        """Draw the next cohort into `patients` and write the observation."""
-        drawn = self.model.population.sample(self._draws, self._action_shape[1])
-        patients[:, :, : len(ATTRIBUTES)] = drawn.attributes
-        patients[:, :, kernel.GROUP] = drawn.group
-        kernel.draw_luck_rows(self._rows, patients)
-        kernel.write_observation_rows(
-            self._state,
-            np.ascontiguousarray(drawn.observed, dtype=np.float64),
-            actions,
-            self._k,
-            self._shown,
-            self._windows,
-            since if self._since_seen else -1,
-            self._previous_seen,
-            time,
-            observation,
-        )
-
-    def _doses(self, actions: NDArray[np.int64]) -> Floats:
-        doses = np.empty((self.num_envs, self._k))
-        kernel.effective_dose_rows(actions, self._cross, doses)
-        return doses
-
-    def _score(self, patients: Floats) -> Score:
-        """Return the score of the cohort that was just treated."""
-        k = self._k
-        actions = patients[:, :, kernel.ACTION].astype(np.int64)
-        visible = self._state[:, 3 * k : 4 * k].copy()
-        delta = np.zeros_like(visible)
-        if self.model.reward.needs_delta:
-            delta = self.model.dynamics.delta(visible, self._doses(actions))
-        infected, sensitive = self._infections(patients, self._state[:, 2 * k : 3 * k])
-        return self.model.reward.score(
-            TreatedCohort(
-                actions=actions,
-                attributes=patients[:, :, : len(ATTRIBUTES)].copy(),
-                infected=infected,
-                sensitive=sensitive,
-                luck=patients[:, :, kernel.UNIFORMS + 1 + k :].copy(),
-                visible_amr=visible,
-                delta=delta,
-            )
-        )
-
-    def _infections(
-        self, patients: Floats, level: Floats
-    ) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-        """Return who is infected (E, P) and by what each could be cured (E, P, K).
-
-        `level` is the true level (E, K) at which the cohort was drawn.
-        """
-        uniforms = patients[:, :, kernel.UNIFORMS :]
-        infected = uniforms[:, :, 0] < patients[:, :, 0]
-        sensitive = uniforms[:, :, 1 : 1 + self._k] < 1.0 - level[:, None, :]
-        return infected, sensitive
-
     # ---------------------------------------------------------------------------- what can be read
+
+    @property
+    def packed_tables(self) -> tuple[Floats, NDArray[np.int64]] | None:
+        """The clinic's tables as compiled episodes take them, see `kernel`.
+
+        None where a component is not one of the shipped ones: its step is not compiled.
+        """
+        return self._packed if self._fused else None
 
     @property
     def time(self) -> int:
@@ -459,25 +302,27 @@ class Clinic:
     @property
     def true_amr(self) -> Floats:
         """The true levels now, shape (E, K)."""
-        return self._state[:, self._k : 2 * self._k].copy()
+        return self._batch.state[:, layout.LEVEL].copy()
 
     @property
     def visible_amr(self) -> Floats:
         """The visible levels now, shape (E, K)."""
-        return self._state[:, 3 * self._k : 4 * self._k].copy()
+        return self._batch.state[:, layout.VISIBLE].copy()
 
     @property
     def cohort(self) -> Cohort:
         """The patients who wait for the next action."""
         if self._time < 0:
             raise InputError("cohort must be read after reset")
-        infected, sensitive = self._infections(self._patients, self.true_amr)
+        patients = self._batch.waiting
+        columns = cohort_views(patients)
+        infected, sensitive = infections(patients, self.true_amr)
         return Cohort(
-            attributes=self._patients[:, :, : len(ATTRIBUTES)].copy(),
-            group=self._patients[:, :, kernel.GROUP].astype(np.int64),
+            attributes=columns.attributes.copy(),
+            group=columns.group.astype(np.int64),
             infected=infected,
             sensitive=sensitive,
-            uniforms=self._patients[:, :, kernel.UNIFORMS :].copy(),
+            uniforms=columns.uniforms.copy(),
         )
 
     @property
@@ -497,14 +342,19 @@ class Clinic:
         return self._last_step
 
     def _describe_last_step(self) -> dict[str, Any]:
-        k, patients = self._k, self._treated
-        score = self._last_score or self._score(patients)
-        actions = patients[:, :, kernel.ACTION].astype(np.int64)
-        infected, sensitive = self._infections(patients, self._state[:, 2 * k : 3 * k])
-        given = actions[:, :, None] == np.arange(k)
-        treated = actions < k
+        state, patients = self._batch.state, self._batch.treated
+        actions = cohort_views(patients).action.astype(np.int64)
+        doses, visible = np.empty((self.num_envs, self._k)), self.visible_amr
+        effective_doses(actions, self._tables.drugs, doses)
+        score = self._components.last_score
+        if score is None:
+            delta = np.zeros_like(doses)
+            self._components.find_deltas(state, doses, delta)
+            score = self._components.score_of(state, patients, delta)
+        infected, sensitive = infections(patients, state[:, layout.BEFORE])
+        given = actions[:, :, None] == np.arange(self._k)
+        treated = actions < self._k
         works = (given & sensitive).any(axis=2)
-        doses, visible = self._doses(actions), self.visible_amr
         return {
             "true_amr": self.true_amr,
             "visible_amr": visible,
@@ -530,33 +380,43 @@ class Clinic:
     def state(self) -> dict[str, NDArray[Any]]:
         """Return everything needed to go on to the bit, as arrays of its own."""
         return {
-            "rows": self._rows.copy(),
-            "state": self._state.copy(),
-            "patients": self._patients.copy(),
-            "treated": self._treated.copy(),
-            "dynamics_state": self._dynamics_state.copy(),
+            "rows": self._batch.rows.copy(),
+            "state": self._batch.state.copy(),
+            "patients": self._batch.waiting.copy(),
+            "treated": self._batch.treated.copy(),
+            "dynamics_state": self._components.resistance_state.copy(),
             "time": np.array(self._time),
             "observation": self._observation.copy(),
         }
 
     def restore(self, state: Mapping[str, NDArray[Any]]) -> None:
         """Go on from what `state()` returned, of a clinic with the same model and batch."""
-        for key, target in (
-            ("rows", self._rows),
-            ("state", self._state),
-            ("patients", self._patients),
-            ("treated", self._treated),
+        batch = self._batch
+        held = state["state"]
+        if np.ndim(held) == 2:
+            held = layout.read_flat_state(held, batch.state.shape, len(self._tables.windows))
+        for key, target, values in (
+            ("rows", batch.rows, state["rows"]),
+            ("state", batch.state, held),
+            ("patients", batch.waiting, state["patients"]),
+            ("treated", batch.treated, state["treated"]),
         ):
-            if np.shape(state[key]) != target.shape:
+            if np.shape(values) != target.shape:
                 raise InputError(
                     f"state must come from the same model and batch: {key} has shape"
-                    f" {np.shape(state[key])}, expected {target.shape}"
+                    f" {np.shape(values)}, expected {target.shape}"
                 )
-            target[:] = state[key]
-        self._dynamics_state = np.array(state["dynamics_state"])
+            target[:] = values
+        self._components.resistance_state = np.array(state["dynamics_state"])
+        self._components.last_score = None
         self._time = int(state["time"])
         self._observation = np.array(state["observation"])
-        self._last_step = self._last_score = None
+        self._last_step = None
+
+
+_begin_episodes = interpreted(begin_episodes)
+_take_step = interpreted(take_step)
+_new_batch = interpreted(new_batch)
 
 
 def treatment_names(antibiotics: Sequence[str]) -> tuple[str, ...]:

@@ -8,7 +8,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from abx_amr.simulator import kernel
+from abx_amr.simulator.kernel.random_numbers import fill_normal_rows, fill_uniform_rows
 
 
 class Draws:
@@ -29,11 +29,11 @@ class Draws:
     def uniform(self, shape: tuple[int, ...] = ()) -> NDArray[np.float64]:
         """Return uniforms in [0, 1), shape (E, *shape)."""
         out = np.empty((self.num_envs, math.prod(shape)))
-        kernel.fill_uniform_rows(self.rows, out)
+        fill_uniform_rows(self.rows, out)
         return out.reshape(self.num_envs, *shape)
 
     def normal(self, shape: tuple[int, ...] = ()) -> NDArray[np.float64]:
         """Return standard normals, shape (E, *shape)."""
         out = np.empty((self.num_envs, math.prod(shape)))
-        kernel.fill_normal_rows(self.rows, out)
+        fill_normal_rows(self.rows, out)
         return out.reshape(self.num_envs, *shape)

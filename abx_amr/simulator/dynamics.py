@@ -9,9 +9,9 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from abx_amr.checks import antibiotic_names, number, one_each
 from abx_amr.errors import InputError
-from abx_amr.simulator import kernel
-from abx_amr.simulator.checks import antibiotic_names, number, one_each
+from abx_amr.simulator.kernel import balloon, layout
 
 Floats = NDArray[np.float64]
 
@@ -83,10 +83,10 @@ class LeakyBalloon:
         self.initial_levels: Floats = np.empty(len(names))
         for j, name in enumerate(names):
             of = f"of antibiotic {name}"
-            self.balloons[j, kernel.LEAK] = number(
+            self.balloons[j, layout.LEAK] = number(
                 f"leak {of}", leak[name], 0, 1, open_low=True, open_high=True
             )
-            self.balloons[j, kernel.FLATNESS] = number(
+            self.balloons[j, layout.FLATNESS] = number(
                 f"flatness_parameter {of}", flatness_parameter[name], 0, open_low=True
             )
             residual = number(
@@ -96,12 +96,27 @@ class LeakyBalloon:
                 1,
                 open_high=True,
             )
-            self.balloons[j, kernel.RESIDUAL] = residual
+            self.balloons[j, layout.RESIDUAL] = residual
             self.initial_levels[j] = number(
                 f"initial_amr_level {of}", initial_amr_level[name], residual, 1
             )
         self.balloons.flags.writeable = False
         self.initial_levels.flags.writeable = False
+
+    @property
+    def leak(self) -> Floats:
+        """Pressure lost in a step, shape (K,)."""
+        return self.balloons[:, layout.LEAK].copy()
+
+    @property
+    def flatness(self) -> Floats:
+        """Pressure scale of the level, shape (K,)."""
+        return self.balloons[:, layout.FLATNESS].copy()
+
+    @property
+    def residual(self) -> Floats:
+        """Level below which AMR never falls, shape (K,)."""
+        return self.balloons[:, layout.RESIDUAL].copy()
 
     def initial_state(self, num_envs: int) -> Floats:
         """Return the pressures of the initial levels, shape (E, K)."""
@@ -109,11 +124,11 @@ class LeakyBalloon:
 
     def level(self, state: ArrayLike) -> Floats:
         """Return the levels in [r, 1] of pressures (..., K), same shape."""
-        return self._each(kernel.balloon_levels, state)
+        return self._each(balloon.balloon_levels, state)
 
     def pressure(self, level: ArrayLike) -> Floats:
         """Return the pressures >= 0 of levels (..., K); 0 at or below the residual."""
-        return self._each(kernel.balloon_pressures, level)
+        return self._each(balloon.balloon_pressures, level)
 
     def step(self, state: ArrayLike, doses: ArrayLike) -> Floats:
         """Return the pressures after one step, p' = max(0, p + doses - leak), shape (..., K).
@@ -121,7 +136,7 @@ class LeakyBalloon:
         Raises:
             InputError: A dose is negative.
         """
-        return self._each(kernel.balloon_steps, state, self._checked(doses))
+        return self._each(balloon.balloon_steps, state, self._checked(doses))
 
     def delta(self, visible_level: ArrayLike, doses: ArrayLike) -> Floats:
         """Return level(p + doses - leak) - level(p + doses - 1 - leak), shape (..., K).
@@ -131,7 +146,7 @@ class LeakyBalloon:
         Raises:
             InputError: A dose is negative.
         """
-        return self._each(kernel.balloon_deltas, visible_level, self._checked(doses))
+        return self._each(balloon.balloon_deltas, visible_level, self._checked(doses))
 
     def _checked(self, doses: ArrayLike) -> Floats:
         values = np.asarray(doses, dtype=np.float64)

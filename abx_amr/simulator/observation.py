@@ -7,12 +7,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from abx_amr.checks import flag, number, whole_number
 from abx_amr.errors import InputError
-from abx_amr.simulator.checks import flag, number, whole_number
 from abx_amr.simulator.patients import ATTRIBUTES
 
 Floats32 = NDArray[np.float32]
@@ -48,16 +49,20 @@ class ObservationSettings:
         include_previous_action: The previous prescriptions, one-hot per patient.
         temporal_windows: Lengths in steps; per antibiotic the fraction of the last w steps with a
             prescription, and the change of its visible level; empty: none of these.
+        include_time_remaining: The share of the episode that is left. Who sees it is told the end:
+            it terminates, instead of being cut off.
     """
 
     include_steps_since_amr_update: bool
     include_previous_action: bool
     temporal_windows: tuple[int, ...]
+    include_time_remaining: bool = False
 
     def __post_init__(self) -> None:
         """Check the windows and keep them as a tuple."""
         flag("include_steps_since_amr_update", self.include_steps_since_amr_update)
         flag("include_previous_action", self.include_previous_action)
+        flag("include_time_remaining", self.include_time_remaining)
         windows = self.temporal_windows
         if isinstance(windows, str) or not isinstance(windows, Sequence):
             raise InputError(f"temporal_windows must be a list of steps, got {windows!r}")
@@ -78,6 +83,7 @@ class Decoded:
         visible_amr_change: Against the previous step, shape (N, K).
         steps_since_amr_update: Shape (N,).
         previous_action: One-hot, shape (N, P, K+1).
+        time_remaining: Share of the episode that is left, shape (N,).
     """
 
     attributes: dict[str, Floats32]
@@ -86,6 +92,19 @@ class Decoded:
     visible_amr_change: Floats32 | None
     steps_since_amr_update: Floats32 | None
     previous_action: Floats32 | None
+    time_remaining: Floats32 | None
+
+
+class ObservationParts(NamedTuple):
+    """Where each part of an observation lies among its entries, in order."""
+
+    patients: slice
+    visible_amr: slice
+    prescribed_fraction: slice
+    visible_amr_change: slice
+    steps_since_amr_update: slice
+    previous_action: slice
+    time_remaining: slice
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,7 +113,7 @@ class ObservationLayout:
 
     Patient by patient the visible attributes | visible AMR | per antibiotic and window the
     prescribed fraction, then the changes of the visible AMR | steps since the last refresh | the
-    previous action.
+    previous action | time remaining.
 
     Attributes:
         antibiotics: The K antibiotics.
@@ -103,6 +122,7 @@ class ObservationLayout:
         temporal_windows: The W windows, possibly none.
         steps_since_amr_update: The highest count that can be seen, None when it is not observed.
         previous_action: Whether the previous action is observed.
+        time_remaining: Whether the share of the episode that is left is observed.
         attribute_low: The lowest observed value of each visible attribute, shape (V,).
         attribute_high: The highest.
     """
@@ -115,6 +135,7 @@ class ObservationLayout:
     previous_action: bool
     attribute_low: tuple[float, ...]
     attribute_high: tuple[float, ...]
+    time_remaining: bool = False
 
     @cached_property
     def names(self) -> tuple[str, ...]:
@@ -134,6 +155,8 @@ class ObservationLayout:
         if self.previous_action:
             treatments = (*self.antibiotics, "no_treatment")
             names += [f"patient[{p}].previous_action[{t}]" for p in patients for t in treatments]
+        if self.time_remaining:
+            names.append("time_remaining")
         return tuple(names)
 
     @cached_property
@@ -154,28 +177,24 @@ class ObservationLayout:
     def _bounds(self) -> tuple[Floats32, Floats32]:
         # Rounding to float32 keeps order, so rounded bounds contain every rounded value.
         low, high = np.zeros(self.size, np.float32), np.ones(self.size, np.float32)
-        start = self.num_patients * len(self.attributes)
-        low[:start] = np.tile(np.array(self.attribute_low), self.num_patients)
-        high[:start] = np.tile(np.array(self.attribute_high), self.num_patients)
-        k = len(self.antibiotics)
-        start += k
-        if self.temporal_windows:
-            start += k * len(self.temporal_windows)
-            low[start : start + k] = -1.0
-            start += k
+        parts = self.parts
+        low[parts.patients] = np.tile(np.array(self.attribute_low), self.num_patients)
+        high[parts.patients] = np.tile(np.array(self.attribute_high), self.num_patients)
+        low[parts.visible_amr_change] = -1.0
         if self.steps_since_amr_update is not None:
-            high[start] = max(1, self.steps_since_amr_update)
+            high[parts.steps_since_amr_update] = max(1, self.steps_since_amr_update)
         low.flags.writeable = high.flags.writeable = False
         return low, high
 
     @cached_property
-    def _parts(self) -> tuple[slice, ...]:
-        """The entries of patients, AMR, fractions, changes, age of the report, last action."""
+    def parts(self) -> ObservationParts:
+        """Where each part lies; a part that is not observed is empty."""
         p, k = self.num_patients, len(self.antibiotics)
         v, w = len(self.attributes), len(self.temporal_windows)
         lengths = [p * v, k, k * w, k if w else 0, int(self.steps_since_amr_update is not None)]
-        ends = [0, *np.cumsum(lengths).tolist(), self.size]
-        return tuple(slice(first, end) for first, end in pairwise(ends))
+        lengths += [p * (k + 1) * self.previous_action, int(self.time_remaining)]
+        ends = [0, *np.cumsum(lengths).tolist()]
+        return ObservationParts(*(slice(first, end) for first, end in pairwise(ends)))
 
     def decode(self, observation: ArrayLike) -> Decoded:
         """Return the parts of observations (N, D) under their names, as views where possible."""
@@ -184,7 +203,7 @@ class ObservationLayout:
             raise InputError(f"observations must have shape (N, {self.size}), got {rows.shape}")
         n, p, k = len(rows), self.num_patients, len(self.antibiotics)
         v, w = len(self.attributes), len(self.temporal_windows)
-        seen, amr, fraction, change, since, previous = (rows[:, part] for part in self._parts)
+        seen, amr, fraction, change, since, previous, time = (rows[:, part] for part in self.parts)
         by_patient = seen.reshape(n, p, v)
         return Decoded(
             attributes={name: by_patient[:, :, i] for i, name in enumerate(self.attributes)},
@@ -193,6 +212,7 @@ class ObservationLayout:
             visible_amr_change=change if w else None,
             steps_since_amr_update=since[:, 0] if since.shape[1] else None,
             previous_action=previous.reshape(n, p, k + 1) if self.previous_action else None,
+            time_remaining=time[:, 0] if self.time_remaining else None,
         )
 
 

@@ -12,10 +12,11 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from abx_amr.checks import known_keys, number, unique_names
 from abx_amr.errors import InputError, did_you_mean
-from abx_amr.simulator import kernel
-from abx_amr.simulator.checks import known_keys, number, unique_names
 from abx_amr.simulator.draws import Draws
+from abx_amr.simulator.kernel import layout
+from abx_amr.simulator.kernel.cohorts import complete_groups, sample_patient_rows
 
 Floats = NDArray[np.float64]
 
@@ -27,7 +28,7 @@ ATTRIBUTES = (
     "failure_probability_multiplier",
     "recovery_without_treatment_prob",
 )
-PADDING = kernel.PADDING
+PADDING = layout.PADDING
 _PROBABILITIES = ("prob_infected", "recovery_without_treatment_prob")
 
 
@@ -138,12 +139,12 @@ class PatientPopulation:
             failure_probability_multiplier,
             recovery_without_treatment_prob,
         )
-        self.groups: Floats = np.zeros((1, *kernel.GROUP_SHAPE))
+        self.groups: Floats = np.zeros((1, *layout.GROUP_SHAPE))
         for a, (name, law) in enumerate(zip(ATTRIBUTES, laws, strict=True)):
-            self.groups[0, a, : kernel.SHOWN] = _attribute_law(name, law)
-            self.groups[0, a, kernel.SHOWN] = name in self.visible_patient_attributes
-        self.groups[0, kernel.PROPORTION_ROW, 0] = 1.0
-        kernel.complete_groups(self.groups)
+            self.groups[0, a, : layout.SHOWN] = _attribute_law(name, law)
+            self.groups[0, a, layout.SHOWN] = name in self.visible_patient_attributes
+        self.groups[0, layout.PROPORTION_ROW, layout.PROPORTION] = 1.0
+        complete_groups(self.groups)
         self.groups.flags.writeable = False
 
     @property
@@ -184,11 +185,11 @@ class PatientMixture:
         )
         total = float(self.proportions.sum())
         if abs(total - 1.0) > 1e-6:
-            said = ", ".join(
+            shares = ", ".join(
                 f"{name} {proportion:g}"
                 for name, proportion in zip(self.names, self.proportions, strict=True)
             )
-            raise InputError(f"proportions must sum to 1, got {total:g} ({said})")
+            raise InputError(f"proportions must sum to 1, got {total:g} ({shares})")
         self.proportions.flags.writeable = False
         seen = [a for member in self.members for a in member.visible_patient_attributes]
         self.visible_patient_attributes = _visible(list(dict.fromkeys(seen)))
@@ -200,7 +201,9 @@ class PatientMixture:
         if len(plain) != len(self.members):
             return None
         table = np.concatenate([member.groups for member in plain])
-        table[:, kernel.PROPORTION_ROW, 0] = self.proportions.cumsum() / self.proportions.sum()
+        table[:, layout.PROPORTION_ROW, layout.PROPORTION] = (
+            self.proportions.cumsum() / self.proportions.sum()
+        )
         table.flags.writeable = False
         return table
 
@@ -248,17 +251,17 @@ def _visible(value: Any) -> tuple[str, ...]:
 
 
 def _bounds(groups: Floats) -> tuple[Floats, Floats]:
-    low = groups[:, : kernel.PROPORTION_ROW, kernel.OBSERVED_LOW].min(axis=0)
-    high = groups[:, : kernel.PROPORTION_ROW, kernel.OBSERVED_HIGH].max(axis=0)
+    low = groups[:, : layout.PROPORTION_ROW, layout.OBSERVED_LOW].min(axis=0)
+    high = groups[:, : layout.PROPORTION_ROW, layout.OBSERVED_HIGH].max(axis=0)
     return low, high
 
 
 def _sample(groups: Floats, draws: Draws, num_patients: int) -> Patients:
-    patients = np.empty((draws.num_envs, num_patients, kernel.GROUP + 1))
+    patients = np.empty((draws.num_envs, num_patients, layout.GROUP + 1))
     observed = np.empty((draws.num_envs, num_patients, len(ATTRIBUTES)))
-    kernel.sample_patient_rows(draws.rows, groups, patients, observed)
+    sample_patient_rows(draws.rows, groups, patients, observed)
     return Patients(
-        attributes=patients[:, :, : kernel.GROUP],
+        attributes=patients[:, :, : layout.GROUP],
         observed=observed,
-        group=patients[:, :, kernel.GROUP].astype(np.int64),
+        group=patients[:, :, layout.GROUP].astype(np.int64),
     )

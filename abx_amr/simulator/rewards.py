@@ -10,8 +10,9 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from abx_amr.simulator import kernel
-from abx_amr.simulator.checks import antibiotic_names, number, one_each
+from abx_amr.checks import antibiotic_names, number, one_each
+from abx_amr.simulator.kernel import layout
+from abx_amr.simulator.kernel.rewards import cohort_rewards
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
@@ -19,14 +20,14 @@ Bools = NDArray[np.bool_]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TreatedCohort:
-    """Patients with what they were given and the luck they had.
+    """Patients with what they were given and the uniforms that decide what follows.
 
     Attributes:
         actions: Index of the antibiotic given, K for none, shape (E, P).
         attributes: True attributes, shape (E, P, 6).
         infected: Shape (E, P).
         sensitive: Whether the infection answers to each antibiotic, shape (E, P, K).
-        luck: Uniforms for outcome, adverse event and recovery, shape (E, P, 3).
+        uniforms: For outcome, adverse event and recovery, shape (E, P, 3).
         visible_amr: Visible levels after this step's refresh, shape (E, K).
         delta: Marginal effect of the last dose, shape (E, K); zeros unless `needs_delta`.
     """
@@ -35,9 +36,14 @@ class TreatedCohort:
     attributes: Floats
     infected: Bools
     sensitive: Bools
-    luck: Floats
+    uniforms: Floats
     visible_amr: Floats
     delta: Floats
+
+    @property
+    def luck(self) -> Floats:
+        """The uniforms, as classes written for release 0.1 read them."""
+        return self.uniforms
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -66,7 +72,7 @@ class RewardModel(Protocol):
         ...
 
     def score(self, cohort: TreatedCohort) -> Score:
-        """Return the rewards of the cohort's treatment; chance comes from `cohort.luck` alone."""
+        """Return the rewards of the treatment; chance comes from `cohort.uniforms` alone."""
         ...
 
     def expected_reward(
@@ -159,14 +165,34 @@ class ClinicalReward:
         self.numbers.flags.writeable = False
 
     @property
+    def benefit_value(self) -> float:
+        """What a benefit is worth, normalised."""
+        return float(self.numbers[layout.BENEFIT_VALUE])
+
+    @property
+    def failure_value(self) -> float:
+        """What a failure costs, normalised, below 0."""
+        return float(self.numbers[layout.FAILURE_VALUE])
+
+    @property
+    def benefit_probability(self) -> float:
+        """The chance of a benefit, before the patient's multiplier."""
+        return float(self.numbers[layout.BENEFIT_PROBABILITY])
+
+    @property
+    def failure_probability(self) -> float:
+        """The chance of a failure, before the patient's multiplier."""
+        return float(self.numbers[layout.FAILURE_PROBABILITY])
+
+    @property
     def lambda_weight(self) -> float:
         """The weight of community AMR."""
-        return float(self.numbers[kernel.LAMBDA])
+        return float(self.numbers[layout.LAMBDA])
 
     @property
     def epsilon(self) -> float:
         """The price of the marginal effect of the last dose."""
-        return float(self.numbers[kernel.EPSILON])
+        return float(self.numbers[layout.EPSILON])
 
     @property
     def needs_delta(self) -> bool:
@@ -178,12 +204,12 @@ class ClinicalReward:
         num_envs, num_patients = cohort.actions.shape
         individual, community, reward = np.empty((3, num_envs))
         events = np.empty((num_envs, num_patients), dtype=np.int64)
-        kernel.cohort_rewards(
+        cohort_rewards(
             np.ascontiguousarray(cohort.actions, dtype=np.int64),
             np.ascontiguousarray(cohort.attributes),
             np.ascontiguousarray(cohort.infected),
             np.ascontiguousarray(cohort.sensitive),
-            np.ascontiguousarray(cohort.luck),
+            np.ascontiguousarray(cohort.uniforms),
             np.ascontiguousarray(cohort.visible_amr),
             np.ascontiguousarray(cohort.delta),
             self.numbers,
@@ -197,9 +223,9 @@ class ClinicalReward:
             reward=reward,
             individual=individual,
             community=community,
-            benefits=(events & kernel.BENEFIT) > 0,
-            failures=(events & kernel.FAILURE) > 0,
-            adverse_events=(events & kernel.ADVERSE) > 0,
+            benefits=(events & layout.BENEFIT) > 0,
+            failures=(events & layout.FAILURE) > 0,
+            adverse_events=(events & layout.ADVERSE) > 0,
         )
 
     def composite(self, individual: ArrayLike, visible_amr: ArrayLike) -> Floats:
@@ -227,23 +253,22 @@ class ClinicalReward:
         infected, benefit_value, failure_value, benefit_chance, failure_chance, recovery = (
             patient[..., a, None] for a in range(6)
         )
-        numbers = self.numbers
         benefit = (
-            np.clip(numbers[kernel.BENEFIT_PROBABILITY] * benefit_chance, 0.0, 1.0)
-            * numbers[kernel.BENEFIT_VALUE]
+            np.clip(self.benefit_probability * benefit_chance, 0.0, 1.0)
+            * self.benefit_value
             * benefit_value
         )
         failure = (
-            np.clip(numbers[kernel.FAILURE_PROBABILITY] * failure_chance, 0.0, 1.0)
-            * numbers[kernel.FAILURE_VALUE]
+            np.clip(self.failure_probability * failure_chance, 0.0, 1.0)
+            * self.failure_value
             * failure_value
         )
         treat = (
             infected * ((1.0 - level) * benefit + level * failure)
             + self.harms[:, 0] * self.harms[:, 1]
-            - numbers[kernel.EPSILON] * np.asarray(delta, dtype=np.float64)
+            - self.epsilon * np.asarray(delta, dtype=np.float64)
         )
-        recovered = numbers[kernel.BENEFIT_VALUE] * benefit_value
+        recovered = self.benefit_value * benefit_value
         none = infected * (recovery * recovered + (1.0 - recovery) * failure)
         none = np.broadcast_to(none, (*treat.shape[:-1], 1))
         return np.concatenate([treat, none], axis=-1)

@@ -1,4 +1,4 @@
-"""A clinic's first steps, played before anything is written: what a user's own class does wrong.
+"""A clinic's first steps, made before anything is written: what a user's own class does wrong.
 
 Shapes: E clinics, P patients.
 """
@@ -19,7 +19,7 @@ from abx_amr.simulator.patients import ATTRIBUTES
 _CLINICS = 2
 
 
-def rehearse(model: ClinicModel) -> None:
+def validate_components(model: ClinicModel) -> None:
     """Draw patients and play the first steps of a clinic, where classes of the user are in it.
 
     Raises:
@@ -38,9 +38,9 @@ def rehearse(model: ClinicModel) -> None:
         place = where_raised(error)
         if place_in_project(error) or (isinstance(error, InputError) and not place):
             raise  # the command says where, and what tries every class of a project
-        said = (str(error).strip() or "no reason given").splitlines()[0]
+        reason = (str(error).strip() or "no reason given").splitlines()[0]
         raise InputError(
-            f"{place}{type(error).__name__}: {said} (in the first steps of the clinic)"
+            f"{place}{type(error).__name__}: {reason} (in the first steps of the clinic)"
         ) from error
 
 
@@ -50,7 +50,7 @@ class _WrongValue(InputError):
 
 def _draw_patients(model: ClinicModel) -> None:
     num_patients = model.num_patients_per_time_step
-    states = stream_states(0, "rehearsal", "patients", count=_CLINICS)
+    states = stream_states(0, "validation", "patients", count=_CLINICS)
     drawn = model.population.sample(Draws(states), num_patients)
     place = f"patient_generator: {where_defined(type(model.population).sample)}sample"
     shape = (_CLINICS, num_patients, len(ATTRIBUTES))
@@ -65,7 +65,7 @@ def _draw_patients(model: ClinicModel) -> None:
 
 
 def _play(model: ClinicModel) -> None:
-    clinic = Clinic(model, stream_states(0, "rehearsal", "clinic", count=_CLINICS))
+    clinic = Clinic(model, stream_states(0, "validation", "clinic", count=_CLINICS))
     clinic.reset()
     place = f"reward_calculator: {where_defined(type(model.reward).score)}score"
     if not is_own_class(type(model.reward)) and is_own_class(type(model.dynamics)):

@@ -15,12 +15,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from abx_amr.host.atomic_files import jsonable
+from abx_amr.studies.folder import TrialFolder
 from abx_amr.studies.space import ParameterValue
 
 if TYPE_CHECKING:
-    from optuna.trial import FrozenTrial
-
-RESULT_FILE = "result.json"
+    from abx_amr.studies.records import TrialRecord
 
 
 def identity(fingerprint_digest: str, parameters: Mapping[str, ParameterValue], seed: int) -> str:
@@ -33,37 +32,36 @@ def identity(fingerprint_digest: str, parameters: Mapping[str, ParameterValue], 
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def earlier_attempts(trial: FrozenTrial, trials: Sequence[FrozenTrial]) -> list[int]:
+def earlier_attempts(trial: TrialRecord, trials: Sequence[TrialRecord]) -> list[int]:
     """Return the numbers of the trials that this one repeats, the latest first."""
     by_number = {one.number: one for one in trials}
     found: list[int] = []
-    earlier = trial.user_attrs.get("retry_of")
+    earlier = trial.retry_of
     while earlier is not None and earlier not in found:
-        found.append(int(earlier))
-        known = by_number.get(int(earlier))
-        earlier = known.user_attrs.get("retry_of") if known is not None else None
+        found.append(earlier)
+        known = by_number.get(earlier)
+        earlier = known.retry_of if known is not None else None
     return found
 
 
-def take_over(folder: Path, earlier: Sequence[Path]) -> None:
+def take_over(folder: TrialFolder, earlier: Sequence[TrialFolder]) -> None:
     """Bring what earlier attempts left into a trial's folder, the latest of each seed.
 
     Results are shared with the earlier folder; a seed in training moves here.
     """
     for attempt in earlier:
-        for seed_folder in sorted(attempt.glob("seed_*")):
-            target = folder / seed_folder.name
-            if target.exists():
+        for source in attempt.seeds():
+            target = folder.seed(source.seed)
+            if target.path.exists():
                 continue
-            target.mkdir(parents=True)
-            result = seed_folder / RESULT_FILE
-            if result.exists():
-                _share(result, target / RESULT_FILE)
+            target.path.mkdir(parents=True)
+            if source.result_file.exists():
+                _share(source.result_file, target.result_file)
                 continue
-            for file in seed_folder.iterdir():
+            for file in source.path.iterdir():
                 if not file.name.startswith("."):
                     with contextlib.suppress(FileNotFoundError):
-                        os.replace(file, target / file.name)
+                        os.replace(file, target.path / file.name)
 
 
 def _share(source: Path, target: Path) -> None:

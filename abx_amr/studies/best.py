@@ -11,12 +11,8 @@ from typing import Any
 import yaml
 
 from abx_amr.errors import InputError, did_you_mean
-from abx_amr.studies.study import (
-    BEST_PARAMS_FILE,
-    CONFIGURATION_FILE,
-    OPTION_LIBRARY_FILE,
-    SUMMARY_FILE,
-)
+from abx_amr.host.former_names import canonical
+from abx_amr.studies.folder import StudyFolder, study_folders
 
 
 @dataclass(frozen=True)
@@ -35,20 +31,20 @@ def read_best(optimization_dir: Path | str, run_name: str) -> BestParameters:
         InputError: there is no such study, or it has no best parameters yet.
     """
     parent = Path(optimization_dir)
-    folder = parent / run_name
-    if not (folder / CONFIGURATION_FILE).is_file():
+    study = StudyFolder(parent / run_name)
+    if not study.configuration_file.is_file():
         raise InputError(_no_run(parent, run_name))
-    file = folder / BEST_PARAMS_FILE
+    file = study.best_params_file
     if not file.is_file():
-        raise InputError(f"best_params_from: {file} does not exist: {_how_far(folder)}")
-    configuration = _mapping(folder / CONFIGURATION_FILE)
-    library = folder / OPTION_LIBRARY_FILE
+        raise InputError(f"best_params_from: {file} does not exist: {_how_far(study)}")
+    configuration = _mapping(study.configuration_file)
+    library = study.option_library_file
     if library.is_file():  # as it was given: the configuration has null for an endless duration
         configuration["option_library"] = yaml.safe_load(library.read_text(encoding="utf-8"))
     return BestParameters(
-        folder=folder,
+        folder=study.path,
         values=_mapping(file),
-        configuration=configuration,
+        configuration=canonical(configuration),
     )
 
 
@@ -67,7 +63,7 @@ def _mapping(file: Path) -> dict[str, Any]:
 
 
 def _no_run(parent: Path, run_name: str) -> str:
-    known = sorted(p.parent.name for p in parent.glob(f"*/{CONFIGURATION_FILE}"))
+    known = [study.path.name for study in study_folders(parent)]
     if Path(run_name).name in known:
         name = Path(run_name).name
         return f"best_params_from takes a name, not a path: write best_params_from={name}"
@@ -77,8 +73,8 @@ def _no_run(parent: Path, run_name: str) -> str:
     return f"{start}{did_you_mean(run_name, known)} (available: {', '.join(known)})"
 
 
-def _how_far(folder: Path) -> str:
-    file = folder / SUMMARY_FILE
+def _how_far(study: StudyFolder) -> str:
+    file = study.summary_file
     if not file.is_file():
         return "the study is unfinished, run its abx-tune command again to go on"
     summary = json.loads(file.read_text(encoding="utf-8"))

@@ -8,13 +8,13 @@ from abx_amr.errors import InputError
 from abx_amr.studies.stored import read_study
 
 if TYPE_CHECKING:
+    from abx_amr.studies.records import StudyRecord
     from abx_amr.studies.storages import StudyStorage
-    from abx_amr.studies.stored import StoredStudy
 
 
 def copy_study(
     source: StudyStorage, target: StudyStorage, name: str, *, as_name: str | None = None
-) -> StoredStudy:
+) -> StudyRecord:
     """Copy study `name`, under another name if told; return the copy.
 
     Trials keep number, state, parameters, distributions, values, intermediate values, attributes
@@ -38,7 +38,7 @@ def copy_study(
         backend = target.open()
         study_id = backend.create_new_study([StudyDirection[original.direction.upper()]], new)
         for trial in original.trials:
-            backend.create_new_trial(study_id, template_trial=trial)
+            backend.create_new_trial(study_id, template_trial=trial.frozen)
         for key, value in original.system_attrs.items():
             backend.set_study_system_attr(study_id, key, value)
         for key, value in original.user_attrs.items():

@@ -72,7 +72,7 @@ class _Draft:
         return DRAFT_ID
 
     def get_trial(self, trial_id: int) -> FrozenTrial:
-        return copy.deepcopy(self._mine(trial_id)) or self._backend.get_trial(trial_id)
+        return copy.deepcopy(self._draft_of(trial_id)) or self._backend.get_trial(trial_id)
 
     def get_trial_system_attrs(self, trial_id: int) -> dict[str, Any]:
         return self.get_trial(trial_id).system_attrs
@@ -94,17 +94,17 @@ class _Draft:
         param_value_internal: float,
         distribution: BaseDistribution,
     ) -> None:
-        mine = self._mine(trial_id)
-        assert mine is not None
-        mine.params[param_name] = distribution.to_external_repr(param_value_internal)
-        mine.distributions[param_name] = distribution
+        draft = self._draft_of(trial_id)
+        assert draft is not None
+        draft.params[param_name] = distribution.to_external_repr(param_value_internal)
+        draft.distributions[param_name] = distribution
 
     def set_trial_system_attr(self, trial_id: int, key: str, value: Any) -> None:
-        mine = self._mine(trial_id)
-        if mine is None:
+        draft = self._draft_of(trial_id)
+        if draft is None:
             self._backend.set_trial_system_attr(trial_id, key, value)
         else:
-            mine.system_attrs[key] = value
+            draft.system_attrs[key] = value
 
-    def _mine(self, trial_id: int) -> FrozenTrial | None:
+    def _draft_of(self, trial_id: int) -> FrozenTrial | None:
         return self.trial if trial_id == DRAFT_ID else None

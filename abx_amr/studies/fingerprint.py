@@ -5,11 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from abx_amr.host.atomic_files import jsonable
+from abx_amr.host.former_names import first_name, present_name
 from abx_amr.studies.space import describe, flatten
 
 if TYPE_CHECKING:
@@ -39,6 +40,8 @@ FREE_SECTIONS = (
     *("tuning.heartbeat_interval", "tuning.checkpoint_interval"),
     *("tuning.worker", "tuning.local_workers", "tuning.job"),
 )
+#: Settings of a later release: their default is what a study without them was made with.
+LATER_DEFAULTS: Mapping[str, Any] = {"environment.include_time_remaining": False}
 FREE_FREQUENCIES = re.compile(r"training\.(save|eval)_(freq|every)\w*")
 
 
@@ -50,18 +53,24 @@ class Fingerprint:
 
     @property
     def digest(self) -> str:
-        """The same for the same settings, in whatever order they were written."""
-        text = json.dumps(self.values, sort_keys=True, separators=(",", ":"))
+        """The same for the same settings, in whatever order they were written.
+
+        Seeds that have ended are known by it: it is taken over the names that classes had in the
+        first release, so that a study of then believes what it has finished.
+        """
+        text = json.dumps(_renamed(self.values, first_name), sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()
 
     def difference(self, other: Fingerprint) -> list[tuple[str, Any, Any]]:
         """Return (path, value here, value there) for every path on which the two differ.
 
-        What no longer counts is passed over in a fingerprint that was made when it did.
+        What no longer counts is passed over in a fingerprint that was made when it did; a class
+        that has moved since is the same.
         """
-        paths = sorted(p for p in set(self.values) | set(other.values) if not is_free(p))
-        pairs = [(p, self.values.get(p, ABSENT), other.values.get(p, ABSENT)) for p in paths]
-        return [(path, mine, theirs) for path, mine, theirs in pairs if not _same(mine, theirs)]
+        here, there = _renamed(self.values, present_name), _renamed(other.values, present_name)
+        paths = sorted(path for path in set(here) | set(there) if not is_free(path))
+        pairs = [(path, here.get(path, ABSENT), there.get(path, ABSENT)) for path in paths]
+        return [(path, old, new) for path, old, new in pairs if not _same(old, new)]
 
 
 def fingerprint(
@@ -71,11 +80,14 @@ def fingerprint(
 
     Not counted: names and places, the storage, budgets and workers, how often a run saves and
     evaluates, and training.seed, training length and early stopping, which trials do not use.
+    A later setting counts where it is not at its default.
     """
     leaves = {
         path: jsonable(value)
         for path, value in flatten(configuration).items()
-        if not is_free(path) and not _lies_in(path, "tuning.search_space")
+        if not is_free(path)
+        and not _lies_in(path, "tuning.search_space")
+        and not (path in LATER_DEFAULTS and _same(LATER_DEFAULTS[path], value))
     }
     for path, fields in describe(space).items():
         leaves[f"tuning.search_space.{path}"] = fields
@@ -102,6 +114,17 @@ def show_difference(difference: list[tuple[str, Any, Any]]) -> str:
 
 def _lies_in(path: str, section: str) -> bool:
     return path == section or path.startswith(f"{section}.")
+
+
+def _renamed(value: Any, name: Callable[[str], str]) -> Any:
+    """Return plain values with every text that names a class under another name."""
+    if isinstance(value, str):
+        return name(value)
+    if isinstance(value, Mapping):
+        return {key: _renamed(item, name) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_renamed(item, name) for item in value]
+    return value
 
 
 def _same(first: Any, second: Any) -> bool:

@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from abx_amr.errors import counted
+from abx_amr.studies.records import TrialRecord, workers_of
 from abx_amr.studies.stored import read_study
-from abx_amr.studies.study import is_finished
 
 if TYPE_CHECKING:
-    from optuna.trial import FrozenTrial
-
+    from abx_amr.studies.settings import StudySettings
     from abx_amr.studies.storages import StudyStorage
-    from abx_amr.studies.study import StudyPlan
 
 #: Trials from which the present rate is taken.
 RECENT_TRIALS = 20
@@ -80,27 +78,23 @@ class StudyOverview:
         )
 
 
-def overview_of(plan: StudyPlan, storage: StudyStorage) -> StudyOverview:
+def overview_of(settings: StudySettings, storage: StudyStorage) -> StudyOverview:
     """Return how far the study is.
 
     Raises:
         InputError: the study does not exist.
     """
-    study = read_study(storage, plan.study_name)
-    finished = [trial for trial in study.trials if is_finished(trial)]
+    study = read_study(storage, settings.study_name)
+    finished = [trial for trial in study.trials if trial.is_finished]
     best = study.best
-    lengths = [
-        float(seconds)
-        for trial in finished
-        if (seconds := trial.user_attrs.get("wall_time_seconds")) is not None
-    ]
+    lengths = [t.wall_time_seconds for t in finished if t.wall_time_seconds is not None]
     return StudyOverview(
-        budget=plan.budget,
+        budget=settings.budget,
         n_finished=len(finished),
         n_running=study.states["RUNNING"],
         n_waiting=study.states["WAITING"],
         n_failed=study.states["FAIL"],
-        best_value=best.values[0] if best else None,
+        best_value=best.value if best else None,
         best_trial=best.number if best else None,
         trials_per_hour=_rate(finished),
         typical_trial_seconds=statistics.median(lengths) if lengths else None,
@@ -108,52 +102,33 @@ def overview_of(plan: StudyPlan, storage: StudyStorage) -> StudyOverview:
     )
 
 
-def _rate(finished: Sequence[FrozenTrial]) -> float | None:
+def _rate(finished: Sequence[TrialRecord]) -> float | None:
     """Return finished trials per hour over the last ones."""
     recent = sorted(
-        (trial for trial in finished if trial.datetime_start and trial.datetime_complete),
-        key=lambda trial: _moment(trial.datetime_complete),
+        (trial for trial in finished if trial.started and trial.ended),
+        key=lambda trial: _moment(trial.ended),
     )[-RECENT_TRIALS:]
     if not recent:
         return None
-    began = min(_moment(trial.datetime_start) for trial in recent)
-    seconds = (_moment(recent[-1].datetime_complete) - began).total_seconds()
+    began = min(_moment(trial.started) for trial in recent)
+    seconds = (_moment(recent[-1].ended) - began).total_seconds()
     return len(recent) / seconds * 3600 if seconds > 0 else None
 
 
-def _worker_lines(trials: Sequence[FrozenTrial]) -> list[WorkerLine]:
+def _worker_lines(trials: Sequence[TrialRecord]) -> list[WorkerLine]:
     """Return a line for every worker that has ever had a trial, in the order they came."""
-    done: dict[tuple[Any, ...], int] = {}
-    names: dict[tuple[Any, ...], str] = {}
-    running: dict[tuple[Any, ...], FrozenTrial] = {}
-    for trial in trials:
-        owner = trial.user_attrs.get("owner")
-        if owner is None:
-            continue
-        key = tuple(str(owner.get(part)) for part in ("host", "boot", "pid", "started"))
-        names.setdefault(key, _worker_name(owner))
-        done[key] = done.get(key, 0) + is_finished(trial)
-        if trial.state.name == "RUNNING":
-            running[key] = trial
     now = datetime.now(UTC)
     return [
         WorkerLine(
-            name=name,
-            n_finished=done[key],
-            trial=running[key].number if key in running else None,
-            seconds=(now - _moment(running[key].datetime_start)).total_seconds()
-            if key in running
-            else None,
+            name=history.worker.title,
+            n_finished=history.n_finished,
+            trial=None if history.running is None else history.running.number,
+            seconds=None
+            if history.running is None
+            else (now - _moment(history.running.started)).total_seconds(),
         )
-        for key, name in names.items()
+        for history in workers_of(trials)
     ]
-
-
-def _worker_name(owner: Mapping[str, Any]) -> str:
-    index = owner.get("worker")
-    said = f"worker {index}" if index is not None else "worker"
-    job = f", SLURM {owner['slurm_job']}" if owner.get("slurm_job") else ""
-    return f"{said} on {owner.get('host')} ({owner.get('pid')}{job})"
 
 
 def _moment(moment: datetime | None) -> datetime:

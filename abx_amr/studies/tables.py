@@ -11,33 +11,14 @@ from typing import TYPE_CHECKING, Any
 
 from abx_amr.errors import InputError
 from abx_amr.host.atomic_files import write_bytes
-from abx_amr.studies.study import open_study
 
 if TYPE_CHECKING:
     import pandas as pd
-    from optuna.trial import FrozenTrial
 
-    from abx_amr.studies.storages import StudyStorage
-    from abx_amr.studies.stored import StoredStudy
-    from abx_amr.studies.study import StudyPlan
+    from abx_amr.studies.records import SeedRecord, StudyRecord, TrialRecord
 
 
-def trials_table(plan: StudyPlan, storage: StudyStorage) -> pd.DataFrame:
-    """Return one row per trial: number, value (nan where there is none), state."""
-    import pandas as pd
-
-    backend, study_id = open_study(plan, storage)
-    trials = backend.get_all_trials(study_id, deepcopy=False)
-    return pd.DataFrame(
-        {
-            "number": [t.number for t in trials],
-            "value": [t.values[0] if t.values else float("nan") for t in trials],
-            "state": [t.state.name for t in trials],
-        }
-    )
-
-
-def table_of(study: StoredStudy) -> pd.DataFrame:
+def table_of(study: StudyRecord) -> pd.DataFrame:
     """Return one row per trial: what it is worth, what it was made of, who ran it."""
     import pandas as pd
 
@@ -45,19 +26,14 @@ def table_of(study: StoredStudy) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=_columns(rows, ("number", "state", "value")))
 
 
-def seeds_table(study: StoredStudy) -> pd.DataFrame:
+def seeds_table(study: StudyRecord) -> pd.DataFrame:
     """Return one row per trial and seed; a trial without results has one row without a seed."""
     import pandas as pd
 
     rows = []
     for trial in study.trials:
-        for outcome in trial.user_attrs.get("seeds") or [{}]:
-            of_seed = {
-                "seed": outcome.get("seed"),
-                "episode_return": outcome.get("episode_return"),
-                "seed_failure": outcome.get("failure"),
-                "seed_seconds": outcome.get("seconds"),
-            }
+        seeds: list[SeedRecord | None] = [*trial.seeds]
+        for of_seed in map(_of_seed, seeds or [None]):
             rows.append({"study": study.name, **_trial_row(trial), **of_seed, **_parameters(trial)})
     table = pd.DataFrame(rows, columns=_columns(rows, ("study", "number", "state", "value")))
     for whole in ("seed", "lineage", "retry_of", "retries"):
@@ -66,29 +42,37 @@ def seeds_table(study: StoredStudy) -> pd.DataFrame:
     return table
 
 
-def _trial_row(trial: FrozenTrial) -> dict[str, Any]:
-    kept = trial.user_attrs
-    owner = kept.get("owner") or {}
+def _trial_row(trial: TrialRecord) -> dict[str, Any]:
+    owner = trial.owner
     return {
         "number": trial.number,
-        "state": trial.state.name,
-        "value": trial.values[0] if trial.values else None,
-        "mean_reward": kept.get("mean_reward"),
-        "std_reward": kept.get("std_reward"),
-        "stability_penalty": kept.get("stability_penalty"),
-        "lineage": kept.get("lineage"),
-        "retry_of": kept.get("retry_of"),
-        "retries": kept.get("retries"),
-        "failure": kept.get("failure"),
-        "started": trial.datetime_start,
-        "ended": trial.datetime_complete,
-        "wall_time_seconds": kept.get("wall_time_seconds"),
-        "host": owner.get("host"),
-        "pid": owner.get("pid"),
+        "state": trial.state,
+        "value": trial.value,
+        "mean_reward": trial.mean_reward,
+        "std_reward": trial.std_reward,
+        "stability_penalty": trial.stability_penalty,
+        "lineage": trial.lineage,
+        "retry_of": trial.retry_of,
+        "retries": trial.retries if trial.retry_of is not None else None,
+        "failure": trial.failure,
+        "started": trial.started,
+        "ended": trial.ended,
+        "wall_time_seconds": trial.wall_time_seconds,
+        "host": None if owner is None else owner.process.host,
+        "pid": None if owner is None else owner.process.pid,
     }
 
 
-def _parameters(trial: FrozenTrial) -> dict[str, Any]:
+def _of_seed(seed: SeedRecord | None) -> dict[str, Any]:
+    return {
+        "seed": None if seed is None else seed.seed,
+        "episode_return": None if seed is None else seed.episode_return,
+        "seed_failure": None if seed is None else seed.failure,
+        "seed_seconds": None if seed is None else seed.seconds,
+    }
+
+
+def _parameters(trial: TrialRecord) -> dict[str, Any]:
     return {f"params.{path}": value for path, value in trial.params.items()}
 
 

@@ -8,47 +8,34 @@ from __future__ import annotations
 
 import logging
 import signal
-import threading
 import time
-import uuid
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from abx_amr.errors import counted
-from abx_amr.host.atomic_files import jsonable
-from abx_amr.host.processes import this_owner
 from abx_amr.host.signals import InterruptError, Interrupts
-from abx_amr.host.slurm_job import slurm_job
 from abx_amr.studies.attempts import earlier_attempts, take_over
-from abx_amr.studies.claiming import (
-    INTERRUPTED,
-    Claims,
-    StopError,
-    StopReason,
-    StudyGoneError,
-)
+from abx_amr.studies.claiming import Claims
+from abx_amr.studies.events import Event, EventKind, WorkerReport
+from abx_amr.studies.finishing import finish_study
+from abx_amr.studies.heartbeat import heartbeats
 from abx_amr.studies.objective import SeedOutcome, TrialScore, score_outcomes
+from abx_amr.studies.patience import LONGEST_WAIT_SECONDS, SHORTEST_WAIT_SECONDS, Patience
+from abx_amr.studies.records import INTERRUPTED, TrialRecord, Worker
+from abx_amr.studies.records.writing import result
 from abx_amr.studies.space import ParameterValue
+from abx_amr.studies.stopping import StopError
 from abx_amr.studies.storages import StorageError, StudyStorage
-from abx_amr.studies.study import (
-    HEARTBEAT_ATTRIBUTE,
-    TRIALS_FOLDER,
-    StudyPlan,
-    finish_study,
-    is_finished,
-    quiet_optuna,
-)
+from abx_amr.studies.stored import quiet_optuna
 
 if TYPE_CHECKING:
     from optuna.storages import BaseStorage
-    from optuna.trial import FrozenTrial
 
-T = TypeVar("T")
+    from abx_amr.studies.settings import StudySettings
 
 log = logging.getLogger(__name__)
 
@@ -67,48 +54,14 @@ class ClaimedTrial:
 
 RunBatch = Callable[[Sequence[ClaimedTrial]], Sequence[Sequence[SeedOutcome]]]
 
-SHORTEST_WAIT_SECONDS, LONGEST_WAIT_SECONDS = 0.1, 5.0
-PATIENCE_SECONDS = 300.0  # with a storage that does not answer: a restart, a full disk
-
-EventKind = Literal[
-    "trial_started", "trial_finished", "trial_failed", "trial_reaped", "waiting", "stopped"
-]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Event:
-    """Something that a progress display may want to show."""
-
-    kind: EventKind
-    finished: int
-    budget: int
-    number: int | None = None
-    params: Mapping[str, ParameterValue] = field(default_factory=dict)
-    value: float | None = None
-    failed_seeds: Mapping[int, str] = field(default_factory=dict)
-    message: str = ""
-
-
-@dataclass(frozen=True, kw_only=True)
-class WorkerReport:
-    """Why a worker stopped and what it had done by then."""
-
-    reason: StopReason
-    trials_run: int
-    message: str
-    signal_number: int | None = None  #: of an interrupted worker
-
-    @property
-    def was_interrupted(self) -> bool:
-        """Whether the user or the cluster asked the worker to stop."""
-        return self.reason == "interrupted"
-
 
 def run_worker(
-    plan: StudyPlan,
+    settings: StudySettings,
     storage: StudyStorage,
     run_trial: RunTrial,
     on_event: Callable[[Event], None] | None = None,
+    *,
+    write_summary: Callable[[], object] | None = None,
 ) -> WorkerReport:
     """Work on the study until its budget is spent or this worker has to stop; return why.
 
@@ -117,58 +70,64 @@ def run_worker(
     that is tried again finds in its folder what the earlier attempt left there. Signals are taken
     over while this runs in the main thread: the first SIGINT, SIGTERM, SIGUSR1 or SIGUSR2 (what
     SLURM sends before a time limit) gives the trial back and ends the worker, a later one ends the
-    process at once.
+    process at once. At its end it calls `write_summary` (default: `finish_study`).
     """
 
     def run_batch(batch: Sequence[ClaimedTrial]) -> list[Sequence[SeedOutcome]]:
         return [run_trial(trial.parameters, trial.seeds, trial.folder) for trial in batch]
 
-    return run_batches(plan, storage, run_batch, on_event, size=1)
+    return run_batches(settings, storage, run_batch, on_event, size=1, write_summary=write_summary)
 
 
 def run_batches(
-    plan: StudyPlan,
+    settings: StudySettings,
     storage: StudyStorage,
     run_batch: RunBatch,
     on_event: Callable[[Event], None] | None = None,
     *,
     size: int,
+    write_summary: Callable[[], object] | None = None,
 ) -> WorkerReport:
     """Work on the study like `run_worker`, but on up to `size` trials at a time.
 
     `run_batch(trials)` returns one list of outcomes for each trial. A SystemExit from there gives
     the trials back; with a signal's status it ends the worker like that signal.
     """
-    return _Worker(plan, storage, run_batch, on_event or (lambda event: None), size).run()
+    return _Worker(
+        settings,
+        storage,
+        run_batch,
+        on_event=on_event or (lambda event: None),
+        size=size,
+        write_summary=write_summary or partial(finish_study, settings, storage),
+    ).run()
 
 
 class _Worker:
     def __init__(
         self,
-        plan: StudyPlan,
+        settings: StudySettings,
         storage: StudyStorage,
         run_batch: RunBatch,
+        *,
         on_event: Callable[[Event], None],
         size: int,
+        write_summary: Callable[[], object],
     ) -> None:
         quiet_optuna()
-        self.plan = plan
+        self.settings = settings
         self.storage = storage
         self.run_batch = run_batch
         self.size = size
         self.on_event = on_event
-        owner = {
-            **this_owner(),
-            "interval": plan.heartbeat_interval,
-            "worker": plan.worker,
-            "slurm_job": slurm_job(),
-            "token": uuid.uuid4().hex[:12],
-        }
+        self.write_summary = write_summary
         self.trials_run = 0
         self.began = time.monotonic()
         self.interrupts = Interrupts()
-        self.claims = Claims(plan, storage, owner, on_reaped=self._reaped)
-        self._patiently(self.claims.open)
+        worker = Worker.here(interval=settings.heartbeat_interval, index=settings.worker)
+        self.claims = Claims(settings, storage, worker, on_reaped=self._reaped)
+        self.patience = Patience(storage, self.interrupts, check_study=self.claims.check_study)
+        self.patience.get(self.claims.open)
 
     @property
     def backend(self) -> BaseStorage:
@@ -183,8 +142,10 @@ class _Worker:
                     self._stop_if_told()
                     if not self._work_on_next():
                         self._event("waiting")
-                        self._sleep(pause)
-                        pause = min(pause * 1.5, LONGEST_WAIT_SECONDS, self.plan.heartbeat_interval)
+                        self.patience.sleep(pause)
+                        pause = min(
+                            pause * 1.5, LONGEST_WAIT_SECONDS, self.settings.heartbeat_interval
+                        )
                         continue
                     pause = SHORTEST_WAIT_SECONDS
             except StopError as stop:
@@ -194,17 +155,17 @@ class _Worker:
                     message=stop.message,
                     signal_number=self.interrupts.number if stop.reason == "interrupted" else None,
                 )
-            self._patiently(lambda: finish_study(self.plan, self.storage))
+            self.patience.get(self.write_summary)
         self._event("stopped", message=report.message)
         return report
 
     def _work_on_next(self) -> bool:
         """Claim as many trials as there are to be had, up to the size of a batch; run them."""
-        claimed: list[FrozenTrial] = []
-        with ExitStack() as heartbeats:
+        claimed: list[TrialRecord] = []
+        with ExitStack() as beating:
             while len(claimed) < self.size:
                 try:
-                    trial = self._patiently(self.claims.claim)
+                    trial = self.patience.get(self.claims.claim)
                 except StopError:
                     if not claimed:
                         raise
@@ -212,35 +173,38 @@ class _Worker:
                 if trial is None:
                     break
                 claimed.append(trial)
-                self.claims.current.add(trial._trial_id)
-                heartbeats.enter_context(
-                    _heartbeat(self.backend, trial._trial_id, self.plan.heartbeat_interval)
+                self.claims.current.add(trial.id)
+                beating.enter_context(
+                    heartbeats(self.backend, trial.id, self.settings.heartbeat_interval)
                 )
             if claimed:
                 self._work_on(claimed)
         return bool(claimed)
 
     def _stop_if_told(self) -> None:
-        plan = self.plan
+        settings = self.settings
         if self.interrupts.number is not None:
             name = signal.Signals(self.interrupts.number).name
             raise StopError(
                 "interrupted",
-                f"stopped by {name}: {self.claims.finished} of {plan.budget} trials are finished; "
-                "run the same command again to go on",
+                f"stopped by {name}: {self.claims.finished} of {settings.budget} trials are "
+                "finished; run the same command again to go on",
             )
-        if plan.n_trials_per_worker is not None and self.trials_run >= plan.n_trials_per_worker:
+        if (
+            settings.n_trials_per_worker is not None
+            and self.trials_run >= settings.n_trials_per_worker
+        ):
             raise StopError(
                 "quota",
                 f"this worker has run its {counted(self.trials_run, 'trial')} "
                 "(tuning.n_trials_per_worker)",
             )
-        if plan.timeout is not None and time.monotonic() - self.began >= plan.timeout:
+        if settings.timeout is not None and time.monotonic() - self.began >= settings.timeout:
             raise StopError(
-                "timeout", f"this worker has run for {plan.timeout:g} s (tuning.timeout)"
+                "timeout", f"this worker has run for {settings.timeout:g} s (tuning.timeout)"
             )
 
-    def _work_on(self, trials: Sequence[FrozenTrial]) -> None:
+    def _work_on(self, trials: Sequence[TrialRecord]) -> None:
         batch = [self._claimed(trial) for trial in trials]
         for one in batch:
             self._event("trial_started", number=one.number, params=one.parameters)
@@ -274,22 +238,24 @@ class _Worker:
             self.claims.current.clear()
             self.trials_run += len(trials)
 
-    def _claimed(self, trial: FrozenTrial) -> ClaimedTrial:
+    def _claimed(self, trial: TrialRecord) -> ClaimedTrial:
         """Return what is to be run, with what earlier attempts left in its folder."""
-        folder = self.plan.folder / TRIALS_FOLDER / str(trial.number)
-        if "retry_of" in trial.user_attrs:
-            earlier = earlier_attempts(trial, self._patiently(self.claims.trials))
-            take_over(folder, [folder.parent / str(number) for number in earlier])
+        files = self.settings.files
+        folder = files.trial(trial.number)
+        if trial.retry_of is not None:
+            earlier = earlier_attempts(trial, self.patience.get(self.claims.trials))
+            take_over(folder, [files.trial(number) for number in earlier])
+        assert trial.lineage is not None  # written by whoever claimed it
         return ClaimedTrial(
             number=trial.number,
-            parameters={path: trial.params[path] for path in self.plan.space},
-            seeds=self.plan.seeds(int(trial.user_attrs["lineage"])),
-            folder=folder,
+            parameters={path: trial.params[path] for path in self.settings.space},
+            seeds=self.settings.seeds(trial.lineage),
+            folder=folder.path,
         )
 
     def _tell(
         self,
-        trial: FrozenTrial,
+        trial: TrialRecord,
         outcomes: Sequence[SeedOutcome],
         seconds: float,
     ) -> None:
@@ -297,50 +263,27 @@ class _Worker:
         from optuna.exceptions import UpdateFinishedTrialError
         from optuna.trial import TrialState
 
-        plan = self.plan
+        settings = self.settings
         score = score_outcomes(
             outcomes,
-            penalty_weight=plan.penalty_weight,
-            direction=plan.direction,
-            min_successful_seeds=plan.min_successful_seeds,
+            penalty_weight=settings.penalty_weight,
+            direction=settings.direction,
+            min_successful_seeds=settings.min_successful_seeds,
         )
         for seed, reason in score.failed_seeds.items():
             log.warning("trial %d: seed %d failed: %s", trial.number, seed, reason)
         if score.has_failed:
             log.warning("trial %d counts as failed on all seeds", trial.number)
-        attributes = {
-            "mean_reward": score.mean_reward,
-            "std_reward": score.std_reward,
-            "stability_penalty": score.stability_penalty,
-            "seeds": [
-                {
-                    "seed": outcome.seed,
-                    "episode_return": outcome.episode_return,
-                    "failure": outcome.failure_reason,
-                    "seconds": outcome.seconds,
-                }
-                for outcome in outcomes
-            ],
-            "failed_seeds": score.failed_seeds,
-            "effective_values": next(
-                (o.effective_values for o in outcomes if o.effective_values), {}
-            ),
-            "wall_time_seconds": seconds,
-        }
         try:
-            for name, value in attributes.items():
-                self._patiently(
-                    partial(
-                        self.backend.set_trial_user_attr, trial._trial_id, name, jsonable(value)
-                    )
-                )
-            self._patiently(
+            for name, value in result(outcomes, score, seconds=seconds).items():
+                self.patience.get(partial(self.backend.set_trial_user_attr, trial.id, name, value))
+            self.patience.get(
                 lambda: self.backend.set_trial_state_values(
-                    trial._trial_id, TrialState.COMPLETE, [score.value]
+                    trial.id, TrialState.COMPLETE, [score.value]
                 )
             )
         except UpdateFinishedTrialError:
-            if self._patiently(lambda: is_finished(self.backend.get_trial(trial._trial_id))):
+            if self.patience.get(lambda: TrialRecord(self.backend.get_trial(trial.id)).is_finished):
                 self._told(trial, score)  # at the first attempt, whose answer was lost
                 return
             log.warning(
@@ -351,7 +294,7 @@ class _Worker:
             return
         self._told(trial, score)
 
-    def _told(self, trial: FrozenTrial, score: TrialScore) -> None:
+    def _told(self, trial: TrialRecord, score: TrialScore) -> None:
         self.claims.finished += 1
         self._event(
             "trial_finished",
@@ -361,80 +304,17 @@ class _Worker:
             failed_seeds=score.failed_seeds,
         )
 
-    def _give_back(self, trials: Sequence[FrozenTrial], reason: str) -> None:
-        self._patiently(lambda: self.claims.give_back(trials, reason))
+    def _give_back(self, trials: Sequence[TrialRecord], reason: str) -> None:
+        self.patience.get(lambda: self.claims.give_back(trials, reason))
         for trial in trials:
             self._event("trial_failed", number=trial.number, params=trial.params, message=reason)
 
-    def _reaped(self, trial: FrozenTrial, reason: str) -> None:
+    def _reaped(self, trial: TrialRecord, reason: str) -> None:
         self._event("trial_reaped", number=trial.number, params=trial.params, message=reason)
 
     def _event(self, kind: EventKind, **what: Any) -> None:
         finished = self.claims.finished
         try:
-            self.on_event(Event(kind=kind, finished=finished, budget=self.plan.budget, **what))
+            self.on_event(Event(kind=kind, finished=finished, budget=self.settings.budget, **what))
         except BrokenPipeError:  # nobody reads what is shown: as if the terminal had hung up
             self.interrupts.number = self.interrupts.number or signal.SIGPIPE
-
-    def _patiently(self, work: Callable[[], T]) -> T:
-        """Return what `work` returns; wait out a storage that restarts, is full or overloaded.
-
-        Raises:
-            StorageError: it does not answer for PATIENCE_SECONDS, or until the user interrupts.
-        """
-        began: float | None = None
-        pause = SHORTEST_WAIT_SECONDS
-        while True:
-            try:
-                return work()
-            except Exception as error:
-                if isinstance(error, KeyError):  # what a storage says of what it does not hold
-                    self.claims.check_study()
-                trouble = self.storage.trouble(error)
-                if trouble is None or isinstance(error, StudyGoneError):
-                    raise
-                if began is None:
-                    began = time.monotonic()
-                    log.warning("waiting for the study's storage: %s", trouble)
-                if (
-                    self.interrupts.number is not None
-                    or time.monotonic() - began > PATIENCE_SECONDS
-                ):
-                    raise StorageError(
-                        f"{trouble} (nothing is lost: run the same command again to go on)"
-                    ) from error
-            self._sleep(pause)
-            pause = min(pause * 1.5, LONGEST_WAIT_SECONDS)
-
-    def _sleep(self, seconds: float) -> None:
-        end = time.monotonic() + seconds
-        while self.interrupts.number is None and time.monotonic() < end:
-            time.sleep(min(0.1, seconds))
-
-
-@contextmanager
-def _heartbeat(backend: Any, trial_id: int, interval: float) -> Iterator[None]:
-    """Count upwards in the trial's attributes while the block runs, whatever the database says.
-
-    Others watch it change by their own clock, so no two clocks are compared and any storage will
-    do; the time beside the number is for people.
-    """
-    is_over = threading.Event()
-
-    def beats() -> None:
-        count = 0
-        while not is_over.wait(interval):
-            count += 1
-            try:
-                beat = [count, datetime.now(UTC).isoformat(timespec="seconds")]
-                backend.set_trial_system_attr(trial_id, HEARTBEAT_ATTRIBUTE, beat)
-            except Exception as error:  # any database's; the next beat may get through
-                log.debug("heartbeat %d of trial id %d failed: %s", count, trial_id, error)
-
-    thread = threading.Thread(target=beats, name="heartbeat", daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        is_over.set()
-        thread.join(timeout=interval)

@@ -9,29 +9,16 @@ import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
 
-from abx_amr.agents.learning import (
-    AgentSpec,
-    Learner,
-    build_agent,
-    can_learn_together,
-    counts_decisions,
-    learner_of,
-    own_draws,
-    policy_of,
-    silent_logger,
-    transitions_of,
-)
+from abx_amr.agents.prescriber import Agent, Learner
 from abx_amr.agents.read_back import effective_values
-from abx_amr.agents.settings import TrainingSettings
-from abx_amr.evaluation.episodes import episode_returns
-from abx_amr.runs.checkpoints import Restored, captured, restored
-from abx_amr.runs.folder import read_checkpoint, seed_checkpoint_file, write_checkpoint
+from abx_amr.agents.settings import TrainingSettings, transitions_of
+from abx_amr.runs.callbacks import ReportProgress
+from abx_amr.runs.loop import Callback, Trainee, learn
+from abx_amr.tuning.saving import SaveSeeds, Saving
 
 if TYPE_CHECKING:
     from abx_amr.simulator.clinic import ClinicModel
@@ -50,49 +37,8 @@ class SeedScore:
     seconds: float
 
 
-@dataclass(frozen=True, kw_only=True)
-class Saving:
-    """Where a trial's seeds are saved while they learn, and how often.
-
-    Args:
-        folder: the trial's.
-        interval: seconds between two saves.
-        identities: seed -> what its training follows from; another one's checkpoint is not used.
-    """
-
-    folder: Path
-    interval: float
-    identities: Mapping[int, str]
-
-    def write(self, seed: int, agent: OnPolicyAlgorithm, learner: Learner) -> None:
-        """Save a seed; a disk that is full costs the checkpoint alone."""
-        file = seed_checkpoint_file(self.folder, seed)
-        identity = np.array(self.identities[seed])
-        try:
-            file.parent.mkdir(parents=True, exist_ok=True)
-            write_checkpoint(file, **captured(agent, learner, identity=identity))
-        except OSError as error:
-            log.warning("no checkpoint of seed %d: %s", seed, error)
-
-    def begun(
-        self, seed: int, spec: AgentSpec, model: ClinicModel, settings: TrainingSettings
-    ) -> Restored | None:
-        """Return the seed as it was saved, None where it was not."""
-        file = seed_checkpoint_file(self.folder, seed)
-        try:
-            checkpoint = read_checkpoint(file)
-            if str(checkpoint.state["identity"]) != self.identities[seed]:
-                return None
-            return restored(checkpoint, spec, model, settings)
-        except FileNotFoundError:
-            return None
-        except Exception as error:  # of whichever library can no longer read it
-            log.warning("%s cannot be used, the seed begins again: %s", file, error)
-            return None
-
-
 def train_and_score(
-    spec: AgentSpec,
+    learner: Learner,
     model: ClinicModel,
     settings: TrainingSettings,
     *,
@@ -104,53 +50,59 @@ def train_and_score(
 ) -> dict[int, SeedScore | Exception]:
     """Return each seed's score, or why it has none: learn, evaluate the last weights once.
 
-    Seeds learn together where the seed-batched trainer takes the agent, else one after the other.
+    Seeds learn together where their learner can, else one after the other.
 
     Args:
-        spec: the algorithm.
+        learner: the algorithm.
         model: the clinic.
         settings: the training plan; each seed takes the place of its own.
         seeds: the agents' seeds.
-        searched: configuration path -> attribute of the built agent (see receipts.py).
+        searched: configuration path -> where the built agent shows it (see agents/read_back.py).
         on_progress: called with (transitions seen, planned), of all seeds, after every update.
         on_score: called with each seed's outcome as soon as there is one.
         saving: where seeds are saved, and go on from (default: nowhere).
     """
     outcomes: dict[int, SeedScore | Exception] = {}
-    total = transitions_of(settings.total_num_training_episodes, model, settings.n_envs)
+    planned = transitions_of(
+        settings.total_num_training_episodes, model.max_time_steps, settings.n_envs
+    )
 
-    def note(seed: int, score: SeedScore | Exception) -> None:
+    def take_in(seed: int, score: SeedScore | Exception) -> None:
         outcomes[seed] = score
         if on_score is not None:
             on_score(seed, score)
 
-    def begin(seed: int) -> Restored:
-        mine = replace(settings, seed=seed)
-        saved = None if saving is None else saving.begun(seed, spec, model, mine)
-        return saved or Restored(build_agent(spec, model, mine), None)
+    def begin(seed: int) -> Agent:
+        own = replace(settings, seed=seed)
+        saved = None if saving is None else saving.begun(learner, model, own)
+        return saved or learner.build(model, own)
 
-    def train(group: Mapping[int, Restored]) -> None:
-        def move(seen: int) -> None:
+    def train(agents: Mapping[int, Agent]) -> None:
+        def report(seen: int) -> None:
             if on_progress is not None:
-                on_progress(len(outcomes) * total + len(group) * seen, len(seeds) * total)
+                done = len(outcomes) * planned + len(agents) * seen
+                on_progress(done, len(seeds) * planned)
 
+        callbacks: list[Callback] = [ReportProgress(report)]
+        if saving is not None:
+            callbacks.append(SaveSeeds(saving))
         scores = _score(
-            group,
+            learner,
+            agents,
             model,
             settings,
             searched=searched,
-            total=total,
-            on_progress=move,
-            saving=saving,
+            planned=planned,
+            callbacks=callbacks,
         )
         for seed, score in scores.items():
-            note(seed, score)
+            take_in(seed, score)
 
     try:
         begun = {seed: begin(seed) for seed in seeds}
-        if len(seeds) > 1 and can_learn_together(begun[seeds[0]].agent, settings):
-            for seen in sorted({one.agent.num_timesteps for one in begun.values()}):
-                train({s: one for s, one in begun.items() if one.agent.num_timesteps == seen})
+        if len(seeds) > 1 and learner.can_learn_together(begun[seeds[0]], settings):
+            for seen in sorted({agent.transitions for agent in begun.values()}):
+                train({s: agent for s, agent in begun.items() if agent.transitions == seen})
     except Exception:
         log.debug("seeds %s failed together, each is tried alone", seeds, exc_info=True)
     for seed in [seed for seed in seeds if seed not in outcomes]:
@@ -158,73 +110,36 @@ def train_and_score(
             train({seed: begin(seed)})
         except Exception as error:
             log.debug("seed %s failed", seed, exc_info=True)
-            note(seed, error)
+            take_in(seed, error)
     return {seed: outcomes[seed] for seed in seeds}
 
 
-def _returns(
-    learner: Learner,
-    agents: Sequence[OnPolicyAlgorithm],
-    model: ClinicModel,
-    settings: TrainingSettings,
-) -> np.ndarray:
-    """Return the agents' returns (S, N) in the evaluation episodes.
-
-    They are played side by side; only managers, who decide at different steps, play by themselves.
-    """
-    apart = counts_decisions(agents[0])
-    groups = [[agent] for agent in agents] if apart else [list(agents)]
-    with own_draws(settings.evaluation_seed):
-        return np.concatenate(
-            [
-                episode_returns(
-                    policy_of(group[0]) if apart else learner.policy(group),
-                    model,
-                    episodes=settings.num_eval_episodes,
-                    seed=settings.evaluation_seed,
-                    copies=len(group),
-                )
-                for group in groups
-            ]
-        )
-
-
 def _score(
-    group: Mapping[int, Restored],
+    learner: Learner,
+    agents: Mapping[int, Agent],
     model: ClinicModel,
     settings: TrainingSettings,
     *,
     searched: Mapping[str, str],
-    total: int,
-    on_progress: Callable[[int], None],
-    saving: Saving | None,
+    planned: int,
+    callbacks: Sequence[Callback],
 ) -> dict[int, SeedScore | Exception]:
-    """Return what each agent of a group scores, or why it could not go on."""
-    started = saved_at = time.perf_counter()
-    agents = [one.agent for one in group.values()]
-    for agent in agents:
-        agent.set_logger(silent_logger())
-    learner = learner_of(agents, settings, streams=[one.streams for one in group.values()])
-    # A manager that was saved may have reached its end, while others had not.
-    is_left = agents[0].num_timesteps < total
-    for seen in learner.rollouts(total) if is_left else ():
-        on_progress(seen)
-        is_due = saving is not None and time.perf_counter() - saved_at >= saving.interval
-        if saving is not None and is_due and seen < total:
-            learner.publish()
-            for seed, one in group.items():
-                if learner.failure(one.agent) is None:
-                    saving.write(seed, one.agent, learner)
-            saved_at = time.perf_counter()
-    if is_left:
-        learner.publish()
-    learned = [agent for agent in agents if learner.failure(agent) is None]
-    returns = _returns(learner, learned, model, settings) if learned else np.empty((0, 0))
+    """Return what each seed's agent scores when all have learned, or why it could not go on."""
+    started = time.perf_counter()
+    trainees = [Trainee(agent, seed) for seed, agent in agents.items()]
+    for agent in agents.values():
+        agent.log_to(None)
+    trainer = learner.trainer([*agents.values()], settings)
+    # Those of a pace of their own may have been saved at their end, while others were not there.
+    if trainees[0].agent.transitions < planned:
+        learn(trainer, trainees, planned=planned, callbacks=callbacks)
+    learned = [agent for agent in agents.values() if trainer.failure(agent) is None]
+    returns = trainer.returns(learned, model, settings) if learned else np.empty((0, 0))
     seconds = (time.perf_counter() - started) / len(agents)
     scores: dict[int, SeedScore | Exception] = {}
     rows = iter(returns)
-    for seed, one in group.items():
-        failure = learner.failure(one.agent)
+    for seed, agent in agents.items():
+        failure = trainer.failure(agent)
         if failure is not None:
             scores[seed] = failure
             continue
@@ -232,8 +147,8 @@ def _score(
         scores[seed] = SeedScore(
             episode_return=float(row.mean()),
             returns=tuple(float(r) for r in row),
-            effective_values=effective_values(one.agent, searched),
-            transitions=one.agent.num_timesteps,
+            effective_values=effective_values(agent, searched),
+            transitions=agent.transitions,
             seconds=seconds,
         )
     return scores

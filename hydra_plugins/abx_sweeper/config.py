@@ -1,6 +1,7 @@
-"""The choice hydra/sweeper=abx."""
+"""The choices hydra/sweeper=abx and hydra/sweeper=abx_set."""
 
 from dataclasses import dataclass
+from typing import Any
 
 from hydra.core.config_store import ConfigStore
 
@@ -12,6 +13,16 @@ class AbxSweeperConf:
     _target_: str = "hydra_plugins.abx_sweeper.sweeper.AbxSweeper"
 
 
-ConfigStore.instance().store(
-    group="hydra/sweeper", name="abx", node=AbxSweeperConf, provider="abx_sweeper"
-)
+@dataclass
+class SetSweeperConf:
+    """The options of Hydra's basic sweeper."""
+
+    _target_: str = "hydra_plugins.abx_sweeper.experiment_set.SetSweeper"
+    max_batch_size: int | None = None
+    params: dict[str, Any] | None = None
+
+
+for name, node in {"abx": AbxSweeperConf, "abx_set": SetSweeperConf}.items():
+    ConfigStore.instance().store(
+        group="hydra/sweeper", name=name, node=node, provider="abx_sweeper"
+    )

@@ -1,9 +1,7 @@
-"""The choice hydra/sweeper=abx_set: many runs of one command; the work is in `_set`."""
+"""What Hydra sees of the sweeper of experiment sets; the work is in `_set`."""
 
-from dataclasses import dataclass, field
 from typing import Any
 
-from hydra.core.config_store import ConfigStore
 from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf
@@ -13,9 +11,7 @@ class SetSweeper(Sweeper):
     """Run every combination of the swept values, as Hydra's basic sweeper does.
 
     It gives each run a name of its own, and a run that fails or is killed costs only itself. The
-    task function is an object: called with a composed configuration it is one run;
-    `prepare(jobs, compose)` names the runs and returns the overrides of those to launch;
-    `is_ended(overrides)` says whether a run has left a result or a failure; `finish()` reports.
+    task function is an object, see `_set.SetTask`.
     """
 
     def __init__(self, max_batch_size: int | None = None, params: Any = None) -> None:
@@ -50,17 +46,3 @@ class SetSweeper(Sweeper):
             config=self.config,
             at_once=self.max_batch_size,
         )
-
-
-@dataclass
-class SetSweeperConf:
-    """The options of the basic sweeper."""
-
-    _target_: str = "hydra_plugins.abx_sweeper.experiment_set.SetSweeper"
-    max_batch_size: int | None = None
-    params: dict[str, Any] | None = field(default=None)
-
-
-ConfigStore.instance().store(
-    group="hydra/sweeper", name="abx_set", node=SetSweeperConf, provider="abx_sweeper"
-)

@@ -10,9 +10,7 @@ from omegaconf import DictConfig
 class AbxSweeper(Sweeper):
     """Start the workers of one study through Hydra's launcher.
 
-    The task function is an object: called with a composed configuration it is one worker;
-    `prepare(config)` checks everything and creates or joins the study (False: there is nothing to
-    run); `finish(config)` writes and shows the result.
+    The task function is a `abx_amr.tuning.contract.StudyService`.
     """
 
     def __init__(self) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from abx_amr.cli import evaluate, train, tune
-from abx_amr.cli.door import RUN_AGAIN, carried_out
+from abx_amr.cli.door import RUN_AGAIN, run_command
 from tests.cli.conftest import SMALL_STUDY, Call
 
 MISTAKES = {
@@ -143,11 +143,11 @@ def ends_by_sigterm(task: Callable[[], object], capsys: pytest.CaptureFixture[st
 
     began = time.monotonic()
     with pytest.raises(SystemExit) as ended:
-        carried_out("abx-x", work, after_interrupt=RUN_AGAIN)
+        run_command("abx-x", work, after_interrupt=RUN_AGAIN)
     assert ended.value.code == 143
     assert time.monotonic() - began < 5
-    said = capsys.readouterr().err
-    assert said == "abx-x: interrupted (SIGTERM): run the same command again\n"
+    message = capsys.readouterr().err
+    assert message == "abx-x: interrupted (SIGTERM): run the same command again\n"
 
 
 def test_a_signal_in_a_finalizer_is_obeyed_after_it(capsys: pytest.CaptureFixture[str]) -> None:

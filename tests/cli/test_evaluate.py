@@ -98,11 +98,11 @@ def test_rules_meet_the_same_patients_and_their_difference_is_paired(call: Call)
     ],
 )
 def test_what_cannot_be_evaluated_is_said_in_one_line(
-    call: Call, arguments: tuple[str, ...], said: str
+    call: Call, arguments: tuple[str, ...], text: str
 ) -> None:
     ended = call(evaluate.main, *arguments)
     assert ended.status == 2
-    assert said in ended.err
+    assert text in ended.err
     assert len(ended.err.strip().splitlines()) == 1
 
 

@@ -7,9 +7,12 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from hydra._internal.config_loader_impl import ConfigLoaderImpl
 
-from abx_amr.cli import experiment_set, gather, train, tune
-from abx_amr.runs.folder import completed_runs, newest_run, run_folders
+from abx_amr.cli import gather, train, tune
+from abx_amr.runs.folder import newest_run, run_folders
+from abx_amr.runs.registry import completed_runs
+from abx_amr.runs.run_names import run_name_of
 from tests.cli.conftest import SMALL, SMALL_STUDY, Call
 
 TWO_EPISODES = ("training.total_num_training_episodes=2",)
@@ -110,11 +113,11 @@ def test_a_mistake_that_all_runs_share_is_one_line_and_leaves_nothing(call: Call
     ],
 )
 def test_a_set_that_cannot_be_composed_is_refused_before_its_first_run(
-    call: Call, sweep: str, said: str
+    call: Call, sweep: str, message: str
 ) -> None:
     ended = call(train.main, "-m", *SMALL, sweep)
     assert ended.status == 2
-    assert said in ended.err
+    assert message in ended.err
     assert len(ended.err.strip().splitlines()) == 1
     assert not Path("results").exists()
 
@@ -198,14 +201,29 @@ def test_a_name_that_no_folder_can_have_is_refused_before_the_first_run(
     ],
 )
 def test_a_launcher_that_cannot_start_is_a_mistake_and_no_killed_job(
-    call: Call, launcher: str, setting: str, said: str
+    call: Call, launcher: str, setting: str, message: str
 ) -> None:
     own = (f"hydra/launcher={launcher}", f"hydra.launcher.{setting}")
     ended = call(train.main, "-m", *SMALL, *TWO_EPISODES, "training.seed=1,2", *own)
     assert ended.status == 2
-    assert said in ended.err
+    assert message in ended.err
     assert "killed" not in ended.out + ended.err
     assert "Traceback" not in ended.err
+    assert not Path("results").exists()
+
+
+def test_many_runs_on_a_launcher_that_cannot_start_are_refused_before_one_is_composed(
+    call: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    composed: list[object] = []
+    monkeypatch.setattr(ConfigLoaderImpl, "load_sweep_config", composed.append)
+    monkeypatch.setenv("PATH", "/nowhere")
+    slurm = ("hydra/launcher=submitit_slurm", "training.seed=range(512)")
+    ended = call(train.main, "-m", *SMALL, *slurm)
+    assert ended.status == 2
+    assert "hydra/launcher=submitit_slurm: there is no sbatch on this machine" in ended.err
+    assert len(ended.err.strip().splitlines()) == 1
+    assert composed == []
     assert not Path("results").exists()
 
 
@@ -213,10 +231,10 @@ def test_names_stay_short_and_plain() -> None:
     settings = {"run_name": None, "best_params_from": "found"}
     choices = {"experiment": "base", "agent_algorithm": "ppo"}
     swept = {"agent_algorithm.policy_kwargs.net_arch": "[64,64]", "antibiotics": "single"}
-    name = experiment_set.run_name_of(swept, settings, choices, seed=None)
+    name = run_name_of(swept, settings, choices, seed=None)
     assert name == "found_optimized_net_arch-64-64_single".replace("net_arch-", "net_arch-")
     long = {"reward_calculator.note": "x" * 100}
-    assert len(experiment_set.run_name_of(long, settings, choices, seed=1)) < 80
+    assert len(run_name_of(long, settings, choices, seed=1)) < 80
 
 
 @pytest.mark.slow

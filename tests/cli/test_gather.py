@@ -9,7 +9,7 @@ import pytest
 
 from abx_amr.cli import evaluate, gather, train
 from tests.cli.conftest import SMALL, Call
-from tests.gathering.written import write_run
+from tests.comparison.written import write_run
 
 TWO = ("experiment=paper_two",)
 SLOWER = (*TWO, "agent_algorithm.gamma=0.9")
@@ -155,12 +155,12 @@ def test_few_seeds_and_unpaired_ones_are_said(call: Call) -> None:
         (["what=evaluations"], "holds a complete run to gather"),
     ],
 )
-def test_a_mistake_is_one_line(call: Call, arguments: list[str], said: str) -> None:
+def test_a_mistake_is_one_line(call: Call, arguments: list[str], message: str) -> None:
     write_some(seeds=1)
     Path("results/taken").touch()
     ended = call(gather.main, *arguments)
     assert ended.status == 2
-    assert said in ended.err
+    assert message in ended.err
     assert len(ended.err.strip().splitlines()) == 1
     assert not Path("gathered").exists()
 
@@ -179,5 +179,7 @@ def test_help_loads_neither_hydra_nor_pandas() -> None:
         "import sys; from abx_amr.cli.gather import main; main(['--help']); "
         "print(*{'hydra', 'pandas', 'numpy', 'scipy'} & set(sys.modules), 'loaded', sep='')"
     )
-    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert said.stdout.splitlines()[-1] == "loaded"
+    message = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
+    assert message.stdout.splitlines()[-1] == "loaded"

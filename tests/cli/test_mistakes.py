@@ -143,7 +143,7 @@ MISTAKES = [
     a("a word for a number", "abx-train training.seed=abc", "'abc'", "whole number"),
     a("a number in quotes", ("abx-train", "training.seed=\"'7'\""), "without quotes"),
     a("a fraction for a whole number", "abx-train environment.num_patients_per_time_step=2.5",
-      "2.5", "whole number >= 1"),
+      "2.5", "whole number of at least 1"),
     a("a word for yes", "abx-train skip_if_exists=yes", "'yes'", "true or false"),
     a("a number for a list", "abx-train training.seeds=3", "such as [1,2,3]"),
     a("one number for a list of discounts", "abx-plan plan.gammas=0.9", "plan.gammas=[0.9]"),
@@ -541,7 +541,7 @@ def test_a_mistake_is_answered_with_its_cause_and_its_cure_in_one_line(
     assert ended.status == 2, ended
     assert len(lines) == 1, ended.err
     assert lines[0].startswith(f"{command}: error: ")
-    assert [said for said in mistake.says if said not in lines[0]] == [], lines[0]
+    assert [message for message in mistake.says if message not in lines[0]] == [], lines[0]
     assert "Traceback" not in ended.out + ended.err
     assert len(lines[0]) < 400 or "path=" in lines[0], lines[0]
     assert contents(tmp_path) == before

@@ -4,11 +4,11 @@ import json
 from pathlib import Path
 
 import pytest
+from abx_amr.cli.optimality import gap_line
 
 from abx_amr.cli import evaluate as evaluate_door
 from abx_amr.cli import train as train_door
 from abx_amr.cli import tune as tune_door
-from abx_amr.cli.optimality import gap_line
 from abx_amr.planning.cache import Reference, reference
 from tests.cli.conftest import SMALL, SMALL_STUDY
 from tests.clinics import clinic_model, crowded_model, population
@@ -131,15 +131,15 @@ NOT_AUDITED = (*SMALL, "training.total_num_training_episodes=1", "training.num_e
 
 def test_the_audit_to_be_pasted_is_that_of_a_resumed_run_s_clinic(call):
     clinic = ("patient_generator=high_risk", "reward_calculator.lambda_weight=0.25")
-    said = "abx-plan environment.max_time_steps=16 " + " ".join(clinic) + " tells what gamma"
+    text = "abx-plan environment.max_time_steps=16 " + " ".join(clinic) + " tells what gamma"
     ended = call(train_door.main, *NOT_AUDITED, *clinic, "run_name=first")
     assert ended.status == 0, ended.err
-    assert said in ended.out + ended.err
+    assert text in ended.out + ended.err
     for source, name in (("first", "second"), ("second", "third")):
         more = ("training.additional_episodes=2", f"run_name={name}")
         ended = call(train_door.main, f"resume_from={source}", *more)
         assert ended.status == 0, ended.err
-        assert said in ended.out + ended.err
+        assert text in ended.out + ended.err
 
 
 def test_the_audit_to_be_pasted_is_that_of_a_member_s_clinic(call):
@@ -147,5 +147,5 @@ def test_the_audit_to_be_pasted_is_that_of_a_member_s_clinic(call):
     ended = call(train_door.main, *members, *NOT_AUDITED)
     assert ended.status == 0, ended.err
     for name in ("high_risk", "low_risk"):
-        said = f"abx-plan patient_generator={name} environment.max_time_steps=16 tells what gamma"
-        assert said in ended.out + ended.err
+        text = f"abx-plan patient_generator={name} environment.max_time_steps=16 tells what gamma"
+        assert text in ended.out + ended.err

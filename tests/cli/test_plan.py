@@ -162,7 +162,7 @@ def test_a_notebook_gets_the_plan_as_an_object():
         ("plan.gammas=[1.5]", "plan.gammas must be in (0, 1), got 1.5"),
         ("plan.lambda_weights=[-1]", "plan.lambda_weights must be in [0, 1], got -1"),
         ("plan.tolerance=0", "plan.tolerance must be in (0, 1], got 0"),
-        ("plan.episodes=0", "plan.episodes must be a whole number >= 2, got 0"),
+        ("plan.episodes=0", "plan.episodes must be a whole number of at least 2, got 0"),
         ("plan.fornt=true", "plan.fornt does not exist; did you mean 'front'?"),
         ("+plan.fornt=true", "plan.fornt is unknown to PlanSettings; did you mean 'front'?"),
         ("plan.runs=[nobody]", "run 'nobody' does not exist"),
@@ -170,10 +170,10 @@ def test_a_notebook_gets_the_plan_as_an_object():
         ("plan=3", "plan must be a section of the configuration, got 3"),
     ],
 )
-def test_a_wrong_plan_is_one_line_and_status_2(call, wrong, said):
+def test_a_wrong_plan_is_one_line_and_status_2(call, wrong, text):
     ended = call(plan_door.main, *SMALL, wrong)
     assert ended.status == 2
-    assert said in ended.err
+    assert text in ended.err
     assert len(ended.err.strip().splitlines()) == 1
     assert not Path("results").exists()
 

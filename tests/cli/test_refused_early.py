@@ -11,7 +11,11 @@ COMMANDS = (
     ("train", "agent_algorithm.policy_kwargs.net_arch=[0]", "net_arch (and value_net_arch) must"),
     ("train", "training.seed=-1", "training.seed must be a whole number of at least 0"),
     ("train", "training.early_stopping.patience=0", "early_stopping.patience must be at least 1"),
-    ("train", "environment.max_time_steps=0", "max_time_steps must be a whole number >= 1"),
+    (
+        "train",
+        "environment.max_time_steps=0",
+        "max_time_steps must be a whole number of at least 1",
+    ),
     ("tune", "-m +tuning=ppo_default tuning.n_trials=0", "tuning.n_trials must be a whole number"),
     ("evaluate", "agent_algorithm=greedy evaluation.episodes=0", "evaluation.episodes must be"),
 )
@@ -39,8 +43,8 @@ def test_a_value_out_of_range_is_refused_without_the_libraries_of_agents(tmp_pat
         text=True,
         check=True,
     )
-    said = ended.stderr.strip().splitlines()
-    for line, (name, words, expected) in zip(said, COMMANDS, strict=True):
+    message = ended.stderr.strip().splitlines()
+    for line, (name, words, expected) in zip(message, COMMANDS, strict=True):
         assert line.startswith(f"abx-{name}: error: "), words
         assert expected in line
     codes = [line for line in ended.stdout.splitlines() if not line.startswith("run_name=")]

@@ -13,10 +13,12 @@ import pytest
 
 from abx_amr.cli import study as command
 from abx_amr.studies.objective import SeedOutcome
+from abx_amr.studies.preparation import prepare_study
+from abx_amr.studies.settings import StudySettings
 from abx_amr.studies.storages import JournalStorage, SqliteStorage
 from abx_amr.studies.stored import read_study
-from abx_amr.studies.study import StudyPlan, prepare_study
 from abx_amr.studies.worker import run_worker
+from tests.studies.conftest import TUNING_DEFAULTS
 
 SPACE = {
     "x": {"type": "float", "low": -1.0, "high": 1.0},
@@ -36,18 +38,23 @@ def outcomes(params, seeds, folder):
 
 def make(name="exp", *, storage=None, n_trials=4, run_trial=outcomes):
     """Run a study as abx-tune would have, below the working folder."""
-    plan = StudyPlan.from_configuration(
+    settings = StudySettings.from_configuration(
         {
             "run_name": name,
             "optimization_dir": "optimization",
             "agent_algorithm": {"x": 0.0, "size": 32},
-            "tuning": {"n_trials": n_trials, "sampler": "random", "search_space": SPACE},
+            "tuning": {
+                **TUNING_DEFAULTS,
+                "n_trials": n_trials,
+                "sampler": "random",
+                "search_space": SPACE,
+            },
         }
     )
-    storage = storage or SqliteStorage(path=plan.folder / "optuna_study.db")
-    prepare_study(plan, storage)
-    run_worker(plan, storage, run_trial)
-    return plan, storage
+    storage = storage or SqliteStorage(path=settings.folder / "optuna_study.db")
+    prepare_study(settings, storage)
+    run_worker(settings, storage, run_trial)
+    return settings, storage
 
 
 @pytest.fixture(autouse=True)
@@ -82,9 +89,9 @@ def test_create_makes_a_study_that_abx_tune_takes_over(ask):
 
 def test_a_study_created_by_hand_is_worked_on_and_has_its_files(ask):
     ask("create", "exp")
-    plan, _ = make()
-    assert (plan.folder / "full_agent_env_config.yaml").is_file()
-    assert (plan.folder / "best_params.json").is_file()
+    settings, _ = make()
+    assert (settings.folder / "full_agent_env_config.yaml").is_file()
+    assert (settings.folder / "best_params.json").is_file()
     assert "finished: 4 (4 COMPLETE)" in "\n".join(ask("show", "exp")[1])
 
 
@@ -119,23 +126,24 @@ def test_list_of_nothing_creates_nothing(ask, tmp_path):
 
 
 def test_show_says_how_far_the_study_is_and_who_works_on_it(ask):
-    plan, storage = make()
+    settings, storage = make()
     study = read_study(storage, "exp")
     text = "\n".join(ask("show", "exp")[1])
     assert "budget: 4 trials; finished: 4 (4 COMPLETE)" in text
-    seeds = study.best.user_attrs["seeds"]
-    shown = ", ".join(f"seed {s['seed']} {s['episode_return']:.3f}" for s in seeds)
+    shown = ", ".join(f"seed {s.seed} {s.episode_return:.3f}" for s in study.best.seeds)
     assert f"(trial {study.best.number}): {shown}" in text
     assert "workers seen: 1: this study has one worker" in text
     assert f"process {os.getpid()}: 4 finished, gone or idle" in text
-    assert f"fingerprint: {plan.fingerprint.digest}" in text
+    assert f"fingerprint: {settings.fingerprint.digest}" in text
     assert "last heartbeat: 20" in text
 
 
 def test_best_prints_what_best_params_json_holds(ask):
-    plan, _ = make()
+    settings, _ = make()
     out = ask("best", "exp")[1]
-    assert json.loads("\n".join(out)) == json.loads((plan.folder / "best_params.json").read_text())
+    assert json.loads("\n".join(out)) == json.loads(
+        (settings.folder / "best_params.json").read_text()
+    )
 
 
 def test_best_of_a_study_without_a_finite_value_says_so(ask):
@@ -167,10 +175,10 @@ def test_export_writes_a_row_for_every_trial_and_seed(ask):
     for trial in study.trials[:4]:
         rows = parquet[parquet["number"] == trial.number]
         assert list(rows["seed"]) == [1000, 1001, 1002]
-        assert set(rows["value"]) == set(trial.values)
+        assert set(rows["value"]) == {trial.value}
         assert set(rows["params.agent_algorithm.x"]) == {trial.params["agent_algorithm.x"]}
-        for row, seed in zip(rows.itertuples(), trial.user_attrs["seeds"], strict=True):
-            expected = seed["episode_return"]
+        for row, seed in zip(rows.itertuples(), trial.seeds, strict=True):
+            expected = seed.episode_return
             assert (
                 math.isnan(row.episode_return)
                 if expected is None
@@ -191,21 +199,23 @@ def test_copy_to_another_storage_and_back_is_the_same_study(ask, postgres):
     assert "study b: 4 trials copied to journal" in out[0]
     back = read_study(JournalStorage(path="back.log"), "b")
     there = read_study(storage, "exp")
-    assert [(t.params, t.values, t.user_attrs) for t in back.trials] == [
-        (t.params, t.values, t.user_attrs) for t in there.trials
-    ]
+    copied, original = (
+        [(t.params, t.values, t.user_attrs) for t in (one.frozen for one in study.trials)]
+        for study in (back, there)
+    )
+    assert copied == original
     assert back.user_attrs == there.user_attrs
 
 
 def test_delete_removes_the_study_and_leaves_its_files(ask):
-    plan, storage = make()
-    (plan.folder / "trials" / "0").mkdir(parents=True)
+    settings, storage = make()
+    (settings.folder / "trials" / "0").mkdir(parents=True)
     assert ask("delete", "exp")[0] == 0
     assert not storage.exists("exp")
-    assert (plan.folder / "best_params.json").exists()
+    assert (settings.folder / "best_params.json").exists()
     make()  # a new one of the same name does not take them for its own
-    assert (plan.folder / "trials_earlier_1" / "0").is_dir()
-    assert not (plan.folder / "trials" / "0").exists()
+    assert (settings.folder / "trials_earlier_1" / "0").is_dir()
+    assert not (settings.folder / "trials" / "0").exists()
 
 
 def test_delete_and_copy_are_refused_while_a_worker_is_at_work_unless_forced(ask):
@@ -248,14 +258,14 @@ def files():
         (["show", "exp", "storage=url"], "ABX_STORAGE_URL"),
     ],
 )
-def test_a_mistake_is_one_line_and_status_2(ask, arguments, said, monkeypatch):
+def test_a_mistake_is_one_line_and_status_2(ask, arguments, message, monkeypatch):
     monkeypatch.delenv("ABX_STORAGE_URL", raising=False)
     make(n_trials=1)
     before = files()
     status, out, err = ask(*arguments)
     assert (status, out, len(err)) == (2, [], 1)
     assert err[0].startswith("abx-study: error: ")
-    assert said in err[0]
+    assert message in err[0]
     assert files() == before
 
 

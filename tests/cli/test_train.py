@@ -186,11 +186,11 @@ def test_sigterm_names_the_command_that_ends_the_run_as_if_it_had_never_been_sto
     line = (
         r"abx-train: interrupted \(SIGTERM\): go on with: abx-train (resume_from=results/\S+ .*)\n"
     )
-    said = re.fullmatch(line, err)
-    assert said is not None, err
+    message = re.fullmatch(line, err)
+    assert message is not None, err
     learned = int(folder().read_checkpoint("last").state["transitions"]) // 16
     total = f"training.total_num_training_episodes={learned + 2}"
-    ended = call(train.main, *shlex.split(said[1]), total, "run_name=rest")
+    ended = call(train.main, *shlex.split(message[1]), total, "run_name=rest")
     assert ended.status == 0, ended.err
     assert call(train.main, *SMALL, *OFTEN, total, "run_name=whole").status == 0
     whole, rest = folder("whole"), folder("rest")
@@ -387,12 +387,12 @@ def test_finished_seeds_are_skipped(call: Call) -> None:
     ],
 )
 def test_seeds_that_cannot_be_trained_are_refused(
-    call: Call, overrides: list[str], said: str
+    call: Call, overrides: list[str], message: str
 ) -> None:
     base = SMALL[:3] if "agent_algorithm=greedy" in overrides else SMALL
     ended = call(train.main, *base, *TWO_EPISODES, *overrides)
     assert ended.status == 2
-    assert said in ended.err
+    assert message in ended.err
     assert not Path("results").exists()
 
 

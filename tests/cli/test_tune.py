@@ -140,7 +140,7 @@ def test_a_killed_study_ends_with_exactly_its_trials(call: Call, tmp_path: Path)
         env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": os.getcwd()},
     )
     begun = tmp_path / "optimization/ppo_default/trials/0/seed_1000/result.json"
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 600
     while not begun.exists() and time.monotonic() < deadline:
         time.sleep(0.02)
     process.send_signal(signal.SIGKILL)
@@ -236,11 +236,11 @@ def test_a_trial_whose_seeds_all_fail_counts_and_the_study_goes_on(call: Call) -
     ],
 )
 def test_a_wrong_search_is_refused_before_anything_is_created(
-    override: str, said: str, call: Call, tmp_path: Path
+    override: str, message: str, call: Call, tmp_path: Path
 ) -> None:
     ended = call(tune.main, *SMALL_STUDY, *FOUR_TRIALS, override)
     assert ended.status == 2, ended.out
-    assert said in ended.err
+    assert message in ended.err
     assert len(ended.err.strip().splitlines()) == 1
     assert not (tmp_path / "optimization").exists()
 
@@ -288,9 +288,9 @@ def test_explicit_values_win_over_the_best_and_differences_are_named(call: Call)
     assert ended.status == 0, ended.err
     run = newest_run("results", "mine_optimized")
     assert run.read_config()["agent_algorithm"]["gamma"] == 0.5
-    said = ended.out + ended.err
-    assert "reward_calculator.lambda_weight 0.0 -> 0.3" in said
-    assert said.count("configuration differs") == 1
+    message = ended.out + ended.err
+    assert "reward_calculator.lambda_weight 0.0 -> 0.3" in message
+    assert message.count("configuration differs") == 1
 
 
 def test_best_parameters_of_another_algorithm_are_refused(call: Call) -> None:

@@ -12,6 +12,7 @@ from stable_baselines3 import PPO
 
 from abx_amr.cli import tune
 from abx_amr.configuration.composing import compose
+from abx_amr.tuning.study import TuningStudy, settled
 from tests.cli.conftest import SMALL_STUDY, Call
 from tests.cli.test_tune import summary, trials, values
 
@@ -76,15 +77,15 @@ def test_seeds_with_a_result_are_not_trained_again(
 
     monkeypatch.setattr("abx_amr.tuning.scoring.train_and_score", train)
     config = compose("tune", [*SMALL_STUDY[1:], "run_name=ppo_default"]).plain
-    study = tune._Study(config)
+    runner = TuningStudy(settled(config)).runner
     folder = Path("optimization/ppo_default/trials/0")
-    outcomes = study.run_trial(trial.params, [1000, 1001], folder)
+    outcomes = runner.run(trial.params, [1000, 1001], folder)
     assert asked == []
     returns = [seed["episode_return"] for seed in trial.user_attrs["seeds"]]
     assert [outcome.episode_return for outcome in outcomes] == returns
     other = {**trial.params, "agent_algorithm.gamma": 0.96}
     with pytest.raises(KeyError):
-        study.run_trial(other, [1000, 1001], folder)
+        runner.run(other, [1000, 1001], folder)
     assert asked == [1000, 1001]
 
 
@@ -115,11 +116,11 @@ def test_local_workers_that_are_left_alone_write_the_results_themselves(call: Ca
     ],
 )
 def test_what_cannot_be_run_in_parallel_is_one_line(
-    call: Call, monkeypatch: pytest.MonkeyPatch, settings: tuple[str, ...], said: str
+    call: Call, monkeypatch: pytest.MonkeyPatch, settings: tuple[str, ...], text: str
 ) -> None:
     monkeypatch.setenv("PATH", "/nowhere")
     ended = call(tune.main, *SMALL_STUDY, *settings)
     assert ended.status == 2
-    assert said in ended.err
+    assert text in ended.err
     assert len(ended.err.strip().splitlines()) == 1
     assert not Path("optimization").exists()

@@ -30,8 +30,8 @@ def first_running(storage, count, seconds=400):
         time.sleep(0.05)
         if storage.exists("real"):
             trials = read_study(storage, "real").trials
-            running = [t for t in trials if t.state.name == "RUNNING" and "owner" in t.user_attrs]
-            found = [trial.user_attrs["owner"]["pid"] for trial in running]
+            running = [t for t in trials if t.state == "RUNNING" and t.owner is not None]
+            found = [trial.owner.process.pid for trial in running]
     return found[:count]
 
 
@@ -40,7 +40,7 @@ def first_running(storage, count, seconds=400):
 def test_workers_that_train_ppo_end_exact_although_two_are_killed(
     kind, request, tmp_path, monkeypatch
 ):
-    for name in ("abx_amr.agents.learning", "hydra", "abx_amr.planning.cache"):
+    for name in ("abx_amr.agents.learners.on_policy.learner", "hydra", "abx_amr.planning.cache"):
         importlib.import_module(name)  # once, for all workers
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "argv", ["abx-tune", *COMMAND, f"storage={kind}"])
@@ -69,11 +69,11 @@ def test_workers_that_train_ppo_end_exact_although_two_are_killed(
     assert codes == {pid: -signal.SIGKILL if pid in killed else 0 for pid in workers}
 
     trials = read_study(storage, "real").trials
-    finished = [trial for trial in trials if trial.state.name == "COMPLETE"]
+    finished = [trial for trial in trials if trial.state == "COMPLETE"]
     assert len(finished) == 5
-    assert sorted(trial.user_attrs["lineage"] for trial in finished) == list(range(5))
-    assert sum(trial.state.name == "FAIL" for trial in trials) <= 2
-    assert not [trial for trial in trials if trial.state.name in ("RUNNING", "WAITING")]
+    assert sorted(trial.lineage for trial in finished) == list(range(5))
+    assert sum(trial.state == "FAIL" for trial in trials) <= 2
+    assert not [trial for trial in trials if trial.state in ("RUNNING", "WAITING")]
     printed = "".join(path.read_text() for path in tmp_path.glob("worker_*.txt"))
     assert "best value" in printed
     assert "Traceback" not in printed

@@ -48,7 +48,7 @@ def test_a_users_own_classes_are_found_by_their_dotted_path() -> None:
     ],
 )
 def test_an_import_that_fails_blames_what_is_wrong(
-    target: str, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    target: str, text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(tmp_path)
@@ -66,5 +66,5 @@ def test_an_import_that_fails_blames_what_is_wrong(
             del sys.modules[name]
     line = str(raised.value)
     assert line.startswith(f"agent_algorithm._target_: '{target}' cannot be imported: ")
-    assert said in line
+    assert text in line
     assert "give the dotted path" not in line

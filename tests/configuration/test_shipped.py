@@ -1,13 +1,13 @@
 """Every shipped configuration composes, builds and runs."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
-from abx_amr.agents.learning import build_agent, counts_decisions, rollouts, silent_logger
-from abx_amr.configuration.agent import build_agent_spec, build_rule, is_rule
+from abx_amr.configuration.agent import build_prescriber
 from abx_amr.configuration.clinic import build_clinic
 from abx_amr.configuration.composing import compose
 from abx_amr.configuration.groups import conf_dir
@@ -38,7 +38,8 @@ def test_every_shipped_clinic_is_built_and_played(group: str, name: str) -> None
         overrides.append("experiment=paper_two")
     config = compose("train", overrides).plain
     model = build_clinic(config)
-    played = evaluate(build_rule(config, model), model, episodes=3, seed=0)
+    rule: Any = build_prescriber(config)
+    played = evaluate(rule.policy(model), model, episodes=3, seed=0)
     assert np.isfinite(played.returns).all()
     assert sum(played.episodes[f"prescriptions_{a}"].sum() for a in model.antibiotics) > 0
 
@@ -49,24 +50,24 @@ def test_every_shipped_agent_is_built_and_plays_or_learns(name: str) -> None:
     overrides = [f"agent_algorithm={name}", "environment.max_time_steps=8", "training.n_envs=4"]
     config = compose("train", overrides).plain
     model = build_clinic(config)
-    if is_rule(config):
-        rule = build_rule(config, model)
-        assert evaluate(rule, model, episodes=2, seed=0).returns.shape == (2,)
+    prescriber: Any = build_prescriber(config)
+    if not prescriber.learns:
+        played = evaluate(prescriber.policy(model), model, episodes=2, seed=0)
+        assert played.returns.shape == (2,)
         return
-    settings = build_training(config)
-    agent = build_agent(build_agent_spec(config), model, settings)
-    agent.set_logger(silent_logger())
-    seen = list(rollouts(agent, 32))
+    agent = prescriber.build(model, build_training(config))
+    agent.log_to(None)
+    seen = list(agent.learn(32))
     # A manager's rollout is counted in the steps of its options: it is never shortened.
-    assert seen[-1] >= 32 if counts_decisions(agent) else seen == [32]
+    assert seen == [32] if prescriber.keeps_pace else seen[-1] >= 32
 
 
 @pytest.mark.parametrize("name", TUNINGS)
 def test_every_shipped_search_space_fits_its_algorithm(name: str) -> None:
-    from abx_amr.studies.study import StudyPlan
+    from abx_amr.studies.settings import StudySettings
 
     composition = compose("tune", [f"+tuning={name}", "run_name=x"])
-    plan = StudyPlan.from_configuration(composition.plain)
+    plan = StudySettings.from_configuration(composition.plain)
     assert composition.choices["agent_algorithm"] == name.removesuffix("_default")
     others = [path for path in plan.space if not path.startswith("agent_algorithm.")]
     assert others == (["hrl.option_gamma"] if name.startswith("hrl_") else [])

@@ -8,6 +8,9 @@
     # file: path          in the first line: the rest of the block is written to that file, not run
     ```sh                 not run, with `<!-- not run: reason -->` in the line before
 
+A page with `<!-- notebook -->` is one: its python blocks are cells of one session. The last
+expression of a cell is shown, and a text block behind a cell is what that must show.
+
 A comment `<!-- status: 1 -->` before a console block gives the exit status of its last command,
 `<!-- figures -->` before a block has its commands draw, which they do not otherwise, and
 `<!-- test: slow postgres slurm -->` says what a page needs.
@@ -15,6 +18,7 @@ A comment `<!-- status: 1 -->` before a console block gives the exit status of i
 
 from __future__ import annotations
 
+import ast
 import re
 import shlex
 import subprocess
@@ -51,9 +55,30 @@ def steps_of(text: str) -> list[Step]:
     Raises:
         PageError: a block that is neither run nor marked, or is not closed.
     """
-    steps: list[Step] = []
     if unknown := needs_of(text) - NEEDS:
         raise PageError(f"a page can need {sorted(NEEDS)}, not {sorted(unknown)}")
+    if "<!-- notebook -->" in text:
+        return [_notebook(_blocks(text))]
+    steps: list[Step] = []
+    for block in _blocks(text):
+        found = _steps(block.kind, block.body, block.before)
+        if block.before == "<!-- figures -->":
+            found = [Step("export ABX_PAGE_FIGURES=1"), *found, Step("unset ABX_PAGE_FIGURES")]
+        steps += found
+    return steps
+
+
+@dataclass(frozen=True)
+class Block:
+    """A block of a page, with the last line before it that is not empty."""
+
+    kind: str
+    body: str
+    before: str
+
+
+def _blocks(text: str) -> list[Block]:
+    blocks: list[Block] = []
     lines = iter(text.splitlines())
     before = ""
     for line in lines:
@@ -68,12 +93,34 @@ def steps_of(text: str) -> list[Step]:
             body.append(inside)
         else:
             raise PageError(f"the block that begins with {line!r} is not closed")
-        found = _steps(fence[3], textwrap.dedent("\n".join(body)) + "\n", before)
-        if before == "<!-- figures -->":
-            found = [Step("export ABX_PAGE_FIGURES=1"), *found, Step("unset ABX_PAGE_FIGURES")]
-        steps += found
+        blocks.append(Block(fence[3], textwrap.dedent("\n".join(body)) + "\n", before))
         before = ""
-    return steps
+    return blocks
+
+
+def _notebook(blocks: list[Block]) -> Step:
+    """Return the cells as one script, and all that it must show."""
+    cells: list[str] = []
+    shown: list[str] = []
+    for block in blocks:
+        if block.kind == "python":
+            cells.append(_cell(block.body))
+            shown.append("...")
+        elif block.kind == "text" and shown and shown[-1] == "...":
+            shown[-1:] = block.body.splitlines()
+        else:
+            raise PageError(f"a notebook has python and what it shows, not {block.kind!r}")
+    return Step("python-block <<'END OF BLOCK'\n" + "\n".join(cells) + "END OF BLOCK", shown)
+
+
+def _cell(body: str) -> str:
+    """Return a cell as a script: what its last expression gives is printed, but None."""
+    statements = ast.parse(body).body
+    if not statements or not isinstance(last := statements[-1], ast.Expr):
+        return body
+    value = ast.unparse(last.value)
+    kept = "\n".join(body.splitlines()[: last.lineno - 1])
+    return f"{kept}\nif (shown := ({value})) is not None:\n    print(repr(shown))\n"
 
 
 def _steps(kind: str, body: str, before: str) -> list[Step]:
@@ -118,7 +165,7 @@ def _commands(body: str, before: str) -> list[Step]:
     return found
 
 
-def matches(shown: list[str], said: str) -> bool:
+def matches(shown: list[str], message: str) -> bool:
     """Say whether the lines were printed in this order; `...` is any text, alone any lines."""
     parts = []
     for line in shown:
@@ -129,7 +176,7 @@ def matches(shown: list[str], said: str) -> bool:
                 re.escape(part) for part in re.split(r"\s+", line.strip().replace("...", "\0"))
             )
             parts.append(r"[ \t]*" + r"[ \t]+".join(words).replace("\0", "[^\\n]*") + r"[ \t]*\n")
-    return re.fullmatch("".join(parts), said) is not None
+    return re.fullmatch("".join(parts), message) is not None
 
 
 def run_page(
@@ -160,13 +207,15 @@ def run_page(
     for number, step in enumerate(steps):
         file = notes / f"{number}.out"
         assert file.exists(), f"not reached: {step.text}"
-        said = file.read_text(encoding="utf-8")
+        message = file.read_text(encoding="utf-8")
         status = Path(f"{file}.status")
-        assert status.exists(), f"ended the shell: {step.text}\n{said}"
-        told = f"$ {step.text}\n{said}"
+        assert status.exists(), f"ended the shell: {step.text}\n{message}"
+        told = f"$ {step.text}\n{message}"
         assert int(status.read_text()) == step.status, f"status {status.read_text()}{told}"
-        assert "Traceback (most recent call last)" not in said, told
+        assert "Traceback (most recent call last)" not in message, told
         if step.shown is None:
-            assert "error:" not in said, told
+            assert "error:" not in message, told
         else:
-            assert matches(step.shown, said), told + "-- the page shows\n" + "\n".join(step.shown)
+            assert matches(step.shown, message), (
+                told + "-- the page shows\n" + "\n".join(step.shown)
+            )

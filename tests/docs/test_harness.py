@@ -97,6 +97,25 @@ def test_a_page_that_tells_the_truth_passes(run) -> None:
     assert (folder / "conf" / "below" / "it.py").is_file()
 
 
+NOTEBOOK = "<!-- notebook -->\n" + BLOCK.format("python", "a = 1\nprint('begun')\n(a, 'x')")
+
+
+def test_the_cells_of_a_notebook_share_what_they_define_and_show_their_last_expression(run) -> None:
+    shown = BLOCK.format("text", "begun\n(1, 'x')")
+    run(NOTEBOOK + shown + BLOCK.format("python", "b = a + 1") + BLOCK.format("python", "print(b)"))
+
+
+@pytest.mark.parametrize("shown", ["begun\n(2, 'x')", "begun", "(1, 'x')"])
+def test_a_notebook_that_lies_fails(run, shown: str) -> None:
+    with pytest.raises(AssertionError):
+        run(NOTEBOOK + BLOCK.format("text", shown))
+
+
+def test_a_notebook_holds_cells_alone() -> None:
+    with pytest.raises(PageError, match="a notebook has python"):
+        steps_of(NOTEBOOK + BLOCK.format("bash", "ls"))
+
+
 def test_a_command_gets_the_folder_the_environment_and_small_sizes(run) -> None:
     folder = run(
         BLOCK.format("bash", "mkdir deep && cd deep\nABX_X=1 abx-train run_name=first")

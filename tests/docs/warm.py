@@ -29,7 +29,7 @@ SCRIPTS: dict[str, str] = tomllib.loads((ROOT / "pyproject.toml").read_text(enco
 #: What commands import only when they work, beside what a training needs.
 IMPORTED = (
     *("abx_amr.api", "abx_amr.planning", "abx_amr.studies.best", "sb3_contrib", "pyarrow.parquet"),
-    *("hydra_plugins.abx_sweeper._search", "hydra_plugins.abx_sweeper._local", "sqlalchemy.orm"),
+    *("hydra_plugins.abx_sweeper._search", "hydra_plugins.abx_sweeper.launchers", "sqlalchemy.orm"),
     *("hydra_plugins.abx_sweeper._set", "abx_amr.comparison.writing", "abx_amr.plots.conditions"),
     *("abx_amr.comparison.comparing", "abx_amr.comparison.conditions", "scipy.stats"),
 )

@@ -66,7 +66,7 @@ class CuresOnly:
         treated = cohort.actions < num_antibiotics
         drug = np.where(treated, cohort.actions, 0)
         sensitive = np.take_along_axis(cohort.sensitive, drug[:, :, None], axis=2)[:, :, 0]
-        recovered = cohort.luck[:, :, 2] < cohort.attributes[:, :, 5]
+        recovered = cohort.uniforms[:, :, 2] < cohort.attributes[:, :, 5]
         benefits = cohort.infected & np.where(treated, sensitive, recovered)
         individual = benefits.mean(axis=1)
         return Score(

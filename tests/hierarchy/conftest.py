@@ -8,9 +8,11 @@ from typing import Any
 import pytest
 import torch
 
-from abx_amr.agents.learning import AgentSpec, build_agent, silent_logger
+from abx_amr.agents.learners.on_policy.building import build_agent
+from abx_amr.agents.learners.on_policy.learner import OnPolicyLearner
+from abx_amr.agents.learners.on_policy.rollouts import silent_logger
 from abx_amr.agents.settings import TrainingSettings
-from abx_amr.configuration.agent import build_agent_spec
+from abx_amr.configuration.agent import build_learner
 from abx_amr.configuration.clinic import build_clinic
 from abx_amr.configuration.composing import compose
 from abx_amr.configuration.training import build_training
@@ -29,7 +31,7 @@ SMALL = (
     "agent_algorithm.policy_kwargs.net_arch=[8]",
 )
 
-Parts = tuple[AgentSpec, ClinicModel, TrainingSettings]
+Parts = tuple[OnPolicyLearner, ClinicModel, TrainingSettings]
 
 
 @pytest.fixture(autouse=True)
@@ -40,7 +42,7 @@ def one_thread() -> None:
 def parts(*overrides: str, **settings: Any) -> Parts:
     config = compose("train", [*SMALL, *overrides]).plain
     return (
-        build_agent_spec(config),
+        build_learner(config),
         build_clinic(config),
         replace(build_training(config), **settings),
     )

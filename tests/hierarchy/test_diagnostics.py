@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pandas as pd
 import pytest
@@ -14,8 +12,9 @@ from abx_amr.hierarchy.diagnostics import (
     option_trigrams,
     option_usage,
 )
-from abx_amr.runs.figures import draw_options
-from abx_amr.runs.folder import RunFolder
+from abx_amr.plots.canvas import as_png
+from abx_amr.plots.catalogue import draw_all
+from abx_amr.runs.figures import option_tables
 
 NAMES = ["A_2", "B_2", "wait"]
 CHOSEN = [["A_2", "A_2", "wait", "A_2"], ["wait", "A_2", "A_2", "wait"]]
@@ -82,13 +81,12 @@ def test_options_are_counted_by_quartile_of_the_visible_amr() -> None:
     assert b["probability"].sum() == pytest.approx(1.0)
 
 
-def test_short_episodes_have_no_trigrams_and_are_drawn_all_the_same(tmp_path: Path) -> None:
+def test_short_episodes_have_no_trigrams_and_are_drawn_all_the_same() -> None:
     short = decisions()
     short = short[short["decision"] == 0]
     assert option_trigrams(short).empty
-    folder = RunFolder(tmp_path)
-    files = draw_options(folder, short, note="1 evaluation episode")
-    assert {file.stem for file in files} == {
+    drawn = dict(draw_all(option_tables(short), title=lambda figure: figure.CAPTION))
+    assert list(drawn) == [
         "option_usage", "option_durations", "option_by_amr", "option_transitions",
-    }  # fmt: skip
-    assert all(file.read_bytes().startswith(b"\x89PNG") for file in files)
+    ]  # fmt: skip
+    assert all(as_png(figure).startswith(b"\x89PNG") for figure in drawn.values())

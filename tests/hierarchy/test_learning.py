@@ -9,16 +9,12 @@ import numpy as np
 import pytest
 import torch
 
-from abx_amr.agents.learning import (
-    build_agent,
-    clinic_env,
-    evaluate_agent,
-    policy_of,
-    rollouts,
-    silent_logger,
-    transitions_of,
-)
-from abx_amr.agents.read_back import find_receipts, snapshot
+from abx_amr.agents.learners.on_policy.agent import OnPolicyAgent
+from abx_amr.agents.learners.on_policy.building import build_agent, clinic_env
+from abx_amr.agents.learners.on_policy.policies import evaluate_agent, policy_of
+from abx_amr.agents.learners.on_policy.rollouts import rollouts, silent_logger
+from abx_amr.agents.read_back import find_read_back
+from abx_amr.agents.settings import transitions_of
 from abx_amr.errors import InputError
 from abx_amr.evaluation.episodes import evaluate
 from abx_amr.hierarchy.manager_env import ManagerVecEnv
@@ -234,19 +230,18 @@ def test_a_searched_option_gamma_is_read_back_from_the_managers_environment(
     algorithm: str,
 ) -> None:
     def build(values: Any) -> Any:
-        return manager(
-            f"agent_algorithm={algorithm}", *(f"{path}={v}" for path, v in values.items())
-        )
+        given = [f"{path}={value}" for path, value in values.items()]
+        return OnPolicyAgent(manager(f"agent_algorithm={algorithm}", *given))
 
-    found = find_receipts(
+    found = find_read_back(
         build, {"hrl.option_gamma": (0.95, 0.999), "agent_algorithm.gamma": (0.95, 0.999)}
     )
     assert found == {
         "hrl.option_gamma": "environment.option_gamma",
         "agent_algorithm.gamma": "gamma",
     }
-    assert snapshot(build({"hrl.option_gamma": 0.95}))["environment.option_gamma"] == 0.95
-    assert snapshot(build({"agent_algorithm.gamma": 0.96}))["buffer.gamma"] == 0.96
+    assert build({"hrl.option_gamma": 0.95}).snapshot()["environment.option_gamma"] == 0.95
+    assert build({"agent_algorithm.gamma": 0.96}).snapshot()["buffer.gamma"] == 0.96
 
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
@@ -266,7 +261,7 @@ def test_the_logged_returns_are_undiscounted_and_their_length_primitive() -> Non
     spec_parts: Parts = parts("hrl.option_gamma=0.1")
     agent = build_agent(*spec_parts)
     agent.set_logger(silent_logger())
-    total = transitions_of(8, spec_parts[1], spec_parts[2].n_envs)
+    total = transitions_of(8, spec_parts[1].max_time_steps, spec_parts[2].n_envs)
     list(rollouts(agent, total))
     logged = list(agent.ep_info_buffer or [])
     assert {info["l"] for info in logged} == {20}
@@ -284,7 +279,7 @@ def test_flat_agents_see_previous_prescriptions_when_asked(algorithm: str) -> No
         "environment.max_time_steps=8",
         "training.n_envs=2",
     )
-    from abx_amr.configuration.agent import build_agent_spec
+    from abx_amr.configuration.agent import build_learner
     from abx_amr.configuration.clinic import build_clinic
     from abx_amr.configuration.composing import compose
     from abx_amr.configuration.training import build_training
@@ -295,7 +290,7 @@ def test_flat_agents_see_previous_prescriptions_when_asked(algorithm: str) -> No
             [f"agent_algorithm={algorithm}", *flat, *more],
         ).plain
         model = build_clinic(config)
-        agent = build_agent(build_agent_spec(config), model, build_training(config))
+        agent = build_agent(build_learner(config), model, build_training(config))
         agent.set_logger(silent_logger())
         list(rollouts(agent, 16))
         assert agent.observation_space.shape == (model.layout.size,)

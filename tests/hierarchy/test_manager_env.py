@@ -11,9 +11,9 @@ import pytest
 from abx_amr.envs.staggered_clinics import StaggeredClinics
 from abx_amr.envs.vec_env import TRAINING_STREAM, ClinicVecEnv
 from abx_amr.evaluation.episodes import evaluate
-from abx_amr.hierarchy.crew import manager_layout
 from abx_amr.hierarchy.library import OptionLibrary
 from abx_amr.hierarchy.manager_env import ManagerVecEnv
+from abx_amr.hierarchy.option_executor import manager_layout
 from abx_amr.hierarchy.policy import HierarchicalPolicy
 from abx_amr.simulator.clinic import ClinicModel
 from tests.clinics import CROSS_RESISTANCE, clinic_model, mixture, population
@@ -168,7 +168,7 @@ def _same(ours: list[Any], theirs: list[Any]) -> bool:
 
 
 def named(env: ManagerVecEnv, observation: Any) -> list[dict[str, float]]:
-    names = env.crew.layout.names
+    names = env.executor.layout.names
     return [dict(zip(names, row.tolist(), strict=True)) for row in observation]
 
 
@@ -234,7 +234,7 @@ def test_the_full_vector_shows_every_waiting_patient() -> None:
     env = manager_env(model, 2, front_edge_use_full_vector=True)
     flat = ClinicVecEnv(model, 2, seed=3)
     assert np.array_equal(env.reset()[:, -6:], flat.reset()[:, :6])
-    assert env.crew.layout.names[-6:] == model.layout.names[:6]
+    assert env.executor.layout.names[-6:] == model.layout.names[:6]
 
 
 @pytest.mark.parametrize("every", [False, True])
@@ -257,7 +257,7 @@ def test_a_manager_that_never_prescribes_sees_no_clock() -> None:
     )  # fmt: skip
     env.reset()
     rows = [env.step(np.zeros(1, dtype=np.int64))[0][0] for _ in range(15)]
-    names = np.array(env.crew.layout.names)
+    names = np.array(env.executor.layout.names)
     changes = names[np.ptp(np.array(rows), axis=0) > 0]
     assert changes.tolist() == ["consecutive_selections"]  # of the option, as specified
 

@@ -9,10 +9,12 @@ import numpy as np
 import pytest
 import torch
 
+from abx_amr.agents.learners.on_policy.building import build_agent
+from abx_amr.agents.learners.on_policy.policies import evaluate_agent
+from abx_amr.agents.learners.on_policy.rollouts import silent_logger
 from abx_amr.agents.learners.seed_batched import trainer as room
 from abx_amr.agents.learners.seed_batched.networks import read_parameters, why_not_covered
 from abx_amr.agents.learners.seed_batched.trainer import SeedBatchedPPO
-from abx_amr.agents.learning import build_agent, evaluate_agent, silent_logger
 from abx_amr.tuning.scoring import train_and_score
 from tests.hierarchy.conftest import manager, parts
 
@@ -67,7 +69,7 @@ def test_a_rollout_becomes_what_the_semi_markov_buffer_makes_of_it(
                 row = torch.as_tensor(infos[e]["terminal_observation"][None])
                 terminal[e] = world.policy.predict_values(row).item()
             clipped = np.array([info["option_clipped"] for info in infos])
-            theirs.note(
+            theirs.record(
                 durations=[info["duration"] for info in infos],
                 ended=dones,
                 terminal_values=terminal,

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from abx_amr.configuration.agent import build_agent_spec
+from abx_amr.configuration.agent import build_learner
 from abx_amr.configuration.composing import compose
 from abx_amr.errors import InputError
 from abx_amr.evaluation.episodes import evaluate
@@ -370,7 +370,7 @@ def test_a_flat_agent_refuses_what_only_managers_read(override: str) -> None:
         compose("train", [override])
     with pytest.raises(InputError, match="PPO would not read it"):
         config = compose("train", [f"+{override}"]).plain
-        build_agent_spec(config)
+        build_learner(config)
 
 
 def test_hidden_attributes_are_no_part_of_what_an_option_is_shown() -> None:

@@ -161,7 +161,7 @@ def rollout(
         following, reward, done, infos = env.step(options)
         at_end = np.array([_pressure_of(info, s) for info, s in zip(infos, state, strict=True)])
         durations = np.array([info["duration"] for info in infos])
-        made.note(
+        made.record(
             durations=np.ones_like(durations) if per_decision else durations,
             ended=done,
             terminal_values=np.where(done, values[at_end], 0.0),

@@ -13,7 +13,6 @@ from abx_amr.evaluation.episodes import evaluate
 from abx_amr.plots import (
     amr,
     canvas,
-    folders,
     learning_curve,
     outcomes,
     paired_difference,
@@ -22,7 +21,9 @@ from abx_amr.plots import (
     seed_spread,
     study_history,
 )
+from abx_amr.runs import figures
 from abx_amr.runs.folder import RunFolder
+from abx_amr.tuning.figures import draw_study
 from tests.clinics import clinic_model
 
 MODEL = clinic_model(
@@ -213,18 +214,23 @@ def test_a_table_that_lacks_a_column_or_rows_is_an_error_that_says_so(draw, tabl
 
 def test_a_run_folder_gets_its_figures(tmp_path):
     folder = RunFolder.create(tmp_path, "base_cycling")
-    assert [path.stem for path in folders.draw_run(folder, STEPS)] == list(folders.OVER_TIME)
+    assert [path.stem for path in figures.draw_run(folder, STEPS)] == [
+        "amr",
+        "prescriptions",
+        "outcomes",
+        "reward_parts",
+    ]
     for transitions in (500, 1000):
         folder.append_evaluation(transitions, PLAYED.episodes)
     folder.write_trajectories(STEPS)
-    drawn = folders.draw_run(folder)
+    drawn = figures.draw_run(folder)
     assert drawn[-1] == folder.figure_file("learning_curve") and len(drawn) == 5
     assert all(path.parent == folder.path / "figures" and path.is_file() for path in drawn)
 
 
 def test_a_run_compared_with_another_gets_the_figure_of_their_difference(tmp_path):
     folder = RunFolder.create(tmp_path, "base_cycling")
-    file = folders.draw_difference(folder, PLAYED.to_frame(), OTHER.to_frame(), other="never")
+    file = figures.draw_difference(folder, PLAYED.to_frame(), OTHER.to_frame(), other="never")
     assert file == folder.figure_file("paired_difference") and file.is_file()
 
 
@@ -232,9 +238,9 @@ def test_a_study_folder_gets_its_figures(tmp_path):
     place = tmp_path / "trials" / "0" / "seed_1000"
     place.mkdir(parents=True)
     (place / "result.json").write_text(json.dumps({"episode_return": -4.0, "failure": None}))
-    drawn = folders.draw_study(tmp_path, TRIALS)
+    drawn = draw_study(tmp_path, TRIALS)
     assert [path.name for path in drawn] == ["study_history.png", "seed_spread.png"]
-    assert folders.draw_study(tmp_path / "trials", TRIALS[:0]) == []
+    assert draw_study(tmp_path / "trials", TRIALS[:0]) == []
 
 
 def test_drawing_is_loaded_only_where_it_is_used_and_leaves_pyplot_alone():

@@ -37,12 +37,12 @@ def test_a_backup_put_back_gives_the_same_study(command, there, tmp_path):
     fill(3)
     kept = values()
     file = tmp_path / "kept.dump"
-    said = command("backup", f"file={file}", environment=there.environment)
-    assert said.status == 0, said.err
+    text = command("backup", f"file={file}", environment=there.environment)
+    assert text.status == 0, text.err
     assert [path.name for path in tmp_path.iterdir()] == ["kept.dump"]
     fill(2)
     assert len(values()) == 5
-    restore = said.out.splitlines()[-1].removeprefix("restore: ")
+    restore = text.out.splitlines()[-1].removeprefix("restore: ")
     subprocess.run(
         shlex.split(restore), env={**os.environ, **there.environment}, check=True, timeout=60
     )

@@ -86,10 +86,10 @@ def test_the_pip_installed_server_starts_serves_and_stops():
     if server_account().is_kept_out_of(folders[0] / "postgres") is not None:
         pytest.skip(f"{folders[0]} is closed to user {server_account().name}")
     with services.running_server(bin_dir=folders[0]) as server:
-        assert server.decided().version >= 16
+        assert server.recorded_state().version >= 16
         with services.database_of(server).cursor() as cursor:
             cursor.execute("SHOW server_version")
-            assert cursor.fetchone()[0].startswith(str(server.decided().version))
+            assert cursor.fetchone()[0].startswith(str(server.recorded_state().version))
     assert server.pid() is None
 
 
@@ -155,7 +155,7 @@ def test_a_mistake_is_one_line(command, arguments, reason):
 
 
 def test_help_says_what_to_paste(command):
-    said = command("--help")
-    assert said.status == 0
-    assert 'eval "$(abx-postgres up)"' in said.out
-    assert "pg_restore" in said.out
+    message = command("--help")
+    assert message.status == 0
+    assert 'eval "$(abx-postgres up)"' in message.out
+    assert "pg_restore" in message.out

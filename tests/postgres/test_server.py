@@ -42,7 +42,9 @@ def exports_of(server):
 
 def test_eight_processes_that_ask_at_once_find_one_server(folder):
     processes = [start("up", f"data_dir={folder}", "port=auto") for _ in range(8)]
-    ended = [Said(p.returncode, *said) for p in processes if (said := p.communicate(timeout=180))]
+    ended = [
+        Said(p.returncode, *message) for p in processes if (message := p.communicate(timeout=180))
+    ]
     assert [(e.status, e.err.count("\n")) for e in ended] == [(0, 1)] * 8, ended
     assert len({e.out for e in ended}) == 1
     assert Server(folder).log.read_text().count("starting PostgreSQL") == 1
@@ -118,7 +120,7 @@ def test_nobody_enters_without_the_password_and_the_superuser_not_at_all(server)
 
 
 def test_it_listens_on_loopback_alone_unless_told_otherwise(server):
-    port = server.decided().port
+    port = server.recorded_state().port
     listening = [
         line.split()[1]
         for line in Path("/proc/net/tcp").read_text().splitlines()[1:]
@@ -147,9 +149,9 @@ def test_a_port_that_is_taken_is_said_and_auto_finds_another(command, folder):
         listener.bind(("127.0.0.1", 0))
         listener.listen()
         taken = listener.getsockname()[1]
-        said = command("up", f"data_dir={folder}", f"port={taken}")
-        assert f"port {taken} on 127.0.0.1 is occupied" in said.line
-        assert "port=auto" in said.line
+        message = command("up", f"data_dir={folder}", f"port={taken}")
+        assert f"port {taken} on 127.0.0.1 is occupied" in message.line
+        assert "port=auto" in message.line
         told = {"PG_PORT": str(taken)}
         assert f"port {taken}" in command("up", f"data_dir={folder}", environment=told).line
         found = command("up", f"data_dir={folder}", "port=auto", environment=told)
@@ -157,7 +159,7 @@ def test_a_port_that_is_taken_is_said_and_auto_finds_another(command, folder):
 
 
 def test_a_running_server_that_is_not_as_wished_is_said(command, server):
-    port = server.decided().port
+    port = server.recorded_state().port
     for wish, reason in {
         f"port={port + 1}": f"runs on port {port}, not {port + 1}",
         "workers=5000": "connections, not 15020",
@@ -170,11 +172,11 @@ def test_a_running_server_that_is_not_as_wished_is_said(command, server):
 
 def test_another_user_and_database_are_added_to_a_running_server(command, server):
     told = {"PG_USERNAME": 'o"dd:\\name', "DB_NAME": 'qu"oted', "PG_PASSWORD": "a:b\\c'd"}
-    said = command("up", f"data_dir={server.folder}", environment=told)
-    assert said.status == 0, said.err
+    message = command("up", f"data_dir={server.folder}", environment=told)
+    assert message.status == 0, message.err
     with psycopg2.connect(
         host="127.0.0.1",
-        port=server.decided().port,
+        port=server.recorded_state().port,
         user=told["PG_USERNAME"],
         dbname=told["DB_NAME"],
         passfile=str(server.passfile),
@@ -191,18 +193,18 @@ def test_another_user_and_database_are_added_to_a_running_server(command, server
 def test_a_second_password_file_gets_our_line_and_keeps_its_others(command, server, tmp_path):
     passfile = tmp_path / ".pgpass"
     passfile.write_text("# mine\nelsewhere:5432:*:me:pass\n*:1:*:tester:other server\n")
-    said = command(
+    message = command(
         "up",
         f"data_dir={server.folder}",
         "username=tester",
         "database=tests",
         f"passfile={passfile}",
     )
-    assert said.exports["PGPASSFILE"] == str(passfile)
+    assert message.exports["PGPASSFILE"] == str(passfile)
     assert stat.S_IMODE(passfile.stat().st_mode) == 0o600
     lines = passfile.read_text().splitlines()
     assert lines[1:] == ["# mine", "elsewhere:5432:*:me:pass", "*:1:*:tester:other server"]
-    enter(said.exports).close()
+    enter(message.exports).close()
 
 
 def test_an_ordinary_user_needs_no_root(as_another_user):
@@ -212,13 +214,13 @@ def test_an_ordinary_user_needs_no_root(as_another_user):
         home.mkdir()
         os.chown(home, uid, uid)
         told = {"HOME": str(home), "USER": "nobody", "XDG_DATA_HOME": ""}
-        said = as_another_user(uid, "up", "port=auto", environment=told)
+        message = as_another_user(uid, "up", "port=auto", environment=told)
         try:
-            assert said.status == 0, said.err
+            assert message.status == 0, message.err
             place = home / ".local/share/abx-amr/postgres"
-            assert said.exports["PGPASSFILE"] == str(place / "pgpass")
+            assert message.exports["PGPASSFILE"] == str(place / "pgpass")
             assert (place / "data").stat().st_uid == uid
-            enter(said.exports).close()
+            enter(message.exports).close()
             assert as_another_user(uid, "status", environment=told).status == 0
         finally:
             assert as_another_user(uid, "down", environment=told).status == 0
@@ -319,9 +321,9 @@ def test_the_password_is_nowhere_but_in_its_files(folder, command, tmp_path):
         over.set()
         watcher.join()
     assert [e.status for e in ended] == [0, 0, 0, 2, 0, 0, 0, 0, 0, 2, 0], ended
-    for said in ended:
-        assert password not in said.out + said.err
-        assert "wrong-guess" not in said.out + said.err
+    for message in ended:
+        assert password not in message.out + message.err
+        assert "wrong-guess" not in message.out + message.err
     assert not any(password.encode() in line or b"wrong-guess" in line for line in seen)
     assert any(b"initdb" in line for line in seen)  # the watcher was quick enough to see programs
     log = (folder / "log" / "server.log").read_text()
@@ -342,17 +344,17 @@ def test_connections_follow_from_the_number_of_workers(folder, command):
     with connection.cursor() as cursor:
         cursor.execute("SHOW max_connections")
         assert cursor.fetchone() == ("35",)
-    said = command("status", f"data_dir={folder}").out
+    message = command("status", f"data_dir={folder}").out
     connection.close()
-    assert "connections  1 of 35" in said
-    assert "database     optuna_tuning (" in said
-    assert time.strftime("%Y-%m-%d") in said
-    assert f"process {Server(folder).pid()} of" in said
+    assert "connections  1 of 35" in message
+    assert "database     optuna_tuning (" in message
+    assert time.strftime("%Y-%m-%d") in message
+    assert f"process {Server(folder).pid()} of" in message
 
 
 def _address_of_this_machine():
-    said = subprocess.run(["hostname", "-I"], capture_output=True, text=True, check=False).stdout
-    found = [address for address in said.split() if "." in address]
+    message = subprocess.run(["hostname", "-I"], capture_output=True, text=True, check=False).stdout
+    found = [address for address in message.split() if "." in address]
     if not found:
         pytest.skip("this machine has no address but loopback")
     return found[0]

@@ -27,7 +27,7 @@ def test_a_test_s_own_server_stops_and_starts_where_the_variables_say(own_server
     storage.open()
     own_server.down()
     assert own_server.pid() is None
-    decided = own_server.decided()
+    decided = own_server.recorded_state()
     again = own_server.up_again()
     assert again == decided
     assert os.environ["PG_PORT"] == str(again.port)

@@ -124,7 +124,7 @@ def test_nothing_is_overwritten_unless_it_is_forced(call: Call, tmp_path: Path) 
     ],
 )
 def test_a_mistake_is_one_line_and_leaves_nothing(
-    call: Call, tmp_path: Path, arguments: list[str], said: str
+    call: Call, tmp_path: Path, arguments: list[str], message: str
 ) -> None:
     (tmp_path / "file").touch()
     (tmp_path / "taken/README.md").mkdir(parents=True)
@@ -132,7 +132,7 @@ def test_a_mistake_is_one_line_and_leaves_nothing(
     assert ended.status == 2
     (line,) = ended.err.splitlines()
     assert line.startswith("abx-init: error: ")
-    assert said in line
+    assert message in line
     assert sorted(os.listdir()) == ["file", "taken"]
     assert os.listdir("taken") == ["README.md"]
 
@@ -300,10 +300,10 @@ def test_check_names_every_fault_with_its_file_key_and_cure(call: Call, project:
             "did you mean 'agent_algorithm.gae_lambda'?",
         ],
     }
-    for file, said in expected.items():
+    for file, message in expected.items():
         its = [line for line in faults if line.startswith(f"abx-init: error: {file}: ")]
-        assert len(its) == len(said), its
-        for words in said:
+        assert len(its) == len(message), its
+        for words in message:
             assert any(words in line for line in its), (words, its)
     count = sum(map(len, expected.values()))
     assert len(faults) == count

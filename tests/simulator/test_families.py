@@ -120,7 +120,7 @@ def cohort_of(actions, *, envs, generator):
         attributes=np.tile(patients, (*shape, 1)),
         infected=generator.random(shape) < patients[0],
         sensitive=generator.random((*shape, 2)) < 1.0 - level,
-        luck=generator.random((*shape, 3)),
+        uniforms=generator.random((*shape, 3)),
         visible_amr=np.tile(level, (envs, 1)),
         delta=np.tile([0.01, 0.2], (envs, 1)),
     )

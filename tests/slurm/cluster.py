@@ -82,25 +82,28 @@ class Cluster:
 
     def tasks(self, job: str) -> dict[str, str]:
         """Return task -> state of what is in the queue of a job or array, e.g. 5_1 -> RUNNING."""
-        said = self.run(
-            "squeue", "--noheader", "--format=%i %T", "--array", "--job", job, check=False
-        )
-        return dict(line.split() for line in said.splitlines())
+        message = self.run("squeue", "--noheader", "--format=%i %T", "--array", "--job", job)
+        return dict(line.split() for line in message.splitlines())
 
     def wait_for(self, job: str, *, seconds: float = 240) -> None:
         """Wait until nothing of a job or array is left."""
         until(lambda: not self.tasks(job), seconds=seconds, what=f"the end of {job}")
 
     def requeue(self, task: str) -> None:
-        """Queue a running task again and let it begin at once, not after SLURM's two minutes."""
+        """Queue a running task again and let it begin soon, not after SLURM's two minutes."""
         self.run("scontrol", "requeue", task)
+        self.begin_again(task)
 
-        def has_begun() -> bool:
-            self.run("scontrol", "update", f"JobId={task}", "StartTime=now", check=False)
-            return self.tasks(task.split("_")[0]).get(task) in (None, "RUNNING")
+    def begin_again(self, task: str) -> None:
+        """Let a task begin soon that is on its way to be queued again.
 
-        until(lambda: self.tasks(task.split("_")[0]).get(task) == "PENDING", what="the requeue")
-        until(has_begun, what=f"another start of {task}")
+        A node refuses a job ("Job credential revoked") that begins within the clock's second in
+        which its last start was ended, so that it begins in a later one.
+        """
+        job = task.split("_")[0]
+        until(lambda: self.tasks(job).get(task) == "PENDING", what=f"the requeue of {task}")
+        self.run("scontrol", "update", f"JobId={task}", "StartTime=now+2")
+        until(lambda: self.tasks(job).get(task) != "PENDING", what=f"another start of {task}")
 
     def exit_status(self, job: str) -> int:
         """Return with which status a job has ended, which the controller knows for a while."""

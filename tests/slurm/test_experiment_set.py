@@ -6,7 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from abx_amr.runs.folder import completed_runs
+from abx_amr.runs.registry import completed_runs
 from tests.slurm.cluster import Cluster
 
 ROOT = Path(__file__).parents[2]

@@ -38,9 +38,9 @@ def ended(process: subprocess.Popen, *, status: int = 0) -> str:
     return out + err
 
 
-def array_of(said: str) -> str:
-    found = re.search(r"SLURM (?:array|job) (\d+)", said)
-    assert found is not None, said
+def array_of(message: str) -> str:
+    found = re.search(r"SLURM (?:array|job) (\d+)", message)
+    assert found is not None, message
     return found[1]
 
 
@@ -53,16 +53,19 @@ def two_running(study: Path) -> list[str]:
 def test_a_cancelled_and_a_requeued_task_leave_the_budget_exact(
     tmp_path: Path, cluster: Cluster
 ) -> None:
+    held = tmp_path / "held"
+    held.touch()
     process = start(
-        tmp_path, cluster, "tuning.n_workers=3", "tuning.n_trials=12", TRIAL_SECONDS="1.5"
+        tmp_path, cluster, "tuning.n_workers=3", "tuning.n_trials=12", HELD_WHILE_THERE_IS=str(held)
     )
     study = tmp_path / "optimization/parabola"
     cancelled, requeued, *_ = two_running(study)
     cluster.run("scancel", cancelled)
     cluster.requeue(requeued)
-    said = ended(process)
-    assert "finished: 12 of 12" in said
-    assert len(set(re.findall(r"SLURM array \d+: 3 tasks", said))) == 1
+    held.unlink()
+    message = ended(process)
+    assert "finished: 12 of 12" in message
+    assert len(set(re.findall(r"SLURM array \d+: 3 tasks", message))) == 1
     trials = trials_in(study)
     check_exact(trials, 12)
     assert [t.user_attrs["failure"] for t in trials if t.state.name == "FAIL"] == [
@@ -74,15 +77,15 @@ def test_a_cancelled_and_a_requeued_task_leave_the_budget_exact(
 def test_workers_that_are_left_alone_finish_the_study_without_the_command(
     tmp_path: Path, cluster: Cluster
 ) -> None:
-    said = ended(
+    message = ended(
         start(
             tmp_path, cluster, "+tuning.wait=false", "tuning.n_workers=2", "tuning.n_trials=5",
             TRIAL_SECONDS="0.5",
         )
     )  # fmt: skip
-    array = array_of(said)
-    assert f"squeue --job {array}" in said
-    assert f"scancel {array}" in said
+    array = array_of(message)
+    assert f"squeue --job {array}" in message
+    assert f"scancel {array}" in message
     cluster.wait_for(array)
     study = tmp_path / "optimization/parabola"
     check_exact(trials_in(study), 5)
@@ -99,8 +102,8 @@ def test_an_interrupt_of_the_waiting_command_cancels_its_array(
     study = tmp_path / "optimization/parabola"
     two_running(study)
     process.send_signal(signal.SIGINT)
-    said = ended(process, status=128 + signal.SIGINT)
-    assert "run the same command again to go on" in said
+    message = ended(process, status=128 + signal.SIGINT)
+    assert "run the same command again to go on" in message
     states = [trial.state.name for trial in trials_in(study)]
     assert (states.count("FAIL"), states.count("WAITING"), len(states)) == (2, 2, 4)
 
@@ -108,25 +111,22 @@ def test_an_interrupt_of_the_waiting_command_cancels_its_array(
 def test_slurm_s_signal_before_the_limit_gives_the_trial_back_and_queues_the_task_again(
     tmp_path: Path, cluster: Cluster
 ) -> None:
-    said = ended(
+    held = tmp_path / "held"
+    held.touch()
+    message = ended(
         start(
             tmp_path, cluster, "+tuning.wait=false", "tuning.n_workers=1", "tuning.n_trials=3",
-            "hydra.launcher.max_num_timeout=1", TRIAL_SECONDS="4",
+            "hydra.launcher.max_num_timeout=1", HELD_WHILE_THERE_IS=str(held),
         )
     )  # fmt: skip
-    job = array_of(said)
+    job = array_of(message)
     study = tmp_path / "optimization/parabola"
     until(lambda: job in running_in(study), what="a running trial")
     cluster.run("scancel", "--signal=USR2", job)
     until(lambda: cluster.tasks(job).get(job) == "PENDING", what="the requeue")
     assert not running_in(study)
-    until(
-        lambda: (
-            bool(cluster.run("scontrol", "update", f"JobId={job}", "StartTime=now", check=False))
-            or cluster.tasks(job).get(job) != "PENDING"
-        ),
-        what="another start",
-    )
+    held.unlink()
+    cluster.begin_again(job)
     cluster.wait_for(job)
     trials = trials_in(study)
     check_exact(trials, 3)
@@ -141,8 +141,8 @@ def test_slurm_s_signal_before_the_limit_gives_the_trial_back_and_queues_the_tas
     ],
 )
 def test_what_sbatch_refuses_is_one_line(
-    tmp_path: Path, cluster: Cluster, value: str, said: str
+    tmp_path: Path, cluster: Cluster, value: str, message: str
 ) -> None:
     error = ended(start(tmp_path, cluster, "tuning.n_workers=2", value), status=2)
-    assert said in error
+    assert message in error
     assert "Traceback" not in error

@@ -145,9 +145,9 @@ def test_one_job_goes_on_where_the_disk_of_another_node_knows_nothing(
     needs_postgres()
     one_job(tmp_path, cluster, disk, n_trials=2)
     shutil.rmtree(disk)
-    said = one_job(tmp_path, cluster, disk, n_trials=4)
-    assert "(joined)" in said
-    assert "4 trials finished of 4" in said
+    message = one_job(tmp_path, cluster, disk, n_trials=4)
+    assert "(joined)" in message
+    assert "4 trials finished of 4" in message
 
 
 @pytest.mark.slow
@@ -173,12 +173,12 @@ def test_an_array_shares_a_server_job_which_ends_after_the_last_worker(
     tmp_path: Path, cluster: Cluster, disk: str
 ) -> None:
     needs_postgres()
-    said = submitted(
+    message = submitted(
         tmp_path, cluster, "bash", str(FOLDER / "array_postgres.sh"), *STUDY, LONG,
         "tuning.n_trials=8", WORKERS="3", DATA_DIR=disk,
     )  # fmt: skip
-    found = re.search(r"server (\d+), workers (\d+)", said)
-    assert found is not None, said
+    found = re.search(r"server (\d+), workers (\d+)", message)
+    assert found is not None, message
     server, array = found.groups()
     trials = tmp_path / "optimization/small/trials"
     until(lambda: len(list(trials.glob("*"))) >= 3, what="three trials")

@@ -43,8 +43,8 @@ def seeds_of(trial) -> list[float]:
 @pytest.mark.slow
 def test_a_job_for_each_seed_finds_what_a_worker_finds(tmp_path: Path, cluster: Cluster) -> None:
     jobs = ("tuning.parallel=jobs", "tuning.n_workers=2", "tuning.n_trials=2", "storage=journal")
-    said = tuned(tmp_path, cluster, *jobs, "run_name=jobs")
-    assert "best value" in said
+    message = tuned(tmp_path, cluster, *jobs, "run_name=jobs")
+    assert "best value" in message
     tuned(tmp_path, cluster, "tuning.n_trials=2", "storage=journal", "run_name=worker")
     apart, together = (trials_in(tmp_path / "optimization" / name) for name in ("jobs", "worker"))
     check_exact(apart, 2)
@@ -56,11 +56,11 @@ def test_a_job_for_each_seed_finds_what_a_worker_finds(tmp_path: Path, cluster: 
 def test_workers_of_an_array_share_a_database_with_exactly_its_budget(
     tmp_path: Path, cluster: Cluster, postgres: Database
 ) -> None:
-    said = tuned(
+    message = tuned(
         tmp_path, cluster, "storage=postgres", "tuning.n_workers=2", "tuning.n_trials=4",
         "run_name=shared",
     )  # fmt: skip
-    assert "4 trials finished of 4" in said
+    assert "4 trials finished of 4" in message
     summary = json.loads((tmp_path / "optimization/shared/study_summary.json").read_text())
     assert (summary["status"], summary["n_finished"]) == ("complete", 4)
     password = postgres.connection.password

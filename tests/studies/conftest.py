@@ -3,16 +3,20 @@
 import copy
 
 import pytest
+import yaml
 
+from abx_amr.host.locations import packaged
 from abx_amr.studies.objective import SeedOutcome
+from abx_amr.studies.preparation import prepare_study
+from abx_amr.studies.settings import StudySettings
 from abx_amr.studies.storages import (
     JournalStorage,
     PostgresStorage,
     SqliteStorage,
     storage_at_url,
 )
-from abx_amr.studies.study import StudyPlan, prepare_study
 
+TUNING_DEFAULTS = yaml.safe_load((packaged("conf") / "tuning/base.yaml").read_text())
 CONFIGURATION = {
     "run_name": "parabola",
     "study_name": None,
@@ -23,6 +27,7 @@ CONFIGURATION = {
     "training": {"seed": 1, "n_envs": 8},
     "reward_calculator": {"lambda_weight": 0.0},
     "tuning": {
+        **TUNING_DEFAULTS,
         "n_trials": 6,
         "sampler": "random",
         "heartbeat_interval": 30,
@@ -62,13 +67,13 @@ def configuration(tmp_path):
 
 @pytest.fixture
 def study(configuration):
-    """Return a maker of prepared studies: (plan, storage)."""
+    """Return a maker of prepared studies: (settings, storage)."""
 
     def make(changes=None, **tuning):
-        plan = StudyPlan.from_configuration(configuration(changes, **tuning))
-        storage = SqliteStorage(path=plan.folder / "optuna_study.db")
-        prepare_study(plan, storage)
-        return plan, storage
+        settings = StudySettings.from_configuration(configuration(changes, **tuning))
+        storage = SqliteStorage(path=settings.folder / "optuna_study.db")
+        prepare_study(settings, storage)
+        return settings, storage
 
     return make
 
@@ -92,12 +97,12 @@ def storage(request, tmp_path, monkeypatch):
 
 @pytest.fixture
 def stored_study(configuration, storage):
-    """Return a maker of prepared studies in every kind of storage: (plan, storage)."""
+    """Return a maker of prepared studies in every kind of storage: (settings, storage)."""
 
     def make(changes=None, **tuning):
-        plan = StudyPlan.from_configuration(configuration(changes, **tuning))
-        prepare_study(plan, storage)
-        return plan, storage
+        settings = StudySettings.from_configuration(configuration(changes, **tuning))
+        prepare_study(settings, storage)
+        return settings, storage
 
     return make
 
@@ -106,8 +111,8 @@ def stored_study(configuration, storage):
 def trials_of():
     """Return a reader of all trials of a study, in order."""
 
-    def read(plan, storage):
+    def read(settings, storage):
         backend = storage.open()
-        return backend.get_all_trials(backend.get_study_id_from_name(plan.study_name))
+        return backend.get_all_trials(backend.get_study_id_from_name(settings.study_name))
 
     return read

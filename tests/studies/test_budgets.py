@@ -4,8 +4,8 @@ import random
 
 import pytest
 
+from abx_amr.studies.preparation import prepare_study
 from abx_amr.studies.storages import JournalStorage, PostgresStorage, SqliteStorage
-from abx_amr.studies.study import prepare_study
 from benchmarks import budgets
 
 
@@ -52,16 +52,16 @@ def test_a_study_of_40_trials_ends_exact_although_5_of_8_workers_are_killed(empt
 def test_the_check_sees_a_lineage_that_was_finished_twice_and_a_trial_left_over(tmp_path):
     import optuna
 
-    plan = budgets.plan_of(tmp_path, n_trials=2, n_workers=1)
+    settings = budgets.settings_of(tmp_path, n_trials=2, n_workers=1)
     storage = SqliteStorage(path=tmp_path / "study.db")
-    prepare_study(plan, storage)
-    study = optuna.load_study(study_name=plan.study_name, storage=storage.open())
+    prepare_study(settings, storage)
+    study = optuna.load_study(study_name=settings.study_name, storage=storage.open())
     for _ in range(3):
-        trial = study.ask(plan.space)
+        trial = study.ask(settings.space)
         trial.set_user_attr("lineage", 0)
         if trial.number < 2:
             study.tell(trial, 1.0)
-    finished, faults = budgets.stored(plan, storage)
+    finished, faults = budgets.stored(settings, storage)
     assert finished == 2
     assert "lineage 0 was finished 2 times" in faults
     assert "trials [2] were left running or waiting" in faults

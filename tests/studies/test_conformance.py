@@ -7,9 +7,12 @@ import time
 import pytest
 
 from abx_amr.errors import InputError
+from abx_amr.studies.finishing import finish_study
+from abx_amr.studies.heartbeat import heartbeats
+from abx_amr.studies.preparation import Preparation, prepare_study
+from abx_amr.studies.settings import StudySettings
 from abx_amr.studies.stored import read_study
-from abx_amr.studies.study import Preparation, StudyPlan, finish_study, prepare_study
-from abx_amr.studies.worker import HEARTBEAT_ATTRIBUTE, _heartbeat, run_worker
+from abx_amr.studies.worker import run_worker
 from tests.studies.conftest import parabola
 from tests.studies.test_worker import killed_at, slow, start_trial_elsewhere, states
 
@@ -24,32 +27,32 @@ def results(trials):
 
 
 def test_eight_processes_create_one_study(configuration, storage, in_processes):
-    plan = StudyPlan.from_configuration(configuration())
-    assert in_processes(8, lambda _: prepare_study(plan, storage)) == [0] * 8
+    settings = StudySettings.from_configuration(configuration())
+    assert in_processes(8, lambda _: prepare_study(settings, storage)) == [0] * 8
     assert storage.names() == ["parabola"]
     study = read_study(storage, "parabola")
-    assert study.fingerprint["digest"] == plan.fingerprint.digest
-    assert (study.budget, len(study.trials)) == (6, 0)
+    assert study.attributes.origin.digest == settings.fingerprint.digest
+    assert (study.attributes.budget, len(study.trials)) == (6, 0)
 
 
 def test_four_workers_finish_exactly_the_budget(stored_study, in_processes, trials_of):
-    plan, storage = stored_study(n_trials=14)
-    assert in_processes(4, lambda _: run_worker(plan, storage, slow(0.02))) == [0] * 4
-    trials = trials_of(plan, storage)
+    settings, storage = stored_study(n_trials=14)
+    assert in_processes(4, lambda _: run_worker(settings, storage, slow(0.02))) == [0] * 4
+    trials = trials_of(settings, storage)
     assert states(trials) == {"COMPLETE": 14, "FAIL": 0}
     assert [t.number for t in trials] == list(range(14))
     assert sorted(t.user_attrs["lineage"] for t in trials) == list(range(14))
     assert len({tuple(t.params.values()) for t in trials}) == 14
-    assert finish_study(plan, storage).is_complete
+    assert finish_study(settings, storage).is_complete
 
 
 def test_a_dead_workers_trial_is_failed_and_its_parameters_are_tried_again(
     stored_study, in_processes, trials_of
 ):
-    plan, storage = stored_study(n_trials=8)
-    codes = in_processes(4, lambda _: run_worker(plan, storage, slow(0.02, killed_at(1, 3))))
+    settings, storage = stored_study(n_trials=8)
+    codes = in_processes(4, lambda _: run_worker(settings, storage, slow(0.02, killed_at(1, 3))))
     assert sorted(codes) == [-signal.SIGKILL] * 2 + [0] * 2
-    trials = trials_of(plan, storage)
+    trials = trials_of(settings, storage)
     assert states(trials) == {"COMPLETE": 8, "FAIL": 2}
     retried = {t.user_attrs["retry_of"]: t for t in trials if "retry_of" in t.user_attrs}
     assert set(retried) == {1, 3}
@@ -57,21 +60,21 @@ def test_a_dead_workers_trial_is_failed_and_its_parameters_are_tried_again(
 
 
 def test_a_worker_elsewhere_that_falls_silent_loses_its_trial(stored_study, trials_of):
-    plan, storage = stored_study(n_trials=2)
-    lost = start_trial_elsewhere(plan, storage, interval=0.2)
-    run_worker(plan, storage, parabola)
-    trials = trials_of(plan, storage)
+    settings, storage = stored_study(n_trials=2)
+    lost = start_trial_elsewhere(settings, storage, interval=0.2)
+    run_worker(settings, storage, parabola)
+    trials = trials_of(settings, storage)
     assert states(trials) == {"COMPLETE": 2, "FAIL": 1}
     assert "has been silent" in trials[0].user_attrs["failure"]
     assert trials[2].params == lost.params
 
 
 def test_every_storage_carries_the_heartbeat(stored_study, trials_of):
-    plan, storage = stored_study()
-    trial = start_trial_elsewhere(plan, storage, interval=0.1)
-    with _heartbeat(storage.open(), trial._trial_id, 0.1):
+    settings, storage = stored_study()
+    trial = start_trial_elsewhere(settings, storage, interval=0.1)
+    with heartbeats(storage.open(), trial._trial_id, 0.1):
         time.sleep(1.5)
-    count, moment = trials_of(plan, storage)[0].system_attrs[HEARTBEAT_ATTRIBUTE]
+    count, moment = trials_of(settings, storage)[0].system_attrs["abx:heartbeat"]
     assert count >= 2
     assert moment.endswith("+00:00")
 
@@ -86,17 +89,19 @@ def test_an_interrupted_study_resumed_equals_an_uninterrupted_one_to_the_bit(
     whole, storage = stored_study({"run_name": "whole"}, **tuning)
     run_worker(whole, storage, parabola)
 
-    plan, _ = stored_study({"run_name": "torn"}, **tuning)
-    died = in_processes(1, lambda _: run_worker(plan, storage, killed_at(5)))
+    settings, _ = stored_study({"run_name": "torn"}, **tuning)
+    died = in_processes(1, lambda _: run_worker(settings, storage, killed_at(5)))
     assert died == [-signal.SIGKILL]
-    assert prepare_study(plan, storage) is Preparation.JOINED
-    run_worker(plan, storage, parabola)
-    assert results(trials_of(plan, storage)) == results(trials_of(whole, storage))
+    assert prepare_study(settings, storage) is Preparation.JOINED
+    run_worker(settings, storage, parabola)
+    assert results(trials_of(settings, storage)) == results(trials_of(whole, storage))
 
 
 def test_the_draws_do_not_depend_on_the_storage(stored_study, study, trials_of):
-    plan, storage = stored_study(n_trials=8, sampler="tpe", sampler_options={"n_startup_trials": 3})
-    run_worker(plan, storage, parabola)
+    settings, storage = stored_study(
+        n_trials=8, sampler="tpe", sampler_options={"n_startup_trials": 3}
+    )
+    run_worker(settings, storage, parabola)
     other, reference = study(
         {"run_name": "reference"},
         n_trials=8,
@@ -104,51 +109,53 @@ def test_the_draws_do_not_depend_on_the_storage(stored_study, study, trials_of):
         sampler_options={"n_startup_trials": 3},
     )
     run_worker(other, reference, parabola)
-    assert results(trials_of(plan, storage)) == results(trials_of(other, reference))
+    assert results(trials_of(settings, storage)) == results(trials_of(other, reference))
 
 
 def test_other_settings_are_refused_with_a_way_out_that_works(stored_study, configuration):
-    plan, storage = stored_study()
-    changed = StudyPlan.from_configuration(configuration({"reward_calculator.lambda_weight": 0.5}))
+    settings, storage = stored_study()
+    changed = StudySettings.from_configuration(
+        configuration({"reward_calculator.lambda_weight": 0.5})
+    )
     with pytest.raises(InputError, match=r"lambda_weight 0\.0 -> 0\.5") as error:
         prepare_study(changed, storage)
     if storage.can_overwrite:
         assert "overwrite_existing_study=true" in str(error.value)
     else:
-        assert f"`abx-study delete {plan.study_name} storage=postgres`" in str(error.value)
+        assert f"`abx-study delete {settings.study_name} storage=postgres`" in str(error.value)
 
 
 def test_overwriting_is_done_or_refused_with_the_command_that_does_it(stored_study, configuration):
-    plan, storage = stored_study()
-    run_worker(plan, storage, parabola)
-    again = StudyPlan.from_configuration(configuration({"overwrite_existing_study": True}))
+    settings, storage = stored_study()
+    run_worker(settings, storage, parabola)
+    again = StudySettings.from_configuration(configuration({"overwrite_existing_study": True}))
     if storage.can_overwrite:
         assert prepare_study(again, storage) is Preparation.CREATED
-        assert read_study(storage, plan.study_name).trials == []
+        assert read_study(storage, settings.study_name).trials == []
     else:
         with pytest.raises(
-            InputError, match=f"`abx-study delete {plan.study_name} storage=postgres`"
+            InputError, match=f"`abx-study delete {settings.study_name} storage=postgres`"
         ):
             prepare_study(again, storage)
-        assert len(read_study(storage, plan.study_name).trials) == 6
+        assert len(read_study(storage, settings.study_name).trials) == 6
 
 
 def test_a_worker_whose_study_is_deleted_says_so(stored_study):
-    plan, storage = stored_study(n_trials=3)
+    settings, storage = stored_study(n_trials=3)
 
     def run_trial(params, seeds, folder):
         if folder.name == "1":
-            storage.delete(plan.study_name)
+            storage.delete(settings.study_name)
         return parabola(params, seeds, folder)
 
     with pytest.raises(InputError, match="study 'parabola' was deleted from"):
-        run_worker(plan, storage, run_trial)
+        run_worker(settings, storage, run_trial)
 
 
 def test_a_trial_that_was_told_is_never_tried_again(stored_study, trials_of, monkeypatch):
     """A worker tells its value after another has seen it running and before it is failed."""
-    plan, storage = stored_study(n_trials=2)
-    trial = start_trial_elsewhere(plan, storage, interval=0.01)
+    settings, storage = stored_study(n_trials=2)
+    trial = start_trial_elsewhere(settings, storage, interval=0.01)
 
     from abx_amr.studies.claiming import Claims
 
@@ -159,8 +166,8 @@ def test_a_trial_that_was_told_is_never_tried_again(stored_study, trials_of, mon
         return honest(self, lost, reason, trials, **more)
 
     monkeypatch.setattr(Claims, "_fail", late)
-    run_worker(plan, storage, parabola)
-    trials = trials_of(plan, storage)
+    run_worker(settings, storage, parabola)
+    trials = trials_of(settings, storage)
     assert states(trials) == {"COMPLETE": 2, "FAIL": 0}
     assert [t.user_attrs["lineage"] for t in trials] == [0, 1]
 
@@ -168,27 +175,31 @@ def test_a_trial_that_was_told_is_never_tried_again(stored_study, trials_of, mon
 def test_as_many_killed_workers_as_there_are_trials_do_not_end_a_study(
     stored_study, in_processes, trials_of
 ):
-    plan, storage = stored_study(n_trials=1)
-    assert in_processes(1, lambda _: run_worker(plan, storage, killed_at(0))) == [-signal.SIGKILL]
-    report = run_worker(plan, storage, parabola)
+    settings, storage = stored_study(n_trials=1)
+    assert in_processes(1, lambda _: run_worker(settings, storage, killed_at(0))) == [
+        -signal.SIGKILL
+    ]
+    report = run_worker(settings, storage, parabola)
     assert report.reason == "budget"
-    assert states(trials_of(plan, storage)) == {"COMPLETE": 1, "FAIL": 1}
+    assert states(trials_of(settings, storage)) == {"COMPLETE": 1, "FAIL": 1}
 
 
 def test_a_death_between_failing_a_trial_and_queueing_it_again_loses_no_point(
     stored_study, in_processes, trials_of, monkeypatch
 ):
-    from abx_amr.studies.claiming import Claims
+    from abx_amr.studies import retries
 
-    plan, storage = stored_study(n_trials=3)
-    in_processes(1, lambda _: run_worker(plan, storage, killed_at(1)))
+    settings, storage = stored_study(n_trials=3)
+    in_processes(1, lambda _: run_worker(settings, storage, killed_at(1)))
 
     def reap_and_die(index):
-        monkeypatch.setattr(Claims, "_queue_again", lambda *_: os.kill(os.getpid(), signal.SIGKILL))
-        run_worker(plan, storage, parabola)
+        monkeypatch.setattr(
+            retries, "queue_again", lambda *_, **__: os.kill(os.getpid(), signal.SIGKILL)
+        )
+        run_worker(settings, storage, parabola)
 
     assert in_processes(1, reap_and_die) == [-signal.SIGKILL]
-    run_worker(plan, storage, parabola)
-    trials = trials_of(plan, storage)
+    run_worker(settings, storage, parabola)
+    trials = trials_of(settings, storage)
     assert states(trials) == {"COMPLETE": 3, "FAIL": 1}
     assert sum("retry_of" in t.user_attrs for t in trials) == 1

@@ -9,9 +9,10 @@ from optuna.trial import TrialState, create_trial
 
 from abx_amr.errors import InputError
 from abx_amr.studies.copying import copy_study
+from abx_amr.studies.preparation import Preparation, prepare_study
+from abx_amr.studies.settings import StudySettings
 from abx_amr.studies.storages import JournalStorage, PostgresStorage, SqliteStorage
 from abx_amr.studies.stored import read_study
-from abx_amr.studies.study import Preparation, StudyPlan, prepare_study
 from abx_amr.studies.worker import run_worker
 from tests.studies.conftest import parabola
 from tests.studies.test_conformance import results
@@ -81,7 +82,7 @@ def everything(storage, name="all"):
         study.direction,
         study.user_attrs,
         study.system_attrs,
-        [{field: getattr(trial, field) for field in fields} for trial in study.trials],
+        [{field: getattr(trial.frozen, field) for field in fields} for trial in study.trials],
         [list(trial.params) for trial in study.trials],
     )
 
@@ -92,7 +93,7 @@ def test_a_copy_has_lost_nothing(storage_of, here, there):
     fill(source)
     copy_study(source, target, "all")
     assert everything(target) == everything(source)
-    states = [trial.state.name for trial in read_study(target, "all").trials]
+    states = [trial.state for trial in read_study(target, "all").trials]
     assert states == [*["COMPLETE"] * 4, "PRUNED", "FAIL", "RUNNING", "WAITING", "WAITING"]
 
 
@@ -101,17 +102,17 @@ def test_a_copy_goes_on_as_the_original_would_have(
     storage_of, configuration, in_processes, here, there
 ):
     source, target = storage_of(here, "a"), storage_of(there, "b")
-    plan = StudyPlan.from_configuration(
+    settings = StudySettings.from_configuration(
         configuration(n_trials=8, sampler="tpe", sampler_options={"n_startup_trials": 3})
     )
-    prepare_study(plan, source)
-    in_processes(1, lambda _: run_worker(plan, source, killed_at(4)))
+    prepare_study(settings, source)
+    in_processes(1, lambda _: run_worker(settings, source, killed_at(4)))
     copy_study(source, target, "parabola")
     for storage in (source, target):
-        assert prepare_study(plan, storage) is Preparation.JOINED
-        run_worker(plan, storage, parabola)
-    assert results(read_study(target, "parabola").trials) == results(
-        read_study(source, "parabola").trials
+        assert prepare_study(settings, storage) is Preparation.JOINED
+        run_worker(settings, storage, parabola)
+    assert results(t.frozen for t in read_study(target, "parabola").trials) == results(
+        t.frozen for t in read_study(source, "parabola").trials
     )
 
 
@@ -132,9 +133,9 @@ def test_what_a_death_in_mid_copy_leaves_is_not_taken_for_the_study(
     import signal
 
     source, target = storage_of("sqlite", "a"), storage_of("journal", "b")
-    plan = StudyPlan.from_configuration(configuration())
-    prepare_study(plan, source)
-    run_worker(plan, source, parabola)
+    settings = StudySettings.from_configuration(configuration())
+    prepare_study(settings, source)
+    run_worker(settings, source, parabola)
 
     def die(index):
         backend = target.open()
@@ -150,7 +151,7 @@ def test_what_a_death_in_mid_copy_leaves_is_not_taken_for_the_study(
 
     assert in_processes(1, die) == [-signal.SIGKILL]
     with pytest.raises(InputError, match="made by something else"):
-        prepare_study(plan, target)
+        prepare_study(settings, target)
 
 
 def test_a_study_that_is_not_there_is_named_with_those_that_are(storage_of):

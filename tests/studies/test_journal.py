@@ -10,7 +10,7 @@ import time
 import optuna
 import pytest
 
-from abx_amr.host.processes import this_owner
+from abx_amr.host.processes import ProcessIdentity
 from abx_amr.studies.storages import JournalStorage, StorageError
 from abx_amr.studies.storages.lease import LeaseLock
 
@@ -103,7 +103,11 @@ def test_a_line_that_the_disk_has_no_room_for_leaves_the_file_whole(storage, mon
 
 
 def elsewhere(path, token="t"):
-    path.write_text(json.dumps({**this_owner(), "host": "elsewhere", "token": token}))
+    path.write_text(
+        json.dumps(
+            {**ProcessIdentity.of_this_process().as_record(), "host": "elsewhere", "token": token}
+        )
+    )
 
 
 def test_a_lock_of_a_dead_process_of_this_machine_is_broken_at_once(tmp_path, in_processes):

@@ -26,19 +26,19 @@ def test_finished_running_failed_best_and_workers_are_counted(study, in_processe
         time.sleep(0.05)
         return parabola(params, seeds, folder)
 
-    plan, storage = study(n_trials=6)
-    in_processes(1, lambda _: run_worker(plan, storage, run_trial))
-    found = overview_of(plan, storage)
+    settings, storage = study(n_trials=6)
+    in_processes(1, lambda _: run_worker(settings, storage, run_trial))
+    found = overview_of(settings, storage)
     assert (found.n_finished, found.n_running) == (3, 1)
     (worker,) = found.workers
     assert (worker.n_finished, worker.trial) == (3, 3)
     assert worker.seconds >= 0
-    run_worker(plan, storage, parabola)
-    found = overview_of(plan, storage)
+    run_worker(settings, storage, parabola)
+    found = overview_of(settings, storage)
     assert found.is_complete
     assert (found.n_running, found.n_failed, len(found.workers)) == (0, 1, 2)
     assert found.remaining_seconds == 0
-    best = max(t.values[0] for t in trials_of(plan, storage) if t.values)
+    best = max(t.values[0] for t in trials_of(settings, storage) if t.values)
     assert found.best_value == best
 
 
@@ -47,9 +47,9 @@ def test_the_rest_is_predicted_from_the_trials_seen_so_far(study):
         time.sleep(0.2)
         return parabola(params, seeds, folder)
 
-    plan, storage = study(n_trials=10, n_trials_per_worker=2)
-    run_worker(plan, storage, run_trial)
-    found = overview_of(plan, storage)
+    settings, storage = study(n_trials=10, n_trials_per_worker=2)
+    run_worker(settings, storage, run_trial)
+    found = overview_of(settings, storage)
     assert found.typical_trial_seconds == pytest.approx(0.2, abs=0.15)
     expected = 4 * found.typical_trial_seconds / 3600
     assert f"{expected:.3g} hours" in found.prediction(2)

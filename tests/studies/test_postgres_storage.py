@@ -11,10 +11,11 @@ import optuna
 import pytest
 
 from abx_amr.errors import InputError
-from abx_amr.studies import worker
+from abx_amr.studies import patience
+from abx_amr.studies.preparation import prepare_study
+from abx_amr.studies.settings import StudySettings
 from abx_amr.studies.storages import PostgresStorage, StorageError
 from abx_amr.studies.stored import read_study
-from abx_amr.studies.study import StudyPlan, prepare_study
 from abx_amr.studies.worker import run_worker
 from tests.studies.conftest import parabola
 from tests.studies.test_worker import slow, states
@@ -118,8 +119,8 @@ def test_a_worker_holds_few_connections_and_none_at_rest_when_there_are_many(
 
 def test_a_restart_in_mid_study_loses_nothing(own_server, configuration, in_processes, tmp_path):
     storage = PostgresStorage()
-    plan = StudyPlan.from_configuration(configuration(n_trials=24, heartbeat_interval=0.5))
-    prepare_study(plan, storage)
+    settings = StudySettings.from_configuration(configuration(n_trials=24, heartbeat_interval=0.5))
+    prepare_study(settings, storage)
 
     def restart(index):
         if index == 4:
@@ -130,10 +131,10 @@ def test_a_restart_in_mid_study_loses_nothing(own_server, configuration, in_proc
                 own_server.up_again()
             return
         logging.getLogger().addHandler(logging.FileHandler(tmp_path / f"log_{index}"))
-        run_worker(plan, storage, slow(0.4))
+        run_worker(settings, storage, slow(0.4))
 
     assert in_processes(5, restart) == [0] * 5
-    trials = read_study(storage, plan.study_name).trials
+    trials = [trial.frozen for trial in read_study(storage, settings.study_name).trials]
     assert states(trials) == {"COMPLETE": 24, "FAIL": sum(t.state.name == "FAIL" for t in trials)}
     lineages = [t.user_attrs["lineage"] for t in trials if t.state.name == "COMPLETE"]
     assert sorted(lineages) == list(range(24))
@@ -146,10 +147,10 @@ def test_a_restart_in_mid_study_loses_nothing(own_server, configuration, in_proc
 def test_a_server_that_stays_away_ends_the_worker_in_one_line_and_nothing_is_lost(
     own_server, configuration, monkeypatch
 ):
-    monkeypatch.setattr(worker, "PATIENCE_SECONDS", 1.0)
+    monkeypatch.setattr(patience, "PATIENCE_SECONDS", 1.0)
     storage = PostgresStorage()
-    plan = StudyPlan.from_configuration(configuration(n_trials=4, heartbeat_interval=0.2))
-    prepare_study(plan, storage)
+    settings = StudySettings.from_configuration(configuration(n_trials=4, heartbeat_interval=0.2))
+    prepare_study(settings, storage)
 
     def run_trial(params, seeds, folder):
         if folder.name == "2":
@@ -157,12 +158,15 @@ def test_a_server_that_stays_away_ends_the_worker_in_one_line_and_nothing_is_los
         return parabola(params, seeds, folder)
 
     with pytest.raises(InputError, match=r"abx-postgres up.*run the same command again") as error:
-        run_worker(plan, storage, run_trial)
+        run_worker(settings, storage, run_trial)
     assert "\n" not in str(error.value)
     own_server.up_again()
-    report = run_worker(plan, PostgresStorage(), parabola)
+    report = run_worker(settings, PostgresStorage(), parabola)
     assert report.reason == "budget"
-    assert states(read_study(storage, plan.study_name).trials) == {"COMPLETE": 4, "FAIL": 1}
+    assert states([trial.frozen for trial in read_study(storage, settings.study_name).trials]) == {
+        "COMPLETE": 4,
+        "FAIL": 1,
+    }
 
 
 # -- who may enter -----------------------------------------------------------------------------
@@ -182,11 +186,11 @@ def test_a_server_that_is_not_there_is_named_with_host_port_user_and_the_cure():
     for use in (storage.check, storage.open, lambda: storage.exists("x")):
         with pytest.raises(StorageError) as error:
             use()
-        said = str(error.value)
-        assert f"host 127.0.0.1, port {port}, user ada" in said
-        assert "Connection refused" in said
-        assert "`abx-postgres up`" in said
-        assert "\n" not in said
+        message = str(error.value)
+        assert f"host 127.0.0.1, port {port}, user ada" in message
+        assert "Connection refused" in message
+        assert "`abx-postgres up`" in message
+        assert "\n" not in message
 
 
 def test_a_database_that_is_not_there_is_named(postgres):
@@ -216,7 +220,7 @@ def test_the_password_is_in_nothing_that_is_written_printed_or_listed(
     storage = PostgresStorage()
     changes = configuration(n_trials=3)
     changes["storage"] = {"host": there.host, "port": there.port}
-    plan = StudyPlan.from_configuration(changes)
+    settings = StudySettings.from_configuration(changes)
     seen = []
 
     def run_trial(params, seeds, folder):
@@ -225,8 +229,8 @@ def test_the_password_is_in_nothing_that_is_written_printed_or_listed(
             raise RuntimeError("an error with a traceback")
         return parabola(params, seeds, folder)
 
-    prepare_study(plan, storage)
-    run_worker(plan, storage, run_trial)
+    prepare_study(settings, storage)
+    run_worker(settings, storage, run_trial)
     written = [p.read_bytes() for p in tmp_path.rglob("*") if p.is_file()]
     assert any(b"parabola" in text for text in written)
     dump = subprocess.run(

@@ -1,6 +1,7 @@
 """Every sampler draws each point once, and goes on after a death as if nothing had been."""
 
 import importlib
+import inspect
 import os
 import signal
 
@@ -8,27 +9,38 @@ import optuna
 import pytest
 
 from abx_amr.errors import InputError
+from abx_amr.studies.preparation import prepare_study
 from abx_amr.studies.samplers import (
-    SAMPLERS,
     SamplerChoice,
     effective_budget,
-    grid_values,
     make_sampler,
     sampler_name,
+    sampler_names,
 )
+from abx_amr.studies.samplers.grid import grid_values
+from abx_amr.studies.samplers.members import sampler_called
+from abx_amr.studies.settings import StudySettings
 from abx_amr.studies.space import parse_search_space
 from abx_amr.studies.storages import SqliteStorage
-from abx_amr.studies.study import StudyPlan, prepare_study
 from abx_amr.studies.worker import run_worker
 from tests.studies.conftest import parabola
 
 N_TRIALS = 12
+OPTUNAS = {
+    "tpe": "TPESampler",
+    "random": "RandomSampler",
+    "cmaes": "CmaEsSampler",
+    "gp": "GPSampler",
+    "qmc": "QMCSampler",
+    "grid": "GridSampler",
+}
 SPACE = {
     "x": {"type": "float", "low": -1.0, "high": 1.0},
     "n_steps": {"type": "int", "low": 1, "high": 9, "step": 2},
     "mode": {"type": "categorical", "choices": ["flat", "steep"]},
 }
 GRID_SPACE = SPACE | {"x": {"type": "float", "low": -1.0, "high": 1.0, "step": 0.5}}
+BY_PATH = "optuna.samplers.BruteForceSampler"
 OPTIONS = {"tpe": {"n_startup_trials": 5}, "gp": {"n_startup_trials": 10}, "cmaes": {"popsize": 4}}
 
 
@@ -41,26 +53,27 @@ def _imported_once():
         importlib.import_module(module)
 
 
-@pytest.fixture(params=SAMPLERS)
-def plan(request, configuration):
-    return StudyPlan.from_configuration(
+@pytest.fixture(params=[*sampler_names(), BY_PATH])
+def settings(request, configuration):
+    is_by_path = request.param == BY_PATH
+    return StudySettings.from_configuration(
         configuration(
             n_trials=N_TRIALS,
-            sampler=request.param,
+            sampler={"_target_": BY_PATH} if is_by_path else request.param,
             sampler_options=OPTIONS.get(request.param, {}),
-            search_space=GRID_SPACE if request.param == "grid" else SPACE,
+            search_space=GRID_SPACE if is_by_path or request.param == "grid" else SPACE,
         )
     )
 
 
-def run_in_a_process(in_processes, plan, storage, run_trial=parabola):
-    return in_processes(1, lambda _: run_worker(plan, storage, run_trial))[0]
+def run_in_a_process(in_processes, settings, storage, run_trial=parabola):
+    return in_processes(1, lambda _: run_worker(settings, storage, run_trial))[0]
 
 
-def finished(plan, storage):
+def finished(settings, storage):
     """Return parameters and value of every finished trial, in the order of their numbers."""
     backend = storage.open()
-    trials = backend.get_all_trials(backend.get_study_id_from_name(plan.study_name))
+    trials = backend.get_all_trials(backend.get_study_id_from_name(settings.study_name))
     return [(t.params, t.values) for t in trials if t.state.name == "COMPLETE"]
 
 
@@ -75,23 +88,23 @@ def killing(at, how=os.kill):
     return run_trial
 
 
-def test_a_study_with_deaths_in_it_equals_one_without_to_the_bit(plan, tmp_path, in_processes):
+def test_a_study_with_deaths_in_it_equals_one_without_to_the_bit(settings, tmp_path, in_processes):
     whole = SqliteStorage(path=tmp_path / "whole" / "study.db")
-    prepare_study(plan, whole)
-    assert run_in_a_process(in_processes, plan, whole) == 0
+    prepare_study(settings, whole)
+    assert run_in_a_process(in_processes, settings, whole) == 0
 
     torn = SqliteStorage(path=tmp_path / "torn" / "study.db")
     for victim in (0, 9):
-        prepare_study(plan, torn)
-        assert run_in_a_process(in_processes, plan, torn, killing(victim)) == -signal.SIGKILL
-    prepare_study(plan, torn)
-    assert run_in_a_process(in_processes, plan, torn) == 0
+        prepare_study(settings, torn)
+        assert run_in_a_process(in_processes, settings, torn, killing(victim)) == -signal.SIGKILL
+    prepare_study(settings, torn)
+    assert run_in_a_process(in_processes, settings, torn) == 0
 
-    assert len(finished(plan, whole)) == N_TRIALS
-    assert finished(plan, torn) == finished(plan, whole)
+    assert len(finished(settings, whole)) == N_TRIALS
+    assert finished(settings, torn) == finished(settings, whole)
 
 
-def test_failing_trials_neither_stop_a_sampler_nor_make_it_repeat_itself(plan, tmp_path):
+def test_failing_trials_neither_stop_a_sampler_nor_make_it_repeat_itself(settings, tmp_path):
     def run_trial(params, seeds, folder):
         outcomes = parabola(params, seeds, folder)
         if params["agent_algorithm.mode"] == "flat":
@@ -99,10 +112,10 @@ def test_failing_trials_neither_stop_a_sampler_nor_make_it_repeat_itself(plan, t
         return outcomes
 
     storage = SqliteStorage(path=tmp_path / "study.db")
-    prepare_study(plan, storage)
-    report = run_worker(plan, storage, run_trial)
+    prepare_study(settings, storage)
+    report = run_worker(settings, storage, run_trial)
     assert (report.reason, report.trials_run) == ("budget", N_TRIALS)
-    points = {tuple(params.values()) for params, _ in finished(plan, storage)}
+    points = {tuple(params.values()) for params, _ in finished(settings, storage)}
     assert len(points) > N_TRIALS * 0.6
 
 
@@ -117,7 +130,7 @@ def test_the_tutorials_spellings_are_known(written, name):
 def test_an_unknown_sampler_is_refused_with_the_nearest_and_the_known_ones():
     with pytest.raises(InputError, match=r"'tpee' does not exist; did you mean 'tpe'") as error:
         sampler_name("tpee")
-    assert all(name in str(error.value) for name in SAMPLERS)
+    assert all(name in str(error.value) for name in sampler_names())
 
 
 def test_an_option_the_sampler_does_not_take_is_refused_by_name():
@@ -127,6 +140,50 @@ def test_an_option_the_sampler_does_not_take_is_refused_by_name():
         SamplerChoice(name="grid", options={"seed": 3})
     with pytest.raises(InputError, match="must be a whole number"):
         SamplerChoice(name="tpe", options={"n_startup_trials": 2.5})
+
+
+def test_a_file_in_the_folder_is_a_sampler_by_its_name():
+    assert set(sampler_names()) == {"tpe", "random", "cmaes", "gp", "qmc", "grid"}
+
+
+@pytest.mark.parametrize("name", sampler_names())
+def test_a_sampler_says_its_options_and_no_argument_that_is_set_for_it(name):
+    options = sampler_called(name).option_names()
+    known = inspect.signature(getattr(optuna.samplers, OPTUNAS[name])).parameters
+    assert set(options) <= set(known) - {"seed", "search_space", "independent_sampler"}
+    assert ("n_startup_trials" in options) == (name in ("tpe", "cmaes", "gp"))
+
+
+def test_options_of_optunas_class_reach_a_sampler_that_has_an_index():
+    choice = SamplerChoice(name="qmc", options={"qmc_type": "halton"})
+    sampler = make_sampler(choice, space=parse_search_space(SPACE), n_trials=8, index=3)
+    assert sampler._qmc_type == "halton"
+
+
+def test_any_sampler_of_optunas_kind_is_chosen_by_the_path_of_its_class(configuration):
+    written = {"_target_": BY_PATH, "avoid_premature_stop": True}
+    settings = StudySettings.from_configuration(
+        configuration(sampler=written, search_space=GRID_SPACE)
+    )
+    sampler = make_sampler(settings.sampler, space=settings.space, n_trials=8, index=0)
+    assert isinstance(sampler, optuna.samplers.BruteForceSampler)
+    assert settings.sampler.options == {"avoid_premature_stop": True}
+
+
+@pytest.mark.parametrize(
+    ("written", "message"),
+    [
+        ({"_target_": "optuna.samplers.NoSuchSampler"}, "cannot be imported"),
+        ({"_target_": "nowhere.Sampler"}, "cannot be imported"),
+        ({"_target_": "optuna.study.Study"}, "must name a subclass of optuna.samplers.BaseSampler"),
+        ({"_target_": BY_PATH, "deep": 1}, "sampler_options.deep is not an option of the sampler"),
+        ({"name": "tpe"}, "must be a name or"),
+    ],
+)
+def test_a_class_that_is_no_sampler_is_one_line(configuration, written, message):
+    with pytest.raises(InputError, match=message) as error:
+        StudySettings.from_configuration(configuration(sampler=written))
+    assert "\n" not in str(error.value)
 
 
 @pytest.mark.parametrize("seed", [-1, 1.5, True, "a"])
@@ -163,13 +220,13 @@ def test_a_grids_budget_is_at_most_its_points(n_trials, budget):
 def test_a_whole_grid_is_visited_once_by_four_workers_of_which_two_die(
     configuration, tmp_path, in_processes
 ):
-    plan = StudyPlan.from_configuration(
+    settings = StudySettings.from_configuration(
         configuration(n_trials=1000, sampler="grid", search_space=GRID_SPACE)
     )
     storage = SqliteStorage(path=tmp_path / "study.db")
-    prepare_study(plan, storage)
+    prepare_study(settings, storage)
     victims = {0: killing(5), 1: killing(11)}
-    codes = in_processes(4, lambda i: run_worker(plan, storage, victims.get(i, parabola)))
+    codes = in_processes(4, lambda i: run_worker(settings, storage, victims.get(i, parabola)))
     assert codes[2:] == [0, 0]
-    points = [tuple(sorted(params.items())) for params, _ in finished(plan, storage)]
+    points = [tuple(sorted(params.items())) for params, _ in finished(settings, storage)]
     assert len(points) == len(set(points)) == 50

@@ -15,11 +15,11 @@ def slurm(tmp_path, monkeypatch):
     monkeypatch.setenv("SLURM_JOB_ID", "17")
     monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
 
-    def make(said, status=0):
+    def make(text, status=0):
         script = tmp_path / "squeue"
         script.write_text(
             f'#!/bin/sh\necho "$@" "$SLURM_TIME_FORMAT" >> {tmp_path}/asked\n'
-            f"echo {said}\nexit {status}\n"
+            f"echo {text}\nexit {status}\n"
         )
         script.chmod(0o755)
         return tmp_path / "asked"
@@ -42,8 +42,8 @@ def test_newer_versions_say_it_in_the_environment(slurm, monkeypatch):
 
 
 @pytest.mark.parametrize(("said", "status"), [("N/A", 0), ("", 0), ("down", 1)])
-def test_an_unknown_limit_is_none(slurm, said, status):
-    slurm(said, status)
+def test_an_unknown_limit_is_none(slurm, text, status):
+    slurm(text, status)
     assert TimeLimit().remaining_seconds() is None
 
 

@@ -10,26 +10,22 @@ import pytest
 import yaml
 
 from abx_amr.errors import InputError
+from abx_amr.studies.agreement import check_settings
+from abx_amr.studies.finishing import finish_study, is_first_to_draw
 from abx_amr.studies.objective import SeedOutcome
+from abx_amr.studies.preparation import Preparation, prepare_study
+from abx_amr.studies.settings import StudySettings
 from abx_amr.studies.storages import SqliteStorage
-from abx_amr.studies.study import (
-    Preparation,
-    StudyPlan,
-    check_settings,
-    finish_study,
-    is_first_to_draw,
-    prepare_study,
-)
 from abx_amr.studies.worker import run_worker
-from tests.studies.conftest import parabola
+from tests.studies.conftest import TUNING_DEFAULTS, parabola
 
 
-def storage_of(plan):
-    return SqliteStorage(path=plan.folder / "optuna_study.db")
+def storage_of(settings):
+    return SqliteStorage(path=settings.folder / "optuna_study.db")
 
 
-def rows_of(plan):
-    path = plan.optimization_dir / ".optimization_completed.txt"
+def rows_of(settings):
+    path = settings.optimization_dir / ".optimization_completed.txt"
     return list(csv.DictReader(path.read_text().splitlines()))
 
 
@@ -37,18 +33,37 @@ def all_fail(params, seeds, folder):
     return [SeedOutcome(seed, None, failure="diverged") for seed in seeds]
 
 
-# -- the plan ----------------------------------------------------------------------------------
+# -- the settings ------------------------------------------------------------------------------
 
 
-def test_a_plan_has_the_documented_defaults(configuration):
+def test_settings_have_the_documented_defaults(configuration):
     made = configuration()
-    made["tuning"] = {"search_space": made["tuning"]["search_space"]}
-    plan = StudyPlan.from_configuration(made)
-    assert (plan.n_trials, plan.n_seeds_per_trial, plan.direction) == (50, 3, "maximize")
-    assert (plan.sampler.name, plan.penalty_weight, plan.first_seed) == ("tpe", 0.2, 1000)
-    assert (plan.max_retry, plan.max_failures, plan.heartbeat_interval) == (3, 50, 30.0)
-    assert (plan.min_successful_seeds, plan.n_workers, plan.timeout) == (2, 1, None)
-    assert plan.study_name == plan.run_name == "parabola"
+    made["tuning"] = TUNING_DEFAULTS | {"search_space": made["tuning"]["search_space"]}
+    settings = StudySettings.from_configuration(made)
+    assert (settings.n_trials, settings.n_seeds_per_trial, settings.direction) == (
+        50,
+        3,
+        "maximize",
+    )
+    assert (settings.sampler.name, settings.penalty_weight, settings.first_seed) == (
+        "tpe",
+        0.2,
+        1000,
+    )
+    assert (settings.max_retry, settings.max_failures, settings.heartbeat_interval) == (3, 50, 30.0)
+    assert (settings.min_successful_seeds, settings.n_workers, settings.timeout) == (2, 1, None)
+    assert settings.study_name == settings.run_name == "parabola"
+
+
+@pytest.mark.parametrize("key", sorted(TUNING_DEFAULTS))
+def test_a_key_that_a_tuning_file_lacks_is_one_line_with_the_cure(configuration, key):
+    made = configuration()
+    del made["tuning"][key]
+    with pytest.raises(InputError) as error:
+        StudySettings.from_configuration(made)
+    assert str(error.value) == (
+        f"tuning.{key} is missing: a tuning file of your own begins with 'defaults: [base]'"
+    )
 
 
 @pytest.mark.parametrize(
@@ -93,7 +108,7 @@ def test_a_wrong_tuning_value_is_one_line_and_creates_nothing(
     configuration, tmp_path, tuning, message
 ):
     with pytest.raises(InputError, match=message) as error:
-        StudyPlan.from_configuration(configuration(**tuning))
+        StudySettings.from_configuration(configuration(**tuning))
     assert "\n" not in str(error.value)
     assert os.listdir(tmp_path) == []
 
@@ -101,64 +116,57 @@ def test_a_wrong_tuning_value_is_one_line_and_creates_nothing(
 @pytest.mark.parametrize("name", ["a/b", "..", " a", ""])
 def test_a_run_name_must_be_a_folders_name(configuration, name):
     with pytest.raises(InputError, match="run_name must be"):
-        StudyPlan.from_configuration(configuration({"run_name": name}))
+        StudySettings.from_configuration(configuration({"run_name": name}))
 
 
 def test_without_a_tuning_choice_the_cure_is_named(configuration):
     made = configuration()
     del made["tuning"]
     with pytest.raises(InputError, match=r"\+tuning=ppo_default"):
-        StudyPlan.from_configuration(made)
+        StudySettings.from_configuration(made)
 
 
 def test_common_seeds_are_the_same_for_every_point(configuration):
-    plan = StudyPlan.from_configuration(configuration(first_seed=1200, n_seeds_per_trial=2))
-    assert plan.seeds(0) == plan.seeds(17) == [1200, 1201]
+    settings = StudySettings.from_configuration(configuration(first_seed=1200, n_seeds_per_trial=2))
+    assert settings.seeds(0) == settings.seeds(17) == [1200, 1201]
 
 
 def test_seeds_per_trial_are_fresh_and_never_leave_the_tuning_range(configuration):
-    plan = StudyPlan.from_configuration(configuration(seeds="per_trial", n_seeds_per_trial=4))
-    drawn = [seed for lineage in range(2250) for seed in plan.seeds(lineage)]
+    settings = StudySettings.from_configuration(
+        configuration(seeds="per_trial", n_seeds_per_trial=4)
+    )
+    drawn = [seed for lineage in range(2250) for seed in settings.seeds(lineage)]
     assert sorted(drawn) == list(range(1000, 10000))
-    assert len(set(plan.seeds(123_456))) == 4
+    assert len(set(settings.seeds(123_456))) == 4
 
 
 # -- creating and joining ----------------------------------------------------------------------
 
 
 def test_a_new_study_has_its_snapshots(study):
-    plan, _storage = study()
-    snapshot = yaml.safe_load((plan.folder / "full_agent_env_config.yaml").read_text())
-    tuning = yaml.safe_load((plan.folder / "tuning_config.yaml").read_text())
+    settings, _storage = study()
+    snapshot = yaml.safe_load((settings.folder / "full_agent_env_config.yaml").read_text())
+    tuning = yaml.safe_load((settings.folder / "tuning_config.yaml").read_text())
     assert snapshot["reward_calculator"] == {"lambda_weight": 0.0}
     assert "tuning" not in snapshot
     assert tuning["tuning"]["n_trials"] == 6
 
 
-def test_texts_that_are_handed_in_are_written_as_they_are(configuration):
-    plan = StudyPlan.from_configuration(configuration())
-    files = {"tuning_config.yaml": "# mine\n", "option_library.yaml": "options: []\n"}
-    prepare_study(plan, storage_of(plan), files=files)
-    assert (plan.folder / "tuning_config.yaml").read_text() == "# mine\n"
-    assert (plan.folder / "option_library.yaml").read_text() == "options: []\n"
-    assert (plan.folder / "full_agent_env_config.yaml").exists()
-
-
 def test_the_study_itself_keeps_its_settings_and_optunas_version(study):
-    plan, storage = study()
-    loaded = optuna.load_study(study_name=plan.study_name, storage=storage.open())
+    settings, storage = study()
+    loaded = optuna.load_study(study_name=settings.study_name, storage=storage.open())
     kept = loaded.user_attrs["abx_fingerprint"]
     assert kept["optuna"] == optuna.__version__
-    assert kept["digest"] == plan.fingerprint.digest
+    assert kept["digest"] == settings.fingerprint.digest
     assert kept["values"]["reward_calculator.lambda_weight"] == 0.0
 
 
 def test_the_same_command_joins_and_a_finished_study_is_finished(study, configuration):
-    plan, storage = study()
-    assert prepare_study(plan, storage) is Preparation.JOINED
-    run_worker(plan, storage, parabola)
-    assert prepare_study(plan, storage) is Preparation.FINISHED
-    larger = StudyPlan.from_configuration(configuration(n_trials=8))
+    settings, storage = study()
+    assert prepare_study(settings, storage) is Preparation.JOINED
+    run_worker(settings, storage, parabola)
+    assert prepare_study(settings, storage) is Preparation.FINISHED
+    larger = StudySettings.from_configuration(configuration(n_trials=8))
     assert prepare_study(larger, storage) is Preparation.JOINED
     assert run_worker(larger, storage, parabola).trials_run == 2
 
@@ -166,10 +174,10 @@ def test_the_same_command_joins_and_a_finished_study_is_finished(study, configur
 def test_other_settings_are_refused_with_the_keys_that_differ_and_two_ways_out(
     study, configuration
 ):
-    plan, storage = study()
-    run_worker(plan, storage, parabola)
-    before = (plan.folder / "full_agent_env_config.yaml").read_bytes()
-    changed = StudyPlan.from_configuration(
+    settings, storage = study()
+    run_worker(settings, storage, parabola)
+    before = (settings.folder / "full_agent_env_config.yaml").read_bytes()
+    changed = StudySettings.from_configuration(
         configuration({"reward_calculator.lambda_weight": 0.5, "training.seed": 9}, n_trials=9)
     )
     with pytest.raises(InputError) as error:
@@ -179,7 +187,7 @@ def test_other_settings_are_refused_with_the_keys_that_differ_and_two_ways_out(
         "settings: reward_calculator.lambda_weight 0.0 -> 0.5. Use another run_name, or "
         "overwrite_existing_study=true"
     )
-    assert (plan.folder / "full_agent_env_config.yaml").read_bytes() == before
+    assert (settings.folder / "full_agent_env_config.yaml").read_bytes() == before
 
 
 def test_budget_workers_and_names_of_places_may_change(study, configuration):
@@ -187,45 +195,47 @@ def test_budget_workers_and_names_of_places_may_change(study, configuration):
     changed = configuration(n_trials=9, n_workers=4, heartbeat_interval=5, max_retry=1, worker=3)
     changed["results_dir"] = "elsewhere"
     changed["storage"] = {"path": "x"}
-    assert prepare_study(StudyPlan.from_configuration(changed), storage) is Preparation.JOINED
+    assert prepare_study(StudySettings.from_configuration(changed), storage) is Preparation.JOINED
 
 
 def test_the_other_direction_is_refused(study, configuration):
     _plan, storage = study()
     with pytest.raises(InputError, match="Configuration Mismatch Detected"):
-        prepare_study(StudyPlan.from_configuration(configuration(direction="minimize")), storage)
+        prepare_study(
+            StudySettings.from_configuration(configuration(direction="minimize")), storage
+        )
 
 
 def test_a_study_of_somebody_else_is_not_joined(configuration):
-    plan = StudyPlan.from_configuration(configuration())
-    storage = storage_of(plan)
+    settings = StudySettings.from_configuration(configuration())
+    storage = storage_of(settings)
     foreign = optuna.create_study(
         study_name="parabola", storage=storage.open(), direction="maximize"
     )
     foreign.tell(foreign.ask(), 1.0)
     with pytest.raises(InputError, match="made by something else"):
-        prepare_study(plan, storage)
+        prepare_study(settings, storage)
 
 
 def test_overwriting_starts_from_nothing(study, configuration):
-    plan, storage = study()
-    run_worker(plan, storage, parabola)
-    (plan.folder / "trials" / "0").mkdir(parents=True)
-    again = StudyPlan.from_configuration(
+    settings, storage = study()
+    run_worker(settings, storage, parabola)
+    (settings.folder / "trials" / "0").mkdir(parents=True)
+    again = StudySettings.from_configuration(
         configuration({"overwrite_existing_study": True, "reward_calculator.lambda_weight": 0.5})
     )
     assert prepare_study(again, storage) is Preparation.CREATED
     assert finish_study(again, storage).n_finished == 0
-    assert not (plan.folder / "best_params.json").exists()
-    assert not (plan.folder / "trials").exists()
-    snapshot = yaml.safe_load((plan.folder / "full_agent_env_config.yaml").read_text())
+    assert not (settings.folder / "best_params.json").exists()
+    assert not (settings.folder / "trials").exists()
+    snapshot = yaml.safe_load((settings.folder / "full_agent_env_config.yaml").read_text())
     assert snapshot["reward_calculator"]["lambda_weight"] == 0.5
-    assert rows_of(plan) == []
+    assert rows_of(settings) == []
 
 
 def test_overwriting_is_refused_while_a_worker_is_at_it(study, configuration):
-    plan, storage = study()
-    again = StudyPlan.from_configuration(configuration({"overwrite_existing_study": True}))
+    settings, storage = study()
+    again = StudySettings.from_configuration(configuration({"overwrite_existing_study": True}))
     refusals = []
 
     def run_trial(params, seeds, folder):
@@ -235,7 +245,7 @@ def test_overwriting_is_refused_while_a_worker_is_at_it(study, configuration):
             refusals.append(str(error.value))
         return parabola(params, seeds, folder)
 
-    run_worker(plan, storage, run_trial)
+    run_worker(settings, storage, run_trial)
     assert str(os.getpid()) in refusals[0]
 
 
@@ -243,27 +253,29 @@ def test_a_storage_that_others_may_be_using_is_not_overwritten(configuration):
     class Shared(SqliteStorage):
         can_overwrite = False
 
-    plan = StudyPlan.from_configuration(configuration({"overwrite_existing_study": True}))
+    settings = StudySettings.from_configuration(configuration({"overwrite_existing_study": True}))
     with pytest.raises(InputError, match="abx-study delete parabola"):
-        prepare_study(plan, Shared(path=plan.folder / "x.db"))
-    assert not plan.optimization_dir.exists()
+        prepare_study(settings, Shared(path=settings.folder / "x.db"))
+    assert not settings.optimization_dir.exists()
 
 
 def test_a_run_in_the_registry_is_skipped_when_asked(study, configuration):
-    plan, storage = study()
-    skipping = StudyPlan.from_configuration(configuration({"skip_if_exists": True}, n_trials=99))
+    settings, storage = study()
+    skipping = StudySettings.from_configuration(
+        configuration({"skip_if_exists": True}, n_trials=99)
+    )
     assert prepare_study(skipping, storage) is Preparation.JOINED
-    run_worker(plan, storage, parabola)
+    run_worker(settings, storage, parabola)
     assert prepare_study(skipping, storage) is Preparation.SKIPPED
-    for path in sorted(plan.folder.iterdir()):
+    for path in sorted(settings.folder.iterdir()):
         path.unlink()
-    plan.folder.rmdir()
-    assert prepare_study(skipping, storage_of(plan)) is Preparation.CREATED
+    settings.folder.rmdir()
+    assert prepare_study(skipping, storage_of(settings)) is Preparation.CREATED
 
 
 def test_a_second_study_name_in_one_storage_is_told(study, configuration, caplog):
     _plan, storage = study()
-    other = StudyPlan.from_configuration(configuration({"study_name": "other"}))
+    other = StudySettings.from_configuration(configuration({"study_name": "other"}))
     with caplog.at_level(logging.WARNING):
         prepare_study(other, storage)
     assert "workers that share a study need the same study_name" in caplog.text
@@ -271,29 +283,29 @@ def test_a_second_study_name_in_one_storage_is_told(study, configuration, caplog
 
 
 def test_another_optuna_version_is_told(study, caplog):
-    plan, storage = study()
-    loaded = optuna.load_study(study_name=plan.study_name, storage=storage.open())
+    settings, storage = study()
+    loaded = optuna.load_study(study_name=settings.study_name, storage=storage.open())
     kept = loaded.user_attrs["abx_fingerprint"] | {"optuna": "4.9.0"}
     loaded.set_user_attr("abx_fingerprint", kept)
-    prepare_study(plan, storage)
+    prepare_study(settings, storage)
     assert "created with Optuna 4.9.0" in caplog.text
 
 
 def test_eight_processes_prepare_one_study(configuration, in_processes):
-    plan = StudyPlan.from_configuration(configuration())
-    assert in_processes(8, lambda _: prepare_study(plan, storage_of(plan))) == [0] * 8
-    assert len(storage_of(plan).open().get_all_studies()) == 1
+    settings = StudySettings.from_configuration(configuration())
+    assert in_processes(8, lambda _: prepare_study(settings, storage_of(settings))) == [0] * 8
+    assert len(storage_of(settings).open().get_all_studies()) == 1
 
 
 # -- finishing ---------------------------------------------------------------------------------
 
 
 def test_a_finished_study_has_its_results(study):
-    plan, storage = study(stability_penalty_weight=0.5)
-    run_worker(plan, storage, parabola)
-    summary = finish_study(plan, storage)
-    best = json.loads((plan.folder / "best_params.json").read_text())
-    written = json.loads((plan.folder / "study_summary.json").read_text())
+    settings, storage = study(stability_penalty_weight=0.5)
+    run_worker(settings, storage, parabola)
+    summary = finish_study(settings, storage)
+    best = json.loads((settings.folder / "best_params.json").read_text())
+    written = json.loads((settings.folder / "study_summary.json").read_text())
     assert set(best) == {"agent_algorithm.x", "agent_algorithm.n_steps"}
     assert best == dict(summary.best_params) == written["best_trial"]["params"]
     assert written["status"] == "complete"
@@ -311,37 +323,37 @@ def test_a_finished_study_has_its_results(study):
 
 
 def test_the_registry_has_one_row_however_often_a_study_is_finished(study):
-    plan, storage = study()
-    run_worker(plan, storage, parabola)
-    path = plan.optimization_dir / ".optimization_completed.txt"
+    settings, storage = study()
+    run_worker(settings, storage, parabola)
+    path = settings.optimization_dir / ".optimization_completed.txt"
     before = path.read_text()
-    finish_study(plan, storage)
+    finish_study(settings, storage)
     assert path.read_text() == before
-    [row] = rows_of(plan)
+    [row] = rows_of(settings)
     assert list(row) == ["run_name", "timestamp", "best_value", "n_trials"]
     assert (row["run_name"], row["n_trials"]) == ("parabola", "6")
 
 
 def test_an_unfinished_study_has_a_summary_and_nothing_else(study):
-    plan, storage = study(n_trials_per_worker=2)
-    run_worker(plan, storage, parabola)
-    written = json.loads((plan.folder / "study_summary.json").read_text())
+    settings, storage = study(n_trials_per_worker=2)
+    run_worker(settings, storage, parabola)
+    written = json.loads((settings.folder / "study_summary.json").read_text())
     assert (written["status"], written["n_finished"]) == ("unfinished", 2)
     assert written["best_value"] is not None
-    assert not (plan.folder / "best_params.json").exists()
-    assert not (plan.optimization_dir / ".optimization_completed.txt").exists()
+    assert not (settings.folder / "best_params.json").exists()
+    assert not (settings.optimization_dir / ".optimization_completed.txt").exists()
 
 
 @pytest.mark.parametrize("direction", ["maximize", "minimize"])
 def test_a_study_whose_trials_all_failed_has_no_best(study, direction):
-    plan, storage = study(direction=direction)
-    report = run_worker(plan, storage, all_fail)
-    written = json.loads((plan.folder / "study_summary.json").read_text())
+    settings, storage = study(direction=direction)
+    report = run_worker(settings, storage, all_fail)
+    written = json.loads((settings.folder / "study_summary.json").read_text())
     assert report.reason == "budget"
     assert (written["best_value"], written["best_trial"]) == (None, None)
     assert written["n_all_seeds_failed"] == 6
-    assert not (plan.folder / "best_params.json").exists()
-    [row] = rows_of(plan)
+    assert not (settings.folder / "best_params.json").exists()
+    [row] = rows_of(settings)
     assert row["best_value"] == ""
 
 
@@ -350,9 +362,9 @@ def test_a_failed_trial_is_never_the_best_when_minimising(study):
         good = [SeedOutcome(s, 5.0 + params["agent_algorithm.x"]) for s in seeds]
         return all_fail(params, seeds, folder) if folder.name == "2" else good
 
-    plan, storage = study(direction="minimize")
-    run_worker(plan, storage, run_trial)
-    summary = finish_study(plan, storage)
+    settings, storage = study(direction="minimize")
+    run_worker(settings, storage, run_trial)
+    summary = finish_study(settings, storage)
     trials = storage.open().get_all_trials(1)
     assert trials[2].value == float("inf")
     assert summary.best_value == min(t.value for t in trials)
@@ -360,21 +372,21 @@ def test_a_failed_trial_is_never_the_best_when_minimising(study):
 
 
 def test_a_study_that_was_never_started_cannot_be_worked_on(configuration):
-    plan = StudyPlan.from_configuration(configuration())
+    settings = StudySettings.from_configuration(configuration())
     with pytest.raises(InputError, match="does not exist"):
-        run_worker(plan, storage_of(plan), parabola)
-    assert not plan.folder.exists()
+        run_worker(settings, storage_of(settings), parabola)
+    assert not settings.folder.exists()
 
 
 def test_a_worker_with_other_settings_than_the_study_is_refused(study, configuration):
-    plan, storage = study()
-    check_settings(plan, storage)
+    settings, storage = study()
+    check_settings(settings, storage)
     changed = configuration({"reward_calculator.lambda_weight": 0.5})
     with pytest.raises(InputError, match=r"Mismatch Detected.*lambda_weight 0\.0 -> 0\.5"):
-        check_settings(StudyPlan.from_configuration(changed), storage)
+        check_settings(StudySettings.from_configuration(changed), storage)
 
 
 def test_only_one_process_is_told_to_draw_a_study_as_it_stands(study, in_processes):
-    plan, storage = study(n_trials=2)
-    told = in_processes(4, lambda _: os._exit(10 + is_first_to_draw(plan, storage)))
+    settings, storage = study(n_trials=2)
+    told = in_processes(4, lambda _: os._exit(10 + is_first_to_draw(settings, storage)))
     assert sorted(told) == [10, 10, 10, 11]

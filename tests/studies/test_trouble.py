@@ -16,9 +16,10 @@ import pytest
 
 from abx_amr.errors import InputError
 from abx_amr.host.postgres import Server, Wish
-from abx_amr.studies import worker
+from abx_amr.studies import patience
+from abx_amr.studies.preparation import prepare_study
+from abx_amr.studies.settings import StudySettings
 from abx_amr.studies.storages import JournalStorage, PostgresStorage, SqliteStorage, StorageError
-from abx_amr.studies.study import StudyPlan, is_finished, prepare_study
 from abx_amr.studies.worker import run_worker
 from tests import services
 from tests.studies.conftest import parabola
@@ -48,17 +49,17 @@ def wait_until(is_so, *, seconds=60, what=""):
         time.sleep(0.05)
 
 
-def finished(plan, storage):
+def finished(settings, storage):
     backend = storage.open()
-    trials = backend.get_all_trials(backend.get_study_id_from_name(plan.study_name))
-    return [trial for trial in trials if is_finished(trial)]
+    trials = backend.get_all_trials(backend.get_study_id_from_name(settings.study_name))
+    return [trial for trial in trials if trial.state.name == "COMPLETE"]
 
 
-def assert_exact(plan, storage, record=None):
+def assert_exact(settings, storage, record=None):
     """As many finished trials as asked for, no point twice, each with the value it returned."""
-    trials = finished(plan, storage)
-    assert len(trials) == plan.n_trials
-    assert len({trial.user_attrs["lineage"] for trial in trials}) == plan.n_trials
+    trials = finished(settings, storage)
+    assert len(trials) == settings.n_trials
+    assert len({trial.user_attrs["lineage"] for trial in trials}) == settings.n_trials
     for trial in trials if record is not None else ():
         stored = [seed["episode_return"] for seed in trial.user_attrs["seeds"]]
         assert stored == json.loads((record / str(trial.number)).read_text())
@@ -69,10 +70,10 @@ def workers_at_work(count, work, folder):
     """Give workers as forked processes; their exit codes and what they said come at the end."""
     children, ended = [], {}
     for index in range(count):
-        said = folder / f"worker_{index}.txt"
+        message = folder / f"worker_{index}.txt"
         child = os.fork()
         if child == 0:
-            descriptor = os.open(said, os.O_CREAT | os.O_WRONLY | os.O_TRUNC)
+            descriptor = os.open(message, os.O_CREAT | os.O_WRONLY | os.O_TRUNC)
             os.dup2(descriptor, 1)
             os.dup2(descriptor, 2)
             status = 70
@@ -85,13 +86,13 @@ def workers_at_work(count, work, folder):
             except BaseException as error:
                 os.write(2, f"unexpected {type(error).__name__}: {error}\n".encode())
             os._exit(status)
-        children.append((child, said))
+        children.append((child, message))
     try:
         yield ended
     finally:
-        for child, said in children:
+        for child, message in children:
             code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-            ended[child] = (code, said.read_text())
+            ended[child] = (code, message.read_text())
 
 
 @contextlib.contextmanager
@@ -130,7 +131,7 @@ def record(tmp_path):
 
 @pytest.fixture
 def impatient(monkeypatch):
-    monkeypatch.setattr(worker, "PATIENCE_SECONDS", 1.0)
+    monkeypatch.setattr(patience, "PATIENCE_SECONDS", 1.0)
 
 
 # -- PostgreSQL goes away ---------------------------------------------------------------------
@@ -149,60 +150,60 @@ def _crash(server):
     ],
 )
 def test_workers_outlast_a_restart_of_postgres(own_server, configuration, record, tmp_path, end):
-    plan = StudyPlan.from_configuration(configuration(n_trials=24))
+    settings = StudySettings.from_configuration(configuration(n_trials=24))
     storage = PostgresStorage()
-    prepare_study(plan, storage)
+    prepare_study(settings, storage)
 
     def work():
-        run_worker(plan, storage, sleeping(0.3, record))
+        run_worker(settings, storage, sleeping(0.3, record))
 
     with workers_at_work(4, work, tmp_path) as ended:
-        wait_until(lambda: len(finished(plan, storage)) >= 6)
-        before = {trial.number: trial.value for trial in finished(plan, storage)}
+        wait_until(lambda: len(finished(settings, storage)) >= 6)
+        before = {trial.number: trial.value for trial in finished(settings, storage)}
         end(own_server)
         time.sleep(1.5)  # as long as several trials: workers end theirs without a server
         own_server.up_again()
     assert [code for code, _ in ended.values()] == [0] * 4, ended
-    assert "Traceback" not in "".join(said for _, said in ended.values())
-    assert_exact(plan, storage, record)
-    after = {trial.number: trial.value for trial in finished(plan, storage)}
+    assert "Traceback" not in "".join(message for _, message in ended.values())
+    assert_exact(settings, storage, record)
+    after = {trial.number: trial.value for trial in finished(settings, storage)}
     assert before.items() <= after.items()
 
 
 def test_a_server_that_stays_away_ends_workers_in_one_line_and_the_study_goes_on_later(
     own_server, configuration, record, tmp_path, impatient
 ):
-    plan = StudyPlan.from_configuration(configuration(n_trials=8))
+    settings = StudySettings.from_configuration(configuration(n_trials=8))
     storage = PostgresStorage()
-    prepare_study(plan, storage)
+    prepare_study(settings, storage)
 
     def work():
-        run_worker(plan, storage, sleeping(0.3, record))
+        run_worker(settings, storage, sleeping(0.3, record))
 
     with workers_at_work(2, work, tmp_path) as ended:
-        wait_until(lambda: len(finished(plan, storage)) >= 2)
+        wait_until(lambda: len(finished(settings, storage)) >= 2)
         own_server.down()
-    for code, said in ended.values():
-        assert code == 2, said
-        assert "Traceback" not in said
-        last = said.strip().splitlines()[-1]
+    for code, message in ended.values():
+        assert code == 2, message
+        assert "Traceback" not in message
+        last = message.strip().splitlines()[-1]
         assert "run the same command again to go on" in last
     own_server.up_again()
-    run_worker(plan, storage, sleeping(0, record))
-    assert_exact(plan, storage, record)
+    run_worker(settings, storage, sleeping(0, record))
+    assert_exact(settings, storage, record)
 
 
 def test_a_server_that_is_not_there_at_the_start_is_one_line(own_server, configuration):
     own_server.down()
-    plan = StudyPlan.from_configuration(configuration())
+    settings = StudySettings.from_configuration(configuration())
     with pytest.raises(StorageError) as caught:
-        prepare_study(plan, PostgresStorage())
+        prepare_study(settings, PostgresStorage())
     line = str(caught.value)
     assert "\n" not in line
-    there = own_server.decided().connection
+    there = own_server.recorded_state().connection
     for part in (there.host, str(there.port), there.user, "abx-postgres up"):
         assert part in line
-    assert not plan.folder.exists()
+    assert not settings.folder.exists()
 
 
 # -- disks that fill up -----------------------------------------------------------------------
@@ -215,44 +216,44 @@ def test_a_full_disk_stops_workers_in_one_line_and_the_study_goes_on_once_there_
 ):
     with small_disk(tmp_path / "disk", megabytes=4) as disk:
         changes = {"optimization_dir": str(disk / "optimization")}
-        plan = StudyPlan.from_configuration(configuration(changes, n_trials=10))
-        storage = WITH_FILES[kind](path=plan.folder / "study")
-        prepare_study(plan, storage)
+        settings = StudySettings.from_configuration(configuration(changes, n_trials=10))
+        storage = WITH_FILES[kind](path=settings.folder / "study")
+        prepare_study(settings, storage)
 
         def work():
-            run_worker(plan, storage, sleeping(0.3, record))
+            run_worker(settings, storage, sleeping(0.3, record))
 
         with workers_at_work(2, work, tmp_path) as ended:
-            wait_until(lambda: len(finished(plan, storage)) >= 2)
+            wait_until(lambda: len(finished(settings, storage)) >= 2)
             filler = fill(disk)
-        for code, said in ended.values():
-            assert code == 2, said
-            assert "Traceback" not in said
-            last = said.strip().splitlines()[-1]
+        for code, message in ended.values():
+            assert code == 2, message
+            assert "Traceback" not in message
+            last = message.strip().splitlines()[-1]
             assert "No space left" in last or "disk is full" in last
             assert "run the same command again to go on" in last
         filler.unlink()
-        run_worker(plan, storage, sleeping(0, record))
-        assert_exact(plan, storage, record)
-        assert (plan.folder / "best_params.json").exists()
+        run_worker(settings, storage, sleeping(0, record))
+        assert_exact(settings, storage, record)
+        assert (settings.folder / "best_params.json").exists()
 
 
 @NEEDS_ROOT
 def test_workers_wait_while_a_full_disk_is_cleared(configuration, record, tmp_path):
     with small_disk(tmp_path / "disk", megabytes=4) as disk:
         changes = {"optimization_dir": str(disk / "optimization")}
-        plan = StudyPlan.from_configuration(configuration(changes, n_trials=10))
-        storage = JournalStorage(path=plan.folder / "study")
-        prepare_study(plan, storage)
+        settings = StudySettings.from_configuration(configuration(changes, n_trials=10))
+        storage = JournalStorage(path=settings.folder / "study")
+        prepare_study(settings, storage)
         with workers_at_work(
-            2, lambda: run_worker(plan, storage, sleeping(0.3, record)), tmp_path
+            2, lambda: run_worker(settings, storage, sleeping(0.3, record)), tmp_path
         ) as ended:
-            wait_until(lambda: len(finished(plan, storage)) >= 2)
+            wait_until(lambda: len(finished(settings, storage)) >= 2)
             filler = fill(disk)
             time.sleep(1.5)
             filler.unlink()
         assert [code for code, _ in ended.values()] == [0] * 2, ended
-        assert_exact(plan, storage, record)
+        assert_exact(settings, storage, record)
 
 
 @NEEDS_ROOT
@@ -261,16 +262,16 @@ def test_a_disk_that_is_full_at_the_start_is_one_line(configuration, tmp_path, k
     with small_disk(tmp_path / "disk", megabytes=1) as disk:
         filler = fill(disk)
         changes = {"optimization_dir": str(disk / "optimization")}
-        plan = StudyPlan.from_configuration(configuration(changes, n_trials=2))
-        storage = WITH_FILES[kind](path=plan.folder / "study")
+        settings = StudySettings.from_configuration(configuration(changes, n_trials=2))
+        storage = WITH_FILES[kind](path=settings.folder / "study")
         with pytest.raises(InputError) as caught:
-            prepare_study(plan, storage)
+            prepare_study(settings, storage)
         assert "No space left" in str(caught.value) or "disk is full" in str(caught.value)
         assert "\n" not in str(caught.value)
         filler.unlink()
-        prepare_study(plan, storage)
-        run_worker(plan, storage, parabola)
-        assert_exact(plan, storage)
+        prepare_study(settings, storage)
+        run_worker(settings, storage, parabola)
+        assert_exact(settings, storage)
 
 
 @NEEDS_ROOT
@@ -283,15 +284,15 @@ def test_a_full_disk_under_postgres_loses_nothing(configuration, record, tmp_pat
             services.lacking(str(error))
         for name, value in services.database_of(server).environment.items():
             monkeypatch.setenv(name, value)
-        plan = StudyPlan.from_configuration(configuration(n_trials=200))
+        settings = StudySettings.from_configuration(configuration(n_trials=200))
         storage = PostgresStorage()
-        prepare_study(plan, storage)
-        monkeypatch.setattr(worker, "PATIENCE_SECONDS", 1.0)
+        prepare_study(settings, storage)
+        monkeypatch.setattr(patience, "PATIENCE_SECONDS", 1.0)
         try:
             with workers_at_work(
-                2, lambda: run_worker(plan, storage, sleeping(0.01, record)), tmp_path
+                2, lambda: run_worker(settings, storage, sleeping(0.01, record)), tmp_path
             ) as ended:
-                wait_until(lambda: len(finished(plan, storage)) >= 2)
+                wait_until(lambda: len(finished(settings, storage)) >= 2)
                 filler = fill(disk)
                 with (
                     services.database_of(server).cursor() as cursor,
@@ -301,16 +302,16 @@ def test_a_full_disk_under_postgres_loses_nothing(configuration, record, tmp_pat
                         "CREATE TABLE big AS SELECT repeat(md5(i::text), 20) AS t "
                         "FROM generate_series(1, 60000) AS i"
                     )
-            for code, said in ended.values():
-                assert code == 2, said
-                assert "Traceback" not in said
-                assert "run the same command again to go on" in said.strip().splitlines()[-1]
+            for code, message in ended.values():
+                assert code == 2, message
+                assert "Traceback" not in message
+                assert "run the same command again to go on" in message.strip().splitlines()[-1]
             before = record_of(record)
             filler.unlink()
             server.up_again()
-            kept = {trial.number: trial.value for trial in finished(plan, storage)}
+            kept = {trial.number: trial.value for trial in finished(settings, storage)}
             assert kept and set(kept) <= set(before)
-            small = StudyPlan.from_configuration(configuration(n_trials=len(kept) + 5))
+            small = StudySettings.from_configuration(configuration(n_trials=len(kept) + 5))
             prepare_study(small, storage)
             run_worker(small, storage, sleeping(0, record))
             assert_exact(small, storage, record)
@@ -368,11 +369,13 @@ def assert_one_line(ended, *parts):
 def test_a_folder_that_cannot_be_written_is_one_line(tmp_path, configuration, kind, postgres):
     with small_disk(tmp_path / "disk", megabytes=1) as disk:
         subprocess.run(["mount", "-o", "remount,ro", disk], check=True)
-        plan = StudyPlan.from_configuration(configuration({"optimization_dir": str(disk / "o")}))
+        settings = StudySettings.from_configuration(
+            configuration({"optimization_dir": str(disk / "o")})
+        )
         made = WITH_FILES.get(kind)
-        storage = made(path=plan.folder / "study") if made else PostgresStorage()
+        storage = made(path=settings.folder / "study") if made else PostgresStorage()
         with pytest.raises(StorageError, match="Read-only file system") as caught:
-            prepare_study(plan, storage)
+            prepare_study(settings, storage)
         assert "\n" not in str(caught.value)
         assert PostgresStorage().names() == []
 

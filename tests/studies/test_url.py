@@ -105,8 +105,8 @@ def test_the_environments_url_may_hold_a_password_and_shows_it_nowhere(monkeypat
         ("sqlite://", "must name a file"),
     ],
 )
-def test_a_url_that_cannot_be_used_is_one_line_without_its_secrets(url, said):
-    with pytest.raises(InputError, match=said) as error:
+def test_a_url_that_cannot_be_used_is_one_line_without_its_secrets(url, text):
+    with pytest.raises(InputError, match=text) as error:
         storage_at_url(url=url)
     assert SECRET not in str(error.value)
     assert "\n" not in str(error.value)

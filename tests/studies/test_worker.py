@@ -12,10 +12,11 @@ import numba
 import pytest
 from llvmlite.binding.ffi import ObjectRef
 
-from abx_amr.host.processes import has_died, live_owner, this_owner
+from abx_amr.studies.finishing import finish_study
+from abx_amr.studies.heartbeat import heartbeats
 from abx_amr.studies.objective import SeedOutcome
-from abx_amr.studies.study import finish_study, prepare_study
-from abx_amr.studies.worker import HEARTBEAT_ATTRIBUTE, _heartbeat, run_worker
+from abx_amr.studies.preparation import prepare_study
+from abx_amr.studies.worker import run_worker
 from tests.studies.conftest import parabola
 
 
@@ -44,21 +45,21 @@ def killed_at(*numbers):
 
 
 def test_four_workers_finish_exactly_the_budget(study, in_processes, trials_of):
-    plan, storage = study(n_trials=18)
-    assert in_processes(4, lambda _: run_worker(plan, storage, slow(0.02))) == [0] * 4
-    trials = trials_of(plan, storage)
+    settings, storage = study(n_trials=18)
+    assert in_processes(4, lambda _: run_worker(settings, storage, slow(0.02))) == [0] * 4
+    trials = trials_of(settings, storage)
     assert states(trials) == {"COMPLETE": 18, "FAIL": 0}
     assert len({tuple(t.params.values()) for t in trials}) == 18
-    assert (plan.folder / "best_params.json").exists()
+    assert (settings.folder / "best_params.json").exists()
 
 
 def test_dead_workers_cost_their_trial_one_retry_and_the_budget_stays_exact(
     study, in_processes, trials_of
 ):
-    plan, storage = study(n_trials=12)
-    codes = in_processes(5, lambda i: run_worker(plan, storage, slow(0.02, killed_at(1, 4, 7))))
+    settings, storage = study(n_trials=12)
+    codes = in_processes(5, lambda i: run_worker(settings, storage, slow(0.02, killed_at(1, 4, 7))))
     assert sorted(codes) == [-signal.SIGKILL] * 3 + [0] * 2
-    trials = trials_of(plan, storage)
+    trials = trials_of(settings, storage)
     assert states(trials) == {"COMPLETE": 12, "FAIL": 3}
     retried = {t.user_attrs["retry_of"]: t for t in trials if "retry_of" in t.user_attrs}
     assert set(retried) == {1, 4, 7}
@@ -69,19 +70,21 @@ def test_dead_workers_cost_their_trial_one_retry_and_the_budget_stays_exact(
 def test_the_same_command_after_the_death_of_the_only_worker_does_not_wait(
     study, in_processes, trials_of
 ):
-    plan, storage = study(n_trials=5, heartbeat_interval=600)
-    assert in_processes(1, lambda _: run_worker(plan, storage, killed_at(2))) == [-signal.SIGKILL]
+    settings, storage = study(n_trials=5, heartbeat_interval=600)
+    assert in_processes(1, lambda _: run_worker(settings, storage, killed_at(2))) == [
+        -signal.SIGKILL
+    ]
     began = time.monotonic()
-    report = run_worker(plan, storage, parabola)
+    report = run_worker(settings, storage, parabola)
     assert time.monotonic() - began < 30
     assert report.trials_run == 3
-    assert states(trials_of(plan, storage)) == {"COMPLETE": 5, "FAIL": 1}
+    assert states(trials_of(settings, storage)) == {"COMPLETE": 5, "FAIL": 1}
 
 
 def test_a_worker_that_comes_to_a_finished_study_runs_nothing(study):
-    plan, storage = study()
-    run_worker(plan, storage, parabola)
-    report = run_worker(plan, storage, parabola)
+    settings, storage = study()
+    run_worker(settings, storage, parabola)
+    report = run_worker(settings, storage, parabola)
     assert (report.reason, report.trials_run) == ("budget", 0)
 
 
@@ -92,20 +95,20 @@ def test_trials_have_folders_of_their_own_named_by_number(study):
         folders.append(folder)
         return parabola(params, seeds, folder)
 
-    plan, storage = study(n_trials=3)
-    run_worker(plan, storage, run_trial)
-    assert folders == [plan.folder / "trials" / str(n) for n in range(3)]
-    assert not (plan.folder / "trials").exists()
+    settings, storage = study(n_trials=3)
+    run_worker(settings, storage, run_trial)
+    assert folders == [settings.folder / "trials" / str(n) for n in range(3)]
+    assert not (settings.folder / "trials").exists()
 
 
 def test_a_trial_the_user_queued_is_run_first_and_counts(study, trials_of):
     import optuna
 
-    plan, storage = study(n_trials=3)
-    mine = optuna.load_study(study_name=plan.study_name, storage=storage.open())
+    settings, storage = study(n_trials=3)
+    mine = optuna.load_study(study_name=settings.study_name, storage=storage.open())
     mine.enqueue_trial({"agent_algorithm.x": 0.3, "agent_algorithm.n_steps": 1})
-    run_worker(plan, storage, parabola)
-    trials = trials_of(plan, storage)
+    run_worker(settings, storage, parabola)
+    trials = trials_of(settings, storage)
     assert trials[0].params == {"agent_algorithm.x": 0.3, "agent_algorithm.n_steps": 1}
     assert [t.user_attrs["lineage"] for t in trials] == [0, 1, 2]
 
@@ -121,9 +124,9 @@ def test_a_failed_seed_is_recorded_on_its_trial(study, trials_of, caplog):
             SeedOutcome(seeds[2], 3.0, effective_values={"lr": 0.5}),
         ]
 
-    plan, storage = study(n_trials=1, stability_penalty_weight=0.5)
-    run_worker(plan, storage, run_trial)
-    [trial] = trials_of(plan, storage)
+    settings, storage = study(n_trials=1, stability_penalty_weight=0.5)
+    run_worker(settings, storage, run_trial)
+    [trial] = trials_of(settings, storage)
     attributes = trial.user_attrs
     assert trial.value == 1.5
     assert (attributes["mean_reward"], attributes["std_reward"]) == (2.0, 1.0)
@@ -148,9 +151,9 @@ def test_a_study_goes_on_when_all_seeds_of_a_trial_fail(study, trials_of, direct
             return [SeedOutcome(s, math.nan) for s in seeds]
         return parabola(params, seeds, folder)
 
-    plan, storage = study(n_trials=4, direction=direction)
-    run_worker(plan, storage, run_trial)
-    trials = trials_of(plan, storage)
+    settings, storage = study(n_trials=4, direction=direction)
+    run_worker(settings, storage, run_trial)
+    trials = trials_of(settings, storage)
     assert states(trials) == {"COMPLETE": 4, "FAIL": 0}
     assert trials[1].value == worst
     assert "non-finite" in trials[1].user_attrs["failed_seeds"]["1000"]
@@ -158,12 +161,12 @@ def test_a_study_goes_on_when_all_seeds_of_a_trial_fail(study, trials_of, direct
 
 
 def test_seeds_per_trial_are_kept_by_a_retry(study, in_processes, trials_of):
-    plan, storage = study(n_trials=3, seeds="per_trial", n_seeds_per_trial=2)
-    in_processes(1, lambda _: run_worker(plan, storage, killed_at(1)))
-    run_worker(plan, storage, parabola)
+    settings, storage = study(n_trials=3, seeds="per_trial", n_seeds_per_trial=2)
+    in_processes(1, lambda _: run_worker(settings, storage, killed_at(1)))
+    run_worker(settings, storage, parabola)
     seeds = [
         [s["seed"] for s in t.user_attrs["seeds"]]
-        for t in trials_of(plan, storage)
+        for t in trials_of(settings, storage)
         if t.state.name == "COMPLETE"
     ]
     assert seeds == [[1000, 1001], [1002, 1003], [1004, 1005]]
@@ -171,8 +174,8 @@ def test_seeds_per_trial_are_kept_by_a_retry(study, in_processes, trials_of):
 
 def test_every_step_is_an_event(study):
     events = []
-    plan, storage = study(n_trials=2)
-    run_worker(plan, storage, parabola, events.append)
+    settings, storage = study(n_trials=2)
+    run_worker(settings, storage, parabola, events.append)
     assert [(e.kind, e.number, e.finished) for e in events] == [
         ("trial_started", 0, 0),
         ("trial_finished", 0, 1),
@@ -196,9 +199,9 @@ def test_an_error_outside_a_seed_is_tried_again_with_the_same_parameters(study, 
             raise OSError("the disk is full")
         return parabola(params, seeds, folder)
 
-    plan, storage = study(n_trials=3)
-    run_worker(plan, storage, run_trial)
-    trials = trials_of(plan, storage)
+    settings, storage = study(n_trials=3)
+    run_worker(settings, storage, run_trial)
+    trials = trials_of(settings, storage)
     assert attempts[1] == attempts[2] == attempts[3]
     assert states(trials) == {"COMPLETE": 3, "FAIL": 2}
     assert trials[1].user_attrs["failure"] == "OSError: the disk is full"
@@ -206,7 +209,7 @@ def test_an_error_outside_a_seed_is_tried_again_with_the_same_parameters(study, 
 
 
 def test_a_point_is_given_up_after_its_retries_and_the_budget_is_spent_on_others(study, trials_of):
-    plan, storage = study(n_trials=4, max_retry=2)
+    settings, storage = study(n_trials=4, max_retry=2)
     first = []
 
     def poisoned(params, seeds, folder):
@@ -216,8 +219,8 @@ def test_a_point_is_given_up_after_its_retries_and_the_budget_is_spent_on_others
             raise OSError("always")
         return parabola(params, seeds, folder)
 
-    run_worker(plan, storage, poisoned)
-    trials = trials_of(plan, storage)
+    run_worker(settings, storage, poisoned)
+    trials = trials_of(settings, storage)
     assert states(trials) == {"COMPLETE": 4, "FAIL": 3}
     assert [t.params for t in trials[:3]] == [first[0]] * 3
 
@@ -226,33 +229,33 @@ def test_a_study_that_only_fails_ends_and_says_why(study, trials_of):
     def run_trial(params, seeds, folder):
         raise OSError("the disk is full")
 
-    plan, storage = study(n_trials=8, max_failures=5)
-    report = run_worker(plan, storage, run_trial)
+    settings, storage = study(n_trials=8, max_failures=5)
+    report = run_worker(settings, storage, run_trial)
     assert report.reason == "failures"
     assert report.message.endswith("the last error: OSError: the disk is full")
-    assert len([t for t in trials_of(plan, storage) if t.state.name == "FAIL"]) == 5
+    assert len([t for t in trials_of(settings, storage) if t.state.name == "FAIL"]) == 5
 
-    prepare_study(plan, storage)  # the same command again may try again
-    assert run_worker(plan, storage, parabola).reason == "budget"
+    prepare_study(settings, storage)  # the same command again may try again
+    assert run_worker(settings, storage, parabola).reason == "budget"
 
 
 def test_a_worker_stops_after_its_quota(study):
-    plan, storage = study(n_trials=6, n_trials_per_worker=2)
-    report = run_worker(plan, storage, parabola)
+    settings, storage = study(n_trials=6, n_trials_per_worker=2)
+    report = run_worker(settings, storage, parabola)
     assert (report.reason, report.trials_run) == ("quota", 2)
 
 
 def test_a_worker_starts_nothing_after_its_timeout(study):
-    plan, storage = study(n_trials=50, timeout=0.3)
-    report = run_worker(plan, storage, slow(0.2))
+    settings, storage = study(n_trials=50, timeout=0.3)
+    report = run_worker(settings, storage, slow(0.2))
     assert report.reason == "timeout"
     assert 1 <= report.trials_run <= 2
 
 
 def test_a_worker_starts_nothing_when_its_slurm_limit_is_near(study, monkeypatch):
-    plan, storage = study(n_trials=6)
+    settings, storage = study(n_trials=6)
     monkeypatch.setenv("SLURM_JOB_END_TIME", str(int(time.time()) - 1))
-    report = run_worker(plan, storage, parabola)
+    report = run_worker(settings, storage, parabola)
     assert (report.reason, report.trials_run) == ("time limit", 1)
 
 
@@ -267,30 +270,30 @@ def test_an_interrupt_gives_the_trial_back_and_says_how_to_go_on(study, trials_o
             time.sleep(10)
         return parabola(params, seeds, folder)
 
-    plan, storage = study(n_trials=4)
+    settings, storage = study(n_trials=4)
     before = signal.getsignal(number)
     began = time.monotonic()
-    report = run_worker(plan, storage, run_trial)
+    report = run_worker(settings, storage, run_trial)
     assert time.monotonic() - began < 8
     assert signal.getsignal(number) is before
     assert report.was_interrupted
     assert report.message == (
         f"stopped by {number.name}: 2 of 4 trials are finished; run the same command again to go on"
     )
-    trials = trials_of(plan, storage)
+    trials = trials_of(settings, storage)
     assert [t.state.name for t in trials] == ["COMPLETE", "COMPLETE", "FAIL", "WAITING"]
     assert trials[3].user_attrs["retries"] == 0
-    summary = json.loads((plan.folder / "study_summary.json").read_text())
+    summary = json.loads((settings.folder / "study_summary.json").read_text())
     assert (summary["status"], summary["n_finished"]) == ("unfinished", 2)
 
-    run_worker(plan, storage, parabola)
-    trials = trials_of(plan, storage)
+    run_worker(settings, storage, parabola)
+    trials = trials_of(settings, storage)
     assert states(trials) == {"COMPLETE": 4, "FAIL": 1}
     assert trials[3].params == trials[2].params
 
 
 def test_a_second_interrupt_ends_the_process_at_once(study, in_processes):
-    plan, storage = study(n_trials=4)
+    settings, storage = study(n_trials=4)
 
     def run_trial(params, seeds, folder):
         try:
@@ -300,22 +303,22 @@ def test_a_second_interrupt_ends_the_process_at_once(study, in_processes):
             os.kill(os.getpid(), signal.SIGINT)
             time.sleep(10)
 
-    assert in_processes(1, lambda _: run_worker(plan, storage, run_trial)) == [130]
-    report = run_worker(plan, storage, parabola)
+    assert in_processes(1, lambda _: run_worker(settings, storage, run_trial)) == [130]
+    report = run_worker(settings, storage, parabola)
     assert (report.reason, report.trials_run) == ("budget", 4)
 
 
 def interrupted_at(study, trials_of, work):
     """Check that the trial whose `work(interrupt)` sends a signal ends soon afterwards."""
-    plan, storage = study(n_trials=1)
+    settings, storage = study(n_trials=1)
 
     def run_trial(params, seeds, folder):
         work(lambda: os.kill(os.getpid(), signal.SIGTERM))
         time.sleep(10)
         return parabola(params, seeds, folder)
 
-    assert run_worker(plan, storage, run_trial).was_interrupted
-    assert [t.state.name for t in trials_of(plan, storage)] == ["FAIL", "WAITING"]
+    assert run_worker(settings, storage, run_trial).was_interrupted
+    assert [t.state.name for t in trials_of(settings, storage)] == ["FAIL", "WAITING"]
 
 
 def test_an_interrupt_in_a_finalizer_is_obeyed_after_it(study, trials_of):
@@ -361,7 +364,7 @@ def wait_until(claim, seconds=60):
 
 
 def test_an_interrupt_while_waiting_ends_the_wait(study, in_processes, tmp_path):
-    plan, storage = study(n_trials=1)
+    settings, storage = study(n_trials=1)
     started, interrupted = tmp_path / "started", tmp_path / "interrupted"
 
     def held(params, seeds, folder):
@@ -376,11 +379,11 @@ def test_an_interrupt_while_waiting_ends_the_wait(study, in_processes, tmp_path)
 
     def work(index):
         if index == 0:
-            run_worker(plan, storage, held)
+            run_worker(settings, storage, held)
             return
         wait_until(started.exists)
         threading.Thread(target=interrupt, daemon=True).start()
-        assert run_worker(plan, storage, parabola).was_interrupted
+        assert run_worker(settings, storage, parabola).was_interrupted
         interrupted.touch()
 
     assert in_processes(2, work) == [0, 0]
@@ -389,12 +392,12 @@ def test_an_interrupt_while_waiting_ends_the_wait(study, in_processes, tmp_path)
 # -- heartbeats and owners ---------------------------------------------------------------------
 
 
-def start_trial_elsewhere(plan, storage, *, interval):
+def start_trial_elsewhere(settings, storage, *, interval):
     """Leave a running trial whose owner is on another machine."""
     import optuna
 
-    mine = optuna.load_study(study_name=plan.study_name, storage=storage.open())
-    trial = mine.ask(plan.space)
+    mine = optuna.load_study(study_name=settings.study_name, storage=storage.open())
+    trial = mine.ask(settings.space)
     trial.set_user_attr("lineage", 0)
     trial.set_user_attr(
         "owner",
@@ -404,39 +407,39 @@ def start_trial_elsewhere(plan, storage, *, interval):
 
 
 def test_a_silent_worker_on_another_machine_loses_its_trial_after_three_intervals(study, trials_of):
-    plan, storage = study(n_trials=2)
-    lost = start_trial_elsewhere(plan, storage, interval=0.2)
+    settings, storage = study(n_trials=2)
+    lost = start_trial_elsewhere(settings, storage, interval=0.2)
     began = time.monotonic()
-    run_worker(plan, storage, parabola)
+    run_worker(settings, storage, parabola)
     assert time.monotonic() - began >= 0.6
-    trials = trials_of(plan, storage)
+    trials = trials_of(settings, storage)
     assert states(trials) == {"COMPLETE": 2, "FAIL": 1}
     assert "has been silent" in trials[0].user_attrs["failure"]
     assert trials[2].params == lost.params
 
 
 def test_a_worker_on_another_machine_that_beats_keeps_its_trial(study, trials_of):
-    plan, storage = study(n_trials=2)
-    trial = start_trial_elsewhere(plan, storage, interval=0.4)
+    settings, storage = study(n_trials=2)
+    trial = start_trial_elsewhere(settings, storage, interval=0.4)
     backend = storage.open()
 
     def elsewhere():
-        with _heartbeat(backend, trial._trial_id, 0.2):
+        with heartbeats(backend, trial._trial_id, 0.2):
             time.sleep(3.0)
         trial.study.tell(trial, 0.0)
 
     thread = threading.Thread(target=elsewhere)
     thread.start()
-    report = run_worker(plan, storage, parabola)
+    report = run_worker(settings, storage, parabola)
     thread.join()
     assert report.trials_run == 1
-    assert states(trials_of(plan, storage)) == {"COMPLETE": 2, "FAIL": 0}
+    assert states(trials_of(settings, storage)) == {"COMPLETE": 2, "FAIL": 0}
 
 
 def test_a_result_that_comes_after_its_trial_was_given_up_is_not_counted(study, trials_of, caplog):
     from optuna.trial import TrialState
 
-    plan, storage = study(n_trials=2)
+    settings, storage = study(n_trials=2)
     backend = storage.open()
     stolen = []
 
@@ -448,17 +451,17 @@ def test_a_result_that_comes_after_its_trial_was_given_up_is_not_counted(study, 
             )
         return parabola(params, seeds, folder)
 
-    run_worker(plan, storage, run_trial)
-    assert states(trials_of(plan, storage)) == {"COMPLETE": 2, "FAIL": 1}
+    run_worker(settings, storage, run_trial)
+    assert states(trials_of(settings, storage)) == {"COMPLETE": 2, "FAIL": 1}
     assert "was given up by another worker" in caplog.text
 
 
 def test_a_trial_lost_while_it_was_drawn_is_drawn_again_alike(study, trials_of):
-    plan, storage = study(n_trials=3)
+    settings, storage = study(n_trials=3)
     backend = storage.open()
-    backend.create_new_trial(backend.get_study_id_from_name(plan.study_name))
-    run_worker(plan, storage, parabola)
-    drawn = [t.params for t in trials_of(plan, storage) if t.state.name == "COMPLETE"]
+    backend.create_new_trial(backend.get_study_id_from_name(settings.study_name))
+    run_worker(settings, storage, parabola)
+    drawn = [t.params for t in trials_of(settings, storage) if t.state.name == "COMPLETE"]
 
     whole, other = study({"run_name": "whole"}, n_trials=3)
     run_worker(whole, other, parabola)
@@ -474,42 +477,15 @@ def test_the_heart_beats_on_through_errors_of_the_database(caplog):
             if value[0] < 3:
                 raise ConnectionError("server closed the connection")
 
-    with caplog.at_level(logging.DEBUG), _heartbeat(Flaky(), 7, 0.02):
+    with caplog.at_level(logging.DEBUG), heartbeats(Flaky(), 7, 0.02):
         time.sleep(0.5)
-    assert (7, HEARTBEAT_ATTRIBUTE, 3) in beats
+    assert (7, "abx:heartbeat", 3) in beats
     assert "server closed the connection" in caplog.text
 
 
-def test_this_process_is_alive_and_a_child_that_ended_is_not():
-    mine = this_owner()
-    assert not has_died(mine)
-    assert live_owner(mine) == mine
-    child = os.fork()
-    if child == 0:
-        time.sleep(0.2)
-        os._exit(0)
-    owner = {**mine, "pid": child, "started": None}
-    assert not has_died(owner)
-    time.sleep(0.6)
-    assert has_died(owner)  # a zombie that nobody has waited for
-    os.waitpid(child, 0)
-    assert has_died(owner)
-    assert live_owner(owner) is None
-
-
-def test_a_process_number_that_was_given_away_again_is_a_death():
-    assert has_died({**this_owner(), "started": "1"})
-
-
-def test_nothing_is_known_of_other_machines():
-    for key in ("host", "boot", "container"):
-        assert not has_died({**this_owner(), key: "other", "pid": 99999999})
-        assert live_owner({**this_owner(), key: "other"}) is None
-
-
 def test_the_summary_counts_the_trials_of_every_worker(study, in_processes):
-    plan, storage = study(n_trials=8)
-    in_processes(2, lambda _: run_worker(plan, storage, slow(0.05)))
-    workers = finish_study(plan, storage).content["workers"]
+    settings, storage = study(n_trials=8)
+    in_processes(2, lambda _: run_worker(settings, storage, slow(0.05)))
+    workers = finish_study(settings, storage).content["workers"]
     assert len(workers) == 2
     assert sum(worker["trials"] for worker in workers) == 8

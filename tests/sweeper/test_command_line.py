@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from hydra_plugins.abx_sweeper._search import run_study
 from tests.slurm.studies import trials_in
 
 APP = Path(__file__).with_name("app.py")
@@ -166,7 +167,7 @@ def test_importing_the_plugin_and_the_pieces_of_the_doors_does_not_import_optuna
     modules = (
         "hydra_plugins.abx_sweeper.config, hydra_plugins.abx_sweeper.sweeper, "
         "abx_amr.studies.objective, abx_amr.studies.space, abx_amr.studies.samplers, "
-        "abx_amr.studies.storages, abx_amr.studies.study, abx_amr.studies.worker"
+        "abx_amr.studies.storages, abx_amr.studies.settings, abx_amr.studies.worker"
     )
     code = f"import sys, {modules}; sys.exit('optuna' in sys.modules or 'torch' in sys.modules)"
     assert (
@@ -185,3 +186,8 @@ def test_hydra_finds_the_plugins_without_a_warning():
         text=True,
     )
     assert ended.returncode == 0, ended.stderr
+
+
+def test_a_task_function_that_is_no_study_service_is_told_so():
+    with pytest.raises(TypeError, match="needs a StudyService"):
+        run_study([], hydra_context=None, task_function=print, config=None)

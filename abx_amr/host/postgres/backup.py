@@ -49,8 +49,8 @@ def back_up(
             check=False,
         )
         if ended.returncode != 0:
-            said = ended.stderr.strip().splitlines() or [f"exit status {ended.returncode}"]
-            raise InputError(f"no backup of {connection.label}: {said[0]}")
+            message = ended.stderr.strip().splitlines() or [f"exit status {ended.returncode}"]
+            raise InputError(f"no backup of {connection.label}: {message[0]}")
         with open(temporary, "rb") as stream:
             os.fsync(stream.fileno())
         os.replace(temporary, file)

@@ -121,7 +121,7 @@ def _number(folder: Path) -> tuple[int, ...]:
 
 def _version(folder: Path) -> int:
     try:
-        said = subprocess.run(
+        message = subprocess.run(
             [folder / "postgres", "--version"],
             capture_output=True,
             text=True,
@@ -130,7 +130,7 @@ def _version(folder: Path) -> int:
         ).stdout
     except (OSError, subprocess.SubprocessError) as error:
         raise InputError(f"{folder / 'postgres'} does not run: {error}") from error
-    found = re.search(r"\(PostgreSQL\)\D*(\d+)", said)
+    found = re.search(r"\(PostgreSQL\)\D*(\d+)", message)
     if found is None:
-        raise InputError(f"{folder / 'postgres'} is no PostgreSQL: it says {said.strip()!r}")
+        raise InputError(f"{folder / 'postgres'} is no PostgreSQL: it says {message.strip()!r}")
     return int(found[1])

@@ -99,7 +99,7 @@ class Wish:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Decided:
+class RecordedState:
     """What the last `up` decided: server.json."""
 
     port: int
@@ -125,7 +125,7 @@ class Status:
 
     pid: int
     since: datetime
-    decided: Decided
+    state: RecordedState
     connections: int
     databases: dict[str, int]
     bytes_on_disk: int
@@ -150,7 +150,7 @@ class Server:
 
     # -- the verbs ------------------------------------------------------------------------------
 
-    def up(self, wish: Wish) -> Decided:
+    def up(self, wish: Wish) -> RecordedState:
         """Start the server unless it runs, see to user, password and database; return how it is.
 
         Any number of processes may call this at once: one starts it, the others find it running.
@@ -164,22 +164,22 @@ class Server:
             self.folder.mkdir(parents=True, exist_ok=True)
             self._check_reach(account)
             with self._lock(wish.timeout + LOCK_TIMEOUT_SECONDS):
-                before = self.decided()
+                before = self.recorded_state()
                 if self.pid() is not None and before is not None:
-                    decided = self._as_wished(before, wish)
+                    state = self._as_wished(before, wish)
                 else:
-                    decided = self._start(wish, account, before)
-                self._welcome(wish, decided, before)
-                self._write_down(decided)
-                return decided
+                    state = self._start(wish, account, before)
+                self._admit(wish, state, before)
+                self._write_down(state)
+                return state
 
-    def up_again(self) -> Decided:
+    def up_again(self) -> RecordedState:
         """Start the server as it was started the last time; return how it is.
 
         Raises:
             InputError: it was never started, or cannot start.
         """
-        before = self.decided()
+        before = self.recorded_state()
         if before is None:
             raise InputError(f"no server has been started in {self.folder}")
         return self.up(
@@ -213,8 +213,8 @@ class Server:
             InputError: it runs, but does not answer.
         """
         pid = self.pid()
-        decided = self.decided()
-        if pid is None or decided is None:
+        state = self.recorded_state()
+        if pid is None or state is None:
             return None
         with self._superuser() as cursor:
             cursor.execute(
@@ -230,13 +230,13 @@ class Server:
         return Status(
             pid=pid,
             since=datetime.fromtimestamp(int(self._pid_file()[2])),
-            decided=decided,
+            state=state,
             connections=connections,
             databases=databases,
             bytes_on_disk=_size_of(self.data),
         )
 
-    def decided(self) -> Decided | None:
+    def recorded_state(self) -> RecordedState | None:
         """Return what the last `up` decided, None where there was none.
 
         Raises:
@@ -244,7 +244,7 @@ class Server:
         """
         try:
             held = json.loads(self._state.read_text(encoding="utf-8"))
-            return Decided(**{**held, "listening": Listening(**held["listening"])})
+            return RecordedState(**{**held, "listening": Listening(**held["listening"])})
         except (FileNotFoundError, ValueError, TypeError, KeyError):
             return None
         except PermissionError:
@@ -310,23 +310,23 @@ class Server:
                 f"another folder with data_dir=FOLDER (such as {ROOTS_FOLDER})"
             )
 
-    def _as_wished(self, decided: Decided, wish: Wish) -> Decided:
+    def _as_wished(self, state: RecordedState, wish: Wish) -> RecordedState:
         """Return how the running server is, and refuse a wish that it does not meet."""
         cure = "use that, or `abx-postgres down` first"
         where = f"the server in {self.folder}"
-        if wish.port is not None and wish.port != decided.port:
-            raise InputError(f"{where} runs on port {decided.port}, not {wish.port}: {cure}")
-        if wish.listening is not None and wish.listening != decided.listening:
-            heard = "/".join(filter(None, (decided.listening.address, decided.listening.allowed)))
+        if wish.port is not None and wish.port != state.port:
+            raise InputError(f"{where} runs on port {state.port}, not {wish.port}: {cure}")
+        if wish.listening is not None and wish.listening != state.listening:
+            heard = "/".join(filter(None, (state.listening.address, state.listening.allowed)))
             raise InputError(f"{where} listens on {heard or 'loopback only'}: {cure}")
-        if wish.max_connections is not None and wish.max_connections > decided.max_connections:
+        if wish.max_connections is not None and wish.max_connections > state.max_connections:
             raise InputError(
-                f"{where} admits {decided.max_connections} connections, not "
+                f"{where} admits {state.max_connections} connections, not "
                 f"{wish.max_connections}: {cure}"
             )
-        return replace(decided, user=wish.user, database=wish.database)
+        return replace(state, user=wish.user, database=wish.database)
 
-    def _start(self, wish: Wish, account: Account, before: Decided | None) -> Decided:
+    def _start(self, wish: Wish, account: Account, before: RecordedState | None) -> RecordedState:
         is_new = not self.data.is_dir()
         if not is_new and self.data.stat().st_uid != account.uid:
             raise InputError(
@@ -346,7 +346,7 @@ class Server:
         if is_new:
             self._initialise(programs, account)
         self._set_log_aside()
-        decided = Decided(
+        state = RecordedState(
             port=0,
             listening=listening,
             max_connections=wish.max_connections
@@ -359,13 +359,13 @@ class Server:
         )
         for attempt in range(START_ATTEMPTS):
             last_port = before.port if before and attempt == 0 else None
-            port = self._port(wish, decided.listening.addresses, last_port)
-            decided = replace(decided, port=port)
-            self._configure(decided, account)
-            self._write_down(decided)
+            port = self._port(wish, state.listening.addresses, last_port)
+            state = replace(state, port=port)
+            self._configure(state, account)
+            self._write_down(state)
             failure = self._run_server(programs, account, wish.timeout)
             if failure is None:
-                return decided
+                return state
             is_taken = "Address already in use" in failure
             if not (is_taken and wish.any_port) or attempt == START_ATTEMPTS - 1:
                 raise InputError(f"the server does not start: {failure} (log: {self.log})")
@@ -403,7 +403,7 @@ class Server:
             raise InputError(f"PostgreSQL cannot make its data in {self.folder}: {_last(ended)}")
         unfinished.rename(self.data)
 
-    def _configure(self, decided: Decided, account: Account) -> None:
+    def _configure(self, state: RecordedState, account: Account) -> None:
         """Write the configuration, which lies outside the folder that the server may write to."""
         import pwd
 
@@ -412,7 +412,7 @@ class Server:
             f"local all {SUPERUSER} peer map=abx",
             "local all all scram-sha-256",
             f"host all {SUPERUSER} all reject",
-            *decided.listening.rules(),
+            *state.listening.rules(),
         ]
         files = {
             "pg_hba.conf": "\n".join(rules),
@@ -420,9 +420,9 @@ class Server:
         }
         settings = {
             **SETTINGS,
-            "listen_addresses": ",".join(decided.listening.addresses),
-            "port": str(decided.port),
-            "max_connections": str(decided.max_connections),
+            "listen_addresses": ",".join(state.listening.addresses),
+            "port": str(state.port),
+            "max_connections": str(state.max_connections),
             "unix_socket_directories": f'"{self.sockets}"',
             "hba_file": str(self.folder / "pg_hba.conf"),
             "ident_file": str(self.folder / "pg_ident.conf"),
@@ -444,12 +444,12 @@ class Server:
         )
         if ended.returncode == 0:
             return None
-        said = ""
+        message = ""
         if self.log.exists():
             with open(self.log, encoding="utf-8", errors="replace") as log:
                 log.seek(begin)
-                said = log.read()
-        reasons = [line for line in said.splitlines() if "FATAL" in line or "could not" in line]
+                message = log.read()
+        reasons = [line for line in message.splitlines() if "FATAL" in line or "could not" in line]
         return reasons[0].partition(": ")[2].strip() if reasons else _last(ended)
 
     def _set_log_aside(self) -> None:
@@ -458,12 +458,12 @@ class Server:
 
     # -- users and databases --------------------------------------------------------------------
 
-    def _welcome(self, wish: Wish, decided: Decided, before: Decided | None) -> None:
+    def _admit(self, wish: Wish, state: RecordedState, before: RecordedState | None) -> None:
         """See to it that the user can enter the database with the password of the .pgpass file."""
         from psycopg2 import sql
         from psycopg2.extensions import encrypt_password
 
-        user, database = decided.user, decided.database
+        user, database = state.user, state.database
         if user == SUPERUSER or user.startswith("pg_"):
             raise InputError(f"PG_USERNAME must not be {user}, which is PostgreSQL's own")
         password = (
@@ -471,8 +471,8 @@ class Server:
         )
         former = before.port if before else None
         for file in filter(None, (self.passfile, wish.passfile)):
-            write_entry(file, port=decided.port, user=user, password=password, replacing=former)
-        with self._superuser(decided.port) as cursor:
+            write_entry(file, port=state.port, user=user, password=password, replacing=former)
+        with self._superuser(state.port) as cursor:
             cursor.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", (user,))
             verb = "ALTER" if cursor.fetchone() else "CREATE"
             # Encrypted here, so that the server never sees the password, nor its log.
@@ -495,8 +495,8 @@ class Server:
         """Give a cursor of the superuser, who enters through the socket without a password."""
         import psycopg2
 
-        decided = self.decided()
-        known = port if port is not None else decided.port if decided else 0
+        state = self.recorded_state()
+        known = port if port is not None else state.port if state else 0
         try:
             connection = psycopg2.connect(
                 host=str(self.sockets),
@@ -521,8 +521,8 @@ class Server:
 
     # -- the folder -----------------------------------------------------------------------------
 
-    def _write_down(self, decided: Decided) -> None:
-        write_json(self._state, asdict(decided))
+    def _write_down(self, state: RecordedState) -> None:
+        write_json(self._state, asdict(state))
 
     def _pid_file(self) -> list[str]:
         try:

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from abx_amr.host.processes import has_died, this_owner
+from abx_amr.host.processes import ProcessIdentity
 from abx_amr.studies.storages.member import StorageError
 
 log = logging.getLogger(__name__)
@@ -66,7 +66,9 @@ class LeaseLock:
             StorageError: the file cannot be made, or others hold it for ten minutes.
         """
         lease = Lease(self.path, uuid.uuid4().hex)
-        content = json.dumps({**this_owner(), "token": lease.token}).encode()
+        content = json.dumps(
+            {**ProcessIdentity.of_this_process().as_record(), "token": lease.token}
+        ).encode()
         offer = self.path.with_name(f".{self.path.name}.{lease.token}")
         try:
             offer.write_bytes(content)
@@ -102,10 +104,7 @@ class LeaseLock:
             mark, now = _mark(self.path), time.monotonic()
             if mark != known:
                 known, since = mark, now
-            holder = _holder(self.path)
-            if mark is not None and (
-                (holder is not None and has_died(holder)) or now - since > self.lease
-            ):
+            if mark is not None and (_holder_has_died(self.path) or now - since > self.lease):
                 self._break(mark)
                 continue
             if now > deadline:
@@ -122,8 +121,7 @@ class LeaseLock:
                 log.info("%s: its holder shows no life, the lock is broken", self.path)
                 self.path.unlink(missing_ok=True)
                 for offer in self.path.parent.glob(f".{self.path.name}.*"):
-                    holder = _holder(offer)
-                    if holder is not None and has_died(holder):
+                    if _holder_has_died(offer):
                         offer.unlink(missing_ok=True)
 
     def _renew(self, lease: Lease, is_over: threading.Event) -> None:
@@ -147,6 +145,11 @@ def _mark(path: Path) -> tuple[int, int] | None:
     except FileNotFoundError:
         return None
     return found.st_ino, found.st_mtime_ns
+
+
+def _holder_has_died(path: Path) -> bool:
+    holder = _holder(path)
+    return holder is not None and ProcessIdentity.from_record(holder).has_died
 
 
 def _holder(path: Path) -> dict[str, Any] | None:

@@ -123,10 +123,10 @@ class ProcessStorage(ABC):
         try:
             yield
         except Exception as error:
-            said = None if isinstance(error, StorageError) else self.trouble(error)
-            if said is None:
+            text = None if isinstance(error, StorageError) else self.trouble(error)
+            if text is None:
                 raise
-            raise StorageError(said) from error
+            raise StorageError(text) from error
 
     @property
     @abstractmethod

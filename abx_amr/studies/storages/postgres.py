@@ -175,13 +175,13 @@ class PostgresStorage(RelationalStorage):
             yield
 
     def _explain(self, error: DBAPIError) -> str:
-        place, said = self.connection, str(error.orig)
+        place, message = self.connection, str(error.orig)
         reason = first_line(error.orig or error)
-        if "password" in said or "authentication" in said:
+        if "password" in message or "authentication" in message:
             cure = "set PG_PASSWORD or a .pgpass file (`abx-postgres url` says which)"
-        elif "does not exist" in said and f'database "{place.database}"' in said:
+        elif "does not exist" in message and f'database "{place.database}"' in message:
             reason, cure = f"there is no database {place.database}", "`abx-postgres up` makes it"
-        elif error.connection_invalidated or any(sign in said for sign in _NOT_REACHED):
+        elif error.connection_invalidated or any(sign in message for sign in _NOT_REACHED):
             cure = "start the server with `abx-postgres up`, or set PG_HOST and PG_PORT"
         else:
             return super()._explain(error)

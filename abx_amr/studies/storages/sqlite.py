@@ -69,10 +69,10 @@ class SqliteStorage(RelationalStorage):
 
     def _explain(self, error: DBAPIError) -> str:
         """Say what to do about a file that is no database any more."""
-        said = super()._explain(error)
-        if "malformed" in said or "not a database" in said:
-            said += ": put a copy back, or use another run_name"
-        return said
+        text = super()._explain(error)
+        if "malformed" in text or "not a database" in text:
+            text += ": put a copy back, or use another run_name"
+        return text
 
     def _url(self) -> str:
         from sqlalchemy import URL

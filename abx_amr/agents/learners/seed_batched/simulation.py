@@ -15,6 +15,7 @@ from gymnasium import spaces
 from numpy.typing import NDArray
 from stable_baselines3 import PPO
 
+from abx_amr.agents.roles import role_of
 from abx_amr.envs.vec_env import ClinicVecEnv
 from abx_amr.simulator.clinic import Clinic
 
@@ -86,18 +87,23 @@ class OneClinic:
         self._ended = np.ones(len(self._returns), np.float32)
         self._nobody = np.zeros(0, np.intp)
         self._everybody = np.arange(len(self._returns))
+        is_cut = not self.clinic.model.observation.include_time_remaining
+        self._cut = self._everybody if is_cut else self._nobody
         self._nothing = np.zeros((0, self.observations.shape[1]), np.float32)
         self._no_infos: list[Infos] = [[] for _ in envs]
         self._began = time.time()
 
     def step(self, actions: NDArray[np.int64]) -> Step:
-        """Make a step; at the time limit all episodes end and begin again."""
+        """Make a step; at the time limit all episodes end and begin again.
+
+        They are cut there, unless the time remaining is observed.
+        """
         observations, rewards, truncated = self.clinic.step(actions)
         self._returns += rewards
-        few = rewards.astype(np.float32)
+        single = rewards.astype(np.float32)
         if not truncated:
             self.observations = observations
-            return Step(few, self._running, self._nobody, self._nothing, self._no_infos)
+            return Step(single, self._running, self._nobody, self._nothing, self._no_infos)
         elapsed = round(time.time() - self._began, 6)
         length = self.clinic.model.max_time_steps
         infos = [
@@ -106,7 +112,7 @@ class OneClinic:
         ]
         self._returns[:] = 0.0
         self.observations = self.clinic.reset()
-        return Step(few, self._ended, self._everybody, observations, infos)
+        return Step(single, self._ended, self._cut, observations[self._cut], infos)
 
     def give_back(self) -> None:
         """Leave every seed's own clinic where its rows stand."""
@@ -124,7 +130,7 @@ class SideBySide:
         """Begin with the agents' last observations."""
         self.envs = [agent.get_env() for agent in agents]
         self._is_single_choice = isinstance(agents[0].action_space, spaces.Discrete)
-        self._lasts = bool(getattr(agents[0], "chooses_options", False))
+        self._lasts = role_of(agents[0]).decisions_last
         last = [np.asarray(agent._last_obs, dtype=np.float32) for agent in agents]
         self.observations: Floats32 = np.concatenate(last)
 
@@ -136,9 +142,9 @@ class SideBySide:
         infos: list[Infos] = []
         cut: list[int] = []
         terminal: list[Floats32] = []
-        for env, mine in zip(self.envs, np.split(actions, len(self.envs)), strict=True):
+        for env, chosen in zip(self.envs, np.split(actions, len(self.envs)), strict=True):
             assert env is not None
-            seen, reward, done, info = env.step(mine[:, 0] if self._is_single_choice else mine)
+            seen, reward, done, info = env.step(chosen[:, 0] if self._is_single_choice else chosen)
             for e in np.flatnonzero(done):
                 # A manager's episodes end at the time limit alone, which hides from SB3.
                 is_cut = self._lasts or info[e].get("TimeLimit.truncated", False)

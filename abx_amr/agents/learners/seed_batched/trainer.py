@@ -37,6 +37,7 @@ from abx_amr.agents.learners.seed_batched.networks import (
     write_parameters,
 )
 from abx_amr.agents.learners.seed_batched.simulation import Simulation, Step, simulation
+from abx_amr.agents.roles import role_of
 from abx_amr.errors import InputError
 from abx_amr.rng import stream_states
 
@@ -149,8 +150,8 @@ class Rollout:
         columns = slice(seed * num_envs, (seed + 1) * num_envs)
 
         def flat(values: NDArray[Any]) -> NDArray[Any]:
-            mine = values[:, columns].swapaxes(0, 1)
-            return np.ascontiguousarray(mine).reshape(len(values) * num_envs, *values.shape[2:])
+            of_seed = values[:, columns].swapaxes(0, 1)
+            return np.ascontiguousarray(of_seed).reshape(len(values) * num_envs, *values.shape[2:])
 
         self.observations: Floats32 = flat(buffer.observations)
         self.actions: NDArray[np.int64] = flat(buffer.actions)
@@ -256,7 +257,7 @@ class SeedBatchedPPO:
         starts = np.concatenate([np.asarray(agent._last_episode_starts) for agent in agents])
         memory = np.concatenate([read_memory(agent) for agent in agents])
         self._assemble(self.learners, starts.astype(np.float32), memory)
-        lasts = bool(getattr(agents[0], "chooses_options", False))
+        lasts = role_of(agents[0]).decisions_last
         iteration = 0
         while self._batch:
             left = transitions - min(learner.agent.num_timesteps for learner in self._batch)

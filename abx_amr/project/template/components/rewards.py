@@ -36,14 +36,14 @@ class CuresOnly:
     def score(self, cohort):
         """Return the reward of each clinic and what happened to each patient.
 
-        cohort.actions is the index of the antibiotic that was given, K for none; cohort.luck holds
-        three uniforms for each patient, from which all chance comes.
+        cohort.actions is the index of the antibiotic that was given, K for none;
+        cohort.uniforms holds three for each patient, from which all chance comes.
         """
         num_antibiotics = len(self.antibiotics)
         treated = cohort.actions < num_antibiotics
         drug = np.where(treated, cohort.actions, 0)
         works = np.take_along_axis(cohort.sensitive, drug[:, :, None], axis=2)[:, :, 0]
-        recovers = cohort.luck[:, :, 2] < cohort.attributes[:, :, RECOVERY]
+        recovers = cohort.uniforms[:, :, 2] < cohort.attributes[:, :, RECOVERY]
         cured = cohort.infected & np.where(treated, works, recovers)
         individual = cured.mean(axis=1)
         community = -cohort.visible_amr.mean(axis=1)

@@ -1,0 +1,68 @@
+"""An on-policy algorithm of Stable-Baselines3 or sb3-contrib as a learner of the house."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, cast
+
+from abx_amr.agents.learners.on_policy.agent import OnPolicyAgent
+from abx_amr.agents.learners.on_policy.building import AgentSpec, build_agent
+from abx_amr.agents.learners.on_policy.device import check_device
+from abx_amr.agents.learners.on_policy.former_agents import objects_of_former_names
+from abx_amr.agents.learners.on_policy.policies import TrainedPolicy, check_fits
+from abx_amr.agents.learners.on_policy.saving import restored
+from abx_amr.agents.learners.on_policy.together import SeedBatchedTrainer, is_covered
+from abx_amr.agents.prescriber import Agent, Learner, StoredAgent, Trainer
+from abx_amr.evaluation.episodes import Policy
+
+if TYPE_CHECKING:
+    from abx_amr.agents.settings import TrainingSettings
+    from abx_amr.simulator.clinic import ClinicModel
+
+
+@dataclass(frozen=True, kw_only=True)
+class OnPolicyLearner(AgentSpec, Learner):
+    """The algorithm's class, its constructor's arguments and its role in the clinic."""
+
+    @property
+    def keeps_pace(self) -> bool:
+        """Whether a transition is a step: managers count primitive steps, each at its own pace."""
+        return not self.role.decisions_last
+
+    def build(self, model: ClinicModel, settings: TrainingSettings) -> OnPolicyAgent:
+        """Return an untrained agent in its training environment."""
+        return OnPolicyAgent(build_agent(self, model, settings))
+
+    def restore(
+        self, stored: StoredAgent, model: ClinicModel, settings: TrainingSettings
+    ) -> OnPolicyAgent:
+        """Return the agent that was saved, in an environment of its own."""
+        return OnPolicyAgent(*restored(stored, self, model, settings))
+
+    def load(self, stored: StoredAgent, model: ClinicModel, *, name: str) -> Policy:
+        """Return the saved agent as a policy over a clinic's raw observations."""
+        former = objects_of_former_names(stored.agent)
+        agent = self.algorithm.load(stored.agent, device="cpu", custom_objects=former)
+        check_fits(agent, self.role, model, name=name)
+        trained = TrainedPolicy(agent, stored.vec_normalize)
+        return cast(Policy, self.role.prescriber(trained, model))
+
+    def check_clinic(self, model: ClinicModel) -> None:
+        """Refuse a clinic for which its options cannot be made."""
+        self.role.spaces(model)
+
+    def check_device(self) -> None:
+        """Refuse a device that torch does not know or that this machine lacks."""
+        check_device(self.arguments.get("device", "auto"))
+
+    def can_learn_together(self, agent: Agent, settings: TrainingSettings) -> bool:
+        """Return whether the seed-batched trainer takes agents like this one."""
+        return is_covered(cast(OnPolicyAgent, agent).algorithm, settings)
+
+    def trainer(self, agents: Sequence[Agent], settings: TrainingSettings) -> Trainer:
+        """Return the seed-batched trainer, for one seed too, or the library's own loop."""
+        if self.can_learn_together(agents[0], settings):
+            ours = cast("Sequence[OnPolicyAgent]", agents)
+            return SeedBatchedTrainer(ours, threads=settings.torch_threads)
+        return super().trainer(agents, settings)

@@ -1,0 +1,92 @@
+"""Trained agents of SB3 as policies over the clinic's raw observations.
+
+Shapes: E environments, P patients.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, cast
+
+import numpy as np
+
+from abx_amr.agents.learners.on_policy.building import clinic_env
+from abx_amr.agents.torch_state import own_draws
+from abx_amr.errors import InputError
+from abx_amr.evaluation.episodes import Evaluation, Policy, evaluate
+
+if TYPE_CHECKING:
+    from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
+    from stable_baselines3.common.vec_env import VecNormalize
+
+    from abx_amr.agents.roles import Role
+    from abx_amr.agents.settings import TrainingSettings
+    from abx_amr.simulator.clinic import ClinicModel
+
+
+@dataclass(frozen=True)
+class TrainedPolicy:
+    """An agent that sees raw observations: normalised, where it was trained on normalised ones."""
+
+    agent: OnPolicyAlgorithm
+    statistics: VecNormalize | None = None
+
+    def predict(
+        self,
+        observation: np.ndarray,
+        state: Any = None,
+        episode_start: np.ndarray | None = None,
+        deterministic: bool = False,
+    ) -> tuple[np.ndarray, Any]:
+        """Return the prescriptions (E, P), or a manager's options (E,), and the recurrent state."""
+        if self.statistics is not None and self.statistics.norm_obs:
+            observation = cast(np.ndarray, self.statistics.normalize_obs(observation))
+        return self.agent.predict(observation, state, episode_start, deterministic)
+
+
+def policy_of(agent: OnPolicyAlgorithm) -> Policy:
+    """Return the agent as a policy over the clinic's raw observations."""
+    trained = TrainedPolicy(agent, agent.get_vec_normalize_env())
+    return cast(Policy, clinic_env(agent).prescriber(trained))
+
+
+def evaluate_agent(
+    agent: OnPolicyAlgorithm,
+    model: ClinicModel,
+    settings: TrainingSettings,
+    *,
+    per_step: bool = False,
+) -> Evaluation:
+    """Return the agent's evaluation on the paired episodes of `settings.evaluation_seed`."""
+    with own_draws(settings.evaluation_seed):
+        return evaluate(
+            policy_of(agent),
+            model,
+            episodes=settings.num_eval_episodes,
+            seed=settings.evaluation_seed,
+            per_step=per_step,
+        )
+
+
+def check_fits(agent: OnPolicyAlgorithm, role: Role, model: ClinicModel, *, name: str) -> None:
+    """Refuse an agent whose spaces are not those of its role in the clinic, naming both sizes.
+
+    Raises:
+        InputError: naming the agent and both sizes.
+    """
+    seen, acted = role.spaces(model)
+    expects, gives = agent.observation_space.shape, seen.shape
+    if expects != gives:
+        raise InputError(
+            f"the agent of {name} expects observations of shape {expects}, this clinic gives "
+            f"{gives}: patients, visible attributes, antibiotics and features must be those it was "
+            "trained with"
+        )
+    acts, takes = _choices(agent.action_space), _choices(acted)
+    if acts != takes:
+        raise InputError(f"the agent of {name} acts in {acts}, this clinic takes {takes}")
+
+
+def _choices(space: Any) -> tuple[int, ...]:
+    """Return how many choices an action has, per patient or, for a manager, of options."""
+    return tuple(int(n) for n in np.ravel(getattr(space, "nvec", getattr(space, "n", ()))))

@@ -1,0 +1,125 @@
+"""What abx-tune says of a study while it is searched, and of what came of it."""
+
+from __future__ import annotations
+
+import os
+import shlex
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from abx_amr.cli.door import repeated
+from abx_amr.errors import counted
+from abx_amr.planning.gap import gap_line
+from abx_amr.studies.preparation import Preparation
+from abx_amr.tuning.display import DisplayedStudy
+
+if TYPE_CHECKING:
+    from abx_amr.studies.events import Event, WorkerReport
+    from abx_amr.studies.objective import SeedOutcome, TrialScore
+    from abx_amr.studies.settings import StudySettings
+    from abx_amr.tuning.result import TuneResult
+
+
+class PrintedStudy(DisplayedStudy):
+    """Prints what happens in a study, and shows it on a terminal."""
+
+    def prepared(self, plan: StudySettings, found: Preparation) -> None:
+        """Say what is begun or gone on with, or that it is skipped; a finished study says more."""
+        if found is Preparation.SKIPPED:
+            print(f"{plan.run_name} is complete already, skipped: {_shown(plan.folder)}")
+        if found in (Preparation.SKIPPED, Preparation.FINISHED):
+            return
+        seeds = plan.seeds(0)
+        print(
+            f"study {plan.study_name} ({found.value}): {counted(plan.budget, 'trial')} x "
+            f"{counted(plan.n_seeds_per_trial, 'seed')} ({seeds[0]}..{seeds[-1]}; "
+            f"training.seed is not used), {plan.sampler.name}, in {_shown(plan.folder)}"
+        )
+
+    def launched(self, line: str) -> None:
+        """Say what was started, and where its output goes."""
+        print(line, flush=True)
+
+    def event(self, event: Event) -> None:
+        """Say what a trial is worth, or why it is worth nothing."""
+        where = f"[{event.finished}/{event.budget}]"
+        if event.kind == "trial_finished":
+            value = "failed on all seeds" if event.value is None else f"{event.value:.3f}"
+            print(f"{where} trial {event.number}: {value}  {_short(event.params)}", flush=True)
+        elif event.kind in ("trial_failed", "trial_reaped"):
+            print(f"{where} trial {event.number}: {event.message}", flush=True)
+
+    def stopped(self, report: WorkerReport) -> None:
+        """Say why a worker ends before the study does."""
+        print(report.message)
+
+    def submitted(self, lines: Sequence[str], prediction: str) -> None:
+        """Say how to watch and stop workers that are left alone, and how long they may take."""
+        print("\n".join([*lines, prediction]))
+        print("the same command shows the result, or joins as another worker: tuning.wait=true")
+
+    def seed_ended(self, number: int, outcome: SeedOutcome) -> None:
+        """Say what a job's seed has returned."""
+        print(f"trial {number}, seed {outcome.seed}: {_return_of(outcome)}")
+
+    def scored(self, outcomes: Sequence[SeedOutcome], score: TrialScore) -> None:
+        """Say what each seed has returned, and the value they make."""
+        for outcome in outcomes:
+            print(f"seed {outcome.seed}: {_return_of(outcome)}")
+        print(f"value {score.value:.3f} (mean {score.mean_reward}, std {score.std_reward})")
+
+    def finished(self, result: TuneResult) -> None:
+        """Say how far the study is, its best and what to do with it."""
+        _report(result)
+
+
+def _return_of(outcome: SeedOutcome) -> str:
+    return outcome.failure_reason or f"{outcome.episode_return:.3f}"
+
+
+def _shown(path: Path) -> str:
+    """Return a path as the user would write it: relative where it lies below the working folder."""
+    return os.path.relpath(path) if path.is_relative_to(Path.cwd()) else str(path)
+
+
+def _short(parameters: Mapping[str, Any]) -> str:
+    return " ".join(
+        f"{path.rsplit('.', 1)[-1]}={f'{value:.4g}' if isinstance(value, float) else value}"
+        for path, value in parameters.items()
+    )
+
+
+def _report(result: TuneResult) -> None:
+    from abx_amr.configuration.values import CLINIC_SECTIONS
+
+    print(
+        f"{counted(result.n_finished, 'trial')} finished of {result.budget}, "
+        f"in {_shown(result.folder)}"
+    )
+    best = result.best_trial
+    if best is None:
+        print("no trial has a finite value yet")
+        return
+    print(
+        f"best value {best['value']:.3f} (trial {best['number']}): mean {best['mean_reward']:.3f}, "
+        f"std over seeds {best['std_reward']:.3f}, lambda {result.penalty_weight}"
+    )
+    if result.n_best > 1:
+        print(
+            f"{result.n_best} trials share this value: their agents act alike, and the study "
+            "cannot tell them apart (more tuning.truncated_episodes or evaluation episodes would)"
+        )
+    if "optimum" in best:
+        print(gap_line(best))
+    print(f"  {'parameter':<36} {'value':<24} read back from the agent")
+    for path, value in best["params"].items():
+        print(f"  {path:<36} {value!s:<24} {result.read_back.get(path)}")
+    if result.is_complete:
+        # A manager's library and settings are the study's own: abx-train takes them from there.
+        sections = ("experiment", *CLINIC_SECTIONS, "agent_algorithm", "optimization_dir")
+        same = repeated(*sections, leaving_out=best["params"])
+        source = shlex.quote(f"best_params_from={result.run_name}")
+        print(f"train with them:  abx-train {source}{same}")
+    else:
+        print("unfinished: run the same command again to go on")

@@ -1,0 +1,229 @@
+"""Build an on-policy algorithm of SB3 with its checked arguments and its role in the clinic."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from abx_amr.configuration.classes import (
+    check_arguments,
+    instantiate_nested,
+    locate,
+    parameters_of,
+)
+from abx_amr.configuration.manager import build_manager_role
+from abx_amr.configuration.values import Plain, section_of
+from abx_amr.errors import InputError, cure, hint, listed
+
+if TYPE_CHECKING:
+    from abx_amr.agents.learners.on_policy.learner import OnPolicyLearner
+    from abx_amr.agents.roles import Role
+
+_SET_BY_US = ("env", "seed", "verbose", "tensorboard_log", "_init_setup_model")
+
+# What SB3 itself accepts in silence: name -> (claim, test).
+_RANGES: dict[str, tuple[str, Callable[[Any], bool]]] = {
+    "gamma": ("in (0, 1]", lambda v: 0 < v <= 1),
+    "gae_lambda": ("in [0, 1]", lambda v: 0 <= v <= 1),
+    "learning_rate": ("above 0", lambda v: v > 0),
+    "clip_range": ("above 0", lambda v: v > 0),
+    "n_steps": ("a whole number above 0", lambda v: isinstance(v, int) and v > 0),
+    "batch_size": ("a whole number above 1", lambda v: isinstance(v, int) and v > 1),
+    "n_epochs": ("a whole number above 0", lambda v: isinstance(v, int) and v > 0),
+    "ent_coef": ("at least 0", lambda v: v >= 0),
+    "vf_coef": ("at least 0", lambda v: v >= 0),
+    "max_grad_norm": ("above 0", lambda v: v > 0),
+    "target_kl": ("above 0 or null", lambda v: v > 0),
+}
+
+
+def check_hyper_parameters(config: Mapping[str, Any]) -> None:
+    """Refuse hyper-parameters out of range; loads no library of agents.
+
+    Raises:
+        InputError: naming the value, and the range.
+    """
+    _check_ranges(_as_the_algorithm_names_them(section_of(config, "agent_algorithm")))
+
+
+def _check_ranges(arguments: Mapping[str, Any]) -> None:
+    """Refuse hyper-parameters out of range; imports no library of agents, so that it takes no time.
+
+    Raises:
+        InputError: naming the value, and the range.
+    """
+    for name, value in arguments.items():
+        claim, holds = _RANGES.get(name, ("", lambda v: True))
+        if callable(value) or isinstance(value, Mapping):
+            continue
+        if value is None and (not claim or claim.endswith("null")):
+            continue
+        if claim and (isinstance(value, bool | str) or not _holds(holds, value)):
+            claim = claim if claim.startswith("a ") else f"a number {claim}"
+            raise InputError(
+                f"agent_algorithm.{name} must be {claim}, got {value!r}"
+                f"{cure(value, *_shares(name))}"
+            )
+    policy = arguments.get("policy_kwargs")
+    if isinstance(policy, Mapping):
+        layers = policy.get("net_arch")
+        parts = [*layers.values()] if isinstance(layers, Mapping) else [layers]
+        _check_layers([*parts, policy.get("value_net_arch")])
+
+
+def _check_layers(parts: Iterable[Any]) -> None:
+    for part in parts:
+        if part is not None and not (
+            isinstance(part, list) and all(type(size) is int and size > 0 for size in part)
+        ):
+            raise InputError(
+                "agent_algorithm.policy_kwargs.net_arch (and value_net_arch) must list the sizes "
+                f"of the layers, such as [64,64], got {part!r}"
+            )
+
+
+def _as_the_algorithm_names_them(values: Mapping[str, Any]) -> Plain:
+    """Return the hyper-parameters of a section under the names of the algorithm's constructor.
+
+    Raises:
+        InputError: one_minus_gamma is no share, or the run itself sets what is given.
+    """
+    arguments = {k: v for k, v in values.items() if k not in ("_target_", "one_minus_gamma")}
+    complement = values.get("one_minus_gamma")
+    if complement is not None:
+        arguments["gamma"] = 1.0 - _share(complement, key="agent_algorithm.one_minus_gamma")
+    for name in _SET_BY_US:
+        if name in arguments:
+            raise InputError(
+                f"agent_algorithm.{name} is set by the run itself: remove it (see training.*)"
+            )
+    return arguments
+
+
+def build_on_policy(algorithm: Any, config: Mapping[str, Any]) -> OnPolicyLearner:
+    """Return a configured algorithm of SB3 with its checked arguments.
+
+    Args:
+        algorithm: what agent_algorithm._target_ names.
+        config: the configuration.
+
+    Raises:
+        InputError: not an on-policy algorithm, an unknown hyper-parameter, a value out of range.
+    """
+    from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
+
+    from abx_amr.agents.learners.on_policy.learner import OnPolicyLearner
+
+    section = section_of(config, "agent_algorithm")
+    target = section.pop("_target_")
+    if not (isinstance(algorithm, type) and issubclass(algorithm, OnPolicyAlgorithm)):
+        raise InputError(
+            f"agent_algorithm._target_ must be an on-policy algorithm of stable-baselines3 or "
+            f"sb3-contrib (prescriptions are MultiDiscrete), or a Learner, got {target}"
+        )
+    arguments = _as_the_algorithm_names_them(
+        {
+            name: instantiate_nested(value, key=f"agent_algorithm.{name}")
+            for name, value in section.items()
+        }
+    )
+    check_arguments(algorithm, arguments, key="agent_algorithm")
+    _check_ranges(arguments)
+    policy_arguments = _policy_arguments(arguments.get("policy_kwargs") or {})
+    if policy_arguments or "policy_kwargs" in arguments:
+        arguments["policy_kwargs"] = policy_arguments
+    _check_policy(algorithm, arguments.get("policy"), policy_arguments)
+    role = _build_role(algorithm, config)
+    return OnPolicyLearner(algorithm=algorithm, arguments=arguments, role=role)
+
+
+def _policy_arguments(given: Mapping[str, Any]) -> Plain:
+    """Return policy_kwargs as the policy takes them: classes by their names, one net_arch."""
+    arguments = dict(given)
+    value_layers = arguments.pop("value_net_arch", None)
+    if value_layers is not None:  # a list cannot be overridden by a mapping, so it has its own key
+        arguments["net_arch"] = {"pi": arguments.get("net_arch"), "vf": value_layers}
+    for name, value in arguments.items():
+        if isinstance(value, str) and name.endswith(("_fn", "_class")):
+            arguments[name] = locate(value, key=f"agent_algorithm.policy_kwargs.{name}")
+    return arguments
+
+
+def _build_role(algorithm: type, config: Mapping[str, Any]) -> Role:
+    """Return the part that the algorithm plays, with its sections of the configuration.
+
+    Raises:
+        InputError: a section is given that the role would not read, or does not hold.
+    """
+    from abx_amr.agents.roles import StepRole, role_of
+
+    if role_of(algorithm) is not StepRole:
+        return build_manager_role(config)
+    refuse_options(config, algorithm.__name__)
+    return StepRole()
+
+
+def refuse_options(config: Mapping[str, Any], name: str) -> None:
+    """Refuse sections about options beside an agent that chooses none.
+
+    Raises:
+        InputError: naming the section and who would not read it.
+    """
+    for section in ("hrl", "option_library"):
+        if config.get(section) is not None:
+            raise InputError(
+                f"{section} belongs to an agent that chooses options "
+                f"(agent_algorithm=hrl_ppo or hrl_rppo): {name} would not read it"
+            )
+
+
+def _share(value: Any, *, key: str) -> float:
+    if isinstance(value, bool | str) or not _holds(lambda v: 0 < v < 1, value):
+        raise InputError(f"{key} must be in (0, 1), got {value!r}")
+    return float(value)
+
+
+def _holds(test: Callable[[Any], bool], value: Any) -> bool:
+    try:
+        return bool(test(value))
+    except TypeError:
+        return False
+
+
+def _shares(name: str) -> tuple[float, float]:
+    """Return the bounds that tell a percentage from a share."""
+    return (0.0, 1.0) if name in ("gamma", "gae_lambda", "clip_range") else (0.0, math.inf)
+
+
+def _check_policy(algorithm: Any, policy: Any, arguments: Mapping[str, Any]) -> None:
+    """Refuse a policy that the algorithm does not have, and what the policy does not take.
+
+    Raises:
+        InputError: naming those there are.
+    """
+    known = getattr(algorithm, "policy_aliases", {})
+    made = policy
+    if isinstance(policy, str) and known:
+        if policy not in known:
+            lstm = "; for an LSTM choose agent_algorithm=recurrent_ppo" if "Lstm" in policy else ""
+            raise InputError(
+                f"agent_algorithm.policy: {algorithm.__name__} has no '{policy}'{lstm} "
+                f"({listed(sorted(known))})"
+            )
+        made = known[policy]
+    if not isinstance(made, type):
+        return
+    names, takes_any = parameters_of(made)
+    for name in arguments:
+        if name not in names and not takes_any:
+            if "lstm" in name:
+                raise InputError(
+                    f"agent_algorithm.policy_kwargs.{name} belongs to a recurrent agent: choose "
+                    "agent_algorithm=recurrent_ppo (or hrl_rppo), or leave it out"
+                )
+            known_names = sorted(names - {"self", "observation_space", "action_space"})
+            raise InputError(
+                f"agent_algorithm.policy_kwargs.{name} is unknown to {made.__name__}"
+                f"{hint(name, known_names, label='it takes')}"
+            )

@@ -1,0 +1,166 @@
+"""What a command line searches: its overrides, split into settings and search-space entries.
+
+Every worker of a study gets the settings as they are and the entries as one override of
+`tuning.search_space`; it composes its configuration itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from decimal import Decimal
+from fractions import Fraction
+from math import ceil
+from typing import Any
+
+from hydra.core.config_loader import ConfigLoader
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import (
+    ChoiceSweep,
+    IntervalSweep,
+    Override,
+    Quote,
+    QuotedString,
+    RangeSweep,
+)
+
+from abx_amr.errors import InputError
+from abx_amr.studies.space import full_path, written_keys
+
+FIELDS = ("type", "low", "high", "step", "log", "choices")
+
+Entry = dict[str, Any]
+
+
+def without_sweeps(
+    arguments: Sequence[str],
+    *,
+    loader: ConfigLoader,
+    written: Callable[[Sequence[str]], Mapping[str, Any]],
+) -> list[str]:
+    """Return the overrides with what they search as one override of `tuning.search_space`.
+
+    Args:
+        arguments: The overrides of a command line.
+        loader: Hydra's, which knows the groups.
+        written: Gives the search space of a composition, by its overrides.
+
+    Raises:
+        InputError: an override sweeps over what cannot be searched.
+    """
+    settings, entries = split_arguments(arguments, loader)
+    if not entries:
+        return settings
+    return [*settings, search_space_override(entries, written=written(settings))]
+
+
+def split_arguments(
+    arguments: Sequence[str], loader: ConfigLoader
+) -> tuple[list[str], dict[str, Entry]]:
+    """Return the overrides to pass on and path -> search-space entry for those that sweep."""
+    fixed: list[str] = []
+    entries: dict[str, Entry] = {}
+    for override in OverridesParser.create(config_loader=loader).parse_overrides(list(arguments)):
+        if not override.is_sweep_override():
+            fixed.append(str(override.input_line))
+            continue
+        key = override.key_or_group
+        if "@" in override.get_key_element() or loader.get_group_options(key):
+            raise InputError(
+                f"{override.input_line}: {key} is a configuration group, a search space holds "
+                "values; run one study for each choice"
+            )
+        if "." not in key:
+            raise InputError(
+                f"{override.input_line}: a search space holds full paths such as "
+                "agent_algorithm.learning_rate"
+            )
+        entries[full_path(key)] = entry_of(override)
+    return fixed, entries
+
+
+def entry_of(override: Override) -> Entry:
+    """Return the search-space entry that a sweeping override means.
+
+    interval(a, b): numbers between, whole ones with int(...); tag(log, ...): on a log scale;
+    range(a, b, step): a, a + step, ... below b; choice(...) and a,b,c: one of these.
+    """
+    value = override.value()
+    if isinstance(value, ChoiceSweep):
+        return _choices(override, value.list)
+    if isinstance(value, RangeSweep):
+        if "log" in value.tags:
+            raise InputError(f"{override.input_line}: a range has steps, log needs an interval")
+        if getattr(value, "transformers", ()):
+            return _choices(override, list(override.sweep_iterator()))
+        return _range(override, value)
+    if isinstance(value, IntervalSweep):
+        is_log = "log" in value.tags
+        low, high = value.start, value.end
+        is_whole = isinstance(low, int) and isinstance(high, int)
+        return {"type": "int" if is_whole else "float", "low": low, "high": high, "log": is_log}
+    raise InputError(f"{override.input_line}: a search space takes interval, range or choice")
+
+
+def search_space_override(entries: Mapping[str, Entry], *, written: Mapping[str, Any]) -> str:
+    """Return the override that adds `entries` to `tuning.search_space` or replaces what is there.
+
+    `written` is the space as composed. An entry that it has already is named as it is named there,
+    with nulls for the fields it no longer has, since mappings are merged.
+    """
+    keys = written_keys(written)
+    tree: dict[str, Any] = {}
+    for path, entry in entries.items():
+        node = tree
+        *sections, last = keys.get(path, (path,))
+        for section in sections:
+            node = node.setdefault(section, {})
+        node[last] = {name: entry.get(name) for name in FIELDS}
+    return f"++tuning.search_space={_encode(tree)}"
+
+
+def _choices(override: Override, values: Sequence[Any]) -> Entry:
+    choices = [value.text if isinstance(value, QuotedString) else value for value in values]
+    for choice in choices:
+        if not isinstance(choice, str | int | float | bool | None):
+            raise InputError(
+                f"{override.input_line}: choices must be numbers, text, true, false or null, "
+                f"not {choice!r}"
+            )
+    return {"type": "categorical", "choices": choices}
+
+
+def _range(override: Override, sweep: RangeSweep) -> Entry:
+    """Return the ends of what the range holds: Hydra leaves out its stop, a study includes high."""
+    assert sweep.start is not None
+    assert sweep.stop is not None
+    if sweep.step == 0:
+        raise InputError(f"{override.input_line}: the step must not be 0")
+    numbers = (sweep.start, sweep.stop, sweep.step)
+    is_whole = all(isinstance(number, int) for number in numbers)
+    start, stop, step = (Decimal(str(number)) for number in numbers)
+    count = ceil((Fraction(stop) - Fraction(start)) / Fraction(step))
+    if count <= 0:
+        raise InputError(f"{override.input_line}: the range holds no value")
+    low, high = sorted((start, start + (count - 1) * step))
+    cast_number: type[int] | type[float] = int if is_whole else float
+    return {
+        "type": "int" if is_whole else "float",
+        "low": cast_number(low),
+        "high": cast_number(high),
+        "step": cast_number(abs(step)),
+    }
+
+
+def _encode(value: Any) -> str:
+    """Return a value in Hydra's grammar, text always in quotes."""
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, Mapping):
+        return "{" + ",".join(f"{key}:{_encode(item)}" for key, item in value.items()) + "}"
+    if isinstance(value, list):
+        return "[" + ",".join(_encode(item) for item in value) + "]"
+    if isinstance(value, str):
+        return QuotedString(text=value, quote=Quote.single).with_quotes()
+    return repr(value)

@@ -1,0 +1,166 @@
+"""Progress with rates and remaining time, where somebody looks: on a terminal, in a notebook."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from abx_amr.host.notebook import line_in_cell
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
+
+#: Called with what is done and how much there is of it.
+Move = Callable[[int, int], None]
+#: Called with a phase, what is done of it and how much there is; 0: nobody knows.
+MovePhase = Callable[[str, int, int], None]
+#: Seconds between two changes of what a notebook shows.
+NOTEBOOK_SECONDS = 0.5
+
+
+def is_on_a_terminal() -> bool:
+    """Return whether errors and progress go to a terminal."""
+    return sys.stderr.isatty()
+
+
+@contextmanager
+def progress_bar(description: str, unit: str, *, wanted: bool | None = None) -> Iterator[Move]:
+    """Give a function (done, total) that moves a bar; it does nothing where nobody looks.
+
+    Args:
+        description: What goes on.
+        unit: What is counted.
+        wanted: Whether it is shown; None: where somebody looks.
+    """
+    show = line_in_cell() if wanted is not False else None
+    if show is not None:
+        yield _line_of(description, unit, show)
+    elif wanted or (wanted is None and is_on_a_terminal()):
+        bars, move = bar_of(description, unit)
+        with bars:
+            yield move
+    else:
+        yield lambda done, total: None
+
+
+@contextmanager
+def phase_display() -> Iterator[MovePhase | None]:
+    """Give a function (phase, done, total) that shows one phase after the other in one line.
+
+    A total of 0 is one that nobody knows. The line goes at the end. Nothing is given where
+    nobody looks.
+    """
+    if not is_on_a_terminal():
+        yield None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+    bars = Progress(
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=20),
+        TimeElapsedColumn(),
+        console=Console(stderr=True),
+        redirect_stdout=sys.stdout.isatty(),
+        transient=True,
+    )
+    current = ""
+    task = bars.add_task(current, total=None)
+
+    def move(phase: str, done: int, total: int) -> None:
+        nonlocal current
+        if phase != current:
+            current = phase
+            bars.reset(task, total=None)
+        share = f"{phase} {done} of {total}" if total else f"{phase} {done}"
+        bars.update(task, description=share, completed=done, total=total or None)
+        if not bars.live.is_started:
+            bars.start()
+
+    try:
+        yield move
+    finally:
+        bars.stop()
+
+
+def bar_of(description: str, unit: str) -> tuple[Progress, Move]:
+    """Return a bar for a terminal, to be entered, and what moves it."""
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        SpinnerColumn,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
+
+    bars = Progress(
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn(unit),
+        TextColumn("{task.fields[rate]}"),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+        console=Console(stderr=True),
+        redirect_stdout=sys.stdout.isatty(),
+    )
+    task = bars.add_task(description, total=None, rate="")
+
+    def move(done: int, total: int) -> None:
+        speed = bars.tasks[0].speed
+        rate = f"{speed:,.0f} {unit}/s" if speed else ""
+        bars.update(task, completed=done, total=total, rate=rate)
+
+    return bars, move
+
+
+def _line_of(description: str, unit: str, show: Callable[[str], None]) -> Move:
+    """Return what shows a line over and over; rich needs ipywidgets for a bar in a notebook."""
+    started = time.monotonic()
+    shown_at = 0.0
+
+    def move(done: int, total: int) -> None:
+        nonlocal shown_at
+        now = time.monotonic()
+        if done < total and now - shown_at < NOTEBOOK_SECONDS:
+            return
+        shown_at = now
+        show(progress_line(description, unit, done, total, seconds=now - started))
+
+    return move
+
+
+def progress_line(description: str, unit: str, done: int, total: int, *, seconds: float) -> str:
+    """Return how far something is, in a line.
+
+    >>> progress_line("first", "transitions", 5_000, 20_000, seconds=10.0)
+    'first: 5,000 of 20,000 transitions (25 %), 500 transitions/s, 30 s left'
+    """
+    share = f" ({done / total:.0%})".replace("%", " %") if total else ""
+    text = f"{description}: {done:,} of {total:,} {unit}{share}"
+    if done == 0 or seconds <= 0.0:
+        return text
+    rate = done / seconds
+    left = f"{duration((total - done) / rate)} left" if done < total else duration(seconds)
+    return f"{text}, {rate:,.0f} {unit}/s, {left}"
+
+
+def duration(seconds: float) -> str:
+    """Return a time as people say it.
+
+    >>> duration(42), duration(61), duration(7322)
+    ('42 s', '1 min 1 s', '2 h 2 min')
+    """
+    minutes, rest = divmod(round(max(0.0, seconds)), 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours} h {minutes} min"
+    return f"{minutes} min {rest} s" if minutes else f"{rest} s"

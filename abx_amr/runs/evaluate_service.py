@@ -1,0 +1,245 @@
+"""Evaluate as composed: a run or a rule, in its own clinic or another, alone or against another."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from abx_amr.configuration.agent import build_rule, learns
+from abx_amr.configuration.clinic import build_clinic
+from abx_amr.configuration.composing import compose
+from abx_amr.configuration.groups import available, chosen_groups
+from abx_amr.configuration.overrides import key_of, keys_of, section_of_key
+from abx_amr.configuration.training import build_training
+from abx_amr.configuration.values import AGENT_SECTIONS, CLINIC_SECTIONS, Plain
+from abx_amr.errors import InputError, did_you_mean, unknown
+from abx_amr.runs.finished import EvaluateResult
+from abx_amr.runs.folder import RunFolder, find_run
+from abx_amr.runs.loading import config_of_run, load_policy
+from abx_amr.runs.train_service import default_run_name
+
+if TYPE_CHECKING:
+    from abx_amr.evaluation.episodes import Policy
+    from abx_amr.simulator.clinic import ClinicModel
+
+#: What a clinic is composed of on a command line.
+_OF_A_CLINIC = (*CLINIC_SECTIONS, "experiment")
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Request:
+    """What is to be played.
+
+    Args:
+        name: Of the run or the rule.
+        config: The configuration that the evaluation's folder keeps.
+        model: The clinic.
+        policy: Who prescribes in it.
+        origin: What provenance.json says beside the usual.
+    """
+
+    name: str
+    config: Plain
+    model: ClinicModel
+    policy: Policy
+    origin: Mapping[str, Any]
+
+
+def evaluate(
+    config: Plain, *, choices: Mapping[str, str], overrides: Sequence[str]
+) -> EvaluateResult:
+    """Evaluate with a resolved configuration; return what was played.
+
+    Args:
+        config: The configuration.
+        choices: Group -> what was chosen in it.
+        overrides: What was said on the command line.
+
+    Raises:
+        InputError: the user's mistake, before anything is written.
+    """
+    from abx_amr.simulator.validation import validate_components
+
+    asked = _asked(config["evaluation"])
+    if config["run"] is None:
+        request = _of_a_rule(config, choices)
+    else:
+        request = _of_a_run(config, choices=choices, overrides=overrides)
+    config, model = request.config, request.model
+    validate_components(model)
+    settings = replace(
+        build_training(config),
+        num_eval_episodes=asked["episodes"],
+        evaluation_seed=asked["seed"],
+    )
+    # With the libraries of agents: after what is refused.
+    from abx_amr.runs.run import Run
+    from abx_amr.runs.training import run
+
+    plan = Run(
+        run_name=config["run_name"] or f"{request.name}_evaluated",
+        results_dir=config["results_dir"],
+        model=model,
+        prescriber=request.policy,
+        settings=settings,
+        config=config,
+        overrides=overrides,
+        trajectories=bool(config["trajectories"]),
+        figures=bool(config["figures"]),
+        deterministic=bool(asked["deterministic"]),
+        origin=request.origin,
+    )
+    other = None
+    if config["against"] is not None:
+        other = _other(str(config["against"]), config, model)
+    folder = run(plan, against=other)
+    return EvaluateResult(
+        folder=folder.path,
+        summary=folder.read_summary(),
+        knows_the_parameters=bool(getattr(request.policy, "knows_the_parameters", False)),
+    )
+
+
+def _of_a_rule(config: Plain, choices: Mapping[str, str]) -> _Request:
+    """Return the rule that is chosen, in the clinic that is composed."""
+    model = build_clinic(config)
+    policy = _policy(config, None, model, checkpoint=config["checkpoint"])
+    return _Request(
+        name=config["run_name"] or default_run_name(choices),
+        config=config,
+        model=model,
+        policy=policy,
+        origin={"choices": chosen_groups(choices)},
+    )
+
+
+def _of_a_run(config: Plain, *, choices: Mapping[str, str], overrides: Sequence[str]) -> _Request:
+    """Return a run's agent, in the run's clinic with the sections that are given composed anew."""
+    _refuse_another_agent(overrides)
+    source = find_run(str(config["run"]), results_dir=config["results_dir"])
+    own = config_of_run(source)
+    clinic = _clinic_of(own, source.read_overrides(), config, overrides)
+    model = build_clinic(clinic)
+    policy = _policy(own, source.path, model, checkpoint=config["checkpoint"])
+    origin = _origin(source, choices, overrides)
+    if learns(own):
+        origin |= {
+            "trained_with_seed": own["training"]["seed"],
+            "best_params_from": own.get("best_params_from"),
+        }
+    kept = {
+        **config,
+        **{name: clinic[name] for name in CLINIC_SECTIONS},
+        **{name: own[name] for name in AGENT_SECTIONS if name in own},
+        "training": {
+            **own["training"],
+            "torch_threads": config["training"]["torch_threads"],
+        },
+    }
+    return _Request(name=source.run_name, config=kept, model=model, policy=policy, origin=origin)
+
+
+def _origin(
+    source: RunFolder, choices: Mapping[str, str], overrides: Sequence[str]
+) -> dict[str, Any]:
+    """Return where an evaluated run comes from: its own choices, another clinic's where chosen."""
+    own = source.read_provenance().get("choices") or {}
+    text = keys_of(overrides)
+    here = chosen_groups(choices)
+    if "experiment" in text:
+        taken = {g: c for g, c in here.items() if g in ("experiment", *CLINIC_SECTIONS)}
+    else:
+        taken = {g: c for g, c in here.items() if g in text and g in CLINIC_SECTIONS}
+    return {"evaluated_run": str(source.path), "choices": {**own, **taken}}
+
+
+def _refuse_another_agent(overrides: Sequence[str]) -> None:
+    """Refuse settings of an agent beside run=, which brings its own.
+
+    Raises:
+        InputError: one is given.
+    """
+    for override in overrides:
+        if section_of_key(override) in AGENT_SECTIONS:
+            value = override.partition("=")[2]
+            raise InputError(
+                f"run= brings its own agent: '{override}' would not be used; leave one of them out"
+                + (
+                    f", or compare the two with against={value}"
+                    if key_of(override) == "agent_algorithm"
+                    else ""
+                )
+            )
+
+
+def _asked(section: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the evaluation section, checked."""
+    known = ("episodes", "seed", "deterministic")
+    for key in section:
+        if key not in known:
+            raise InputError(unknown("evaluation key", key, known))
+    for key, low in (("episodes", 1), ("seed", 0)):
+        value = section[key]
+        if isinstance(value, bool) or not isinstance(value, int) or value < low:
+            raise InputError(
+                f"evaluation.{key} must be a whole number of at least {low}, got {value!r}"
+            )
+    if not isinstance(section["deterministic"], bool):
+        raise InputError(
+            f"evaluation.deterministic must be true or false, got {section['deterministic']!r}"
+        )
+    return section
+
+
+def _clinic_of(
+    own: Mapping[str, Any],
+    own_overrides: Sequence[str],
+    composed: Mapping[str, Any],
+    overrides: Sequence[str],
+) -> dict[str, Any]:
+    """Return the run's clinic, with the sections that the command line touches composed anew."""
+    about = [o for o in overrides if section_of_key(o) in _OF_A_CLINIC]
+    touched = {section_of_key(o) for o in about}
+    clinic = {name: own[name] for name in CLINIC_SECTIONS}
+    if "experiment" in touched:
+        return {name: composed[name] for name in CLINIC_SECTIONS}
+    if touched:
+        kept = [o for o in own_overrides if section_of_key(o) in _OF_A_CLINIC]
+        anew = compose("evaluate", [*kept, *about]).plain
+        clinic |= {name: anew[name] for name in touched}
+    return clinic
+
+
+def _policy(
+    config: Mapping[str, Any], folder: Path | None, model: ClinicModel, *, checkpoint: str
+) -> Policy:
+
+    if not learns(config):
+        return build_rule(config, model)
+    if folder is None:
+        raise InputError(
+            "nothing to evaluate: train first (abx-train) and give run=RUN_NAME, or choose a rule "
+            "such as agent_algorithm=greedy"
+        )
+    return load_policy(folder, checkpoint=checkpoint, model=model)
+
+
+def _other(name: str, config: Mapping[str, Any], model: ClinicModel) -> tuple[str, Policy]:
+    """Return the rule or run to compare with."""
+    if name in available("agent_algorithm") and not Path(name).is_dir():
+        chosen = compose("evaluate", [f"agent_algorithm={name}"]).plain
+        if learns(chosen):
+            raise InputError(
+                f"against={name} has learned nothing yet: give a trained run (against=RUN_NAME) or "
+                "a rule such as against=greedy"
+            )
+        return name, build_rule(chosen, model)
+    try:
+        source = find_run(name, results_dir=config["results_dir"])
+    except InputError as error:
+        hint = did_you_mean(name, available("agent_algorithm"))
+        raise InputError(f"against={name} is no rule and no run{hint}: {error}") from error
+    own = config_of_run(source)
+    return name, _policy(own, source.path, model, checkpoint=str(config["checkpoint"]))

@@ -1,0 +1,108 @@
+"""A run as one object: what it is made of, the folder it opens, how that is finished."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from abx_amr.agents.prescriber import Learner
+from abx_amr.agents.settings import TrainingSettings, transitions_of
+from abx_amr.evaluation.episodes import Evaluation, Policy
+from abx_amr.runs.folder import CheckpointName, RunFolder
+from abx_amr.runs.provenance import provenance
+from abx_amr.runs.results import write_results
+
+if TYPE_CHECKING:
+    from abx_amr.simulator.clinic import ClinicModel
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """One run: what is trained or played, in which clinic, and where it is written.
+
+    Args:
+        run_name: names the folder.
+        results_dir: where run folders stand.
+        model: the clinic.
+        prescriber: a learner to train, or a policy to play (a rule's, or a trained agent's).
+        settings: the training plan.
+        config: the resolved configuration, written as it is.
+        overrides: what was said on the command line.
+        trajectories: write every step of the final evaluation.
+        figures: draw the figures.
+        deterministic: the policy's most probable actions, not sampled ones (only what is played).
+        tuned: searched path -> value that came from a study.
+        origin: what provenance.json says beside the usual (resumed_from, best_params_from).
+        opened: the run folders that were opened for it, filled while it runs.
+    """
+
+    run_name: str
+    results_dir: str
+    model: ClinicModel
+    prescriber: Learner | Policy
+    settings: TrainingSettings
+    config: Mapping[str, Any]
+    overrides: Sequence[str] = ()
+    trajectories: bool = False
+    figures: bool = True
+    deterministic: bool = True
+    tuned: Mapping[str, Any] = field(default_factory=dict)
+    origin: Mapping[str, Any] = field(default_factory=dict)
+    opened: list[RunFolder] = field(default_factory=list, compare=False)
+
+    @property
+    def planned_transitions(self) -> int:
+        """The transitions at which its training ends."""
+        settings = self.settings
+        episodes = settings.total_num_training_episodes
+        return transitions_of(episodes, self.model.max_time_steps, settings.n_envs)
+
+
+@contextmanager
+def removed_where_in_vain(
+    plans: Sequence[Run], useful: Sequence[CheckpointName] = ("last", "best")
+) -> Iterator[None]:
+    """Remove what an interrupt leaves of these runs without a useful checkpoint or a summary."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        for folder in (folder for plan in plans for folder in plan.opened):
+            if not (folder.is_complete or any(folder.has_checkpoint(name) for name in useful)):
+                folder.remove()
+        raise
+
+
+def open_folder(plan: Run) -> RunFolder:
+    """Return a new run folder that says what is run, and from what."""
+    folder = RunFolder.create(plan.results_dir, plan.run_name)
+    plan.opened.append(folder)
+    folder.write_config(plan.config)
+    folder.write_overrides(plan.overrides)
+    seeds = {"training": plan.settings.seed, "evaluation": plan.settings.evaluation_seed}
+    folder.write_provenance({**provenance(seeds=seeds), **plan.origin})
+    return folder
+
+
+def finish(plan: Run, folder: RunFolder, final: Evaluation, facts: Mapping[str, Any]) -> RunFolder:
+    """Write tables, figures and, last, the summary; return the folder.
+
+    `facts` are what the summary says beside the scores.
+    """
+    about = {
+        "run_name": plan.run_name,
+        "algorithm": plan.config.get("agent_algorithm", {}).get("_target_"),
+        "seed": plan.settings.seed,
+        "evaluation_seed": plan.settings.evaluation_seed,
+    }
+    write_results(
+        folder,
+        final,
+        plan.model,
+        about=about,
+        facts=facts,
+        trajectories=plan.trajectories,
+        figures=plan.figures,
+    )
+    return folder

@@ -1,0 +1,48 @@
+"""Whether a command's settings are those that a study was made with: else it is refused."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from abx_amr.errors import InputError
+from abx_amr.studies.fingerprint import Fingerprint, show_difference
+from abx_amr.studies.records import StudyAttributes
+from abx_amr.studies.stored import open_study, read_trials
+
+if TYPE_CHECKING:
+    from abx_amr.studies.settings import StudySettings
+    from abx_amr.studies.storages import StudyStorage
+
+
+def check_settings(settings: StudySettings, storage: StudyStorage) -> None:
+    """Refuse to work on a study with other settings than it was created with.
+
+    A worker composes its configuration when it starts, perhaps hours after the study was prepared.
+
+    Raises:
+        InputError: 'Configuration Mismatch Detected', with the settings that differ.
+    """
+    backend, study_id = open_study(storage, settings.study_name)
+    origin = StudyAttributes(backend.get_study_user_attrs(study_id)).origin
+    if origin is None:
+        return
+    directions = [d.name.lower() for d in backend.get_study_directions(study_id)]
+    if directions != [settings.direction]:
+        raise InputError(
+            f"Configuration Mismatch Detected: study {settings.study_name!r} is to "
+            f"{directions[0]}, not to {settings.direction}. {_ways_out(settings, storage)}"
+        )
+    difference = Fingerprint(origin.values).difference(settings.fingerprint)
+    if difference:
+        n_finished = sum(trial.is_finished for trial in read_trials(backend, study_id))
+        raise InputError(
+            f"Configuration Mismatch Detected: study {settings.study_name!r} holds {n_finished} "
+            f"finished trials with other settings: {show_difference(difference)}. "
+            f"{_ways_out(settings, storage)}"
+        )
+
+
+def _ways_out(settings: StudySettings, storage: StudyStorage) -> str:
+    if storage.can_overwrite:
+        return "Use another run_name, or overwrite_existing_study=true"
+    return f"Use another run_name, or `abx-study delete {settings.study_name} storage=postgres`"

@@ -1,0 +1,156 @@
+"""What is written of a study when it ends, or pauses: its summary, its best, the registry's row."""
+
+from __future__ import annotations
+
+import math
+import platform
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from abx_amr.host.atomic_files import jsonable, write_json
+from abx_amr.studies.records import STATES, StudyAttributes, TrialRecord, best_trial, workers_of
+from abx_amr.studies.records.writing import write_drawn_with
+from abx_amr.studies.registry import register
+from abx_amr.studies.stored import open_study, quiet_optuna, read_trials
+
+if TYPE_CHECKING:
+    from abx_amr.studies.settings import StudySettings
+    from abx_amr.studies.space import ParameterValue
+    from abx_amr.studies.storages import StudyStorage
+
+
+@dataclass(frozen=True)
+class StudySummary:
+    """How far a study is; `content` is what study_summary.json holds."""
+
+    is_complete: bool
+    n_finished: int
+    budget: int
+    best_value: float | None
+    best_params: Mapping[str, ParameterValue] | None
+    content: Mapping[str, Any]
+    folder: Path
+
+
+def finish_study(
+    settings: StudySettings,
+    storage: StudyStorage,
+    *,
+    describe_best: Callable[[float], Mapping[str, Any]] = lambda mean: {},
+) -> StudySummary:
+    """Write how far the study is and return it; safe to call again and from many processes.
+
+    study_summary.json always; best_params.json and the registry's row only once the budget is
+    reached, and best_params.json only where the best value is finite.
+
+    Args:
+        settings: The study.
+        storage: Where it is.
+        describe_best: What else to say of the best trial, by its mean over seeds.
+    """
+    quiet_optuna()
+    with storage.explained(), storage.critical_section():
+        backend, study_id = open_study(storage, settings.study_name)
+        attributes = StudyAttributes(backend.get_study_user_attrs(study_id))
+        summary = _summarise(settings, read_trials(backend, study_id), attributes)
+        best = summary.content["best_trial"]
+        if best is not None and best["mean_reward"] is not None:
+            best.update(describe_best(best["mean_reward"]))
+        settings.folder.mkdir(parents=True, exist_ok=True)
+        write_json(settings.files.summary_file, summary.content)
+        if summary.is_complete:
+            if summary.best_params is not None:
+                write_json(settings.files.best_params_file, summary.best_params)
+            register(settings, best_value=summary.best_value, n_finished=summary.n_finished)
+    return summary
+
+
+def is_first_to_draw(settings: StudySettings, storage: StudyStorage) -> bool:
+    """Say, to one process only, that the figures of the study as it now stands are its to draw."""
+    with storage.critical_section():
+        backend, study_id = open_study(storage, settings.study_name)
+        n_finished = sum(trial.is_finished for trial in read_trials(backend, study_id))
+        drawn_with = StudyAttributes(backend.get_study_user_attrs(study_id)).drawn_with
+        write_drawn_with(backend, study_id, n_finished)
+    return drawn_with != n_finished
+
+
+def _summarise(
+    settings: StudySettings, trials: Sequence[TrialRecord], attributes: StudyAttributes
+) -> StudySummary:
+    finished = [trial for trial in trials if trial.is_finished]
+    best = best_trial(finished, direction=settings.direction)
+    begun = [trial.started for trial in trials if trial.started is not None]
+    ended = [trial.ended for trial in trials if trial.ended is not None]
+    is_complete = len(finished) >= settings.budget
+    origin = attributes.origin
+    content = {
+        "run_name": settings.run_name,
+        "study_name": settings.study_name,
+        "status": "complete" if is_complete else "unfinished",
+        "direction": settings.direction,
+        "sampler": settings.sampler.name,
+        "stability_penalty_weight": settings.penalty_weight,
+        "n_trials": settings.n_trials,
+        "budget": settings.budget,
+        "n_finished": len(finished),
+        "n_all_seeds_failed": sum(
+            trial.state == "COMPLETE" and trial.value is not None and not math.isfinite(trial.value)
+            for trial in finished
+        ),
+        "n_trials_with_failed_seeds": sum(bool(trial.failed_seeds) for trial in finished),
+        "states": {state: sum(trial.state == state for trial in trials) for state in STATES},
+        "best_value": None if best is None else best.value,
+        "best_trial": None if best is None else _describe_trial(best),
+        "wall_time_seconds": (max(ended) - min(begun)).total_seconds() if begun and ended else None,
+        "trial_time_seconds": math.fsum(trial.wall_time_seconds or 0.0 for trial in finished),
+        "workers": [
+            {
+                "host": history.worker.process.host,
+                "pid": history.worker.process.pid,
+                "worker": history.worker.index,
+                "trials": history.n_finished,
+            }
+            for history in workers_of(trials)
+        ],
+        "versions": _versions(),
+        "created_with_optuna": None if origin is None else origin.optuna,
+        "fingerprint": None if origin is None else origin.digest,
+    }
+    return StudySummary(
+        is_complete=is_complete,
+        n_finished=len(finished),
+        budget=settings.budget,
+        best_value=None if best is None else best.value,
+        best_params=None if best is None else dict(best.params),
+        content=jsonable(content),
+        folder=settings.folder,
+    )
+
+
+def _describe_trial(trial: TrialRecord) -> dict[str, Any]:
+    return {
+        "number": trial.number,
+        "value": trial.value,
+        "params": dict(trial.params),
+        "mean_reward": trial.mean_reward,
+        "std_reward": trial.std_reward,
+        "stability_penalty": trial.stability_penalty,
+        "seeds": [asdict(seed) for seed in trial.seeds],
+        "failed_seeds": trial.failed_seeds,
+        "effective_values": trial.effective_values,
+        "wall_time_seconds": trial.wall_time_seconds,
+    }
+
+
+def _versions() -> dict[str, str]:
+    found = {"python": platform.python_version()}
+    for package in ("abx-amr", "optuna", "torch", "stable-baselines3", "numpy"):
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found

@@ -1,0 +1,157 @@
+"""Where everything of a study lies: its folder's layout, said here and nowhere else.
+
+optimization/
+  .optimization_completed.txt          the registry of completed studies
+  <run_name>/
+    full_agent_env_config.yaml         the configuration that was searched in
+    tuning_config.yaml                 the settings of the search
+    option_library.yaml                of a manager's study
+    best_params.json                   written once the budget is reached
+    study_summary.json
+    trials/<number>/
+      parameters.json                  the point, where the seeds are jobs of their own
+      seed_<seed>/result.json          what the seed gave
+      seed_<seed>/checkpoint.zip       the seed in training, so that it can go on elsewhere
+    trials_earlier_<n>/                trials of a study of this name that was deleted
+    figures/<name>.png
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+CONFIGURATION_FILE = "full_agent_env_config.yaml"
+REGISTRY_FILE = ".optimization_completed.txt"
+_SEED = re.compile(r"seed_(\d+)")
+
+
+@dataclass(frozen=True)
+class SeedFolder:
+    """The folder of one seed of one trial."""
+
+    path: Path
+
+    @property
+    def seed(self) -> int:
+        """The seed.
+
+        >>> SeedFolder(Path("trials/3/seed_1000")).seed
+        1000
+        """
+        return int(self.path.name.removeprefix("seed_"))
+
+    @property
+    def result_file(self) -> Path:
+        """What the seed gave, written when it has ended."""
+        return self.path / "result.json"
+
+    @property
+    def checkpoint_file(self) -> Path:
+        """The seed as it was last saved, gone once it has ended."""
+        return self.path / "checkpoint.zip"
+
+
+@dataclass(frozen=True)
+class TrialFolder:
+    """The folder of one trial."""
+
+    path: Path
+
+    @property
+    def number(self) -> int:
+        """The trial's number in its study."""
+        return int(self.path.name)
+
+    @property
+    def parameters_file(self) -> Path:
+        """The point of the trial, for the jobs of its seeds."""
+        return self.path / "parameters.json"
+
+    def seed(self, seed: int) -> SeedFolder:
+        """Return the folder of a seed, which need not exist."""
+        return SeedFolder(self.path / f"seed_{seed}")
+
+    def seeds(self) -> Iterator[SeedFolder]:
+        """Yield the folders of seeds that exist, by seed."""
+        found = [path for path in _entries(self.path) if _SEED.fullmatch(path.name)]
+        yield from sorted(map(SeedFolder, found), key=lambda folder: folder.seed)
+
+
+@dataclass(frozen=True)
+class StudyFolder:
+    """The folder of one study: optimization/<run_name>."""
+
+    path: Path
+
+    @property
+    def configuration_file(self) -> Path:
+        """The configuration that was searched in, as YAML."""
+        return self.path / CONFIGURATION_FILE
+
+    @property
+    def tuning_file(self) -> Path:
+        """The settings of the search, as YAML."""
+        return self.path / "tuning_config.yaml"
+
+    @property
+    def option_library_file(self) -> Path:
+        """The options of a manager's study, as YAML."""
+        return self.path / "option_library.yaml"
+
+    @property
+    def best_params_file(self) -> Path:
+        """The best point: configuration path -> value."""
+        return self.path / "best_params.json"
+
+    @property
+    def summary_file(self) -> Path:
+        """How far the study is, and its best trial."""
+        return self.path / "study_summary.json"
+
+    @property
+    def trials_folder(self) -> Path:
+        """The folder of all trials."""
+        return self.path / "trials"
+
+    @property
+    def figures_folder(self) -> Path:
+        """The folder of the figures."""
+        return self.path / "figures"
+
+    def trial(self, number: int) -> TrialFolder:
+        """Return the folder of a trial, which need not exist."""
+        return TrialFolder(self.trials_folder / str(number))
+
+    def trials(self) -> Iterator[TrialFolder]:
+        """Yield the folders of trials that exist, by number."""
+        found = [path for path in _entries(self.trials_folder) if path.name.isdecimal()]
+        yield from sorted(map(TrialFolder, found), key=lambda folder: folder.number)
+
+    def figure_file(self, name: str) -> Path:
+        """Return where the figure of this name lies, e.g. `study_history`."""
+        return self.figures_folder / f"{name}.png"
+
+    def free_trials_folder(self) -> Path:
+        """Return a folder that does not exist, where trials of a deleted study are put aside."""
+        number = 1
+        while (aside := self.path / f"trials_earlier_{number}").exists():
+            number += 1
+        return aside
+
+
+def study_folders(optimization_dir: Path | str) -> list[StudyFolder]:
+    """Return the folders of studies below `optimization_dir`, by name."""
+    files = sorted(Path(optimization_dir).glob(f"*/{CONFIGURATION_FILE}"))
+    return [StudyFolder(file.parent) for file in files]
+
+
+def registry_file(optimization_dir: Path | str) -> Path:
+    """Return the registry of completed studies below `optimization_dir`."""
+    return Path(optimization_dir) / REGISTRY_FILE
+
+
+def _entries(folder: Path) -> list[Path]:
+    return list(folder.iterdir()) if folder.is_dir() else []

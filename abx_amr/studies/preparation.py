@@ -1,0 +1,171 @@
+"""A study's beginning: it is created, or joined where its settings are the same."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+from datetime import datetime
+from enum import Enum
+from typing import TYPE_CHECKING
+
+from abx_amr.errors import InputError, counted
+from abx_amr.studies.agreement import check_settings
+from abx_amr.studies.records import Origin, StudyAttributes
+from abx_amr.studies.records.writing import (
+    write_budget,
+    write_failures_counted_from,
+    write_origin,
+)
+from abx_amr.studies.registry import is_registered, unregister
+from abx_amr.studies.samplers import log_what_is_drawn_at_random
+from abx_amr.studies.snapshots import has_snapshots, write_snapshots
+from abx_amr.studies.stored import open_study, quiet_optuna, read_trials
+
+if TYPE_CHECKING:
+    from abx_amr.studies.settings import StudySettings
+    from abx_amr.studies.storages import StudyStorage
+
+log = logging.getLogger(__name__)
+
+
+class Preparation(Enum):
+    """What `prepare_study` found."""
+
+    CREATED = "created"
+    JOINED = "joined"
+    FINISHED = "finished"
+    SKIPPED = "skipped"
+
+
+def prepare_study(settings: StudySettings, storage: StudyStorage) -> Preparation:
+    """Create the study or join the one there is; every check comes before anything is written.
+
+    Raises:
+        InputError: 'Configuration Mismatch Detected' lists the settings that differ from the
+            study's own; others say what else does not go.
+    """
+    if settings.skip_if_exists and is_registered(settings):
+        return Preparation.SKIPPED
+    refuse_overwriting(settings, storage)
+    storage.check()
+    quiet_optuna()
+    with storage.explained(), storage.critical_section():
+        if settings.overwrite_existing_study and storage.exists(settings.study_name):
+            _refuse_while_at_work(settings, storage)
+            storage.delete(settings.study_name)
+            _clear_folder(settings)
+        if storage.exists(settings.study_name):
+            return _join(settings, storage)
+        _create(settings, storage)
+        return Preparation.CREATED
+
+
+def refuse_overwriting(settings: StudySettings, storage: StudyStorage) -> None:
+    """Refuse to delete a study that others may be working on; the storage need not be reachable.
+
+    Raises:
+        InputError: it is asked for in such a storage.
+    """
+    if settings.overwrite_existing_study and not storage.can_overwrite:
+        raise InputError(
+            f"overwrite_existing_study=true is refused with {storage.label}, where other workers "
+            f"may be running: use `abx-study delete {settings.study_name} storage=postgres` first"
+        )
+
+
+def _create(settings: StudySettings, storage: StudyStorage) -> None:
+    from optuna.study import StudyDirection
+
+    backend = storage.open()
+    others = [study.study_name for study in backend.get_all_studies()]
+    if others:
+        log.warning(
+            "study %r is new, this study has one worker; %s already holds %s: workers that share a "
+            "study need the same study_name",
+            settings.study_name,
+            storage.label,
+            ", ".join(repr(name) for name in others),
+        )
+    _set_aside(settings)
+    write_snapshots(settings)
+    direction = StudyDirection[settings.direction.upper()]
+    study_id = backend.create_new_study([direction], settings.study_name)
+    write_origin(backend, study_id, _origin(settings, created=datetime.now()))
+    write_budget(backend, study_id, settings.budget)
+    log_what_is_drawn_at_random(settings.sampler, settings.space)
+
+
+def _join(settings: StudySettings, storage: StudyStorage) -> Preparation:
+    backend, study_id = open_study(storage, settings.study_name)
+    trials = read_trials(backend, study_id)
+    n_finished = sum(trial.is_finished for trial in trials)
+    origin = StudyAttributes(backend.get_study_user_attrs(study_id)).origin
+    if origin is None and trials:
+        raise InputError(
+            f"study {settings.study_name!r} in {storage.label} holds "
+            f"{counted(len(trials), 'trial')} made by something else: use another study_name"
+        )
+    here = _origin(settings)
+    if origin is None:  # created by hand or by a process that died right after: ours to define
+        origin = here
+        write_origin(backend, study_id, origin)
+    check_settings(settings, storage)
+    if origin.optuna != here.optuna:
+        log.warning(
+            "study %r was created with Optuna %s, this is %s: times and samplers may differ",
+            settings.study_name,
+            origin.optuna,
+            here.optuna,
+        )
+    if not has_snapshots(settings):
+        write_snapshots(settings)
+    if n_finished >= settings.budget:
+        return Preparation.FINISHED
+    write_budget(backend, study_id, settings.budget)
+    write_failures_counted_from(backend, study_id, len(trials))
+    return Preparation.JOINED
+
+
+def _origin(settings: StudySettings, *, created: datetime | None = None) -> Origin:
+    from optuna import __version__ as optuna_version
+
+    return Origin(
+        values=settings.fingerprint.values,
+        digest=settings.fingerprint.digest,
+        optuna=optuna_version,
+        created=None if created is None else created.isoformat(timespec="seconds"),
+    )
+
+
+def _refuse_while_at_work(settings: StudySettings, storage: StudyStorage) -> None:
+    for trial in read_trials(*open_study(storage, settings.study_name)):
+        owner = trial.owner if trial.state == "RUNNING" else None
+        if owner is not None and owner.process.is_alive:
+            raise InputError(
+                f"study {settings.study_name!r} is being worked on by process "
+                f"{owner.process.pid} on this machine: stop it before overwrite_existing_study=true"
+            )
+
+
+def _clear_folder(settings: StudySettings) -> None:
+    """Remove the results of a study that is no more."""
+    for file in (settings.files.best_params_file, settings.files.summary_file):
+        file.unlink(missing_ok=True)
+    shutil.rmtree(settings.files.trials_folder, ignore_errors=True)
+    unregister(settings)
+
+
+def _set_aside(settings: StudySettings) -> None:
+    """Rename the trials of an earlier study of this run_name, so that none is taken for a new one.
+
+    They are there when the study was deleted, or is in another storage.
+    """
+    trials = settings.files.trials_folder
+    if not trials.is_dir():
+        return
+    aside = settings.files.free_trials_folder()
+    trials.rename(aside)
+    log.warning(
+        "%s holds trials of an earlier study: they are now in %s", settings.folder, aside.name
+    )
+    _clear_folder(settings)

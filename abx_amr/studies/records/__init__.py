@@ -1,0 +1,31 @@
+"""Study records: all that is stored on a trial or a study beside Optuna's own, read and written."""
+
+from abx_amr.studies.records.histories import WorkerHistory, workers_of
+from abx_amr.studies.records.studies import Origin, StudyAttributes, StudyRecord
+from abx_amr.studies.records.trials import (
+    INTERRUPTED,
+    STATES,
+    Heartbeat,
+    SeedRecord,
+    TrialRecord,
+    best_trial,
+    count_lineages,
+)
+from abx_amr.studies.records.workers import GRACE_INTERVALS, Worker
+
+__all__ = [
+    "GRACE_INTERVALS",
+    "INTERRUPTED",
+    "STATES",
+    "Heartbeat",
+    "Origin",
+    "SeedRecord",
+    "StudyAttributes",
+    "StudyRecord",
+    "TrialRecord",
+    "Worker",
+    "WorkerHistory",
+    "best_trial",
+    "count_lineages",
+    "workers_of",
+]

@@ -1,0 +1,127 @@
+"""What is stored on a study beside Optuna's own, and the study as a whole at one moment."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from abx_amr.studies.records.trials import STATES, TrialRecord, best_trial
+from abx_amr.studies.records.workers import GRACE_INTERVALS, Worker
+
+ORIGIN = "abx_fingerprint"
+DRAWN_WITH = "abx_drawn_with"
+FAILURES_FROM = "abx_failures_counted_from"
+BUDGET = "abx_budget"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Origin:
+    """What a study was made with."""
+
+    values: Mapping[str, Any]  #: the settings that make trials comparable, path -> value
+    digest: str  #: of these
+    optuna: str  #: version
+    created: str | None = None  #: ISO 8601, None where the study was there before
+
+    @classmethod
+    def from_record(cls, record: Mapping[str, Any]) -> Origin:
+        """Return the origin that `as_record` has written."""
+        return cls(
+            values=record["values"],
+            digest=record["digest"],
+            optuna=record["optuna"],
+            created=record.get("created"),
+        )
+
+    def as_record(self) -> dict[str, Any]:
+        """Return what is stored of it."""
+        created = {} if self.created is None else {"created": self.created}
+        return {
+            "digest": self.digest,
+            "values": dict(self.values),
+            "optuna": self.optuna,
+            **created,
+        }
+
+
+@dataclass(frozen=True)
+class StudyAttributes:
+    """What is stored on a study itself."""
+
+    user_attrs: Mapping[str, Any] = field(repr=False)
+
+    @property
+    def origin(self) -> Origin | None:
+        """What it was made with, None for a study of something else."""
+        record = self.user_attrs.get(ORIGIN)
+        return None if record is None else Origin.from_record(record)
+
+    @property
+    def budget(self) -> int | None:
+        """How many finished trials complete it, None for a study of something else."""
+        return self.user_attrs.get(BUDGET)
+
+    @property
+    def failures_counted_from(self) -> int:
+        """The number of the trial from which failures in a row are counted."""
+        return int(self.user_attrs.get(FAILURES_FROM, 0))
+
+    @property
+    def drawn_with(self) -> int | None:
+        """How many trials were finished when its figures were last drawn."""
+        return self.user_attrs.get(DRAWN_WITH)
+
+
+@dataclass(frozen=True, kw_only=True)
+class StudyRecord:
+    """What a storage holds of one study, at one moment."""
+
+    name: str
+    label: str  #: of the storage
+    direction: str
+    user_attrs: Mapping[str, Any] = field(repr=False)
+    system_attrs: Mapping[str, Any] = field(repr=False)
+    trials: Sequence[TrialRecord] = field(repr=False)
+
+    @property
+    def attributes(self) -> StudyAttributes:
+        """What is stored on the study itself."""
+        return StudyAttributes(self.user_attrs)
+
+    @property
+    def n_finished(self) -> int:
+        """How many trials count towards the budget."""
+        return sum(trial.is_finished for trial in self.trials)
+
+    @property
+    def states(self) -> dict[str, int]:
+        """How many trials are in which state."""
+        return {state: sum(t.state == state for t in self.trials) for state in STATES}
+
+    @property
+    def best(self) -> TrialRecord | None:
+        """The finished trial with the best finite value, the earliest of equals."""
+        return best_trial(self.trials, direction=self.direction)
+
+    @property
+    def last_heartbeat(self) -> datetime | None:
+        """When a worker was last heard of: a beat, a start or an end of a trial, in UTC."""
+        signs = (trial.last_sign for trial in self.trials)
+        return max((sign for sign in signs if sign is not None), default=None)
+
+    def live_workers(self) -> list[Worker]:
+        """Return who may be at work: processes that run here, and others that were heard of."""
+        now = datetime.now(UTC)
+        found = []
+        for trial in self.trials:
+            owner = trial.owner
+            if trial.state != "RUNNING" or owner is None or owner.process.has_died:
+                continue
+            heard = trial.last_sign
+            grace = timedelta(seconds=GRACE_INTERVALS * (owner.interval or 0.0))
+            is_silent = heard is None or now - heard > grace
+            if owner.process.is_alive or not is_silent:
+                found.append(owner)
+        return found

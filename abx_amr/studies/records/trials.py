@@ -1,0 +1,215 @@
+"""What is stored on a trial beside Optuna's own: the names of its attributes, and their types."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from abx_amr.studies.records.workers import Worker
+
+if TYPE_CHECKING:
+    from optuna.trial import FrozenTrial
+
+    from abx_amr.studies.space import ParameterValue
+
+STATES = ("COMPLETE", "PRUNED", "RUNNING", "WAITING", "FAIL")
+INTERRUPTED = "interrupted"  #: the failure of a trial that was given back by its worker
+
+OWNER = "owner"
+LINEAGE = "lineage"
+RETRIES = "retries"
+RETRY_OF = "retry_of"
+TRY_AGAIN = "try_again"
+FAILURE = "failure"
+WORKER_IS_GONE = "worker_is_gone"
+HEARTBEAT = "abx:heartbeat"  # among the system's
+MEAN_REWARD = "mean_reward"
+STD_REWARD = "std_reward"
+STABILITY_PENALTY = "stability_penalty"
+SEEDS = "seeds"
+FAILED_SEEDS = "failed_seeds"
+EFFECTIVE_VALUES = "effective_values"
+WALL_TIME = "wall_time_seconds"
+
+
+@dataclass(frozen=True, kw_only=True)
+class SeedRecord:
+    """What is stored of one seed of a trial."""
+
+    seed: int
+    episode_return: float | None
+    failure: str | None
+    seconds: float | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Heartbeat:
+    """A sign of life: a count for programs, a moment for people."""
+
+    count: int
+    moment: datetime
+
+
+@dataclass(frozen=True)
+class TrialRecord:
+    """A trial as it is stored at one moment; each attribute is read when it is asked for."""
+
+    frozen: FrozenTrial = field(repr=False)
+
+    @property
+    def id(self) -> int:
+        """The storage's own number of it."""
+        return self.frozen._trial_id
+
+    @property
+    def number(self) -> int:
+        """Its number in the study, from 0."""
+        return self.frozen.number
+
+    @property
+    def state(self) -> str:
+        """One of STATES."""
+        return self.frozen.state.name
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether it counts towards the budget: complete or pruned, never failed."""
+        return self.state in ("COMPLETE", "PRUNED")
+
+    @property
+    def value(self) -> float | None:
+        """What it is worth, infinite where too few of its seeds succeeded; None before the end."""
+        values = self.frozen.values
+        return values[0] if values else None
+
+    @property
+    def params(self) -> Mapping[str, ParameterValue]:
+        """Configuration path -> value."""
+        return self.frozen.params
+
+    @property
+    def started(self) -> datetime | None:
+        """When it was claimed, as Optuna keeps it: local time without a zone."""
+        return self.frozen.datetime_start
+
+    @property
+    def ended(self) -> datetime | None:
+        """When it was told or failed, like `started`."""
+        return self.frozen.datetime_complete
+
+    @property
+    def owner(self) -> Worker | None:
+        """Who runs it or ran it."""
+        record = self.frozen.user_attrs.get(OWNER)
+        return None if record is None else Worker.from_record(record)
+
+    @property
+    def lineage(self) -> int | None:
+        """The number of its point, which all attempts at the point share."""
+        return self._whole(LINEAGE)
+
+    @property
+    def retries(self) -> int:
+        """How many attempts at its point have failed before it; interrupts do not count."""
+        return self._whole(RETRIES) or 0
+
+    @property
+    def retry_of(self) -> int | None:
+        """The number of the trial that it repeats."""
+        return self._whole(RETRY_OF)
+
+    @property
+    def try_again(self) -> int | None:
+        """Failed attempts at its point by now, where the point is to be queued again."""
+        return self._whole(TRY_AGAIN)
+
+    @property
+    def failure(self) -> str | None:
+        """Why it failed."""
+        return self.frozen.user_attrs.get(FAILURE)
+
+    @property
+    def worker_is_gone(self) -> bool:
+        """Whether it failed with its worker and is tried again."""
+        return bool(self.frozen.user_attrs.get(WORKER_IS_GONE))
+
+    @property
+    def mean_reward(self) -> float | None:
+        """The mean return over its seeds."""
+        return self.frozen.user_attrs.get(MEAN_REWARD)
+
+    @property
+    def std_reward(self) -> float | None:
+        """The standard deviation of the return over its seeds."""
+        return self.frozen.user_attrs.get(STD_REWARD)
+
+    @property
+    def stability_penalty(self) -> float | None:
+        """What the spread over seeds has cost its value."""
+        return self.frozen.user_attrs.get(STABILITY_PENALTY)
+
+    @property
+    def seeds(self) -> list[SeedRecord]:
+        """What each of its seeds gave; empty before the end."""
+        return [
+            SeedRecord(
+                seed=stored["seed"],
+                episode_return=stored.get("episode_return"),
+                failure=stored.get("failure"),
+                seconds=stored.get("seconds"),
+            )
+            for stored in self.frozen.user_attrs.get(SEEDS) or ()
+        ]
+
+    @property
+    def failed_seeds(self) -> Mapping[str, str]:
+        """Seed (as text) -> why it failed."""
+        return self.frozen.user_attrs.get(FAILED_SEEDS) or {}
+
+    @property
+    def effective_values(self) -> Mapping[str, Any]:
+        """Configuration path -> what the built agent was found to use."""
+        return self.frozen.user_attrs.get(EFFECTIVE_VALUES) or {}
+
+    @property
+    def wall_time_seconds(self) -> float | None:
+        """How long it took."""
+        return self.frozen.user_attrs.get(WALL_TIME)
+
+    @property
+    def heartbeat(self) -> Heartbeat | None:
+        """The last sign of life of its worker."""
+        beat = self.frozen.system_attrs.get(HEARTBEAT)
+        if not isinstance(beat, list) or len(beat) != 2:
+            return None
+        return Heartbeat(count=beat[0], moment=datetime.fromisoformat(beat[1]))
+
+    @property
+    def last_sign(self) -> datetime | None:
+        """When it was last heard of, in UTC: a beat, its start or its end."""
+        beat = self.heartbeat
+        moments = [self.started, self.ended, None if beat is None else beat.moment]
+        return max((m.astimezone(UTC) for m in moments if m is not None), default=None)
+
+    def _whole(self, name: str) -> int | None:
+        value = self.frozen.user_attrs.get(name)
+        return None if value is None else int(value)
+
+
+def best_trial(trials: Iterable[TrialRecord], *, direction: str) -> TrialRecord | None:
+    """Return the finished trial with the best finite value, the earliest of equals."""
+    sign = -1.0 if direction == "maximize" else 1.0
+    scored = [
+        (sign * trial.value, trial.number, trial)
+        for trial in trials
+        if trial.is_finished and trial.value is not None and math.isfinite(trial.value)
+    ]
+    return min(scored, key=lambda entry: entry[:2])[2] if scored else None
+
+
+def count_lineages(trials: Iterable[TrialRecord]) -> int:
+    """Return the number of points drawn so far; a retry is the same point."""
+    return len({t.lineage for t in trials if t.lineage is not None})

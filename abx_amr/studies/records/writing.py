@@ -1,0 +1,126 @@
+"""What is written on a trial and on a study, each by one function."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from abx_amr.host.atomic_files import jsonable
+from abx_amr.studies.records.studies import BUDGET, DRAWN_WITH, FAILURES_FROM, ORIGIN, Origin
+from abx_amr.studies.records.trials import (
+    EFFECTIVE_VALUES,
+    FAILED_SEEDS,
+    FAILURE,
+    HEARTBEAT,
+    LINEAGE,
+    MEAN_REWARD,
+    OWNER,
+    RETRIES,
+    RETRY_OF,
+    SEEDS,
+    STABILITY_PENALTY,
+    STD_REWARD,
+    TRY_AGAIN,
+    WALL_TIME,
+    WORKER_IS_GONE,
+    Heartbeat,
+    TrialRecord,
+)
+
+if TYPE_CHECKING:
+    from optuna.storages import BaseStorage
+
+    from abx_amr.studies.objective import SeedOutcome, TrialScore
+    from abx_amr.studies.records.workers import Worker
+
+
+def begun(*, lineage: int, owner: Worker) -> dict[str, Any]:
+    """Return the attributes of a trial that was drawn just now."""
+    return {LINEAGE: lineage, OWNER: owner.as_record()}
+
+
+def begun_again(trial: TrialRecord, *, retries: int) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return the attributes, and the system's, of another attempt at a trial's point."""
+    attributes = {LINEAGE: trial.lineage, RETRIES: retries, RETRY_OF: trial.number}
+    system = {key: v for key, v in trial.frozen.system_attrs.items() if key != HEARTBEAT}
+    return attributes, system
+
+
+def result(outcomes: Sequence[SeedOutcome], score: TrialScore, *, seconds: float) -> dict[str, Any]:
+    """Return the attributes of a trial that has ended, in the order in which they are written."""
+    attributes = {
+        MEAN_REWARD: score.mean_reward,
+        STD_REWARD: score.std_reward,
+        STABILITY_PENALTY: score.stability_penalty,
+        SEEDS: [
+            {
+                "seed": outcome.seed,
+                "episode_return": outcome.episode_return,
+                "failure": outcome.failure_reason,
+                "seconds": outcome.seconds,
+            }
+            for outcome in outcomes
+        ],
+        FAILED_SEEDS: score.failed_seeds,
+        EFFECTIVE_VALUES: next((o.effective_values for o in outcomes if o.effective_values), {}),
+        WALL_TIME: seconds,
+    }
+    return {name: jsonable(value) for name, value in attributes.items()}
+
+
+def write_owner(
+    backend: BaseStorage, trial_id: int, owner: Worker, *, lineage: int | None = None
+) -> None:
+    """Write whose trial it is, and of which point unless that is written already."""
+    if lineage is not None:
+        backend.set_trial_user_attr(trial_id, LINEAGE, lineage)
+    backend.set_trial_user_attr(trial_id, OWNER, owner.as_record())
+
+
+def write_failure(
+    backend: BaseStorage,
+    trial_id: int,
+    reason: str,
+    *,
+    try_again: int | None,
+    worker_is_gone: bool,
+) -> None:
+    """Write why a trial failed and whether its point is to be queued again.
+
+    Args:
+        backend: Optuna's storage.
+        trial_id: The trial's, there.
+        reason: Why it failed.
+        try_again: Failed attempts at the point by now, None where it is given up.
+        worker_is_gone: Whether the worker, not the trial, is to blame.
+    """
+    backend.set_trial_user_attr(trial_id, FAILURE, reason)
+    backend.set_trial_user_attr(trial_id, TRY_AGAIN, try_again)
+    if worker_is_gone and try_again is not None:
+        backend.set_trial_user_attr(trial_id, WORKER_IS_GONE, True)
+
+
+def write_heartbeat(backend: BaseStorage, trial_id: int, beat: Heartbeat) -> None:
+    """Write a sign of life."""
+    stored: list[Any] = [beat.count, beat.moment.isoformat(timespec="seconds")]
+    backend.set_trial_system_attr(trial_id, HEARTBEAT, stored)
+
+
+def write_origin(backend: BaseStorage, study_id: int, origin: Origin) -> None:
+    """Write what a study is made with."""
+    backend.set_study_user_attr(study_id, ORIGIN, origin.as_record())
+
+
+def write_budget(backend: BaseStorage, study_id: int, budget: int) -> None:
+    """Write how many finished trials complete a study."""
+    backend.set_study_user_attr(study_id, BUDGET, budget)
+
+
+def write_failures_counted_from(backend: BaseStorage, study_id: int, number: int) -> None:
+    """Write from which trial on failures in a row are counted."""
+    backend.set_study_user_attr(study_id, FAILURES_FROM, number)
+
+
+def write_drawn_with(backend: BaseStorage, study_id: int, n_finished: int) -> None:
+    """Write with how many finished trials a study's figures are drawn."""
+    backend.set_study_user_attr(study_id, DRAWN_WITH, n_finished)

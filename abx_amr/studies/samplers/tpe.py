@@ -1,0 +1,28 @@
+"""tpe: a tree-structured Parzen estimator, the default."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from abx_amr.studies.samplers.member import Draw, Sampler, default_startup_trials
+
+if TYPE_CHECKING:
+    from optuna.samplers import BaseSampler, TPESampler
+
+
+class Tpe(Sampler):
+    """Optuna's own, which counts running trials as bad ones (constant liar)."""
+
+    set_here = Sampler.set_here | {"constraints_func"}
+
+    def constructor(self) -> type[TPESampler]:
+        """Return Optuna's class."""
+        from optuna.samplers import TPESampler
+
+        return TPESampler
+
+    def build(self, draw: Draw, options: Mapping[str, Any]) -> BaseSampler:
+        """Return it with start-up trials that follow from n_trials."""
+        startup = {"n_startup_trials": default_startup_trials(draw.n_trials)}
+        return super().build(draw, startup | dict(options))

@@ -1,0 +1,115 @@
+"""The tuning section of a configuration, read value by value within its limits.
+
+The shipped tuning files own the defaults: a key that is missing is a mistake here.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from abx_amr.errors import InputError, did_you_mean, hint
+
+
+class TuningSection:
+    """The values of `tuning`, by key; each reader raises an InputError of one line."""
+
+    def __init__(self, values: Mapping[str, Any], *, known: Sequence[str]) -> None:
+        """Take the plain values.
+
+        Args:
+            values: Key -> value.
+            known: The keys there are.
+
+        Raises:
+            InputError: Another key is given.
+        """
+        for key in values:
+            if key not in known:
+                raise InputError(f"tuning.{key} does not exist{hint(key, known, label='known')}")
+        self._values = values
+
+    def given(self, key: str) -> Any:
+        """Return the value as it is written."""
+        if key not in self._values:
+            raise InputError(
+                f"tuning.{key} is missing: a tuning file of your own begins with 'defaults: [base]'"
+            )
+        return self._values[key]
+
+    def mapping(self, key: str) -> Mapping[str, Any]:
+        """Return a mapping; nothing written is an empty one."""
+        value = self.given(key) or {}
+        if not isinstance(value, Mapping):
+            raise InputError(f"tuning.{key} must be a mapping, not {value!r}")
+        return value
+
+    def choice(self, key: str, known: Sequence[str], *, later: str | None = None) -> str:
+        """Return one of the `known` words; `later` says what is not in this release."""
+        value = self.given(key)
+        text = str(value).lower()
+        if text not in known:
+            why = f" ({later})" if later else ""
+            raise InputError(
+                f"tuning.{key} must be {' or '.join(known)}, not {value!r}"
+                f"{did_you_mean(text, known)}{why}"
+            )
+        return text
+
+    def flag(self, key: str) -> bool:
+        """Return true or false."""
+        value = self.given(key)
+        if not isinstance(value, bool):
+            raise InputError(f"tuning.{key} must be true or false, not {value!r}")
+        return value
+
+    def whole(self, key: str, *, low: int | None = None, high: int | None = None) -> int:
+        """Return a whole number within [low, high]."""
+        value = self.given(key)
+        limits = f" of at least {low}" if low is not None else ""
+        limits += f" and at most {high}" if high is not None else ""
+        if (
+            isinstance(value, bool)
+            or not isinstance(value, int)
+            or (low is not None and value < low)
+            or (high is not None and value > high)
+        ):
+            raise InputError(f"tuning.{key} must be a whole number{limits}, not {value!r}")
+        return value
+
+    def whole_or_none(self, key: str, *, low: int, high: int | None = None) -> int | None:
+        """Return a whole number within [low, high], None where null is written."""
+        return None if self.given(key) is None else self.whole(key, low=low, high=high)
+
+    def number(self, key: str, *, low: float | None = None, above: float | None = None) -> float:
+        """Return a finite number of at least `low`, or above `above`."""
+        value = self.given(key)
+        limits = f" of at least {low:g}" if low is not None else ""
+        limits += f" above {above:g}" if above is not None else ""
+        if (
+            isinstance(value, bool)
+            or not isinstance(value, int | float)
+            or not math.isfinite(value)
+            or (low is not None and value < low)
+            or (above is not None and value <= above)
+        ):
+            raise InputError(f"tuning.{key} must be a number{limits}, not {value!r}")
+        return float(value)
+
+    def number_or_none(self, key: str, *, above: float) -> float | None:
+        """Return a finite number above `above`, None where null is written."""
+        return None if self.given(key) is None else self.number(key, above=above)
+
+    def from_sweeper(self, key: str, *, unless_told: int) -> int:
+        """Return a whole number of at least 1 that the sweeper adds; no file has its key."""
+        return self.whole(key, low=1) if self._values.get(key) is not None else unless_told
+
+    def job(self) -> dict[str, int] | None:
+        """Return trial number and seed of a job that the sweeper has made, None for a worker."""
+        value = self._values.get("job")
+        if value is None:
+            return None
+        if not isinstance(value, Mapping) or set(value) != {"number", "seed"}:
+            raise InputError(f"tuning.job must be {{number: ..., seed: ...}}, not {value!r}")
+        return {str(key): int(number) for key, number in value.items()}

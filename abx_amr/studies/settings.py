@@ -1,0 +1,190 @@
+"""The settings of a study: what is searched, how, and within which budget."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from abx_amr.errors import InputError
+from abx_amr.host.folder_names import check_folder_name
+from abx_amr.studies.fingerprint import Fingerprint, fingerprint
+from abx_amr.studies.folder import StudyFolder
+from abx_amr.studies.objective import Direction, default_min_successful_seeds
+from abx_amr.studies.samplers import SamplerChoice, choose_sampler, effective_budget
+from abx_amr.studies.section import TuningSection
+from abx_amr.studies.space import SearchSpace, check_paths, parse_search_space
+
+FIRST_TUNING_SEED, LAST_TUNING_SEED = 1000, 9999
+TUNING_KEYS = (
+    *("n_trials", "n_seeds_per_trial", "truncated_episodes", "direction", "pruner", "search_space"),
+    *("sampler", "sampler_options", "sampler_seed", "stability_penalty_weight"),
+    *("seeds", "first_seed", "min_successful_seeds"),
+    *("n_workers", "n_trials_per_worker", "timeout", "wait", "parallel"),
+    *("worker", "local_workers", "job"),
+    *("max_retry", "max_failures", "heartbeat_interval", "checkpoint_interval"),
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class StudySettings:
+    """What is to be searched, how, and within which budget: checked, plain values."""
+
+    run_name: str
+    study_name: str
+    optimization_dir: Path
+    space: SearchSpace
+    sampler: SamplerChoice
+    fingerprint: Fingerprint
+    configuration: Mapping[str, Any] = field(repr=False)
+    n_trials: int
+    direction: Direction
+    n_seeds_per_trial: int
+    per_trial_seeds: bool
+    first_seed: int
+    min_successful_seeds: int
+    penalty_weight: float
+    n_workers: int
+    has_jobs: bool
+    wait: bool
+    n_trials_per_worker: int | None
+    timeout: float | None
+    max_retry: int
+    max_failures: int
+    heartbeat_interval: float
+    checkpoint_interval: float
+    worker: int | None
+    local_workers: int
+    job: Mapping[str, int] | None  #: number and seed, for a job that is one seed of one trial
+    overwrite_existing_study: bool
+    skip_if_exists: bool
+
+    @property
+    def folder(self) -> Path:
+        """The study's folder: optimization/<run_name>."""
+        return self.optimization_dir / self.run_name
+
+    @property
+    def files(self) -> StudyFolder:
+        """What lies in the study's folder, by name."""
+        return StudyFolder(self.folder)
+
+    @property
+    def budget(self) -> int:
+        """How many finished trials complete the study: n_trials, for a grid at most its points."""
+        return effective_budget(self.sampler, n_trials=self.n_trials, space=self.space)
+
+    def seeds(self, lineage: int) -> list[int]:
+        """Return the seeds of a point: the same for all, or fresh ones within 1000..9999."""
+        if not self.per_trial_seeds:
+            return [self.first_seed + i for i in range(self.n_seeds_per_trial)]
+        room = LAST_TUNING_SEED - FIRST_TUNING_SEED + 1
+        start = self.first_seed - FIRST_TUNING_SEED + lineage * self.n_seeds_per_trial
+        return [FIRST_TUNING_SEED + (start + i) % room for i in range(self.n_seeds_per_trial)]
+
+    @classmethod
+    def from_configuration(cls, configuration: Mapping[str, Any]) -> StudySettings:
+        """Return the settings in a plain, resolved configuration.
+
+        Raises:
+            InputError: What is wrong, in one line.
+        """
+        if not isinstance(configuration.get("tuning"), Mapping):
+            raise InputError("no tuning configuration is chosen: add +tuning=ppo_default")
+        section = TuningSection(configuration["tuning"], known=TUNING_KEYS)
+        direction = section.choice("direction", ("maximize", "minimize"))
+        section.choice("pruner", ("none",), later="this release has no pruner: leave it out")
+        section.whole("truncated_episodes", low=1)
+        n_seeds = section.whole("n_seeds_per_trial", low=1)
+        n_trials = section.whole("n_trials", low=1)
+        space = _space(section, configuration)
+        options = section.mapping("sampler_options")
+        sampler = choose_sampler(
+            section.given("sampler"),
+            {key: value for key, value in options.items() if value is not None},
+            sampler_seed=section.whole("sampler_seed", low=0),
+        )
+        effective_budget(sampler, n_trials=n_trials, space=space)
+        min_successful_seeds = section.whole_or_none("min_successful_seeds", low=1, high=n_seeds)
+        run_name = _name(configuration, "run_name", None)
+        return cls(
+            run_name=run_name,
+            study_name=_name(configuration, "study_name", run_name),
+            optimization_dir=Path(
+                str(configuration.get("optimization_dir") or "optimization")
+            ).absolute(),
+            space=space,
+            sampler=sampler,
+            fingerprint=fingerprint(configuration, space=space),
+            configuration=configuration,
+            n_trials=n_trials,
+            direction="maximize" if direction == "maximize" else "minimize",
+            n_seeds_per_trial=n_seeds,
+            per_trial_seeds=section.choice("seeds", ("common", "per_trial")) == "per_trial",
+            first_seed=_first_seed(section, n_seeds),
+            min_successful_seeds=min_successful_seeds or default_min_successful_seeds(n_seeds),
+            penalty_weight=section.number("stability_penalty_weight", low=0.0),
+            n_workers=section.whole("n_workers", low=1),
+            has_jobs=_has_jobs(section),
+            wait=section.flag("wait"),
+            n_trials_per_worker=section.whole_or_none("n_trials_per_worker", low=1),
+            timeout=section.number_or_none("timeout", above=0.0),
+            max_retry=section.whole("max_retry", low=0),
+            max_failures=section.whole_or_none("max_failures", low=1) or n_trials,
+            heartbeat_interval=section.number("heartbeat_interval", above=0.0),
+            checkpoint_interval=section.number("checkpoint_interval", above=0.0),
+            worker=section.whole_or_none("worker", low=0),
+            local_workers=section.from_sweeper("local_workers", unless_told=1),
+            job=section.job(),
+            overwrite_existing_study=_flag(configuration, "overwrite_existing_study"),
+            skip_if_exists=_flag(configuration, "skip_if_exists"),
+        )
+
+
+def _space(section: TuningSection, configuration: Mapping[str, Any]) -> SearchSpace:
+    space = parse_search_space(section.mapping("search_space"))
+    if not space:
+        raise InputError("tuning.search_space is empty: name at least one value to search")
+    check_paths(space, {k: v for k, v in configuration.items() if k != "tuning"})
+    return space
+
+
+def _first_seed(section: TuningSection, n_seeds: int) -> int:
+    first_seed = section.whole("first_seed")
+    last_seed = first_seed + n_seeds - 1
+    if first_seed < FIRST_TUNING_SEED or last_seed > LAST_TUNING_SEED:
+        raise InputError(
+            f"tuning seeds must lie within {FIRST_TUNING_SEED}..{LAST_TUNING_SEED}: "
+            f"first_seed {first_seed} with {n_seeds} seeds ends at {last_seed}"
+        )
+    return first_seed
+
+
+def _has_jobs(section: TuningSection) -> bool:
+    """Say whether each seed of a trial is a job of its own, which somebody has to wait for."""
+    has_jobs = section.choice("parallel", ("workers", "jobs")) == "jobs"
+    if has_jobs and not section.flag("wait"):
+        raise InputError(
+            "tuning.wait=false needs tuning.parallel=workers: with jobs, somebody has to ask "
+            "for the next trials (submit the abx-tune command itself as a job)"
+        )
+    return has_jobs
+
+
+def _name(configuration: Mapping[str, Any], key: str, default: str | None) -> str:
+    name = configuration.get(key)
+    if name is None:
+        name = default
+    if name is None or not str(name).strip():
+        raise InputError(f"{key} must be given, such as {key}=first_study")
+    return check_folder_name(key, str(name))
+
+
+def _flag(configuration: Mapping[str, Any], key: str) -> bool:
+    value = configuration.get(key)
+    if value is None:
+        return False
+    if not isinstance(value, bool):
+        raise InputError(f"{key} must be true or false, not {value!r}")
+    return value

@@ -1,0 +1,34 @@
+"""The files that say what a study searched in: written when it is made."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import yaml
+
+from abx_amr.host.atomic_files import jsonable, write_text
+from abx_amr.studies.settings import StudySettings
+
+
+def has_snapshots(settings: StudySettings) -> bool:
+    """Say whether they are there: a study may be made on another machine, or by hand."""
+    return settings.files.configuration_file.is_file()
+
+
+def write_snapshots(settings: StudySettings) -> None:
+    """Write the study's configuration, its tuning section and, where it has one, its library."""
+    rest = {key: value for key, value in settings.configuration.items() if key != "tuning"}
+    files = settings.files
+    texts = {
+        files.configuration_file: _yaml(jsonable(rest)),
+        files.tuning_file: _yaml(jsonable({"tuning": dict(settings.configuration["tuning"])})),
+    }
+    if rest.get("option_library") is not None:  # as given: JSON has no endless duration
+        texts[files.option_library_file] = _yaml(rest["option_library"])
+    files.path.mkdir(parents=True, exist_ok=True)
+    for file, text in texts.items():
+        write_text(file, text)
+
+
+def _yaml(content: Any) -> str:
+    return yaml.safe_dump(content, sort_keys=False)

@@ -1,0 +1,51 @@
+"""What is written when work on a study ends, whoever it is that ends it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from abx_amr.tuning.result import TuneResult
+
+if TYPE_CHECKING:
+    from abx_amr.studies.finishing import StudySummary
+    from abx_amr.tuning.study import TuningStudy
+
+
+def write_summary(study: TuningStudy) -> StudySummary:
+    """Write how far the study is, with the best trial's gap to the optimum, and return it.
+
+    A complete study also gets its best_params.json and its row in the registry. Safe to call again
+    and from many processes.
+    """
+    from abx_amr.studies.finishing import finish_study
+
+    reference = study.points.reference  # before the storage is locked: it may take two seconds
+    return finish_study(study.plan, study.storage, describe_best=reference.gap)
+
+
+def finish(study: TuningStudy) -> TuneResult:
+    """Write how far the study is and, once for every number of finished trials, its figures."""
+    from abx_amr.studies.finishing import is_first_to_draw
+    from abx_amr.studies.stored import read_study
+    from abx_amr.studies.tables import table_of
+    from abx_amr.tuning.figures import draw_study
+
+    plan = study.plan
+    summary = write_summary(study)
+    trials = table_of(read_study(study.storage, plan.study_name))
+    if summary.n_finished and study.config["figures"] and is_first_to_draw(plan, study.storage):
+        draw_study(plan.folder, trials, direction=plan.direction)
+    best = summary.best_value
+    return TuneResult(
+        run_name=plan.run_name,
+        folder=plan.folder,
+        is_complete=summary.is_complete,
+        n_finished=summary.n_finished,
+        budget=summary.budget,
+        penalty_weight=plan.penalty_weight,
+        best_value=best,
+        best_params=summary.best_params,
+        best_trial=summary.content["best_trial"],
+        n_best=0 if best is None else int((trials["value"] == best).sum()),
+        trials=trials,
+    )

@@ -1,0 +1,113 @@
+"""From a point of the search space to the agent: its values in the configuration, then built."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from abx_amr.agents.prescriber import Agent, Learner
+    from abx_amr.agents.settings import TrainingSettings
+    from abx_amr.planning.cache import Reference
+    from abx_amr.simulator.clinic import ClinicModel
+    from abx_amr.studies.space import SearchSpace
+
+
+@dataclass(frozen=True, kw_only=True)
+class Points:
+    """The clinic of a study, and the agent that each point of its search space means.
+
+    Args:
+        config: The study's plain, resolved configuration.
+        space: What is searched.
+        first_seed: Seed of the agents from which values are read back.
+    """
+
+    config: Mapping[str, Any]
+    space: SearchSpace
+    first_seed: int
+
+    @cached_property
+    def model(self) -> ClinicModel:
+        """The clinic, the same for all points."""
+        from abx_amr.configuration.clinic import build_clinic
+
+        return build_clinic(self.config)
+
+    @cached_property
+    def reference(self) -> Reference:
+        """What returns in the clinic are measured against."""
+        from abx_amr.planning.cache import reference
+
+        return reference(self.model)
+
+    def agent(self, parameters: Mapping[str, Any], seed: int) -> tuple[Learner, TrainingSettings]:
+        """Return the algorithm and the training plan of a point's seed.
+
+        Raises:
+            InputError: the algorithm rejects a value.
+        """
+        from abx_amr.configuration.agent import build_learner
+        from abx_amr.configuration.training import build_training
+        from abx_amr.configuration.values import with_values
+
+        config = with_values(self.config, parameters)
+        settings = replace(
+            build_training(config),
+            seed=seed,
+            total_num_training_episodes=self.config["tuning"]["truncated_episodes"],
+        )
+        return build_learner(config), settings
+
+    @cached_property
+    def read_back_names(self) -> dict[str, str]:
+        """Searched path -> where its value is read back in the built agent.
+
+        Raises:
+            InputError: a searched value changes nothing in the agent, or it rejects all of them.
+        """
+        from abx_amr.agents.read_back import find_read_back
+        from abx_amr.studies.space import probe_points
+
+        def build(values: Mapping[str, Any]) -> Agent:
+            learner, settings = self.agent(values, self.first_seed)
+            return learner.build(self.model, settings)
+
+        with _only_errors_logged("abx_amr.agents"):
+            return find_read_back(build, probe_points(self.space))
+
+    def check(self) -> None:
+        """Refuse what is out of range around the points, before anything slow is loaded.
+
+        Raises:
+            InputError: naming the value, and what would be right.
+        """
+        from abx_amr.configuration.agent import check_quickly
+
+        check_quickly(self.config)
+
+    def check_device(self) -> None:
+        """Refuse a GPU that this machine lacks.
+
+        Raises:
+            InputError: the agent asks for one.
+        """
+        from abx_amr.configuration.agent import build_learner
+
+        build_learner(self.config).check_device()
+
+
+@contextmanager
+def _only_errors_logged(name: str) -> Iterator[None]:
+    """Keep a logger's warnings back during the block: of agents that nobody trains."""
+    logger = logging.getLogger(name)
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)

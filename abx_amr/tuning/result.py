@@ -1,0 +1,57 @@
+"""How far a study is and what it has found, as plain values."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from abx_amr.studies.space import ParameterValue
+
+
+@dataclass(frozen=True, kw_only=True)
+class TuneResult:
+    """A study as it stood when it was last finished.
+
+    Attributes:
+        run_name: The study's run.
+        folder: Its folder: best_params.json, study_summary.json, trials, figures.
+        is_complete: Whether the budget is reached.
+        n_finished: Finished trials, whoever ran them.
+        budget: Finished trials that complete it.
+        penalty_weight: Lambda of mean - lambda * std.
+        best_value: Value of the best trial; None where none has a finite one.
+        best_params: Configuration path -> value of the best trial.
+        best_trial: What study_summary.json says of it.
+        n_best: How many trials share the best value.
+        trials: One row per trial: number, state, value, params.<path>, ...
+    """
+
+    run_name: str
+    folder: Path
+    is_complete: bool
+    n_finished: int
+    budget: int
+    penalty_weight: float
+    best_value: float | None
+    best_params: Mapping[str, ParameterValue] | None
+    best_trial: Mapping[str, Any] | None = field(repr=False)
+    n_best: int
+    trials: pd.DataFrame = field(repr=False, compare=False)
+
+    @property
+    def read_back(self) -> Mapping[str, Any]:
+        """Configuration path -> value that the built agent of the best trial had."""
+        return (self.best_trial or {}).get("effective_values") or {}
+
+    @property
+    def optimality_gap(self) -> float | None:
+        """How far the best trial's mean return is below the clinic's optimum, where that is known.
+
+        A mean over few evaluation episodes may lie above it.
+        """
+        return (self.best_trial or {}).get("optimality_gap")

@@ -1,0 +1,96 @@
+"""What a trial and its seeds leave in the study's folder, written and read back.
+
+trials/<number>/parameters.json         the point, for the jobs of its seeds
+trials/<number>/seed_<s>/result.json    what a seed gave
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from abx_amr.errors import InputError
+from abx_amr.host import atomic_files
+from abx_amr.host.plain_files import read_json
+from abx_amr.studies.folder import StudyFolder, TrialFolder
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def write_seed_result(
+    trial_folder: Path | str,
+    *,
+    outcome: Mapping[str, Any],
+    evaluation_returns: Sequence[float],
+    identity: str | None = None,
+) -> None:
+    """Write what a seed of a trial gave to `trial_folder/seed_<s>/result.json`.
+
+    A checkpoint of the seed goes, since there is nothing to go on with.
+
+    Args:
+        trial_folder: trials/<number> of the study.
+        outcome: seed, episode_return, failure, effective_values, seconds.
+        evaluation_returns: the return of every evaluation episode.
+        identity: what the result follows from, see `studies.attempts.identity`.
+    """
+    folder = TrialFolder(Path(trial_folder)).seed(outcome["seed"])
+    folder.path.mkdir(parents=True, exist_ok=True)
+    content = {**outcome, "evaluation_returns": list(evaluation_returns), "identity": identity}
+    atomic_files.write_json(folder.result_file, content)
+    folder.checkpoint_file.unlink(missing_ok=True)
+
+
+def read_seed_result(
+    trial_folder: Path | str, seed: int, *, identity: str
+) -> dict[str, Any] | None:
+    """Return what a seed gave, None where it has not ended or follows from something else."""
+    try:
+        outcome = read_json(TrialFolder(Path(trial_folder)).seed(seed).result_file)
+    except InputError:
+        return None
+    return outcome if outcome.get("identity") == identity else None
+
+
+def write_trial_parameters(
+    trial_folder: Path, *, parameters: Mapping[str, Any], fingerprint: str
+) -> None:
+    """Write the point of a trial to `trial_folder/parameters.json`, for the jobs of its seeds."""
+    trial_folder.mkdir(parents=True, exist_ok=True)
+    content = {"parameters": dict(parameters), "fingerprint": fingerprint}
+    atomic_files.write_json(TrialFolder(trial_folder).parameters_file, content)
+
+
+def read_trial_parameters(trial_folder: Path) -> dict[str, Any]:
+    """Return the point of a trial: `parameters` (path -> value) and the study's `fingerprint`.
+
+    Raises:
+        InputError: there is none.
+    """
+    return read_json(TrialFolder(trial_folder).parameters_file)
+
+
+def seed_checkpoint_file(trial_folder: Path | str, seed: int) -> Path:
+    """Return where a seed in training is saved, so that it can go on elsewhere."""
+    return TrialFolder(Path(trial_folder)).seed(seed).checkpoint_file
+
+
+def read_seed_results(study_folder: Path | str) -> pd.DataFrame:
+    """Return what the seeds of a study's trials gave, one row per trials/<n>/seed_<s>/result.json.
+
+    Columns: trial, seed, episode_return (nan for a failed seed), failure (None for one that
+    succeeded), seconds; ordered by trial and seed.
+    """
+    import pandas as pd
+
+    rows = [
+        {"trial": trial.number, "seed": seed.seed, **read_json(seed.result_file)}
+        for trial in StudyFolder(Path(study_folder)).trials()
+        for seed in trial.seeds()
+        if seed.result_file.is_file()
+    ]
+    columns = ["trial", "seed", "episode_return", "failure", "seconds"]
+    table = pd.DataFrame(rows, columns=columns)
+    return table.astype({"episode_return": float, "seconds": float, "failure": object})

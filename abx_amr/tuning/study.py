@@ -1,0 +1,146 @@
+"""A composed tuning configuration as objects: the plan, the storage, the points, the trials."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from abx_amr.errors import InputError
+from abx_amr.host.processors import threads_for
+from abx_amr.studies.settings import StudySettings
+from abx_amr.tuning.points import Points
+from abx_amr.tuning.trials import TrialRunner
+
+if TYPE_CHECKING:
+    from abx_amr.configuration.composing import Composition
+    from abx_amr.studies.overview import StudyOverview
+    from abx_amr.studies.storages import StudyStorage
+
+#: What tells the workers of a study apart, and is no part of it.
+_OF_A_WORKER = ("worker", "local_workers")
+
+
+class TuningStudy:
+    """A study of agents: checked once, its parts built when they are first used.
+
+    Args:
+        config: The plain, resolved configuration, complete but for the threads (see `settled`).
+        points: Those of the same study, built before (default: none were).
+
+    Raises:
+        InputError: there is nothing to tune, a value is missing or wrong.
+    """
+
+    def __init__(self, config: Mapping[str, Any], *, points: Points | None = None) -> None:
+        from abx_amr.configuration.agent import learns
+        from abx_amr.configuration.classes import own_code
+
+        if not learns(config):
+            raise InputError(
+                "agent_algorithm is a fixed rule: there is nothing to tune; choose an agent that "
+                "learns, such as agent_algorithm=ppo, or evaluate the rule with abx-evaluate"
+            )
+        _check_complete(config["tuning"])
+        # A project's own classes count as its values do: trials of changed code are others.
+        code = own_code(config)
+        self.config = {**config, "code": code} if code else dict(config)
+        self.plan = StudySettings.from_configuration(self.config)
+        self.points = points or Points(
+            config=self.config, space=self.plan.space, first_seed=self.plan.first_seed
+        )
+        self.runner = TrialRunner(plan=self.plan, points=self.points)
+
+    @cached_property
+    def storage(self) -> StudyStorage:
+        """Where the study lies."""
+        return self._new_storage()
+
+    @cached_property
+    def _watched_storage(self) -> StudyStorage:
+        return self._new_storage()
+
+    def _new_storage(self) -> StudyStorage:
+        from abx_amr.configuration.storage import build_storage
+
+        return build_storage(self.config)
+
+    def look(self) -> StudyOverview:
+        """Return how far the study is, read through a connection of its own: for another thread."""
+        from abx_amr.studies.overview import overview_of
+
+        return overview_of(self.plan, self._watched_storage)
+
+    def overview(self) -> StudyOverview:
+        """Return how far the study is."""
+        from abx_amr.studies.overview import overview_of
+
+        return overview_of(self.plan, self.storage)
+
+    def set_threads(self) -> None:
+        """Give torch the threads of this study's agents."""
+        import torch
+
+        threads = self.config["training"]["torch_threads"]
+        if type(threads) is int and threads > 0:  # anything else is refused where it is read
+            torch.set_num_threads(threads)
+
+
+def settled(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a resolved configuration with the threads of each worker settled.
+
+    Raises:
+        InputError: no tuning configuration is chosen, or there is no section training.
+    """
+    from abx_amr.configuration.values import section_of
+
+    if not isinstance(config.get("tuning"), Mapping):
+        raise InputError(_no_tuning())
+    training = section_of(config, "training")
+    if training.get("torch_threads") is None:
+        training["torch_threads"] = threads_for(config["tuning"].get("local_workers") or 1)
+    return {**config, "training": training}
+
+
+def what_is_shared(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what two configurations have in common whose studies share their points.
+
+    Relative paths belong to the folder they were read in.
+    """
+    tuning = {**config["tuning"], **dict.fromkeys(_OF_A_WORKER)}
+    return {**config, "tuning": tuning, "folder": os.getcwd()}
+
+
+def default_run_name(composition: Composition) -> list[str]:
+    """Return the override that names a run without a name after its tuning choice, if it needs one.
+
+    Raises:
+        InputError: no tuning configuration is chosen.
+    """
+    choice = composition.choices.get("tuning")
+    if choice is None:
+        raise InputError(_no_tuning())
+    return [f"run_name={choice}"] if composition.config.run_name is None else []
+
+
+def _no_tuning() -> str:
+    """Return the line about a command without a search."""
+    from abx_amr.configuration.groups import available
+
+    choices = [choice for choice in available("tuning") if choice != "base"]
+    return f"no tuning configuration is chosen: add +tuning=NAME (available: {', '.join(choices)})"
+
+
+def _check_complete(tuning: Mapping[str, Any]) -> None:
+    """Refuse a tuning section that does not have all that conf/tuning/base.yaml has."""
+    from abx_amr.configuration.groups import conf_dir
+
+    text = (conf_dir() / "tuning" / "base.yaml").read_text(encoding="utf-8")
+    for key in ("truncated_episodes", *yaml.safe_load(text)):
+        if key not in tuning:
+            raise InputError(
+                f"tuning.{key} is missing: a tuning file of your own begins with 'defaults: [base]'"
+            )

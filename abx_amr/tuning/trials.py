@@ -1,0 +1,124 @@
+"""One trial: the seeds of a point trained and scored, each seed's outcome kept in its folder."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from abx_amr.errors import InputError
+from abx_amr.studies.attempts import identity
+from abx_amr.studies.objective import SeedOutcome
+
+if TYPE_CHECKING:
+    from abx_amr.studies.settings import StudySettings
+    from abx_amr.tuning.points import Points
+    from abx_amr.tuning.scoring import SeedScore
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrialRunner:
+    """Trains and scores the seeds of points of one study."""
+
+    plan: StudySettings
+    points: Points
+
+    def run(
+        self,
+        parameters: Mapping[str, Any],
+        seeds: Sequence[int],
+        folder: Path | None,
+        on_progress: Callable[[int, int], None] | None = None,
+    ) -> list[SeedOutcome]:
+        """Return every seed's outcome, which is why it failed where it did.
+
+        Args:
+            parameters: The point: configuration path -> value.
+            seeds: The agents' seeds.
+            folder: The trial's: each outcome is written to `seed_<s>/result.json` in it; seeds that
+                have succeeded there are not trained again, seeds that were saved there go on.
+                None: nothing is written.
+            on_progress: Called with (transitions seen, planned) of all seeds.
+        """
+        from abx_amr.tuning.saving import Saving
+        from abx_amr.tuning.scoring import train_and_score
+
+        identities = self.identities(parameters, seeds)
+        outcomes: dict[int, SeedOutcome] = {}
+        if folder is not None:
+            found = {seed: outcome_in(folder, seed, identities[seed]) for seed in seeds}
+            outcomes = {s: o for s, o in found.items() if o is not None and o.failure is None}
+        missing = [seed for seed in seeds if seed not in outcomes]
+
+        def keep(seed: int, score: SeedScore | Exception) -> None:
+            outcomes[seed] = _outcome_of(seed, score)
+            if folder is not None:
+                returns = [] if isinstance(score, Exception) else list(score.returns)
+                _write(folder, outcomes[seed], returns=returns, identity=identities[seed])
+
+        try:
+            learner, settings = self.points.agent(parameters, seeds[0])
+        except InputError as error:
+            for seed in missing:
+                keep(seed, error)
+            return [outcomes[seed] for seed in seeds]
+        saving = None
+        if folder is not None:
+            interval = self.plan.checkpoint_interval
+            saving = Saving(folder=folder, interval=interval, identities=identities)
+        train_and_score(
+            learner,
+            self.points.model,
+            settings,
+            seeds=missing,
+            searched=self.points.read_back_names,
+            on_progress=on_progress,
+            on_score=keep,
+            saving=saving,
+        )
+        return [outcomes[seed] for seed in seeds]
+
+    def identities(self, parameters: Mapping[str, Any], seeds: Sequence[int]) -> dict[int, str]:
+        """Return seed -> what its result follows from."""
+        digest = self.plan.fingerprint.digest
+        return {seed: identity(digest, parameters, seed) for seed in seeds}
+
+
+def outcome_in(folder: Path, seed: int, identity: str) -> SeedOutcome | None:
+    """Return what a seed has left in a trial's folder, None where it has not ended.
+
+    What follows from something else than `identity` does not count.
+    """
+    from abx_amr.tuning.seed_files import read_seed_result
+
+    found = read_seed_result(folder, seed, identity=identity)
+    if found is None:
+        return None
+    return SeedOutcome(
+        seed=seed,
+        episode_return=found["episode_return"],
+        failure=found["failure"],
+        effective_values=found["effective_values"],
+        seconds=found["seconds"],
+    )
+
+
+def _outcome_of(seed: int, score: SeedScore | Exception) -> SeedOutcome:
+    if isinstance(score, Exception):
+        reason = f"{type(score).__name__}: {score}"
+        return SeedOutcome(seed=seed, episode_return=None, failure=reason)
+    return SeedOutcome(
+        seed=seed,
+        episode_return=score.episode_return,
+        effective_values=score.effective_values,
+        seconds=score.seconds,
+    )
+
+
+def _write(folder: Path, outcome: SeedOutcome, *, returns: list[float], identity: str) -> None:
+    from abx_amr.tuning.seed_files import write_seed_result
+
+    write_seed_result(
+        folder, outcome=asdict(outcome), evaluation_returns=returns, identity=identity
+    )

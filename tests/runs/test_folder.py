@@ -1,0 +1,152 @@
+import io
+import zipfile
+
+import gymnasium
+import numpy as np
+import pandas as pd
+import pytest
+from stable_baselines3 import PPO
+from stable_baselines3.common.vec_env import DummyVecEnv, VecNormalize
+
+from abx_amr.errors import InputError
+from abx_amr.runs.folder import RunFolder, find_run, newest_run, run_folders
+from tests.runs.conftest import LATER, NOON
+
+
+def test_two_runs_of_the_same_second_have_folders_of_their_own(tmp_path):
+    first = RunFolder.create(tmp_path, "base_ppo", moment=NOON)
+    second = RunFolder.create(tmp_path, "base_ppo", moment=NOON)
+    assert first.path != second.path
+    assert first.path.name == "base_ppo_20261123_120000"
+    assert first.run_name == second.run_name == "base_ppo"
+
+
+@pytest.mark.parametrize("name", ["", ".hidden", "a/b", "../up"])
+def test_a_run_name_that_names_no_folder_is_refused(tmp_path, name):
+    with pytest.raises(InputError, match="run_name must be a plain folder name"):
+        RunFolder.create(tmp_path, name)
+    assert not list(tmp_path.iterdir())
+
+
+def test_configuration_and_overrides_are_read_back_as_they_were(folder):
+    folder.write_overrides(["training.seed=42", "experiment=paper_two"])
+    assert folder.read_config()["training"] == {"seed": 42, "learning_rate": 1e-5}
+    assert folder.read_overrides() == ["training.seed=42", "experiment=paper_two"]
+
+
+def test_a_run_is_complete_when_its_summary_is_written(folder):
+    assert not folder.is_complete
+    folder.write_summary({"mean_return": -120.5, "std": float("nan")})
+    assert folder.is_complete
+    assert folder.read_summary() == {"mean_return": -120.5, "std": None}
+
+
+def test_evaluations_are_appended_and_lose_no_digit(folder):
+    third = 1.0 / 3.0
+    episodes = {"episode": np.arange(2), "episode_return": np.array([-third, 2 * third])}
+    folder.append_evaluation(2048, episodes)
+    folder.append_evaluation(4096, episodes)
+    table = folder.read_evaluations()
+    assert table["transitions"].tolist() == [2048, 2048, 4096, 4096]
+    assert table["episode"].tolist() == [0, 1, 0, 1]
+    assert table["episode_return"].tolist() == [-third, 2 * third] * 2
+
+
+def test_an_evaluation_with_other_columns_is_not_mixed_in(folder):
+    folder.append_evaluation(1, {"episode": np.arange(2)})
+    with pytest.raises(InputError, match="has the columns"):
+        folder.append_evaluation(2, {"patient": np.arange(2)})
+    assert len(folder.read_evaluations()) == 2
+
+
+def test_trajectories_are_read_back_as_they_were(folder):
+    steps = pd.DataFrame({"episode": [0, 0], "step": [0, 1], "reward": [0.25, -1.0]})
+    folder.write_trajectories(steps, steps.assign(patient=0))
+    pd.testing.assert_frame_equal(folder.read_trajectories(), steps)
+    assert "patient" in folder.read_patients()
+
+
+def test_tables_that_were_not_asked_for_are_said_to_be_missing(folder):
+    with pytest.raises(InputError, match="run with trajectories=true"):
+        folder.read_trajectories()
+    with pytest.raises(InputError, match=r"no evaluations\.csv"):
+        folder.read_evaluations()
+
+
+def test_no_temporary_file_is_left_behind(folder):
+    folder.write_summary({})
+    folder.write_checkpoint("last", agent=_empty_zip(), state={"a": np.zeros(1)})
+    folder.append_evaluation(1, {"episode": np.arange(2)})
+    names = {path.name for path in folder.path.rglob("*") if path.is_file()}
+    assert names == {"config.yaml", "summary.json", "last.zip", "evaluations.csv"}
+
+
+def _empty_zip() -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w"):
+        pass
+    return buffer.getvalue()
+
+
+def test_a_checkpoint_holds_agent_normalisation_and_state_and_the_library_loads_it(folder):
+    venv = VecNormalize(DummyVecEnv([lambda: gymnasium.make("CartPole-v1")]))
+    agent = PPO("MlpPolicy", venv, n_steps=16, batch_size=16, n_epochs=1, seed=1, device="cpu")
+    agent.learn(16)
+    buffer = io.BytesIO()
+    agent.save(buffer)
+    state = {"stream": np.array([2**64 - 1, 1], dtype=np.uint64), "time": np.array(3)}
+    folder.write_checkpoint(
+        "best", agent=buffer.getvalue(), state=state, vec_normalize=agent.get_vec_normalize_env()
+    )
+    checkpoint = folder.read_checkpoint("best")
+    loaded = PPO.load(checkpoint.agent, device="cpu")
+    observation = np.array([[0.1, -0.2, 0.3, 0.0]], dtype=np.float32)
+    assert (
+        loaded.predict(observation, deterministic=True)[0]
+        == (agent.predict(observation, deterministic=True)[0])
+    )
+    assert all(np.array_equal(checkpoint.state[name], state[name]) for name in state)
+    np.testing.assert_array_equal(
+        checkpoint.vec_normalize.normalize_obs(observation), venv.normalize_obs(observation)
+    )
+
+
+def test_a_checkpoint_that_is_not_there_is_an_error_that_lists_those_that_are(folder):
+    folder.write_checkpoint("last", agent=_empty_zip(), state={})
+    assert folder.has_checkpoint("last") and not folder.has_checkpoint("best")
+    with pytest.raises(InputError, match=r"no checkpoint 'best' \(available: last\)"):
+        folder.read_checkpoint("best")
+    with pytest.raises(InputError, match=r"checkpoint 'lats' does not exist; did you mean 'last'"):
+        folder.read_checkpoint("lats")
+
+
+def test_the_newest_run_of_a_name_is_found_among_similar_names(folder):
+    results_dir = folder.path.parent
+    newer = RunFolder.create(results_dir, "base_ppo", moment=LATER)
+    newer.write_config({})
+    twin = RunFolder.create(results_dir, "base_ppo", moment=LATER)
+    twin.write_config({})
+    RunFolder.create(results_dir, "base_ppo_optimized", moment=LATER).write_config({})
+    assert newest_run(results_dir, "base_ppo") == twin
+    assert run_folders(results_dir, "base_ppo") == [folder, newer, twin]
+    newer.write_summary({})
+    assert newest_run(results_dir, "base_ppo", only_complete=True) == newer
+
+
+def test_a_run_is_found_by_path_folder_or_name(folder):
+    results_dir = folder.path.parent
+    assert find_run(folder.path, results_dir="elsewhere") == folder
+    assert find_run(folder.path.name, results_dir=results_dir) == folder
+    assert find_run("base_ppo", results_dir=results_dir) == folder
+
+
+def test_a_run_that_does_not_exist_is_an_error_that_names_the_nearest(folder):
+    results_dir = folder.path.parent
+    with pytest.raises(InputError, match="did you mean 'base_ppo'"):
+        find_run("base_pp0", results_dir=results_dir)
+    with pytest.raises(InputError, match="run folder results/gone does not exist"):
+        find_run("results/gone", results_dir=results_dir)
+    with pytest.raises(InputError, match="holds no runs"):
+        newest_run(results_dir / "empty", "base_ppo")
+    with pytest.raises(InputError, match="is no run folder"):
+        find_run(results_dir, results_dir=results_dir)
