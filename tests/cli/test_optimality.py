@@ -4,12 +4,12 @@ import json
 from pathlib import Path
 
 import pytest
-from abx_amr.cli.optimality import gap_line
 
 from abx_amr.cli import evaluate as evaluate_door
 from abx_amr.cli import train as train_door
 from abx_amr.cli import tune as tune_door
 from abx_amr.planning.cache import Reference, reference
+from abx_amr.planning.gap import gap_line
 from tests.cli.conftest import SMALL, SMALL_STUDY
 from tests.clinics import clinic_model, crowded_model, population
 

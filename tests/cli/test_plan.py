@@ -157,7 +157,7 @@ def test_a_notebook_gets_the_plan_as_an_object():
 
 
 @pytest.mark.parametrize(
-    ("wrong", "said"),
+    ("wrong", "text"),
     [
         ("plan.gammas=[1.5]", "plan.gammas must be in (0, 1), got 1.5"),
         ("plan.lambda_weights=[-1]", "plan.lambda_weights must be in [0, 1], got -1"),
