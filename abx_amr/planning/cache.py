@@ -26,6 +26,7 @@ from abx_amr.planning.play import never
 from abx_amr.planning.problem import NotComputable, Posed
 from abx_amr.planning.programme import Programme, fitting, size_of_work
 from abx_amr.planning.progress import OnProgress, counting, within
+from abx_amr.planning.sampled import MOST_ANTIBIOTICS
 from abx_amr.planning.stationary import Audit, Stationary, stationary
 from abx_amr.planning.views import SampledView, view
 from abx_amr.simulator.clinic import ClinicModel
@@ -98,7 +99,9 @@ class PlanCache:
             NotComputable: It cannot be computed.
         """
         known = self.known(posed)
-        if known is not None and (known.confidence is None or is_close(posed, known, tolerance)):
+        if known is not None and (
+            known.confidence is None or is_close(posed, known, tolerance) or is_loose(posed)
+        ):
             return known
 
         def keep(found: Optimum) -> None:
@@ -183,10 +186,16 @@ def is_close(posed: Posed, found: Optimum, tolerance: float) -> bool:
     return found.is_exact or found.upper - found.lower <= tolerance * width * (1 + 1e-9)
 
 
+def is_loose(posed: Posed) -> bool:
+    """Return whether bounds come from each antibiotic alone: no tolerance makes them closer."""
+    return isinstance(posed, SampledView) and len(posed.problem.antibiotics) > MOST_ANTIBIOTICS
+
+
 def is_quick(posed: Posed) -> bool:
     """Return whether the optimum takes less than about two seconds."""
     if isinstance(posed, SampledView):
-        return expected_seconds(first_grid(posed.clinic)) <= QUICK_SECONDS
+        few = len(posed.problem.antibiotics) <= MOST_ANTIBIOTICS
+        return few and expected_seconds(first_grid(posed.clinic)) <= QUICK_SECONDS
     problem = posed.above
     k = len(problem.antibiotics)
     if k > 2 or number_of_allocations(problem) > 500:

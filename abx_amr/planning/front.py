@@ -20,6 +20,7 @@ from abx_amr.planning.problem import Posed
 from abx_amr.planning.progress import OnProgress, counting, within
 from abx_amr.planning.rollouts import rollouts
 from abx_amr.planning.rule_values import THRESHOLDS, rule_value
+from abx_amr.planning.sampled import MOST_ANTIBIOTICS
 from abx_amr.planning.views import SampledView, values_of, view, weighed
 from abx_amr.simulator.clinic import ClinicModel
 
@@ -70,7 +71,7 @@ def optimal_episode(
     if given is not None:
         path = replay(problem, given)
         return path.given.astype(np.float64), problem.level(path.pressure), path.individual
-    if isinstance(posed, SampledView):
+    if isinstance(posed, SampledView) and len(problem.antibiotics) <= MOST_ANTIBIOTICS:
         done = rollouts(
             values_of(posed, on_progress), episodes=episodes, seed=seed, on_progress=on_progress
         )

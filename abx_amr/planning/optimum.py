@@ -13,11 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from abx_amr.planning.certificate import CONFIDENCE, TOLERANCE, Certificate, certify
-from abx_amr.planning.play import Path, best_counts, path_of
+from abx_amr.planning.play import Path, best_counts, never, path_of
 from abx_amr.planning.problem import NotComputable, Posed, Problem
 from abx_amr.planning.programme import Programme, Solution, fitting
 from abx_amr.planning.progress import OnProgress, within
 from abx_amr.planning.relaxation import index_path, relax
+from abx_amr.planning.sampled import MOST_ANTIBIOTICS
+from abx_amr.planning.separate import separate_bounds
 from abx_amr.planning.views import SampledView, remember
 
 Floats = NDArray[np.float64]
@@ -93,6 +95,8 @@ def optimum(
     Raises:
         NotComputable: There is no bound either.
     """
+    if isinstance(posed, SampledView) and len(posed.problem.antibiotics) > MOST_ANTIBIOTICS:
+        return _separate(posed, tolerance, say, on_progress)
     if isinstance(posed, SampledView):
         found = certify(
             posed.clinic,
@@ -152,6 +156,30 @@ def optimum(
         seconds=time.perf_counter() - began,
         memory=memory,
         programme=str(programme),
+    )
+
+
+def _separate(
+    posed: SampledView, tolerance: float, say: Say, on_progress: OnProgress | None
+) -> Optimum:
+    """Return loose bounds of a clinic with more antibiotics than values can be kept for."""
+    began = time.perf_counter()
+    number = len(posed.problem.antibiotics)
+    say(f"{number} antibiotics: a bound from each on its own, which is loose; some minutes")
+    found = separate_bounds(posed.clinic, tolerance=tolerance, on_progress=on_progress)
+    span = found.upper - never(posed.problem)
+    width = (found.upper - found.lower) / span if span > 0 else 0.0
+    return Optimum(
+        lower=found.lower,
+        upper=found.upper,
+        caveats=posed.caveats,
+        method=found.method,
+        given=None,
+        seconds=time.perf_counter() - began,
+        memory=0,
+        programme=f"{width:.2%} of the range wide",
+        confidence=CONFIDENCE,
+        shortfall=f"values are kept for at most {MOST_ANTIBIOTICS} antibiotics",
     )
 
 

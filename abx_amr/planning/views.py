@@ -10,7 +10,12 @@ from abx_amr.planning.lattice import counts, highest_pressure
 from abx_amr.planning.problem import NotComputable, Posed, pose
 from abx_amr.planning.programme import fitting
 from abx_amr.planning.progress import OnProgress
-from abx_amr.planning.sampled import SampledClinic, Values, sampled_clinic
+from abx_amr.planning.sampled import (
+    MOST_ANTIBIOTICS,
+    SampledClinic,
+    Values,
+    sampled_clinic,
+)
 from abx_amr.simulator.clinic import ClinicModel
 
 _VALUES: dict[str, Values] = {}  # the last ones: large, and often asked for twice
@@ -51,8 +56,6 @@ def view(model: ClinicModel, *, hide_patients: bool = False) -> Posed:
             return posed
     except NotComputable:
         posed = None
-    if len(model.antibiotics) > 3 and posed is not None:
-        return posed
     return sampled_view(model, hide_patients=hide_patients)
 
 
@@ -85,6 +88,8 @@ def weighed(posed: Posed, lambda_weight: float) -> Posed:
 def _is_exact(posed: Posed) -> bool:
     """Return whether the lattice holds every pressure and every patient as it is."""
     problem = posed.problem
+    if len(problem.antibiotics) > MOST_ANTIBIOTICS:
+        return False
     if posed.above is not problem or set(posed.caveats) - {_LATE}:
         return False
     if problem.epsilon > 0 and not problem.sees_amr:

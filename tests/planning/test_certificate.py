@@ -252,3 +252,16 @@ def test_rewards_of_the_community_alone_are_never_treating():
     assert found.lower == pytest.approx(0.0, abs=1e-9)
     assert found.played.individual == pytest.approx(20 * posed.problem.untreated[0])
     assert replace(posed, caveats=()).problem.lambda_weight == 1.0
+
+
+def test_four_antibiotics_have_a_bound_that_says_how_wide_it_is():
+    drugs = {**PAPER_DRUGS, "C": (0.25, 40.0, -0.6, 0.3), "D": (0.1, 20.0, -3.0, 0.3)}
+    model = clinic_model(drugs, people=VARIED, patients=2, steps=12)
+    found = optimum(view(model), tolerance=0.05)
+    assert found.lower < found.upper
+    assert "% of the range wide" in found.programme
+    assert "at most 3 antibiotics" in found.shortfall
+    three = certified(
+        clinic_model(dict(list(drugs.items())[:3]), people=VARIED, patients=2, steps=12)
+    )
+    assert found.upper > three.lower
