@@ -14,7 +14,16 @@ import sys
 from pathlib import Path
 
 QUICK = ("environment", "training", "seeds", "trial", "startup", "pairing")
-LONG = ("learning", "tuning", "study", "equivalence", "budgets", "bookkeeping", "hierarchy")
+LONG = (
+    "learning",
+    "tuning",
+    "study",
+    "equivalence",
+    "budgets",
+    "bookkeeping",
+    "hierarchy",
+    "optimum",
+)
 README = Path(__file__).with_name("README.md")
 
 
