@@ -21,6 +21,7 @@ from abx_amr.planning.progress import OnProgress, counting, within
 from abx_amr.planning.rollouts import rollouts
 from abx_amr.planning.rule_values import THRESHOLDS, rule_value
 from abx_amr.planning.sampled import MOST_ANTIBIOTICS
+from abx_amr.planning.tuned_rules import best_level_and_worth
 from abx_amr.planning.views import SampledView, values_of, view, weighed
 from abx_amr.simulator.clinic import ClinicModel
 
@@ -130,7 +131,8 @@ def information(
     """Return what seeing patients, and a timely report of AMR, are worth.
 
     A policy that knows the parameters carries the pressures itself: a late report costs it
-    nothing. What it costs others is shown on the best constant threshold.
+    nothing. What is known to be reached by one who sees nothing of AMR but the report, is what a
+    search over rules finds; what a later report costs is shown on the best constant threshold.
     """
     optimal = "optimal policy"
     seen = cache.optimum(posed, on_progress=on_progress)
@@ -145,6 +147,17 @@ def information(
             name="nothing seen of patients", value=blind.value, standard_error=0.0, policy=optimal
         ),
     ]
+    told = within(on_progress, "reports of AMR as they are")
+    searched = best_level_and_worth(model, threshold=0.1, seed=seed + 1, on_progress=told)
+    as_it_is = rule_value("", searched, model, None, episodes=episodes, seed=seed)
+    rows.append(
+        Information(
+            name="reports of AMR as they are",
+            value=as_it_is.value,
+            standard_error=as_it_is.standard_error,
+            policy="level and worth per antibiotic, searched",
+        )
+    )
     for every in (1, 10, 30, 90):
         visible = replace(model.visible_amr, update_every_n_time_steps=every)
         late = replace(model, visible_amr=visible)
