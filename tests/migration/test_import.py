@@ -7,9 +7,6 @@ from typing import Any
 
 import pytest
 import yaml
-from abx_amr.migration.prior_sections import Notes
-from abx_amr.migration.prior_studies import translate_tuning
-from abx_amr.migration.prior_umbrella import translate_umbrella
 
 from abx_amr.cli import init, train, tune
 from abx_amr.cli.arguments import translate
@@ -19,6 +16,9 @@ from abx_amr.configuration.groups import conf_dir
 from abx_amr.errors import InputError
 from abx_amr.host.locations import Project, find_project, working_in
 from abx_amr.migration.prior_files import kind_of, read_tuning, read_umbrella
+from abx_amr.migration.prior_sections import Notes
+from abx_amr.migration.prior_studies import translate_tuning
+from abx_amr.migration.prior_umbrella import translate_umbrella
 from abx_amr.runs.folder import run_folders
 from tests.cli.conftest import Call
 from tests.migration import prior
