@@ -13,6 +13,7 @@ if TYPE_CHECKING:
         make_env,
         make_model,
         make_vec_env,
+        plan,
         train,
         tune,
     )
@@ -25,6 +26,7 @@ __all__ = [
     "make_env",
     "make_model",
     "make_vec_env",
+    "plan",
     "train",
     "tune",
 ]

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from abx_amr.envs.single_env import ClinicEnv
     from abx_amr.envs.vec_env import ClinicVecEnv
+    from abx_amr.planning.service import Plan
     from abx_amr.runs.finished import EvaluateResult, TrainResult
     from abx_amr.runs.listening import RunListener
     from abx_amr.simulator.clinic import ClinicModel
@@ -35,6 +36,7 @@ __all__ = [
     "make_env",
     "make_model",
     "make_vec_env",
+    "plan",
     "train",
     "tune",
 ]
@@ -181,6 +183,24 @@ def _composed(
     if len(given) > 1:
         raise InputError("give the strings of a command line, or one configuration alone")
     return composing.resolved(OmegaConf.create(cast("DictConfig", given[0]))), {}, []
+
+
+def plan(*overrides: str | Mapping[str, Any] | DictConfig) -> Plan:
+    """Return how well a clinic can be treated at all, and how far rules and agents are from it.
+
+    What abx-plan with these overrides prints, as an object; an interrupt returns what was found
+    until then.
+
+    Args:
+        overrides: the strings of the command line; or one composed configuration.
+
+    Raises:
+        InputError: what the user asked for cannot be planned.
+    """
+    from abx_amr.comparison.planned import planned
+
+    plain, choices, _ = _composed("plan", overrides)
+    return planned(plain, name=choices.get("experiment", "clinic"))
 
 
 def expected_reward(

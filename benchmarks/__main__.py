@@ -23,6 +23,7 @@ LONG = (
     "bookkeeping",
     "hierarchy",
     "policy_search",
+    "optimum",
 )
 README = Path(__file__).with_name("README.md")
 

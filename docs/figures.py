@@ -82,6 +82,11 @@ PARTS = {
             "front_single": "results/paper_single_plan_*/figures/stewardship_front.png",
         },
     ),
+    "how-far": Part(
+        page="how-far-is-best.md",
+        commands="python how_far.py",
+        figures={"how_far": "how_far.png"},
+    ),
     "large-sweeps": Part(
         page="tutorials/10-large-sweeps.md",
         commands="""

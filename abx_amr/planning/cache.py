@@ -17,19 +17,24 @@ import numpy as np
 from abx_amr.errors import counted
 from abx_amr.host import atomic_files
 from abx_amr.host.locations import from_here
+from abx_amr.planning import discounted
 from abx_amr.planning.allocations import number_of_allocations
+from abx_amr.planning.certificate import TOLERANCE, expected_seconds, first_grid
 from abx_amr.planning.lattice import counts, highest_pressure, natural_spacing
-from abx_amr.planning.optimum import Optimum, check_computable, optimum
+from abx_amr.planning.optimum import Optimum, optimum
 from abx_amr.planning.play import never
-from abx_amr.planning.problem import NotComputable, Posed, pose
+from abx_amr.planning.problem import NotComputable, Posed
 from abx_amr.planning.programme import Programme, fitting, size_of_work
 from abx_amr.planning.progress import OnProgress, counting, within
+from abx_amr.planning.sampled import MOST_ANTIBIOTICS
 from abx_amr.planning.stationary import Audit, Stationary, stationary
+from abx_amr.planning.views import SampledView, view
 from abx_amr.simulator.clinic import ClinicModel
 
 FOLDER = ".abx/plans"
 #: Raised when what is kept would come out otherwise.
 VERSION = 1
+QUICK_SECONDS = 2.0
 QUICK_WORK = 1.5e9  # updates of the dynamic programme in two seconds, on one slow core
 _QUICK_AUDIT_CELLS = 3_000
 
@@ -42,7 +47,14 @@ class PlanCache:
 
     def file(self, posed: Posed) -> Path:
         """Return where a clinic's results lie."""
-        text = (VERSION, posed.problem.fingerprint, posed.above.fingerprint, posed.caveats)
+        text: tuple[Any, ...] = (
+            VERSION,
+            posed.problem.fingerprint,
+            posed.above.fingerprint,
+            posed.caveats,
+        )
+        if isinstance(posed, SampledView):
+            text = (*text, posed.fingerprint)
         return self.folder / f"{hashlib.sha256(repr(text).encode()).hexdigest()[:20]}.json"
 
     def _read(self, posed: Posed) -> dict[str, Any]:
@@ -74,18 +86,33 @@ class PlanCache:
         self,
         posed: Posed,
         *,
+        tolerance: float = TOLERANCE,
         say: Callable[[str], None] = lambda line: None,
         on_progress: OnProgress | None = None,
+        on_round: Callable[[Optimum], None] = lambda found: None,
     ) -> Optimum:
-        """Return the optimum, computed where it is not kept.
+        """Return the optimum, computed where it is not kept or not as close as asked.
+
+        Bounds are kept as soon as they are known: what an interrupted command found is not lost.
 
         Raises:
             NotComputable: It cannot be computed.
         """
-        found = self.known(posed)
-        if found is None:
-            found = optimum(posed, say=say, on_progress=on_progress)
-            self.keep(posed, found)
+        known = self.known(posed)
+        if known is not None and (
+            known.confidence is None or is_close(posed, known, tolerance) or is_loose(posed)
+        ):
+            return known
+
+        def keep(found: Optimum) -> None:
+            if known is None or found.upper - found.lower < known.upper - known.lower:
+                self.keep(posed, found)
+            on_round(found)
+
+        found = optimum(posed, tolerance=tolerance, say=say, on_progress=on_progress, on_round=keep)
+        if known is not None and known.upper - known.lower <= found.upper - found.lower:
+            return known
+        self.keep(posed, found)
         return found
 
     def keep(self, posed: Posed, found: Optimum) -> None:
@@ -113,18 +140,13 @@ class PlanCache:
         kept = {float(k): v for k, v in self._read(posed).get("stationary", {}).items()}
         missing = [one for one in asked if one not in kept]
         if missing:
-            programme = Programme(posed.problem, fitting(posed.problem))
-            if programme.cells > _QUICK_AUDIT_CELLS:
-                say(
-                    f"discount audit: {counted(len(missing), 'discount factor')} on"
-                    f" {programme.cells} cells; each is kept when it is known"
-                )
+            compute = _stationary_of(posed, missing, say)
             named = [
                 (f"discount audit: factor {n} of {len(missing)}, gamma {one:g}", one)
                 for n, one in enumerate(missing, start=1)
             ]
             for name, one in counting(on_progress, "discount audit: factor", named):
-                row = stationary(programme, one, on_progress=within(on_progress, name))
+                row = compute(one, within(on_progress, name))
                 kept[one] = asdict(row)
                 self._add(posed, "stationary", {repr(k): v for k, v in kept.items()})
         rows = tuple(Stationary(**kept[one]) for one in asked)
@@ -142,8 +164,38 @@ class PlanCache:
         return all(repr(float(one)) in kept for one in gammas)
 
 
+def _stationary_of(
+    posed: Posed, gammas: Sequence[float], say: Callable[[str], None]
+) -> Callable[[float, OnProgress | None], Stationary]:
+    """Return what computes a discount factor's policy; say beforehand what all of them take."""
+    named = f"discount audit: {counted(len(gammas), 'discount factor')}"
+    if isinstance(posed, SampledView):
+        clinic = posed.clinic
+        seconds = sum(discounted.expected_seconds(clinic, one) for one in gammas)
+        say(f"{named}, about {seconds:.0f} s of a processor; each is kept when it is known")
+        return lambda gamma, told: discounted.sampled_stationary(clinic, gamma, on_progress=told)
+    programme = Programme(posed.problem, fitting(posed.problem))
+    if programme.cells > _QUICK_AUDIT_CELLS:
+        say(f"{named} on {programme.cells} cells; each is kept when it is known")
+    return lambda gamma, told: stationary(programme, gamma, on_progress=told)
+
+
+def is_close(posed: Posed, found: Optimum, tolerance: float) -> bool:
+    """Return whether bounds are as close as asked, as a share of the range from never treating."""
+    width = found.upper - never(posed.problem)
+    return found.is_exact or found.upper - found.lower <= tolerance * width * (1 + 1e-9)
+
+
+def is_loose(posed: Posed) -> bool:
+    """Return whether bounds come from each antibiotic alone: no tolerance makes them closer."""
+    return isinstance(posed, SampledView) and len(posed.problem.antibiotics) > MOST_ANTIBIOTICS
+
+
 def is_quick(posed: Posed) -> bool:
     """Return whether the optimum takes less than about two seconds."""
+    if isinstance(posed, SampledView):
+        few = len(posed.problem.antibiotics) <= MOST_ANTIBIOTICS
+        return few and expected_seconds(first_grid(posed.clinic)) <= QUICK_SECONDS
     problem = posed.above
     k = len(problem.antibiotics)
     if k > 2 or number_of_allocations(problem) > 500:
@@ -155,6 +207,8 @@ def is_quick(posed: Posed) -> bool:
 
 def audits_quickly(posed: Posed) -> bool:
     """Return whether optimum and audit take less than about two seconds."""
+    if isinstance(posed, SampledView):
+        return False
     small = len(posed.problem.antibiotics) == 1 and _cells(posed) <= _QUICK_AUDIT_CELLS
     return small and posed.problem.is_homogeneous and is_quick(posed)
 
@@ -213,16 +267,14 @@ def reference(model: ClinicModel, *, folder: Path | str | None = None) -> Refere
     `folder` holds what is kept; None: FOLDER of the project, else of the working folder.
     """
     try:
-        posed = pose(model)
+        posed = view(model)
         cache = PlanCache(Path(from_here(FOLDER) if folder is None else folder))
         found = cache.known(posed)
         if found is None and not is_quick(posed):
-            check_computable(posed)
             reason = "not computed: it takes more than 2 s; run abx-plan for this clinic first"
             return Reference(optimum=None, never=None, reason=reason)
         if found is None:
-            found = optimum(posed)
-            cache.keep(posed, found)
+            found = cache.optimum(posed)
         return Reference(optimum=found, never=never(posed.problem), reason=None)
     except NotComputable as error:
         return Reference(optimum=None, never=None, reason=str(error))

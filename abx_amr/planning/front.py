@@ -16,9 +16,13 @@ from abx_amr.evaluation.episodes import evaluate
 from abx_amr.planning.cache import PlanCache
 from abx_amr.planning.play import replay
 from abx_amr.planning.policy import Optimal
-from abx_amr.planning.problem import Posed, pose, with_lambda
+from abx_amr.planning.problem import Posed
 from abx_amr.planning.progress import OnProgress, counting, within
+from abx_amr.planning.rollouts import rollouts
 from abx_amr.planning.rule_values import THRESHOLDS, rule_value
+from abx_amr.planning.sampled import MOST_ANTIBIOTICS
+from abx_amr.planning.tuned_rules import best_level_and_worth
+from abx_amr.planning.views import SampledView, values_of, view, weighed
 from abx_amr.simulator.clinic import ClinicModel
 
 Floats = NDArray[np.float64]
@@ -68,8 +72,13 @@ def optimal_episode(
     if given is not None:
         path = replay(problem, given)
         return path.given.astype(np.float64), problem.level(path.pressure), path.individual
+    if isinstance(posed, SampledView) and len(problem.antibiotics) <= MOST_ANTIBIOTICS:
+        done = rollouts(
+            values_of(posed, on_progress), episodes=episodes, seed=seed, on_progress=on_progress
+        )
+        return done.given, done.level, done.individual
     policy = Optimal(model)
-    policy.problem = replace(problem, epsilon=0.0 if not problem.sees_amr else problem.epsilon)
+    policy.posed = posed
     policy.on_progress = on_progress
     played = evaluate(
         policy, model, episodes=episodes, seed=seed, max_batch=episodes, per_step=True
@@ -95,11 +104,11 @@ def front(
     """Return the optimum for each weight of the community."""
     points = []
     for weight in counting(on_progress, "stewardship front: weight", weights):
-        weighed = with_lambda(posed, weight)
+        posed_so = weighed(posed, weight)
         part = within(on_progress, f"stewardship front: lambda_weight {weight:g}")
-        found = cache.optimum(weighed, on_progress=part)
+        found = cache.optimum(posed_so, on_progress=part)
         _, levels, individual = optimal_episode(
-            model, weighed, found.given, episodes=episodes, seed=seed, on_progress=part
+            model, posed_so, found.given, episodes=episodes, seed=seed, on_progress=part
         )
         points.append(
             FrontPoint(
@@ -122,12 +131,13 @@ def information(
     """Return what seeing patients, and a timely report of AMR, are worth.
 
     A policy that knows the parameters carries the pressures itself: a late report costs it
-    nothing. What it costs others is shown on the best constant threshold.
+    nothing. What is known to be reached by one who sees nothing of AMR but the report, is what a
+    search over rules finds; what a later report costs is shown on the best constant threshold.
     """
     optimal = "optimal policy"
     seen = cache.optimum(posed, on_progress=on_progress)
     blind = cache.optimum(
-        pose(model, hide_patients=True), on_progress=within(on_progress, "nothing seen of patients")
+        view(model, hide_patients=True), on_progress=within(on_progress, "nothing seen of patients")
     )
     rows = [
         Information(
@@ -137,21 +147,32 @@ def information(
             name="nothing seen of patients", value=blind.value, standard_error=0.0, policy=optimal
         ),
     ]
+    told = within(on_progress, "reports of AMR as they are")
+    searched = best_level_and_worth(model, threshold=0.1, seed=seed + 1, on_progress=told)
+    as_it_is = rule_value("", searched, model, None, episodes=episodes, seed=seed)
+    rows.append(
+        Information(
+            name="reports of AMR as they are",
+            value=as_it_is.value,
+            standard_error=as_it_is.standard_error,
+            policy="level and worth per antibiotic, searched",
+        )
+    )
     for every in (1, 10, 30, 90):
         visible = replace(model.visible_amr, update_every_n_time_steps=every)
         late = replace(model, visible_amr=visible)
-        view = pose(late)
+        seen_so = view(late)
         reported = f"AMR reported every {every} step{'s' if every > 1 else ''}"
         best = max(
             counting(within(on_progress, reported), "thresholds", THRESHOLDS),
             key=lambda x: (
                 rule_value(
-                    "", AmrThreshold(late, threshold=x), late, view, episodes=16, seed=seed + 1
+                    "", AmrThreshold(late, threshold=x), late, seen_so, episodes=16, seed=seed + 1
                 ).value
             ),
         )
         found = rule_value(
-            "", AmrThreshold(late, threshold=best), late, view, episodes=episodes, seed=seed
+            "", AmrThreshold(late, threshold=best), late, seen_so, episodes=episodes, seed=seed
         )
         rows.append(
             Information(

@@ -20,4 +20,6 @@ def gap_line(summary: Mapping[str, Any]) -> str:
     reached = "" if share is None else f" ({share:.1%} of the range from never treating)"
     if share is not None and share < 0:
         reached = " (worse than never treating)"
+    if note and "between" in note:
+        return f"optimality gap {gap:.2f} to the {note}{reached}"
     return f"optimality gap {gap:.2f} to the {note or 'optimum'} {summary['optimum']:.2f}{reached}"

@@ -12,11 +12,15 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from abx_amr.planning.play import Path, best_counts, path_of
+from abx_amr.planning.certificate import CONFIDENCE, TOLERANCE, Certificate, certify
+from abx_amr.planning.play import Path, best_counts, never, path_of
 from abx_amr.planning.problem import NotComputable, Posed, Problem
 from abx_amr.planning.programme import Programme, Solution, fitting
 from abx_amr.planning.progress import OnProgress, within
 from abx_amr.planning.relaxation import index_path, relax
+from abx_amr.planning.sampled import MOST_ANTIBIOTICS
+from abx_amr.planning.separate import separate_bounds
+from abx_amr.planning.views import SampledView, remember
 
 Floats = NDArray[np.float64]
 _EXACT = 1e-9
@@ -37,6 +41,8 @@ class Optimum:
         seconds: How long it took.
         memory: Bytes at most.
         programme: The lattice in words.
+        confidence: With which both bounds hold; None: with certainty.
+        shortfall: Why the bounds are no closer, where they are not as close as asked.
     """
 
     lower: float
@@ -47,6 +53,8 @@ class Optimum:
     seconds: float
     memory: int
     programme: str
+    confidence: float | None = None
+    shortfall: str = ""
 
     @property
     def is_exact(self) -> bool:
@@ -61,24 +69,44 @@ class Optimum:
     @property
     def name(self) -> str:
         """What the value is called in tables."""
-        if self.caveats:
-            return "upper bound (fully observed optimum)"
-        return "optimum" if self.is_exact else "upper bound"
+        if not self.is_exact:
+            seen = "fully observed optimum" if self.caveats else "optimum"
+            return f"upper bound: {seen} between {self.lower:.2f} and {self.upper:.2f}"
+        return "upper bound (fully observed optimum)" if self.caveats else "optimum"
 
 
 def optimum(
-    posed: Posed, *, say: Say = lambda line: None, on_progress: OnProgress | None = None
+    posed: Posed,
+    *,
+    tolerance: float = TOLERANCE,
+    say: Say = lambda line: None,
+    on_progress: OnProgress | None = None,
+    on_round: Callable[[Optimum], None] = lambda found: None,
 ) -> Optimum:
     """Return the optimum of a clinic.
 
     Args:
         posed: The clinic.
+        tolerance: How wide bounds may be, as a share of the range from never treating.
         say: Told beforehand what the programme will take.
         on_progress: Told how far each part is.
+        on_round: Handed bounds that are known before the last ones are.
 
     Raises:
         NotComputable: There is no bound either.
     """
+    if isinstance(posed, SampledView) and len(posed.problem.antibiotics) > MOST_ANTIBIOTICS:
+        return _separate(posed, tolerance, say, on_progress)
+    if isinstance(posed, SampledView):
+        found = certify(
+            posed.clinic,
+            tolerance=tolerance,
+            say=say,
+            on_progress=on_progress,
+            on_round=lambda certificate: on_round(_certified(posed, certificate)),
+        )
+        remember(posed, found.values)
+        return _certified(posed, found)
     began = time.perf_counter()
     above, below = posed.above, posed.problem
     slack = 0.0
@@ -131,24 +159,45 @@ def optimum(
     )
 
 
-def check_computable(posed: Posed) -> None:
-    """Refuse a clinic whose lattice is too large for an exact optimum, before any of the work.
+def _separate(
+    posed: SampledView, tolerance: float, say: Say, on_progress: OnProgress | None
+) -> Optimum:
+    """Return loose bounds of a clinic with more antibiotics than values can be kept for."""
+    began = time.perf_counter()
+    number = len(posed.problem.antibiotics)
+    say(f"{number} antibiotics: a bound from each on its own, which is loose; some minutes")
+    found = separate_bounds(posed.clinic, tolerance=tolerance, on_progress=on_progress)
+    span = found.upper - never(posed.problem)
+    width = (found.upper - found.lower) / span if span > 0 else 0.0
+    return Optimum(
+        lower=found.lower,
+        upper=found.upper,
+        caveats=posed.caveats,
+        method=found.method,
+        given=None,
+        seconds=time.perf_counter() - began,
+        memory=0,
+        programme=f"{width:.2%} of the range wide",
+        confidence=CONFIDENCE,
+        shortfall=f"values are kept for at most {MOST_ANTIBIOTICS} antibiotics",
+    )
 
-    Raises:
-        NotComputable: Saying why, and whether abx-plan gives bounds all the same.
-    """
-    above = posed.above
-    gives_bounds = above.is_homogeneous and above is posed.problem
-    try:
-        if max(fitting(above)) == 1:
-            return
-        if len(above.antibiotics) > 2:
-            reason = _TOO_LARGE
-        else:
-            reason, gives_bounds = "the exact lattice is too large", True
-    except NotComputable as error:
-        reason = str(error)
-    raise NotComputable(f"{reason}{'; abx-plan gives bounds' if gives_bounds else ''}")
+
+def _certified(posed: Posed, found: Certificate) -> Optimum:
+    """Return a certificate as an optimum between bounds."""
+    alone = len(found.played.returns) == 1
+    return Optimum(
+        lower=found.lower,
+        upper=found.upper,
+        caveats=posed.caveats,
+        method=found.method,
+        given=np.rint(found.played.given).astype(np.int64) if alone else None,
+        seconds=found.seconds,
+        memory=found.memory,
+        programme=f"{found.width:.2%} of the range wide",
+        confidence=None if alone else CONFIDENCE,
+        shortfall=found.shortfall,
+    )
 
 
 def optimal_path(solution: Solution, on_progress: OnProgress | None = None) -> Path:

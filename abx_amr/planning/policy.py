@@ -5,7 +5,7 @@ Shapes: N observations, P patients, K antibiotics, G types of patients.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,11 +13,15 @@ from numpy.typing import NDArray
 from abx_amr.agents.rules import Rule
 from abx_amr.planning.lattice import counts
 from abx_amr.planning.play import best_actions, best_counts, next_pressure
-from abx_amr.planning.problem import NotComputable, Problem, pose
-from abx_amr.planning.programme import Programme, Solution, fitting
+from abx_amr.planning.problem import NotComputable, Problem
+from abx_amr.planning.programme import Programme, Solution
 from abx_amr.planning.progress import OnProgress, within
+from abx_amr.planning.rollouts import best_treatments
+from abx_amr.planning.sampled import MOST_ANTIBIOTICS
+from abx_amr.planning.views import SampledView, values_of, view
 from abx_amr.simulator.clinic import ClinicModel
 from abx_amr.simulator.observation import Decoded
+from abx_amr.simulator.patients import ATTRIBUTES, PADDING
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -36,7 +40,8 @@ class Optimal(Rule):
     """The optimal policy of the dynamic programme. It knows the parameters of the clinic.
 
     Of AMR it reads nothing: it carries the latent pressures, which follow from its own actions. Of
-    patients it takes what is observed for the type that looks most alike.
+    patients it takes what is observed: on the lattice for the type that looks most alike, else for
+    what can be expected of those who look alike.
     """
 
     knows_the_parameters = True
@@ -50,9 +55,14 @@ class Optimal(Rule):
             NotComputable: The clinic's optimum cannot be computed.
         """
         super().__init__(model)
-        self.problem = pose(model).problem
-        if self.problem.epsilon > 0 and not self.problem.sees_amr:
-            self.problem = replace(self.problem, epsilon=0.0)
+        self.posed = view(model)
+        if len(model.antibiotics) > MOST_ANTIBIOTICS:
+            raise NotComputable("the optimal policy is played with at most 3 antibiotics")
+
+    @property
+    def problem(self) -> Problem:
+        """The laws that it goes by."""
+        return self.posed.problem
 
     def prescribe(
         self, seen: Decoded, state: OptimalState | None, begins: NDArray[np.bool_]
@@ -67,13 +77,19 @@ class Optimal(Rule):
             )
         step = np.where(begins, 0, state.step)
         pressure = np.where(begins[:, None], problem.initial, state.pressure)
-        types = self._types(seen)
         actions = np.empty((rows, self.num_patients), dtype=np.int64)
-        solution = _solution(problem, within(self.on_progress, "optimal policy"))
+        told = within(self.on_progress, "optimal policy")
         for one in np.unique(step):
             at = np.flatnonzero(step == one)
-            values = solution.choice_values(int(one) % problem.num_steps, pressure[at])
-            actions[at] = self._best(values, problem.level(pressure[at]), types[at], seen, at)
+            now = int(one) % problem.num_steps
+            if isinstance(self.posed, SampledView):
+                values = values_of(self.posed, told)
+                gain, slope = self._worth(seen, at)
+                actions[at] = best_treatments(values, now, pressure[at], gain, slope)
+            else:
+                after = _solution(problem, told).choice_values(now, pressure[at])
+                level = problem.level(pressure[at])
+                actions[at] = self._best(after, level, self._types(seen)[at])
         if self.on_progress is not None:
             made = int(step.max()) % problem.num_steps + 1
             self.on_progress("optimal policy played: step", made, problem.num_steps)
@@ -82,7 +98,17 @@ class Optimal(Rule):
             step=step + 1, pressure=next_pressure(problem, pressure, given)
         )
 
-    def _best(self, values: Floats, level: Floats, types: Ints, seen: Decoded, at: Ints) -> Ints:
+    def _worth(self, seen: Decoded, at: Ints) -> tuple[Floats, Floats]:
+        """Return gain and slope, (N, P), expected of the patients as they are observed."""
+        assert isinstance(self.posed, SampledView)
+        observed = np.full((len(at), self.num_patients, len(ATTRIBUTES)), PADDING)
+        for name, values in seen.attributes.items():
+            observed[:, :, ATTRIBUTES.index(name)] = values[at]
+        gain, slope = self.posed.clinic.beliefs.worth(observed.reshape(-1, len(ATTRIBUTES)))
+        shape = observed.shape[:2]
+        return gain.reshape(shape), slope.reshape(shape)
+
+    def _best(self, values: Floats, level: Floats, types: Ints) -> Ints:
         problem = self.problem
         if problem.is_homogeneous and len(problem.antibiotics) > 1:
             choices = counts(self.num_patients, len(problem.antibiotics))
@@ -91,14 +117,7 @@ class Optimal(Rule):
             patient = np.arange(self.num_patients)
             actions: Ints = (patient[None, :, None] >= bounds[:, None, :]).sum(axis=2)
             return actions
-        gain, slope = problem.gain[types], problem.slope[types]
-        if problem.varying >= 0:
-            values_seen = self._observed(seen)[at][:, :, problem.varying]
-            points = problem.seen[:, problem.varying]
-            order = points.argsort()
-            gain = _line(values_seen, points[order], problem.gain[order])
-            slope = _line(values_seen, points[order], problem.slope[order])
-        return best_actions(problem, values, level, gain, slope)
+        return best_actions(problem, values, level, problem.gain[types], problem.slope[types])
 
     def _observed(self, seen: Decoded) -> Floats:
         """Return what is observed of the patients, (N, P, V)."""
@@ -114,21 +133,11 @@ class Optimal(Rule):
         return nearest
 
 
-def _line(at: Floats, points: Floats, values: Floats) -> Floats:
-    """Return the line through the outermost points at `at`: gains are linear in one attribute."""
-    rise = (values[-1] - values[0]) / (points[-1] - points[0])
-    line: Floats = values[0] + (at - points[0]) * rise
-    return line
-
-
 def _solution(problem: Problem, on_progress: OnProgress | None) -> Solution:
     """Return the solved programme, the last one from memory."""
     name = problem.fingerprint
     if name not in _SOLVED:
-        factors = fitting(problem)
-        if max(factors) > 1 and len(problem.antibiotics) > 2:
-            raise NotComputable("the optimal policy of three antibiotics is too large to be played")
-        solution = Programme(problem, factors).solve(on_progress)
+        solution = Programme(problem).solve(on_progress)
         _SOLVED.clear()
         _SOLVED[name] = solution
     return _SOLVED[name]

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
@@ -244,15 +244,6 @@ def pose(model: ClinicModel, *, hide_patients: bool = False, bins: int | None = 
         above=Problem(**common, **edge_types) if varying else problem,
         caveats=tuple(caveats),
         is_predictable=problem.is_homogeneous and not noisy and problem.visible_noise == 0,
-    )
-
-
-def with_lambda(posed: Posed, lambda_weight: float) -> Posed:
-    """Return the same clinic with another weight of the community's part."""
-    return replace(
-        posed,
-        problem=replace(posed.problem, lambda_weight=lambda_weight),
-        above=replace(posed.above, lambda_weight=lambda_weight),
     )
 
 

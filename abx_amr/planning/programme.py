@@ -29,6 +29,7 @@ from abx_amr.planning.lattice import (
 )
 from abx_amr.planning.problem import NotComputable, Problem
 from abx_amr.planning.progress import OnProgress, counting, rounds
+from abx_amr.planning.threads import share_rows
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -36,6 +37,7 @@ Ints = NDArray[np.int64]
 MEMORY_LIMIT = 2 * 1024**3
 WORK_LIMIT = 4e11  # cells x choices x steps: about five minutes
 _DIMENSIONS = 3
+_WORTH_SHARING = 50_000  # comparisons of one step that are worth the threads
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -217,8 +219,21 @@ class Programme:
         """Return the values one step earlier in the box of cells from `low` to `high`."""
         out = np.empty(tuple(high - low))
         ahead = self.ahead_of(box, weight, gamma)
-        arrays: Any = (*self._tables, *self._ways, self._straight, ahead, box.low, low, out)
-        stage(*arrays)
+        arrays: Any = (*self._tables, *self._ways, self._straight, ahead, box.low)
+        axis = 0 if out.shape[0] > 1 else 1
+
+        def rows(first: int, last: int) -> None:
+            """Write the values of some rows of the first axis that has several."""
+            begin = low.copy()
+            begin[axis] += first
+            part = out[first:last] if axis == 0 else out[:, first:last]
+            everything: Any = (*arrays, begin, part)
+            stage(*everything)
+
+        if out.size * len(self.plan.worth) < _WORTH_SHARING:
+            rows(0, out.shape[axis])
+        else:
+            share_rows(out.shape[axis], rows)
         return Box(low=low, values=out)
 
     def follow(self, judged: Floats, value: Box, *, weight: float = 1.0) -> Box:

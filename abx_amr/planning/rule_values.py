@@ -27,6 +27,7 @@ from abx_amr.evaluation.episodes import evaluate
 from abx_amr.planning.play import replay
 from abx_amr.planning.problem import Posed
 from abx_amr.planning.progress import OnProgress, counting
+from abx_amr.planning.tuned_rules import best_level_and_worth
 from abx_amr.simulator.clinic import ClinicModel
 from abx_amr.simulator.observation import Decoded
 
@@ -146,7 +147,7 @@ def tuned_values(
     seed: int,
     on_progress: OnProgress | None = None,
 ) -> tuple[RuleValue, ...]:
-    """Return what tuned rules are worth: threshold; threshold and risk cut-off; cycling period.
+    """Return what tuned rules are worth: threshold, risk cut-off, cycling period, and all jointly.
 
     Where chance decides they are tuned on other episodes than those reported.
     """
@@ -181,4 +182,8 @@ def tuned_values(
         )
         rule = ThresholdAndRisk(model, threshold=best[0], risk=float(best[1]))
         found.append(reported(f"threshold {best[0]:.3g} and risk above {best[1]:.2g}, best", rule))
+    searched = best_level_and_worth(
+        model, threshold=threshold, seed=seed + 1, on_progress=on_progress
+    )
+    found.append(reported("level and worth per antibiotic, best", searched))
     return tuple(found)

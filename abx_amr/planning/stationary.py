@@ -21,7 +21,7 @@ Floats = NDArray[np.float64]
 
 GAMMAS = (0.9, 0.95, 0.98, 0.99, 0.995, 0.997, 0.998, 0.999)
 WARNING_SHARE = 0.05
-_SETTLED, _MEASURED = 1500, 1000  # steps until the equilibrium, and over which it is measured
+SETTLED, MEASURED = 1500, 1000  # steps until the equilibrium, and over which it is measured
 _CLOSE = 1e-5  # how far from the optimum of the discounted return a policy may be
 
 
@@ -158,9 +158,9 @@ def stationary(
                 known[key] = best_counts(problem, choices, values, level)[0]
             return known[key]
 
-        path = path_of(problem, choose, steps=max(problem.num_steps, _SETTLED + _MEASURED))
+        path = path_of(problem, choose, steps=max(problem.num_steps, SETTLED + MEASURED))
         returned = float(path.rewards[: problem.num_steps].sum())
-        levels = problem.level(path.pressure[_SETTLED:])
+        levels = problem.level(path.pressure[SETTLED:])
         return Stationary(
             gamma=gamma, episode_return=returned, equilibrium_amr=float(levels.mean())
         )
@@ -178,7 +178,7 @@ def _sampled_equilibrium(programme: Programme, judged: Floats) -> float:
     """Return the mean level of one long episode with cohorts drawn at random."""
     plan, problem = programme.plan, programme.problem
     draws = stream(0, "planning", "equilibrium")
-    cohorts = draws.choice(len(plan.chances), size=_SETTLED + _MEASURED, p=plan.chances)
+    cohorts = draws.choice(len(plan.chances), size=SETTLED + MEASURED, p=plan.chances)
     pressure = problem.initial[None].copy()
     total = 0.0
     for step, m in enumerate(cohorts):
@@ -191,6 +191,6 @@ def _sampled_equilibrium(programme: Programme, judged: Floats) -> float:
         given = plan.choices[plan.choice_of[ways][score.argmax()]]
         doses = given @ problem.cross
         pressure = np.maximum(0.0, pressure + doses - problem.leak)
-        if step >= _SETTLED:
+        if step >= SETTLED:
             total += float(problem.level(pressure).mean())
-    return total / _MEASURED
+    return total / MEASURED

@@ -49,11 +49,12 @@ def audit_discount_factor(
         return
     # Here, so that what is refused before is refused without loading the planner.
     from abx_amr.planning.cache import FOLDER, PlanCache, audits_quickly
-    from abx_amr.planning.problem import NotComputable, pose
+    from abx_amr.planning.problem import NotComputable
     from abx_amr.planning.stationary import GAMMAS
+    from abx_amr.planning.views import view
 
     try:
-        posed = pose(model)
+        posed = view(model)
         cache = PlanCache(Path(from_here(FOLDER)))
         known = cache.known(posed)
         is_kept = known is not None and cache.is_audited(posed, (*GAMMAS, gamma))

@@ -9,6 +9,7 @@ from abx_amr.cli import evaluate as evaluate_door
 from abx_amr.cli import train as train_door
 from abx_amr.cli import tune as tune_door
 from abx_amr.planning.cache import Reference, reference
+from abx_amr.planning.gap import gap_line
 from tests.cli.conftest import SMALL, SMALL_STUDY
 from tests.clinics import clinic_model, crowded_model, population
 
@@ -45,14 +46,23 @@ def test_a_large_clinic_says_that_its_optimum_was_not_computed(call):
     assert "run abx-plan" in found["optimum_note"]
 
 
-@pytest.mark.parametrize(("patients", "bounds"), [(1, True), (2, False)])
-def test_a_clinic_without_an_exact_optimum_is_not_sent_to_abx_plan_for_one(patients, bounds):
+@pytest.mark.parametrize("patients", [1, 2])
+def test_a_clinic_without_an_exact_optimum_is_sent_to_abx_plan_for_bounds(patients):
     drugs = {name: (0.1 + 0.0371 * n, 20.0, -0.5, 0.1) for n, name in enumerate("ABC")}
-    people = population(sigma=0.0 if bounds else 0.2)
+    people = population(sigma=0.2)
     note = reference(clinic_model(drugs, patients=patients, people=people)).reason
     assert note is not None
-    assert "run abx-plan" not in note
-    assert ("abx-plan gives bounds" in note) == bounds
+    assert "run abx-plan" in note
+
+
+def test_bounds_that_are_quickly_known_are_what_a_gap_is_measured_from():
+    clinic = clinic_model({"A": (0.2, 20.0, -0.5, 0.1)}, steps=20, people=population(sigma=0.2))
+    known = reference(clinic)
+    gap = known.gap(known.never)
+    bounds = f"{known.optimum.lower:.2f} and {known.optimum.upper:.2f}"
+    assert gap["optimum_note"] == f"upper bound: optimum between {bounds}"
+    assert gap["share_of_range"] == pytest.approx(0.0, abs=1e-9)
+    assert gap_line(gap).startswith(f"optimality gap {gap['optimality_gap']:.2f} to the upper")
 
 
 def test_the_best_trial_of_a_study_has_its_gap(call):
@@ -92,7 +102,13 @@ def test_a_clinic_where_nothing_can_be_gained_has_no_share():
 
 
 def test_a_clinic_without_an_optimum_says_why():
-    assert "vary and are all visible" in reference(crowded_model()).gap(0.0)["optimum_note"]
+    model = crowded_model()
+
+    class Own(type(model.dynamics)):
+        pass
+
+    model.dynamics.__class__ = Own
+    assert "not computed for Own dynamics" in reference(model).gap(0.0)["optimum_note"]
 
 
 def test_no_reason_is_lost():

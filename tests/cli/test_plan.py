@@ -83,24 +83,85 @@ def test_the_optimal_policy_is_played_by_the_evaluation(call):
     assert ended.status == 0, ended.err
 
 
-def test_a_clinic_without_an_optimum_still_shows_its_rules(call):
+OWN = """
+from abx_amr.simulator.dynamics import LeakyBalloon
+
+class Own(LeakyBalloon):
+    pass
+"""
+
+
+def test_a_clinic_without_an_optimum_still_shows_its_rules(call, monkeypatch):
+    Path("own_dynamics.py").write_text(OWN, encoding="utf-8")
+    monkeypatch.syspath_prepend(".")
     ended = call(
         plan_door.main,
         "experiment=paper_crowded",
+        "amr_dynamics._target_=own_dynamics.Own",
         "environment.max_time_steps=4",
         "plan.episodes=2",
         "figures=false",
     )
     assert ended.status == 0, ended.err
-    assert "no optimum: the optimum is not computed where" in ended.out
+    assert "no optimum: the optimum is not computed for Own dynamics" in ended.out
     assert "amr_threshold" in ended.out
 
 
+CROWDED = ("experiment=paper_crowded", "environment.max_time_steps=6", "figures=false")
+
+
+def test_a_clinic_that_no_lattice_holds_has_bounds_an_audit_and_a_gap_elsewhere(call):
+    asked = ("plan.gammas=[0.9]", "plan.episodes=4")
+    ended = call(plan_door.main, *CROWDED, *asked)
+    assert ended.status == 0, ended.err
+    assert "s of a processor for the first bounds, at most" in ended.out.splitlines()[0]
+    assert "optimum between" in ended.out
+    (path,) = Path().glob("results/paper_crowded_plan_*/plan.json")
+    found = json.loads(path.read_text(encoding="utf-8"))
+    bounds = found["optimum"]
+    assert bounds["lower"] < bounds["upper"]
+    assert bounds["confidence"] == 0.95
+    assert bounds["upper"] - bounds["lower"] <= 0.02 * (bounds["upper"] - found["never"])
+    assert [row["gamma"] for row in found["audit"]["rows"]] == [0.9, 0.99]
+    assert any(row["name"].startswith("level and worth") for row in found["policies"])
+    ended = call(evaluate_door.main, *CROWDED, "agent_algorithm=greedy", "evaluation.episodes=2")
+    said = f"between {bounds['lower']:.2f} and {bounds['upper']:.2f}"
+    assert said in ended.out
+    ended = call(evaluate_door.main, *CROWDED, "agent_algorithm=optimal", "evaluation.episodes=2")
+    assert ended.status == 0, ended.err
+
+
+def test_an_interrupt_prints_what_is_known_until_then(call, monkeypatch):
+    def interrupted(*arguments, **keywords):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("abx_amr.planning.service.rule_values", interrupted)
+    ended = call(plan_door.main, *CROWDED, "plan.audit=false")
+    assert ended.status == 130
+    assert "optimum between" in ended.out
+    assert "interrupted" in ended.err
+    assert not Path("results").exists()
+
+
+def test_a_notebook_gets_the_plan_as_an_object():
+    import abx_amr
+
+    small = ("environment.max_time_steps=10", "plan.audit=false", "plan.episodes=2")
+    found = abx_amr.plan("experiment=paper_single", *small)
+    assert found.optimum is not None
+    assert found.optimum.is_exact
+    assert found.never < found.optimum.value
+    names = {row["name"] for row in found.policies}
+    assert {"never", "greedy"} <= names
+    assert found.to_dict()["clinic"] == "paper_single"
+
+
 @pytest.mark.parametrize(
-    ("wrong", "said"),
+    ("wrong", "text"),
     [
         ("plan.gammas=[1.5]", "plan.gammas must be in (0, 1), got 1.5"),
         ("plan.lambda_weights=[-1]", "plan.lambda_weights must be in [0, 1], got -1"),
+        ("plan.tolerance=0", "plan.tolerance must be in (0, 1], got 0"),
         ("plan.episodes=0", "plan.episodes must be a whole number of at least 2, got 0"),
         ("plan.fornt=true", "plan.fornt does not exist; did you mean 'front'?"),
         ("+plan.fornt=true", "plan.fornt is unknown to PlanSettings; did you mean 'front'?"),
@@ -147,5 +208,5 @@ def test_a_price_on_resistance_that_is_badly_reported_costs_nobody_a_finished_ru
     asked = ("plan.episodes=2", "plan.front=true", "plan.information=true")
     ended = call(plan_door.main, *clinic, *asked)
     assert ended.status == 0, ended.err
-    assert "no front: epsilon > 0 is computed only where AMR is reported exactly" in ended.out
+    assert "stewardship front" in ended.out
     assert content()["never"] is not None

@@ -100,6 +100,7 @@ def test_rules_tell_how_many_are_valued_and_are_the_same_untold():
         "thresholds": len(THRESHOLDS),
         "cycling periods": 7,
         "thresholds and risks": 40,
+        "rule search: round": 12,
     }
     assert rule_values(DIFFERENT, posed, **asked) == fixed
     assert tuned_values(DIFFERENT, posed, **asked) == tuned
