@@ -254,7 +254,7 @@ def row_of(name: str, done: Mapping[tuple[str, str], dict[str, Any]]) -> str | N
         bar = f"median seed minus the closest rule {worst.mean:+.1f} ({low:.1f} to {high:.1f})"
     return (
         f"| {name} | {len(means)} | {told} | {beside} | {bar} | {seconds:.0f} | "
-        f"{'met' if met else '**not met**'} |"
+        f"{'met' if met else '**not met**'}{'' if len(means) == len(SEEDS) else ' so far'} |"
     )
 
 
