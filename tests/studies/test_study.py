@@ -70,7 +70,7 @@ def test_a_key_that_a_tuning_file_lacks_is_one_line_with_the_cure(configuration,
     ("tuning", "message"),
     [
         ({"n_trails": 3}, r"tuning.n_trails does not exist; did you mean 'n_trials'"),
-        ({"n_trials": 0}, r"n_trials must be a whole number of at least 1, not 0"),
+        ({"n_trials": 0}, r"n_trials must be a whole number of at least 1, got 0"),
         ({"n_trials": "ten"}, r"n_trials must be a whole number"),
         ({"n_trials": True}, r"n_trials must be a whole number"),
         ({"direction": "maximise"}, r"maximize or minimize, not 'maximise'; did you mean"),
