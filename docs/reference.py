@@ -79,6 +79,8 @@ COMMANDS = ("umbrella", "train", "tune", "evaluate", "plan", "study", "gather")
 #: Keys that are `null`, have no class that says their type, and are not numbers.
 NULL_KINDS = {"storage.url": "text", "agent_algorithm.policy_kwargs.value_net_arch": "list"}
 #: What a configured `null` stands for is said beside it; this is how a value is printed.
+#: A value that another section may bring, with the one that holds otherwise.
+SELECTED = re.compile(r"\$\{oc\.select:[^,]+,(.*)\}")
 LONGEST = 60
 
 
@@ -249,7 +251,9 @@ def kind_of(value: Any) -> str:
 
 
 def shown(value: Any) -> str:
-    """Return a value as YAML on one line, cut where it is long."""
+    """Return a value as YAML on one line, cut where it is long; of a choice the usual one."""
+    if isinstance(value, str) and (choice := SELECTED.fullmatch(value)):
+        return f"`{choice[1]}`"
     text = yaml.safe_dump(value, default_flow_style=True, width=10**6, sort_keys=False).strip()
     text = text.removesuffix("...").strip()
     return f"`{text}`" if len(text) <= LONGEST else f"`{text[: LONGEST - 2]}` ..."

@@ -19,7 +19,7 @@ from abx_amr.plots import canvas
 NAME = "policy_map"
 READS = ("steps",)
 CAPTION = "what is given at which AMR, and when"
-ORDER = 4
+ORDER = 5
 
 Floats = NDArray[np.float64]
 Limits = tuple[tuple[float, float], tuple[float, float]]
