@@ -21,7 +21,7 @@ from abx_amr.rng import stream
 
 Floats = NDArray[np.float64]
 
-_NODES = {1: 256, 2: 64, 3: 20}
+_NODES = {1: 1024, 2: 64, 3: 20}
 _PATIENTS = 40  # sampled in all, about
 _MOST_ROUNDS = 1500
 _SEEN_STEPS = 1000  # at least
