@@ -22,6 +22,7 @@ LONG = (
     "budgets",
     "bookkeeping",
     "hierarchy",
+    "policy_search",
     "optimum",
 )
 README = Path(__file__).with_name("README.md")

@@ -163,7 +163,7 @@ def test_a_composed_configuration_is_trained_as_its_overrides_are(
 
 
 @pytest.mark.parametrize(
-    ("overrides", "said"),
+    ("overrides", "message"),
     [
         (("experiment=paper_tow",), "did you mean 'paper_two'"),
         (("training.seed=1,2",), "sweeps over values"),

@@ -41,7 +41,11 @@ DECLARED: list[tuple[Any, set[str], list[Any], list[Any]]] = [
 ]
 
 
-@pytest.mark.parametrize(("declared", "kinds", "right", "wrong"), DECLARED, ids=str)
+@pytest.mark.parametrize(
+    ("declared", "kinds", "right", "wrong"),
+    DECLARED,
+    ids=[str(declared) for declared, *_ in DECLARED],
+)
 def test_a_value_fits_its_declared_type_or_is_refused_in_one_line(
     declared: Any, kinds: set[str], right: list[Any], wrong: list[Any]
 ) -> None:

@@ -122,8 +122,8 @@ def _check(folder: Path | None) -> None:
         )
     from abx_amr.project.checking import check_project
 
-    with progress_bar("check", "files") as move:
-        found = check_project(project, on_progress=move)
+    with progress_bar("check", "files") as advance:
+        found = check_project(project, on_progress=advance)
     for fault in found.faults:
         print(f"abx-init: error: {fault}", file=sys.stderr)
     count = len(found.faults)
@@ -157,8 +157,8 @@ def _import(folder: Path, umbrella: Path, tuning: Path | None, *, force: bool) -
     from abx_amr.project.making import project_files, tree, write_files
 
     scaffold = {} if (folder / MARKER).is_file() else project_files()
-    with progress_bar("import", "files") as move:
-        imported = import_prior(umbrella, tuning, project=folder, on_progress=move)
+    with progress_bar("import", "files") as advance:
+        imported = import_prior(umbrella, tuning, project=folder, on_progress=advance)
     files = {**scaffold, **imported.files}
     replaced = write_files(folder, files, overwrite=force)
     print("\n".join(tree(folder, files)))

@@ -24,17 +24,17 @@ if TYPE_CHECKING:
 class PrintedStudy(DisplayedStudy):
     """Prints what happens in a study, and shows it on a terminal."""
 
-    def prepared(self, plan: StudySettings, found: Preparation) -> None:
+    def prepared(self, settings: StudySettings, found: Preparation) -> None:
         """Say what is begun or gone on with, or that it is skipped; a finished study says more."""
         if found is Preparation.SKIPPED:
-            print(f"{plan.run_name} is complete already, skipped: {_shown(plan.folder)}")
+            print(f"{settings.run_name} is complete already, skipped: {_shown(settings.folder)}")
         if found in (Preparation.SKIPPED, Preparation.FINISHED):
             return
-        seeds = plan.seeds(0)
+        seeds = settings.seeds(0)
         print(
-            f"study {plan.study_name} ({found.value}): {counted(plan.budget, 'trial')} x "
-            f"{counted(plan.n_seeds_per_trial, 'seed')} ({seeds[0]}..{seeds[-1]}; "
-            f"training.seed is not used), {plan.sampler.name}, in {_shown(plan.folder)}"
+            f"study {settings.study_name} ({found.value}): {counted(settings.budget, 'trial')} x "
+            f"{counted(settings.n_seeds_per_trial, 'seed')} ({seeds[0]}..{seeds[-1]}; "
+            f"training.seed is not used), {settings.sampler.name}, in {_shown(settings.folder)}"
         )
 
     def launched(self, line: str) -> None:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from rich.progress import Progress
 
 #: Called with what is done and how much there is of it.
-Move = Callable[[int, int], None]
+Advance = Callable[[int, int], None]
 #: Called with a phase, what is done of it and how much there is; 0: nobody knows.
 MovePhase = Callable[[str, int, int], None]
 #: Seconds between two changes of what a notebook shows.
@@ -27,7 +27,7 @@ def is_on_a_terminal() -> bool:
 
 
 @contextmanager
-def progress_bar(description: str, unit: str, *, wanted: bool | None = None) -> Iterator[Move]:
+def progress_bar(description: str, unit: str, *, wanted: bool | None = None) -> Iterator[Advance]:
     """Give a function (done, total) that moves a bar; it does nothing where nobody looks.
 
     Args:
@@ -39,9 +39,9 @@ def progress_bar(description: str, unit: str, *, wanted: bool | None = None) -> 
     if show is not None:
         yield _line_of(description, unit, show)
     elif wanted or (wanted is None and is_on_a_terminal()):
-        bars, move = bar_of(description, unit)
+        bars, advance = bar_of(description, unit)
         with bars:
-            yield move
+            yield advance
     else:
         yield lambda done, total: None
 
@@ -71,7 +71,7 @@ def phase_display() -> Iterator[MovePhase | None]:
     current = ""
     task = bars.add_task(current, total=None)
 
-    def move(phase: str, done: int, total: int) -> None:
+    def advance(phase: str, done: int, total: int) -> None:
         nonlocal current
         if phase != current:
             current = phase
@@ -82,12 +82,12 @@ def phase_display() -> Iterator[MovePhase | None]:
             bars.start()
 
     try:
-        yield move
+        yield advance
     finally:
         bars.stop()
 
 
-def bar_of(description: str, unit: str) -> tuple[Progress, Move]:
+def bar_of(description: str, unit: str) -> tuple[Progress, Advance]:
     """Return a bar for a terminal, to be entered, and what moves it."""
     from rich.console import Console
     from rich.progress import (
@@ -114,20 +114,20 @@ def bar_of(description: str, unit: str) -> tuple[Progress, Move]:
     )
     task = bars.add_task(description, total=None, rate="")
 
-    def move(done: int, total: int) -> None:
+    def advance(done: int, total: int) -> None:
         speed = bars.tasks[0].speed
         rate = f"{speed:,.0f} {unit}/s" if speed else ""
         bars.update(task, completed=done, total=total, rate=rate)
 
-    return bars, move
+    return bars, advance
 
 
-def _line_of(description: str, unit: str, show: Callable[[str], None]) -> Move:
+def _line_of(description: str, unit: str, show: Callable[[str], None]) -> Advance:
     """Return what shows a line over and over; rich needs ipywidgets for a bar in a notebook."""
     started = time.monotonic()
     shown_at = 0.0
 
-    def move(done: int, total: int) -> None:
+    def advance(done: int, total: int) -> None:
         nonlocal shown_at
         now = time.monotonic()
         if done < total and now - shown_at < NOTEBOOK_SECONDS:
@@ -135,7 +135,7 @@ def _line_of(description: str, unit: str, show: Callable[[str], None]) -> Move:
         shown_at = now
         show(progress_line(description, unit, done, total, seconds=now - started))
 
-    return move
+    return advance
 
 
 def progress_line(description: str, unit: str, done: int, total: int, *, seconds: float) -> str:

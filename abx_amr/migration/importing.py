@@ -15,12 +15,9 @@ import yaml
 from abx_amr.errors import InputError
 from abx_amr.host.locations import CONF, MARKER, Project, packaged
 from abx_amr.migration.prior_files import read_tuning, read_umbrella, reading
-from abx_amr.migration.prior_groups import (
-    Groups,
-    Notes,
-    translate_tuning,
-    translate_umbrella,
-)
+from abx_amr.migration.prior_sections import Groups, Notes
+from abx_amr.migration.prior_studies import translate_tuning
+from abx_amr.migration.prior_umbrella import translate_umbrella
 from abx_amr.project.making import Files, write_files
 
 #: What a file of each group holds, for its first line.

@@ -399,7 +399,7 @@ def _faults_of_search(composition: Composition, known: Sequence[str]) -> list[st
     found: list[str] = []
     while True:
         try:
-            plan = StudySettings.from_configuration(plain)
+            settings = StudySettings.from_configuration(plain)
             break
         except InputError as error:
             found.append(str(error))
@@ -409,7 +409,7 @@ def _faults_of_search(composition: Composition, known: Sequence[str]) -> list[st
         if len(found) == MOST_FAULTS or not keys:
             return found
         del entries[keys[0]]
-    for path, ends in probe_points(plan.space).items():
+    for path, ends in probe_points(settings.space).items():
         for value in ends:
             try:
                 build_prescriber(with_values(plain, {path: value}))

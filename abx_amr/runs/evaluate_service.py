@@ -76,9 +76,9 @@ def evaluate(
     )
     # With the libraries of agents: after what is refused.
     from abx_amr.runs.run import Run
-    from abx_amr.runs.training import run
+    from abx_amr.runs.training import execute
 
-    plan = Run(
+    run = Run(
         run_name=config["run_name"] or f"{request.name}_evaluated",
         results_dir=config["results_dir"],
         model=model,
@@ -94,7 +94,7 @@ def evaluate(
     other = None
     if config["against"] is not None:
         other = _other(str(config["against"]), config, model)
-    folder = run(plan, against=other)
+    folder = execute(run, against=other)
     return EvaluateResult(
         folder=folder.path,
         summary=folder.read_summary(),

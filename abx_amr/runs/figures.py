@@ -21,7 +21,8 @@ def draw_run(
     """Draw the figures of a run into its folder and return their files.
 
     Args:
-        folder: The run, with evaluations.csv where it was evaluated on the way.
+        folder: The run, with evaluations.csv where it was evaluated on the way, and
+            patients.parquet where patients were recorded.
         steps: One row per (episode, step) of the final evaluation; None: trajectories.parquet.
         decisions: One row per decision of the final evaluation, of a manager.
     """
@@ -29,12 +30,17 @@ def draw_run(
     tables = {"steps": played}
     if folder.evaluations_file.is_file():
         tables["evaluations"] = folder.read_evaluations()
+    if folder.patients_file.is_file():
+        tables["patients"] = folder.read_patients()
+    generations = folder.read_generations()
+    if generations is not None:
+        tables["generations"] = generations
     if decisions is not None:
         tables |= option_tables(decisions)
     final = f", {counted(played['episode'].nunique(), 'evaluation episode')}"
 
     def title(figure: FigureModule) -> str:
-        of_the_training = figure.READS == ("evaluations",)
+        of_the_training = "evaluations" in figure.READS
         return f"{folder.path.name}\n{figure.CAPTION}{'' if of_the_training else final}"
 
     return [

@@ -248,6 +248,20 @@ class RunFolder:
                 f"{self.path} holds no checkpoint '{name}' (available: {', '.join(have) or 'none'})"
             ) from error
 
+    def read_generations(self) -> pd.DataFrame | None:
+        """Return one row per generation of a policy search, None for what is none."""
+        import pandas as pd
+
+        if not self.has_checkpoint("last"):
+            return None
+        state = self.read_checkpoint("last").state
+        columns = {
+            name.removeprefix("generations."): values
+            for name, values in state.items()
+            if name.startswith("generations.")
+        }
+        return pd.DataFrame(columns) if columns else None
+
     # --- tables ----------------------------------------------------------------------------------
 
     def append_evaluation(self, transitions: int, episodes: Mapping[str, NDArray[Any]]) -> None:

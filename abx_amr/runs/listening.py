@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 NOTHING_KEPT = "nothing was kept, run the same command again"
 
 #: Called with what is done and how much there is of it.
-Move = Callable[[int, int], None]
+Advance = Callable[[int, int], None]
 
 
 def unseen(done: int, total: int) -> None:
@@ -35,7 +35,7 @@ class RunListener:
     def finished(self, run: FinishedRun) -> None:
         """Take in that a run has come to its end."""
 
-    def progress(self, run_name: str) -> AbstractContextManager[Move]:
+    def progress(self, run_name: str) -> AbstractContextManager[Advance]:
         """Return what shows the transitions of a training."""
         return nullcontext(unseen)
 
@@ -50,6 +50,6 @@ class BarListener(RunListener):
     def __init__(self, progress: bool | None = None) -> None:
         self._progress = progress
 
-    def progress(self, run_name: str) -> AbstractContextManager[Move]:
+    def progress(self, run_name: str) -> AbstractContextManager[Advance]:
         """Return a bar of transitions."""
         return progress_bar(run_name, "transitions", wanted=self._progress)

@@ -92,18 +92,18 @@ def half_run(config: Mapping[str, Any]) -> RunFolder | None:
     return half if int(half.read_checkpoint("last").state["transitions"]) < planned else None
 
 
-def how_to_go_on(plans: Sequence[Run], overrides: Sequence[str], *, is_alone: bool) -> str:
+def how_to_go_on(runs: Sequence[Run], overrides: Sequence[str], *, is_alone: bool) -> str:
     """Return what a user does about interrupted runs.
 
     Args:
-        plans: The runs, with the folders that were opened for them.
+        runs: The runs, with the folders that were opened for them.
         overrides: What was said on the command line.
         is_alone: Whether the command has one run.
     """
     from abx_amr.runs.training import has_learned_all
 
-    kept = [(p, f) for p in plans for f in p.opened if f.has_checkpoint("last")]
-    best = [f for p in plans for f in p.opened if f.has_checkpoint("best")]
+    kept = [(p, f) for p in runs for f in p.opened if f.has_checkpoint("last")]
+    best = [f for p in runs for f in p.opened if f.has_checkpoint("best")]
     if kept and not is_alone:
         return "the same command with skip_if_exists=true goes on"
     if kept and not has_learned_all(*kept[0]):

@@ -27,7 +27,7 @@ class Run:
         results_dir: where run folders stand.
         model: the clinic.
         prescriber: a learner to train, or a policy to play (a rule's, or a trained agent's).
-        settings: the training plan.
+        settings: how it is trained and evaluated.
         config: the resolved configuration, written as it is.
         overrides: what was said on the command line.
         trajectories: write every step of the final evaluation.
@@ -62,47 +62,47 @@ class Run:
 
 @contextmanager
 def removed_where_in_vain(
-    plans: Sequence[Run], useful: Sequence[CheckpointName] = ("last", "best")
+    runs: Sequence[Run], useful: Sequence[CheckpointName] = ("last", "best")
 ) -> Iterator[None]:
     """Remove what an interrupt leaves of these runs without a useful checkpoint or a summary."""
     try:
         yield
     except KeyboardInterrupt:
-        for folder in (folder for plan in plans for folder in plan.opened):
+        for folder in (folder for run in runs for folder in run.opened):
             if not (folder.is_complete or any(folder.has_checkpoint(name) for name in useful)):
                 folder.remove()
         raise
 
 
-def open_folder(plan: Run) -> RunFolder:
+def open_folder(run: Run) -> RunFolder:
     """Return a new run folder that says what is run, and from what."""
-    folder = RunFolder.create(plan.results_dir, plan.run_name)
-    plan.opened.append(folder)
-    folder.write_config(plan.config)
-    folder.write_overrides(plan.overrides)
-    seeds = {"training": plan.settings.seed, "evaluation": plan.settings.evaluation_seed}
-    folder.write_provenance({**provenance(seeds=seeds), **plan.origin})
+    folder = RunFolder.create(run.results_dir, run.run_name)
+    run.opened.append(folder)
+    folder.write_config(run.config)
+    folder.write_overrides(run.overrides)
+    seeds = {"training": run.settings.seed, "evaluation": run.settings.evaluation_seed}
+    folder.write_provenance({**provenance(seeds=seeds), **run.origin})
     return folder
 
 
-def finish(plan: Run, folder: RunFolder, final: Evaluation, facts: Mapping[str, Any]) -> RunFolder:
+def finish(run: Run, folder: RunFolder, final: Evaluation, facts: Mapping[str, Any]) -> RunFolder:
     """Write tables, figures and, last, the summary; return the folder.
 
     `facts` are what the summary says beside the scores.
     """
     about = {
-        "run_name": plan.run_name,
-        "algorithm": plan.config.get("agent_algorithm", {}).get("_target_"),
-        "seed": plan.settings.seed,
-        "evaluation_seed": plan.settings.evaluation_seed,
+        "run_name": run.run_name,
+        "algorithm": run.config.get("agent_algorithm", {}).get("_target_"),
+        "seed": run.settings.seed,
+        "evaluation_seed": run.settings.evaluation_seed,
     }
     write_results(
         folder,
         final,
-        plan.model,
+        run.model,
         about=about,
         facts=facts,
-        trajectories=plan.trajectories,
-        figures=plan.figures,
+        trajectories=run.trajectories,
+        figures=run.figures,
     )
     return folder

@@ -173,31 +173,31 @@ def _carry_out(
         listener: Is told what happens meanwhile.
         is_alone: Whether the command has no other run.
     """
-    plans = _plans(configs, request)
-    config, model = configs[0], plans[0].model
+    runs = _runs(configs, request)
+    config, model = configs[0], runs[0].model
     from abx_amr.runs import training
 
     source = request.source
     clinic = request.overrides if source is None else first_overrides(source)
     audit_discount_factor(config, model, clinic)
     try:
-        with listener.progress(config["run_name"]) as move:
+        with listener.progress(config["run_name"]) as advance:
             if source is not None:
-                folders = [training.resume(plans[0], source, on_progress=move)]
+                folders = [training.resume(runs[0], source, on_progress=advance)]
             elif learns(config):
-                folders = training.run_seeds(plans, on_progress=move)
+                folders = training.run_seeds(runs, on_progress=advance)
             else:
-                folders = [training.run(plans[0], on_progress=move)]
+                folders = [training.execute(runs[0], on_progress=advance)]
     except KeyboardInterrupt as interrupt:
-        advice = how_to_go_on(plans, request.overrides, is_alone=is_alone)
+        advice = how_to_go_on(runs, request.overrides, is_alone=is_alone)
         raise CommandInterruptError.of(interrupt, advice) from interrupt
-    runs = [FinishedRun.of(folder) for folder in folders]
-    for run in runs:
+    finished = [FinishedRun.of(folder) for folder in folders]
+    for run in finished:
         listener.finished(run)
-    return {config["run_name"]: run for config, run in zip(configs, runs, strict=True)}
+    return {config["run_name"]: run for config, run in zip(configs, finished, strict=True)}
 
 
-def _plans(configs: Sequence[Plain], request: _Request) -> list[Run]:
+def _runs(configs: Sequence[Plain], request: _Request) -> list[Run]:
     """Return configurations as objects, checked and tried out."""
     from abx_amr.agents.prescriber import Learner
     from abx_amr.runs.run import Run
@@ -211,7 +211,7 @@ def _plans(configs: Sequence[Plain], request: _Request) -> list[Run]:
     validate_components(model)
     prescriber = build_learner(config) if learns(config) else build_rule(config, model)
     settings = _with_additional_episodes(settings, config, request.source, model)
-    plans = [
+    runs = [
         Run(
             run_name=each["run_name"],
             results_dir=each["results_dir"],
@@ -230,14 +230,14 @@ def _plans(configs: Sequence[Plain], request: _Request) -> list[Run]:
     if isinstance(prescriber, Learner):
         prescriber.check_device()
         if request.source is None:
-            prescriber.build(model, plans[0].settings)  # says what does not fit together
-    return plans
+            prescriber.build(model, runs[0].settings)  # says what does not fit together
+    return runs
 
 
 def _with_additional_episodes(
     settings: TrainingSettings, config: Plain, source: RunFolder | None, model: ClinicModel
 ) -> TrainingSettings:
-    """Return the plan with its additional episodes in the total, which `config` then says too."""
+    """Return the settings with additional episodes in the total, which `config` then says too."""
     if settings.additional_episodes is None:
         return settings
     if source is None:

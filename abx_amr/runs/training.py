@@ -35,8 +35,8 @@ Progress = Callable[[int, int], None]
 # --- playing -------------------------------------------------------------------------------------
 
 
-def run(
-    plan: Run,
+def execute(
+    run: Run,
     *,
     against: tuple[str, Policy] | None = None,
     on_progress: Progress | None = None,
@@ -44,87 +44,87 @@ def run(
     """Train (or, for a rule or a trained policy, only play); return the finished run folder.
 
     Args:
-        plan: what to run.
+        run: what to run.
         against: name and policy to compare with on the same episodes; only for what is played.
         on_progress: called with (transitions seen, transitions planned) after every update.
 
     Raises:
         InputError: the agent rejects its arguments; nothing is written then.
     """
-    if isinstance(plan.prescriber, Learner):
-        return run_seeds([plan], on_progress=on_progress)[0]
-    set_threads(plan.settings.torch_threads)
-    with removed_where_in_vain([plan]):
-        folder = open_folder(plan)
+    if isinstance(run.prescriber, Learner):
+        return run_seeds([run], on_progress=on_progress)[0]
+    set_threads(run.settings.torch_threads)
+    with removed_where_in_vain([run]):
+        folder = open_folder(run)
         started = time.perf_counter()
-        final = _play(plan, plan.prescriber)
-        append_evaluation(folder, final, transitions=0, seed=plan.settings.seed)
+        final = _play(run, run.prescriber)
+        append_evaluation(folder, final, transitions=0, seed=run.settings.seed)
         facts: dict[str, Any] = {"transitions": 0, "updates": 0}
-        facts |= {"tuned_values": dict(plan.tuned), "effective_values": {}}
+        facts |= {"tuned_values": dict(run.tuned), "effective_values": {}}
         if against is not None:
             name, policy = against
-            facts["against"] = write_difference(folder, final, _play(plan, policy), name=name)
+            facts["against"] = write_difference(folder, final, _play(run, policy), name=name)
         facts["evaluation_seconds"] = time.perf_counter() - started
-        return finish(plan, folder, final, facts)
+        return finish(run, folder, final, facts)
 
 
-def _play(plan: Run, policy: Policy) -> Evaluation:
-    with own_draws(plan.settings.evaluation_seed):
+def _play(run: Run, policy: Policy) -> Evaluation:
+    with own_draws(run.settings.evaluation_seed):
         return evaluate(
             policy,
-            plan.model,
-            episodes=plan.settings.num_eval_episodes,
-            seed=plan.settings.evaluation_seed,
-            deterministic=plan.deterministic,
+            run.model,
+            episodes=run.settings.num_eval_episodes,
+            seed=run.settings.evaluation_seed,
+            deterministic=run.deterministic,
             per_step=True,
-            trajectories=plan.trajectories,
+            trajectories=run.trajectories,
         )
 
 
 # --- training ------------------------------------------------------------------------------------
 
 
-def run_seeds(plans: Sequence[Run], *, on_progress: Progress | None = None) -> list[RunFolder]:
-    """Train plans that differ in their seed alone; return the finished run folders.
+def run_seeds(runs: Sequence[Run], *, on_progress: Progress | None = None) -> list[RunFolder]:
+    """Train runs that differ in their seed alone; return the finished run folders.
 
     They learn together where their learner can, else one after the other; each gives what it gives
     alone, to the bit.
 
     Args:
-        plans: what to train.
-        on_progress: called with (transitions seen, planned), of all plans, after every update.
+        runs: what to train.
+        on_progress: called with (transitions seen, planned), of all runs, after every update.
 
     Raises:
         InputError: the agent rejects its arguments and nothing is written; or a seed could not go
             on: the others are finished then.
     """
-    settings = plans[0].settings
-    learner = _learner_of(plans[0])
+    settings = runs[0].settings
+    learner = _learner_of(runs[0])
     set_threads(settings.torch_threads)
 
-    def built(plan: Run) -> Trainee:
-        agent = _learner_of(plan).build(plan.model, plan.settings)
-        return Trainee(agent, plan.settings.seed)
+    def built(run: Run) -> Trainee:
+        agent = _learner_of(run).build(run.model, run.settings)
+        return Trainee(agent, run.settings.seed)
 
-    if len(plans) > 1:
-        trainees = [built(plan) for plan in plans]
+    if len(runs) > 1:
+        trainees = [built(run) for run in runs]
         # Those that do not keep pace are evaluated at counts that do not coincide.
         if learner.keeps_pace and learner.can_learn_together(trainees[0].agent, settings):
-            with removed_where_in_vain(plans):
-                return _train(plans, trainees, on_progress=on_progress)
+            with removed_where_in_vain(runs):
+                return _train(runs, trainees, on_progress=on_progress)
     folders: list[RunFolder] = []
-    for done, plan in enumerate(plans):
+    for done, run in enumerate(runs):
 
         def report(seen: int, planned: int, done: int = done) -> None:
             if on_progress is not None:
-                on_progress(done * planned + seen, len(plans) * planned)
+                on_progress(done * planned + seen, len(runs) * planned)
 
-        with removed_where_in_vain([plan]):
-            folders += _train([plan], [built(plan)], on_progress=report)
+        with removed_where_in_vain([run]):
+            folders += _train([run], [built(run)], on_progress=report)
     return folders
 
 
-def resume(plan: Run, source: RunFolder, *, on_progress: Progress | None = None) -> RunFolder:
+def resume(run: Run, source: RunFolder, *, on_progress: Progress | None = None) -> RunFolder:
     """Go on from the last checkpoint of `source` in a new folder; return it when finished.
 
     Weights, optimiser, environment and random generators go on where they stood: an interrupted and
@@ -133,50 +133,50 @@ def resume(plan: Run, source: RunFolder, *, on_progress: Progress | None = None)
     Raises:
         InputError: there is no checkpoint, or nothing is left to learn.
     """
-    if not isinstance(plan.prescriber, Learner):
+    if not isinstance(run.prescriber, Learner):
         raise InputError("resume_from: a fixed rule does not learn, there is nothing to resume")
-    set_threads(plan.settings.torch_threads)
+    set_threads(run.settings.torch_threads)
     checkpoint = source.read_checkpoint("last")
-    agent = plan.prescriber.restore(checkpoint, plan.model, plan.settings)
-    if plan.planned_transitions <= agent.transitions:
-        episodes = agent.transitions // plan.model.max_time_steps
+    agent = run.prescriber.restore(checkpoint, run.model, run.settings)
+    if run.planned_transitions <= agent.transitions:
+        episodes = agent.transitions // run.model.max_time_steps
         raise InputError(
             f"resume_from: {source.path} has learned from {counted(episodes, 'episode')} already: "
             "say how many more with training.additional_episodes=N"
         )
-    with removed_where_in_vain([plan], useful=("last",)):  # the best is the source's
-        folder = open_folder(plan)
+    with removed_where_in_vain([run], useful=("last",)):  # the best is the source's
+        folder = open_folder(run)
         carry_over_evaluations(
-            source, folder, transitions=agent.transitions, seed=plan.settings.seed
+            source, folder, transitions=agent.transitions, seed=run.settings.seed
         )
         if source.has_checkpoint("best"):
             folder.adopt_checkpoint(source, "best")
         counters = Counters.from_array(checkpoint.state["counters"])
-        trainee = Trainee(agent, plan.settings.seed, counters=counters)
-        return _train([plan], [trainee], on_progress=on_progress)[0]
+        trainee = Trainee(agent, run.settings.seed, counters=counters)
+        return _train([run], [trainee], on_progress=on_progress)[0]
 
 
-def has_learned_all(plan: Run, folder: RunFolder) -> bool:
+def has_learned_all(run: Run, folder: RunFolder) -> bool:
     """Return whether a run's last checkpoint has learned from all that was planned."""
-    return learned_episodes(folder, plan.model) >= plan.settings.total_num_training_episodes
+    return learned_episodes(folder, run.model) >= run.settings.total_num_training_episodes
 
 
-def _learner_of(plan: Run) -> Learner:
-    assert isinstance(plan.prescriber, Learner)
-    return plan.prescriber
+def _learner_of(run: Run) -> Learner:
+    assert isinstance(run.prescriber, Learner)
+    return run.prescriber
 
 
 def _train(
-    plans: Sequence[Run], trainees: Sequence[Trainee], *, on_progress: Progress | None
+    runs: Sequence[Run], trainees: Sequence[Trainee], *, on_progress: Progress | None
 ) -> list[RunFolder]:
-    """Let the trainees of the plans learn together, then finish each that could."""
-    plan, planned = plans[0], plans[0].planned_transitions
-    folders = [one.opened[-1] if one.opened else open_folder(one) for one in plans]
-    for one, trainee, folder in zip(plans, trainees, folders, strict=True):
+    """Let the trainees of the runs learn together, then finish each that could."""
+    run, planned = runs[0], runs[0].planned_transitions
+    folders = [one.opened[-1] if one.opened else open_folder(one) for one in runs]
+    for one, trainee, folder in zip(runs, trainees, folders, strict=True):
         trainee.agent.log_to(folder.tensorboard)
         left = planned - trainee.agent.transitions
         log.info("%s: training for %s transitions, in %s", one.run_name, left, folder.path)
-    trainer = _learner_of(plan).trainer([trainee.agent for trainee in trainees], plan.settings)
+    trainer = _learner_of(run).trainer([trainee.agent for trainee in trainees], run.settings)
     started = time.perf_counter()
 
     def report(seen: int) -> None:
@@ -184,7 +184,7 @@ def _train(
             on_progress(seen * len(trainees), planned * len(trainees))
 
     by_seed = {one.seed: folder for one, folder in zip(trainees, folders, strict=True)}
-    settings, passed = plan.settings, trainees[0].counters
+    settings, passed = run.settings, trainees[0].counters
     then = (
         RecordEvaluation(by_seed),
         StopEarly(settings.early_stopping),
@@ -192,21 +192,21 @@ def _train(
     )
     callbacks = (
         Evaluate(
-            plan.model,
+            run.model,
             settings,
             passed=passed.evaluations,
-            trajectories=plan.trajectories,
+            trajectories=run.trajectories,
             then=then,
         ),
         SaveLast(
-            by_seed, plan.model, every=settings.save_freq_every_n_episodes, passed=passed.saves
+            by_seed, run.model, every=settings.save_freq_every_n_episodes, passed=passed.saves
         ),
         ReportProgress(report),
     )
     try:
         learn(trainer, trainees, planned=planned, callbacks=callbacks)
     except KeyboardInterrupt:
-        for one, folder in zip(plans, folders, strict=True):
+        for one, folder in zip(runs, folders, strict=True):
             _log_what_is_kept(one, folder)
         raise
     finally:
@@ -216,7 +216,7 @@ def _train(
     training_seconds = (time.perf_counter() - started - evaluating) / len(trainees)
     finished = [
         finish(one, folder, trainee.evaluation, _facts(one, trainee, training_seconds))
-        for one, trainee, folder in zip(plans, trainees, folders, strict=True)
+        for one, trainee, folder in zip(runs, trainees, folders, strict=True)
         if trainee.evaluation is not None
     ]
     failures = {trainee.seed: trainer.failure(trainee.agent) for trainee in trainees}
@@ -226,26 +226,26 @@ def _train(
     return finished
 
 
-def _log_what_is_kept(plan: Run, folder: RunFolder) -> None:
+def _log_what_is_kept(run: Run, folder: RunFolder) -> None:
     """Log how far an interrupted run got, as its last checkpoint has it."""
     if folder.has_checkpoint("last"):
         log.warning(
             "%s: learned from %s of %s transitions as kept, in %s",
-            plan.run_name,
+            run.run_name,
             int(folder.read_checkpoint("last").state["transitions"]),
-            plan.planned_transitions,
+            run.planned_transitions,
             folder.path,
         )
 
 
-def _facts(plan: Run, trainee: Trainee, training_seconds: float) -> dict[str, Any]:
+def _facts(run: Run, trainee: Trainee, training_seconds: float) -> dict[str, Any]:
     """Return what the summary says of a trained agent beside its scores."""
     agent: Agent = trainee.agent
     return {
         "transitions": agent.transitions,
         "updates": agent.updates,
-        "tuned_values": dict(plan.tuned),
-        "effective_values": read_back(agent, plan.tuned),
+        "tuned_values": dict(run.tuned),
+        "effective_values": read_back(agent, run.tuned),
         "best_return": trainee.counters.best_return,
         "stopped_early": trainee.is_stopped,
         "training_seconds": training_seconds,

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
-from abx_amr.host.progress import Move, bar_of, duration, is_on_a_terminal, progress_bar
+from abx_amr.host.progress import Advance, bar_of, duration, is_on_a_terminal, progress_bar
 from abx_amr.tuning.listening import StudyListener
 
 if TYPE_CHECKING:
@@ -26,17 +26,17 @@ MOST_WORKERS = 20
 class DisplayedStudy(StudyListener):
     """Shows the study on a terminal while it is searched; nothing where nobody looks."""
 
-    def watching(self, look: Callable[[], StudyOverview]) -> AbstractContextManager[Move]:
+    def watching(self, look: Callable[[], StudyOverview]) -> AbstractContextManager[Advance]:
         """Show the study, and the trial in this process."""
         return study_display(look, "transitions")
 
-    def scoring(self, plan: StudySettings) -> AbstractContextManager[Move]:
+    def scoring(self, settings: StudySettings) -> AbstractContextManager[Advance]:
         """Show a bar."""
-        return progress_bar(plan.run_name, "transitions")
+        return progress_bar(settings.run_name, "transitions")
 
 
 @contextmanager
-def study_display(look: Callable[[], StudyOverview], unit: str) -> Iterator[Move]:
+def study_display(look: Callable[[], StudyOverview], unit: str) -> Iterator[Advance]:
     """Show a whole study, whoever works on it; give a function that moves the bar of a trial here.
 
     `look` reads the study; it is called from another thread, and its errors leave the last
@@ -48,7 +48,7 @@ def study_display(look: Callable[[], StudyOverview], unit: str) -> Iterator[Move
     from rich.console import Console, Group
     from rich.live import Live
 
-    bars, move_bar = bar_of("this worker", unit)
+    bars, advance_bar = bar_of("this worker", unit)
     moved = threading.Event()
     is_over = threading.Event()
     seen: list[StudyOverview] = []
@@ -63,9 +63,9 @@ def study_display(look: Callable[[], StudyOverview], unit: str) -> Iterator[Move
                 seen[:] = [look()]
             is_over.wait(LOOK_SECONDS)
 
-    def move(done: int, total: int) -> None:
+    def advance(done: int, total: int) -> None:
         moved.set()
-        move_bar(done, total)
+        advance_bar(done, total)
 
     looking = threading.Thread(target=keep_looking, name="study display", daemon=True)
     with Live(
@@ -77,7 +77,7 @@ def study_display(look: Callable[[], StudyOverview], unit: str) -> Iterator[Move
     ):
         looking.start()
         try:
-            yield move
+            yield advance
         finally:
             is_over.set()
             looking.join(timeout=LOOK_SECONDS)

@@ -20,7 +20,7 @@ def write_summary(study: TuningStudy) -> StudySummary:
     from abx_amr.studies.finishing import finish_study
 
     reference = study.points.reference  # before the storage is locked: it may take two seconds
-    return finish_study(study.plan, study.storage, describe_best=reference.gap)
+    return finish_study(study.settings, study.storage, describe_best=reference.gap)
 
 
 def finish(study: TuningStudy) -> TuneResult:
@@ -30,19 +30,19 @@ def finish(study: TuningStudy) -> TuneResult:
     from abx_amr.studies.tables import table_of
     from abx_amr.tuning.figures import draw_study
 
-    plan = study.plan
+    settings = study.settings
     summary = write_summary(study)
-    trials = table_of(read_study(study.storage, plan.study_name))
-    if summary.n_finished and study.config["figures"] and is_first_to_draw(plan, study.storage):
-        draw_study(plan.folder, trials, direction=plan.direction)
+    trials = table_of(read_study(study.storage, settings.study_name))
+    if summary.n_finished and study.config["figures"] and is_first_to_draw(settings, study.storage):
+        draw_study(settings.folder, trials, direction=settings.direction)
     best = summary.best_value
     return TuneResult(
-        run_name=plan.run_name,
-        folder=plan.folder,
+        run_name=settings.run_name,
+        folder=settings.folder,
         is_complete=summary.is_complete,
         n_finished=summary.n_finished,
         budget=summary.budget,
-        penalty_weight=plan.penalty_weight,
+        penalty_weight=settings.penalty_weight,
         best_value=best,
         best_params=summary.best_params,
         best_trial=summary.content["best_trial"],

@@ -21,7 +21,7 @@ OnProgress = Callable[[int, int], None]
 class StudyListener:
     """Somebody who listens; a method that is not overridden does nothing."""
 
-    def prepared(self, plan: StudySettings, found: Preparation) -> None:
+    def prepared(self, settings: StudySettings, found: Preparation) -> None:
         """The study was created, joined, found finished, or is to be skipped."""
 
     def launched(self, line: str) -> None:
@@ -52,7 +52,7 @@ class StudyListener:
         """
         return nullcontext(_nobody_looks)
 
-    def scoring(self, plan: StudySettings) -> AbstractContextManager[OnProgress]:
+    def scoring(self, settings: StudySettings) -> AbstractContextManager[OnProgress]:
         """Show the scoring of the composed configuration while a block runs."""
         return nullcontext(_nobody_looks)
 

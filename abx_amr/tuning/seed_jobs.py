@@ -32,20 +32,20 @@ def run_batch(
     """
     from abx_amr.tuning.seed_files import write_trial_parameters
 
-    plan = runner.plan
+    settings = runner.settings
     for trial in batch:
         write_trial_parameters(
-            trial.folder, parameters=trial.parameters, fingerprint=plan.fingerprint.digest
+            trial.folder, parameters=trial.parameters, fingerprint=settings.fingerprint.digest
         )
     known = {key: o for key, o in _ended(batch, runner).items() if o.failure is None}
     wanted = [(trial.number, seed) for trial in batch for seed in trial.seeds]
-    for _ in range(1 + plan.max_retry):
+    for _ in range(1 + settings.max_retry):
         missing = [key for key in wanted if key not in known]
         if not missing:
             break
         launch([[f"++tuning.job={{number:{number},seed:{seed}}}"] for number, seed in missing])
         known |= _ended(batch, runner)
-    reason = f"its job left no result, {1 + plan.max_retry} times (killed?)"
+    reason = f"its job left no result, {1 + settings.max_retry} times (killed?)"
     for number, seed in wanted:
         lost = SeedOutcome(seed=seed, episode_return=None, failure=reason)
         known.setdefault((number, seed), lost)
@@ -60,9 +60,9 @@ def run_job(runner: TrialRunner, *, number: int, seed: int) -> SeedOutcome:
     """
     from abx_amr.tuning.seed_files import read_trial_parameters
 
-    folder = runner.plan.files.trial(number).path
+    folder = runner.settings.files.trial(number).path
     point = read_trial_parameters(folder)
-    if point["fingerprint"] != runner.plan.fingerprint.digest:
+    if point["fingerprint"] != runner.settings.fingerprint.digest:
         raise InputError(
             f"Configuration Mismatch Detected: trial {number} was begun with other settings than "
             "this job has composed; run the same command again to go on with the study's own"

@@ -86,7 +86,7 @@ class TuneService:
         """
         study = self._study(config)
         found = _prepare(study, is_here=is_here)
-        self.listener.prepared(study.plan, found)
+        self.listener.prepared(study.settings, found)
         return found
 
     def report(self, line: str) -> None:
@@ -98,14 +98,14 @@ class TuneService:
         """Show the study while the block runs; give a function that says whether it is complete."""
         study = self._study(config)
         # A worker in this process shows the study itself, beside its own trial.
-        is_elsewhere = study.plan.n_workers > 1 or study.plan.has_jobs
+        is_elsewhere = study.settings.n_workers > 1 or study.settings.has_jobs
         with self.listener.watching(study.look) if is_elsewhere else nullcontext():
             yield lambda: study.overview().is_complete
 
     def submitted(self, config: DictConfig, lines: Sequence[str]) -> None:
         """Say of workers that are left alone how to watch them and how long they may take."""
         study = self._study(config)
-        self.listener.submitted(lines, study.overview().prediction(study.plan.n_workers))
+        self.listener.submitted(lines, study.overview().prediction(study.settings.n_workers))
 
     def search(self, config: DictConfig, launch: Launch) -> None:
         """Work on the study in batches of trials whose seeds are jobs that `launch` runs.
@@ -123,11 +123,11 @@ class TuneService:
             return run_batch(batch, launch, runner=study.runner)
 
         report = run_batches(
-            study.plan,
+            study.settings,
             study.storage,
             outcomes,
             self.listener.event,
-            size=math.ceil(study.plan.n_workers / study.plan.n_seeds_per_trial),
+            size=math.ceil(study.settings.n_workers / study.settings.n_seeds_per_trial),
             write_summary=partial(write_summary, study),
         )
         self._check(report)
@@ -143,10 +143,10 @@ class TuneService:
             SearchStoppedError: the worker was stopped.
         """
         study = self._ready(config)
-        if study.plan.job is not None:
-            self._do_job(study, **study.plan.job)
+        if study.settings.job is not None:
+            self._do_job(study, **study.settings.job)
             return 0.0
-        if study.plan.worker is not None:
+        if study.settings.worker is not None:
             self._work(study)
             return 0.0
         return self._score(study)
@@ -173,18 +173,18 @@ class TuneService:
         from abx_amr.studies.agreement import check_settings
         from abx_amr.studies.worker import run_worker
 
-        plan = study.plan
-        check_settings(plan, study.storage)
+        settings = study.settings
+        check_settings(settings, study.storage)
         with self.listener.watching(study.look) as on_progress:
             report = run_worker(
-                plan,
+                settings,
                 study.storage,
                 partial(_run_trial, study, on_progress),
                 self.listener.event,
                 write_summary=partial(write_summary, study),
             )
         self._check(report)
-        if report.reason == "budget" and not plan.wait:  # nobody else will
+        if report.reason == "budget" and not settings.wait:  # nobody else will
             self._finish(study)
 
     def _do_job(self, study: TuningStudy, *, number: int, seed: int) -> None:
@@ -196,14 +196,14 @@ class TuneService:
         """Score the composed configuration the way a trial is scored; write nothing."""
         from abx_amr.studies.objective import score_outcomes
 
-        plan = study.plan
-        with self.listener.scoring(plan) as on_progress:
-            outcomes = study.runner.run({}, plan.seeds(0), None, on_progress)
+        settings = study.settings
+        with self.listener.scoring(settings) as on_progress:
+            outcomes = study.runner.run({}, settings.seeds(0), None, on_progress)
         score = score_outcomes(
             outcomes,
-            penalty_weight=plan.penalty_weight,
-            direction=plan.direction,
-            min_successful_seeds=plan.min_successful_seeds,
+            penalty_weight=settings.penalty_weight,
+            direction=settings.direction,
+            min_successful_seeds=settings.min_successful_seeds,
         )
         self.listener.scored(outcomes, score)
         return score.value
@@ -228,18 +228,18 @@ def _prepare(study: TuningStudy, *, is_here: bool) -> Preparation:
     from abx_amr.studies.preparation import prepare_study, refuse_overwriting
     from abx_amr.studies.registry import is_registered
 
-    plan = study.plan
+    settings = study.settings
     study.points.check()
     study.set_threads()
-    if plan.skip_if_exists and is_registered(plan):
+    if settings.skip_if_exists and is_registered(settings):
         return Preparation.SKIPPED
     validate_components(study.points.model)
     if is_here:
         study.points.check_device()
-    refuse_overwriting(plan, study.storage)
+    refuse_overwriting(settings, study.storage)
     study.storage.check()  # a server that is not there is said before agents are built
     _ = study.points.read_back_names
-    return prepare_study(plan, study.storage)
+    return prepare_study(settings, study.storage)
 
 
 def _run_trial(

@@ -48,11 +48,11 @@ class TuningStudy:
         # A project's own classes count as its values do: trials of changed code are others.
         code = own_code(config)
         self.config = {**config, "code": code} if code else dict(config)
-        self.plan = StudySettings.from_configuration(self.config)
+        self.settings = StudySettings.from_configuration(self.config)
         self.points = points or Points(
-            config=self.config, space=self.plan.space, first_seed=self.plan.first_seed
+            config=self.config, space=self.settings.space, first_seed=self.settings.first_seed
         )
-        self.runner = TrialRunner(plan=self.plan, points=self.points)
+        self.runner = TrialRunner(settings=self.settings, points=self.points)
 
     @cached_property
     def storage(self) -> StudyStorage:
@@ -72,13 +72,13 @@ class TuningStudy:
         """Return how far the study is, read through a connection of its own: for another thread."""
         from abx_amr.studies.overview import overview_of
 
-        return overview_of(self.plan, self._watched_storage)
+        return overview_of(self.settings, self._watched_storage)
 
     def overview(self) -> StudyOverview:
         """Return how far the study is."""
         from abx_amr.studies.overview import overview_of
 
-        return overview_of(self.plan, self.storage)
+        return overview_of(self.settings, self.storage)
 
     def set_threads(self) -> None:
         """Give torch the threads of this study's agents."""

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 class TrialRunner:
     """Trains and scores the seeds of points of one study."""
 
-    plan: StudySettings
+    settings: StudySettings
     points: Points
 
     def run(
@@ -65,7 +65,7 @@ class TrialRunner:
             return [outcomes[seed] for seed in seeds]
         saving = None
         if folder is not None:
-            interval = self.plan.checkpoint_interval
+            interval = self.settings.checkpoint_interval
             saving = Saving(folder=folder, interval=interval, identities=identities)
         train_and_score(
             learner,
@@ -81,7 +81,7 @@ class TrialRunner:
 
     def identities(self, parameters: Mapping[str, Any], seeds: Sequence[int]) -> dict[int, str]:
         """Return seed -> what its result follows from."""
-        digest = self.plan.fingerprint.digest
+        digest = self.settings.fingerprint.digest
         return {seed: identity(digest, parameters, seed) for seed in seeds}
 
 

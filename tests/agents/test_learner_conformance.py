@@ -24,7 +24,7 @@ from abx_amr.evaluation.episodes import evaluate
 from abx_amr.runs.checkpoints import trained_policy
 from abx_amr.runs.folder import RunFolder
 from abx_amr.runs.run import Run
-from abx_amr.runs.training import resume, run, run_seeds
+from abx_amr.runs.training import execute, resume, run_seeds
 from abx_amr.simulator.clinic import ClinicModel
 from abx_amr.tuning.saving import Saving
 from abx_amr.tuning.scoring import SeedScore, train_and_score
@@ -54,6 +54,14 @@ MEMBERS: dict[str, tuple[tuple[str, ...], tuple[str, Any, Any]]] = {
     "recurrent_ppo": (("agent_algorithm=recurrent_ppo", *NETWORK), ("gae_lambda", 0.9, 1.0)),
     "hrl_ppo": (("agent_algorithm=hrl_ppo", *MANAGER), ("vf_coef", 0.1, 0.9)),
     "hrl_rppo": (("agent_algorithm=hrl_rppo", *MANAGER), ("n_epochs", 1, 2)),
+    "policy_search": (
+        (
+            "agent_algorithm=policy_search",
+            "agent_algorithm.population=4",
+            "agent_algorithm.episodes_per_candidate=1",
+        ),
+        ("initial_step_size", 0.1, 0.9),
+    ),
     "hill_climbing": ((), ("step_size", 0.1, 0.9)),
 }
 ITSELF = {  # a learner that no file in conf/ names
@@ -101,7 +109,7 @@ def interrupted(plan: Run, *, at: int) -> RunFolder:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        run(plan, on_progress=stop)
+        execute(plan, on_progress=stop)
     return plan.opened[-1]
 
 
@@ -115,7 +123,7 @@ def test_its_configuration_says_that_it_learns(member: str) -> None:
 
 def test_it_learns_what_was_planned_and_is_evaluated(member: str, tmp_path: Path) -> None:
     plan = planned(configuration(member), tmp_path)
-    folder = run(plan)
+    folder = execute(plan)
     table = folder.read_evaluations()
     summary = folder.read_summary()
     assert summary["transitions"] >= plan.planned_transitions
@@ -129,7 +137,7 @@ def test_it_learns_what_was_planned_and_is_evaluated(member: str, tmp_path: Path
 
 def test_interrupted_and_resumed_is_uninterrupted_to_the_bit(member: str, tmp_path: Path) -> None:
     config = configuration(member)
-    whole = run(planned(config, tmp_path / "whole"))
+    whole = execute(planned(config, tmp_path / "whole"))
     source = interrupted(planned(config, tmp_path / "part"), at=240)
     assert 0 < int(kept(source)["transitions"]) < int(kept(whole)["transitions"])
     resumed = resume(planned(config, tmp_path / "resumed"), source)
@@ -142,14 +150,14 @@ def test_interrupted_and_resumed_is_uninterrupted_to_the_bit(member: str, tmp_pa
 
 def test_what_has_learned_all_is_not_resumed(member: str, tmp_path: Path) -> None:
     config = configuration(member)
-    done = run(planned(config, tmp_path / "done"))
+    done = execute(planned(config, tmp_path / "done"))
     with pytest.raises(InputError, match="additional_episodes"):
         resume(planned(config, tmp_path / "again"), done)
 
 
 def test_its_checkpoint_plays_what_was_evaluated(member: str, tmp_path: Path) -> None:
     plan = planned(configuration(member), tmp_path)
-    folder = run(plan)
+    folder = execute(plan)
     assert isinstance(plan.prescriber, Learner)
     policy = trained_policy(folder, plan.prescriber, plan.model, checkpoint="last")
     again = evaluate(policy, plan.model, episodes=4, seed=plan.settings.evaluation_seed)
@@ -158,7 +166,7 @@ def test_its_checkpoint_plays_what_was_evaluated(member: str, tmp_path: Path) ->
 
 def test_its_agent_is_refused_in_a_clinic_of_other_antibiotics(member: str, tmp_path: Path) -> None:
     plan = planned(configuration(member), tmp_path)
-    folder = run(plan)
+    folder = execute(plan)
     other = build_clinic(compose("train", ["experiment=paper_single"]).plain)
     assert len(other.antibiotics) != len(plan.model.antibiotics)
     assert isinstance(plan.prescriber, Learner)
@@ -169,7 +177,7 @@ def test_its_agent_is_refused_in_a_clinic_of_other_antibiotics(member: str, tmp_
 def test_a_seed_learns_the_same_beside_others(member: str, tmp_path: Path) -> None:
     config = configuration(member)
     together = run_seeds([planned(config, tmp_path / "both", seed=s) for s in (7, 8)])
-    alone = run(planned(config, tmp_path / "alone", seed=8))
+    alone = execute(planned(config, tmp_path / "alone", seed=8))
     assert together[1].evaluations_file.read_bytes() == alone.evaluations_file.read_bytes()
     assert together[0].evaluations_file.read_bytes() != alone.evaluations_file.read_bytes()
 
@@ -178,7 +186,7 @@ def test_a_trials_seed_scores_what_its_run_evaluates_to(member: str, tmp_path: P
     config = configuration(member)
     learner, model, settings = parts(config)
     scores = train_and_score(learner, model, settings, seeds=[7, 8], searched={})
-    summary = run(planned(config, tmp_path, seed=8)).read_summary()
+    summary = execute(planned(config, tmp_path, seed=8)).read_summary()
     score = scores[8]
     assert isinstance(score, SeedScore), score
     assert score.episode_return == pytest.approx(summary["mean_return"], rel=1e-12)

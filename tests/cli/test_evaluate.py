@@ -87,7 +87,7 @@ def test_rules_meet_the_same_patients_and_their_difference_is_paired(call: Call)
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "text"),
     [
         ((), "nothing to evaluate"),
         (("run=nowhere",), "nowhere"),

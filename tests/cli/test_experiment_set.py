@@ -102,7 +102,7 @@ def test_a_mistake_that_all_runs_share_is_one_line_and_leaves_nothing(call: Call
 
 
 @pytest.mark.parametrize(
-    ("sweep", "said"),
+    ("sweep", "message"),
     [
         ("experiment=paper_two,paper_tow", "did you mean 'paper_two'?"),
         ("agent_algorithm.gama=0.9,0.99", "did you mean 'gamma'?"),
@@ -193,7 +193,7 @@ def test_a_name_that_no_folder_can_have_is_refused_before_the_first_run(
 
 
 @pytest.mark.parametrize(
-    ("launcher", "setting", "said"),
+    ("launcher", "setting", "message"),
     [
         ("joblib", "n_jobs=0", "hydra/launcher=joblib could not start a job: n_jobs == 0"),
         ("submitit_local", "timeout_min=ten", "hydra.launcher.timeout_min"),

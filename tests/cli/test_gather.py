@@ -135,7 +135,7 @@ def test_few_seeds_and_unpaired_ones_are_said(call: Call) -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
         (["results_dir=nowhere"], "results_dir=nowhere: there is no such folder"),
         (["runs=[slow_l]"], "did you mean 'slow_1'?"),

@@ -240,7 +240,7 @@ def files():
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
         (["shwo", "exp"], "verb 'shwo' does not exist; did you mean 'show'"),
         (["show"], "write abx-study show NAME"),

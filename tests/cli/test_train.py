@@ -377,7 +377,7 @@ def test_finished_seeds_are_skipped(call: Call) -> None:
 
 
 @pytest.mark.parametrize(
-    ("overrides", "said"),
+    ("overrides", "message"),
     [
         (["training.seeds=[1,1]"], "each seed once"),
         (["training.seeds=5"], "such as [1,2,3]"),

@@ -220,7 +220,7 @@ def test_a_trial_whose_seeds_all_fail_counts_and_the_study_goes_on(call: Call) -
 
 
 @pytest.mark.parametrize(
-    ("override", "said"),
+    ("override", "message"),
     [
         ("+tuning.search_space.learning_rat={type:float,low:0.1,high:0.2}", "learning_rat"),
         ("tuning.search_space.gamma.low=0.9999", "gamma"),

@@ -107,7 +107,7 @@ def test_local_workers_that_are_left_alone_write_the_results_themselves(call: Ca
 
 
 @pytest.mark.parametrize(
-    ("settings", "said"),
+    ("settings", "text"),
     [
         (("tuning.wait=false",), "tuning.wait=false"),
         ((*JOBS, "tuning.wait=false"), "needs tuning.parallel=workers"),

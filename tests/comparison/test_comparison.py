@@ -140,7 +140,7 @@ def test_by_never_puts_a_rule_and_agents_into_one_condition(tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize(
-    ("key", "said"),
+    ("key", "message"),
     [
         ("agent_algorithm.gama", "did you mean 'agent_algorithm.gamma'?"),
         ("experimnt", "did you mean 'experiment'?"),

@@ -35,7 +35,7 @@ def test_a_users_own_classes_are_found_by_their_dotted_path() -> None:
 
 
 @pytest.mark.parametrize(
-    ("target", "said"),
+    ("target", "text"),
     [
         ("own_parts.alarm7.Alarm8", "own_parts/alarm7.py has no class 'Alarm8'; did you mean "),
         ("own_parts.alarn7.Alarm7", "no module 'own_parts.alarn7'; did you mean 'alarm7'?"),

@@ -16,7 +16,9 @@ from abx_amr.configuration.groups import conf_dir
 from abx_amr.errors import InputError
 from abx_amr.host.locations import Project, find_project, working_in
 from abx_amr.migration.prior_files import kind_of, read_tuning, read_umbrella
-from abx_amr.migration.prior_groups import Notes, translate_tuning, translate_umbrella
+from abx_amr.migration.prior_sections import Notes
+from abx_amr.migration.prior_studies import translate_tuning
+from abx_amr.migration.prior_umbrella import translate_umbrella
 from abx_amr.runs.folder import run_folders
 from tests.cli.conftest import Call
 from tests.migration import prior
@@ -72,6 +74,7 @@ def test_every_row_of_the_clinic_is_carried_over(tmp_path: Path) -> None:
         "include_steps_since_amr_update": True,
         "include_previous_action": False,
         "temporal_windows": [],
+        "include_time_remaining": False,
     }
     reward = members["reward_calculator"]
     assert [reward[key] for key in sorted(reward) if key != "_target_"] == [
@@ -165,7 +168,7 @@ def test_bounds_of_null_are_no_bounds_on_either_side(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "said"),
+    ("old", "new", "message"),
     [
         ("obs_noise_one_std_dev: 0.2", "obs_noise_one_std_dev: [1]", "obs_noise_one_std_dev"),
         ("clipping_bounds: [0.0, 1.0]", "clipping_bounds: ab", "prob_infected.clipping_bounds"),
@@ -566,7 +569,7 @@ def test_a_name_of_a_packaged_file_is_not_taken(call: Call, tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize(
-    ("name", "text", "said"),
+    ("name", "text", "message"),
     [
         ("u.yaml", "a: [1\n", "u.yaml' line 2 is no YAML"),
         ("u.yaml", "a: 1\n", "no file of the prior tool that is known"),

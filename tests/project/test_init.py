@@ -105,7 +105,7 @@ def test_nothing_is_overwritten_unless_it_is_forced(call: Call, tmp_path: Path) 
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
         (["--forse", "p"], "did you mean '--force'"),
         ([""], "the folder has an empty name"),

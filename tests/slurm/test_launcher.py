@@ -134,7 +134,7 @@ def test_slurm_s_signal_before_the_limit_gives_the_trial_back_and_queues_the_tas
 
 
 @pytest.mark.parametrize(
-    ("value", "said"),
+    ("value", "message"),
     [
         ("hydra.launcher.partition=nowhere", "sbatch refuses the job"),
         ("+hydra.launcher.additional_parameters.no_such_option=1", "sbatch refuses the job"),

@@ -41,7 +41,7 @@ def test_newer_versions_say_it_in_the_environment(slurm, monkeypatch):
     assert TimeLimit().remaining_seconds() == pytest.approx(50, abs=5)
 
 
-@pytest.mark.parametrize(("said", "status"), [("N/A", 0), ("", 0), ("down", 1)])
+@pytest.mark.parametrize(("text", "status"), [("N/A", 0), ("", 0), ("down", 1)])
 def test_an_unknown_limit_is_none(slurm, text, status):
     slurm(text, status)
     assert TimeLimit().remaining_seconds() is None

@@ -93,7 +93,7 @@ def test_the_environments_url_may_hold_a_password_and_shows_it_nowhere(monkeypat
 
 
 @pytest.mark.parametrize(
-    ("url", "said"),
+    ("url", "text"),
     [
         (f"postgresql://me:{SECRET}@h/d", "may not hold a password"),
         (f"postgresql://me@h/d?password={SECRET}", "may not hold a password"),

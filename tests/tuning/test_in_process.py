@@ -37,7 +37,7 @@ class Told(StudyListener):
         self.kinds: list[str] = []
         self.results: list[TuneResult] = []
 
-    def prepared(self, plan: StudySettings, found: Preparation) -> None:
+    def prepared(self, settings: StudySettings, found: Preparation) -> None:
         """Remember."""
         self.found.append(found)
 
@@ -126,7 +126,7 @@ def test_threads_of_torch_are_given_back(call: Call) -> None:
 
 
 @pytest.mark.parametrize(
-    ("overrides", "said"),
+    ("overrides", "text"),
     [
         (("+tuning=ppo_defalt",), "did you mean 'ppo_default'"),
         (("experiment=paper_two",), "no tuning configuration is chosen"),

@@ -1,0 +1,1 @@
+"""Direct policy search: a small network's weights are searched, not learned from gradients."""

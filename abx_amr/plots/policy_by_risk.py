@@ -1,0 +1,55 @@
+"""Whom a prescriber treats: how often it gives an antibiotic, by a patient's observed risk."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from abx_amr.plots import canvas
+from abx_amr.plots.policy_map import add_scale, before_each_step, draw_cells, highest_level
+
+NAME = "policy_by_risk"
+READS = ("patients", "steps")
+CAPTION = "whom it treats, by observed risk of infection and AMR"
+ORDER = 6
+
+_RISK = "observed_prob_infected"
+
+
+def is_worth_drawing(patients: pd.DataFrame, steps: pd.DataFrame) -> bool:
+    """Return whether the observed risk is seen and differs between patients."""
+    return _RISK in patients and patients[_RISK].nunique() > 1 and int(steps["step"].max()) > 1
+
+
+def draw(patients: pd.DataFrame, steps: pd.DataFrame, *, title: str) -> Figure:
+    """Return a panel for each antibiotic: how often a patient is given it, by risk and AMR.
+
+    Args:
+        patients: One row per (episode, step, patient): episode, step, treatment,
+            observed_prob_infected (patients.parquet).
+        steps: One row per (episode, step): episode, step, true_amr_X and visible_amr_X for each
+            antibiotic X, levels after the step (trajectories.parquet).
+        title: Says which run it is.
+    """
+    canvas.require(patients, ["episode", "step", "treatment", _RISK])
+    names = canvas.antibiotics(steps)
+    canvas.require(steps, ["episode", "step", *(f"visible_amr_{name}" for name in names)])
+    known = before_each_step(steps)
+    seen = [f"seen_{name}" for name in names]
+    top = highest_level(known[seen].to_numpy(dtype=np.float64))
+    joined = patients.merge(known[["episode", "step", *seen]], on=["episode", "step"])
+    risk = joined[_RISK].to_numpy(dtype=np.float64)
+    figure, axes = canvas.blank(
+        title, columns=len(names), panel_height=3.2, share_x=True, share_y=True
+    )
+    for axis, name in zip(axes, names, strict=True):
+        given = (joined["treatment"] == name).to_numpy().astype(np.float64)
+        level = joined[f"seen_{name}"].to_numpy(dtype=np.float64)
+        limits = ((min(0.0, float(risk.min())), max(1.0, float(risk.max()))), (0.0, top))
+        mesh = draw_cells(axis, risk, level, given, limits)
+        axis.set_title(f"given {name}", fontsize=10)
+        axis.set_xlabel("observed probability of infection")
+        axis.set_ylabel(f"visible AMR of {name}")
+    add_scale(figure, mesh, axes)
+    return figure
