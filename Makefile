@@ -1,4 +1,4 @@
-# make tune   installs everything and runs a small real study; ends with its best parameters
+# make tune   installs everything and runs a small real study; ends with an agent among all rules
 # make test   installs everything and runs the tests      make test-all  the slow ones too
 #             (PostgreSQL, SLURM, task-spooler, shellcheck, Chromium: tested where they are installed)
 # make check  format, lint, types, import contracts        make bench     the benchmarks
@@ -38,9 +38,13 @@ $(READY): pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
 	@touch $@
 
+# The published two-antibiotic clinic, shown to agents with the time that is left.
+TUNE_CLINIC := experiment=paper_two environment.include_time_remaining=true
 tune: $(READY)
-	$(BIN)/abx-tune -m +tuning=ppo_default run_name=$(RUN_NAME) \
-		tuning.n_trials=8 tuning.truncated_episodes=10
+	$(BIN)/abx-tune -m +tuning=policy_search_default $(TUNE_CLINIC) run_name=$(RUN_NAME) \
+		tuning.n_trials=4 tuning.n_seeds_per_trial=2
+	$(BIN)/abx-train best_params_from=$(RUN_NAME) $(TUNE_CLINIC) run_name=$(RUN_NAME)_agent
+	$(BIN)/abx-plan $(TUNE_CLINIC) 'plan.runs=[$(RUN_NAME)_agent]'
 	@echo "(abx-train and the other commands: source $(BIN)/activate)"
 
 test: $(READY)

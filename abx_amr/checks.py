@@ -50,7 +50,7 @@ def fits(name: str, value: Any, declared: Any) -> None:
     >>> fits("tuning.timeout", -1, Positive | None)
     Traceback (most recent call last):
         ...
-    abx_amr.errors.InputError: tuning.timeout must be null or a finite number > 0, got -1
+    abx_amr.errors.InputError: tuning.timeout must be null or a number above 0, got -1
     """
     limits = Range()
     if get_origin(declared) is Annotated:
@@ -217,14 +217,14 @@ def number(
 
 
 def _range(low: float, high: float, open_low: bool, open_high: bool) -> str:
-    """Return how the range is said: "in (0, 1)", ">= 0", "a finite number"."""
+    """Return how the range is said: "a number in (0, 1)", "a number above 0"."""
     if math.isinf(low) and math.isinf(high):
         return "a finite number"
     if math.isinf(high):
-        return f"a finite number {'>' if open_low else '>='} {low:g}"
+        return f"a number {'above' if open_low else 'of at least'} {low:g}"
     if math.isinf(low):
-        return f"a finite number {'<' if open_high else '<='} {high:g}"
-    return f"in {'(' if open_low else '['}{low:g}, {high:g}{')' if open_high else ']'}"
+        return f"a number {'below' if open_high else 'of at most'} {high:g}"
+    return f"a number in {'(' if open_low else '['}{low:g}, {high:g}{')' if open_high else ']'}"
 
 
 def whole_number(name: str, value: Any, low: float = -math.inf, high: float = math.inf) -> int:

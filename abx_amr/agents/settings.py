@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
-from abx_amr.errors import InputError, cure
+from abx_amr.checks import Count, Index, NotNegative, Positive, check_fields
+from abx_amr.errors import InputError
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,18 +21,11 @@ class EarlyStopping:
     """
 
     enabled: bool = False
-    patience: int = 5
-    min_delta: float = 0.0
+    patience: Count = 5
+    min_delta: NotNegative = 0.0
 
     def __post_init__(self) -> None:
-        if self.patience < 1:
-            raise InputError(
-                f"training.early_stopping.patience must be at least 1, got {self.patience}"
-            )
-        if self.min_delta < 0:
-            raise InputError(
-                f"training.early_stopping.min_delta must not be negative, got {self.min_delta}"
-            )
+        check_fields(self, key="training.early_stopping")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,60 +43,37 @@ class VecNormalizeSettings:
     enabled: bool = False
     norm_obs: bool = True
     norm_reward: bool = True
-    clip_obs: float = 10.0
-    clip_reward: float = 10.0
+    clip_obs: Positive = 10.0
+    clip_reward: Positive = 10.0
+
+    def __post_init__(self) -> None:
+        check_fields(self, key="training.vec_normalize")
 
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingSettings:
     """How an agent is trained and evaluated; the keys of conf/training/default.yaml."""
 
-    seed: int
+    seed: Index
     seed_batched: bool
-    total_num_training_episodes: int
-    eval_freq_every_n_episodes: int
-    save_freq_every_n_episodes: int
-    num_eval_episodes: int
-    evaluation_seed: int
-    n_envs: int
-    torch_threads: int
-    seeds: Sequence[int] | None = None
-    additional_episodes: int | None = None
+    total_num_training_episodes: Count
+    eval_freq_every_n_episodes: Count
+    save_freq_every_n_episodes: Count
+    num_eval_episodes: Count
+    evaluation_seed: Index
+    n_envs: Count
+    torch_threads: Count
+    seeds: Sequence[Index] | None = None
+    additional_episodes: Count | None = None
     early_stopping: EarlyStopping = field(default_factory=EarlyStopping)
     vec_normalize: VecNormalizeSettings = field(default_factory=VecNormalizeSettings)
 
     def __post_init__(self) -> None:
-        for name in (
-            "total_num_training_episodes",
-            "eval_freq_every_n_episodes",
-            "save_freq_every_n_episodes",
-            "num_eval_episodes",
-            "n_envs",
-            "torch_threads",
-        ):
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-                raise InputError(
-                    f"training.{name} must be a whole number of at least 1, got {value!r}"
-                    f"{cure(value)}"
-                )
-        for name in ("seed", "evaluation_seed"):
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int) or value < 0:
-                raise InputError(
-                    f"training.{name} must be a whole number of at least 0, got {value!r}"
-                    f"{cure(value)}"
-                )
-        if not isinstance(self.seed_batched, bool):
-            raise InputError(
-                f"training.seed_batched must be true or false, got {self.seed_batched!r}"
-            )
-        _check_seeds(self.seeds)
-        more = self.additional_episodes
-        if more is not None and (type(more) is not int or more < 1):
-            raise InputError(
-                f"training.additional_episodes must be a whole number of at least 1, got {more!r}"
-            )
+        check_fields(self, key="training")
+        if self.seeds is not None and not self.seeds:
+            raise InputError("training.seeds must list seeds, such as [1,2,3], got none")
+        if self.seeds is not None and len(set(self.seeds)) < len(self.seeds):
+            raise InputError(f"training.seeds must name each seed once, got {list(self.seeds)}")
 
 
 def transitions_of(episodes: int, steps: int, n_envs: int) -> int:
@@ -115,15 +85,3 @@ def transitions_of(episodes: int, steps: int, n_envs: int) -> int:
     104
     """
     return math.ceil(episodes * steps / n_envs) * n_envs
-
-
-def _check_seeds(seeds: Any) -> None:
-    if seeds is None:
-        return
-    is_list = isinstance(seeds, Sequence) and not isinstance(seeds, str) and len(seeds) > 0
-    if not is_list or not all(type(seed) is int and seed >= 0 for seed in seeds):
-        raise InputError(
-            f"training.seeds must list whole numbers of at least 0, such as [1,2,3], got {seeds}"
-        )
-    if len(set(seeds)) < len(seeds):
-        raise InputError(f"training.seeds must name each seed once, got {list(seeds)}")

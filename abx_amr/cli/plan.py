@@ -52,12 +52,10 @@ def plan(config: dict[str, Any], *, name: str) -> float | None:
     from abx_amr.host.progress import phase_display
 
     with phase_display() as on_progress:
-        found = planned(config, name=name, say=_say, on_progress=on_progress)
-    _print_values(found)
-    if found.audit is not None:
-        print_audit(found.audit)
-    _print_information(found)
+        found = planned(config, name=name, say=_say, on_part=_print_part, on_progress=on_progress)
     if found.interrupt is not None:
+        if not found.is_valued:
+            _print_values(found)
         raise found.interrupt
     folder = claim_folder(config["results_dir"], f"{name}_plan")
     write_json(folder / "plan.json", found.to_dict())
@@ -82,6 +80,15 @@ def plan(config: dict[str, Any], *, name: str) -> float | None:
 
 def _say(line: str) -> None:
     print(line, flush=True)
+
+
+def _print_part(plan: Plan, part: str) -> None:
+    if part == "values":
+        _print_values(plan)
+    elif part == "discount audit" and plan.audit is not None:
+        print_audit(plan.audit)
+    elif part == "value of information":
+        _print_information(plan)
 
 
 def _print_values(plan: Plan) -> None:

@@ -22,6 +22,7 @@ def planned(
     *,
     name: str,
     say: Callable[[str], None] = lambda line: None,
+    on_part: Callable[[Plan, str], None] = lambda plan, part: None,
     on_progress: OnProgress | None = None,
 ) -> Plan:
     """Return what is known of the clinic of a resolved configuration.
@@ -32,6 +33,7 @@ def planned(
         config: With the section plan.
         name: Of the clinic.
         say: Told what each part will take.
+        on_part: Told which part is there, see `plan_clinic`.
         on_progress: Told how far each part is.
 
     Raises:
@@ -61,6 +63,7 @@ def planned(
             gamma=gamma_of(config.get("agent_algorithm")),
             agents=agents,
             say=say,
+            on_part=on_part,
             on_progress=on_progress,
         )
     except KeyboardInterrupt as interrupt:

@@ -45,8 +45,8 @@ def groups() -> list[str]:
     """Return the configuration groups: the packaged ones and the project's own."""
     shipped = [p.name for p in conf_dir().iterdir() if p.is_dir() and not p.name.startswith("_")]
     project = find_project()
-    own = [] if project is None else [g for g in project.groups() if g != "hydra"]
-    return [*shipped, *(group for group in own if group not in shipped)]
+    own = [] if project is None else project.groups()
+    return [group for group in dict.fromkeys([*shipped, *own]) if group != "hydra"]
 
 
 def available(group: str, overrides: Sequence[str] = ()) -> list[str]:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Annotated, Any
 
+from abx_amr.checks import Count, NotNegative, Positive, Range, Share, check_declared, fits, number
 from abx_amr.configuration.classes import (
     check_arguments,
     instantiate_nested,
@@ -14,7 +14,7 @@ from abx_amr.configuration.classes import (
 )
 from abx_amr.configuration.manager import build_manager_role
 from abx_amr.configuration.values import Plain, section_of
-from abx_amr.errors import InputError, cure, hint, listed
+from abx_amr.errors import InputError, hint, listed
 
 if TYPE_CHECKING:
     from abx_amr.agents.learners.on_policy.learner import OnPolicyLearner
@@ -22,19 +22,21 @@ if TYPE_CHECKING:
 
 _SET_BY_US = ("env", "seed", "verbose", "tensorboard_log", "_init_setup_model")
 
-# What SB3 itself accepts in silence: name -> (claim, test).
-_RANGES: dict[str, tuple[str, Callable[[Any], bool]]] = {
-    "gamma": ("in (0, 1]", lambda v: 0 < v <= 1),
-    "gae_lambda": ("in [0, 1]", lambda v: 0 <= v <= 1),
-    "learning_rate": ("above 0", lambda v: v > 0),
-    "clip_range": ("above 0", lambda v: v > 0),
-    "n_steps": ("a whole number above 0", lambda v: isinstance(v, int) and v > 0),
-    "batch_size": ("a whole number above 1", lambda v: isinstance(v, int) and v > 1),
-    "n_epochs": ("a whole number above 0", lambda v: isinstance(v, int) and v > 0),
-    "ent_coef": ("at least 0", lambda v: v >= 0),
-    "vf_coef": ("at least 0", lambda v: v >= 0),
-    "max_grad_norm": ("above 0", lambda v: v > 0),
-    "target_kl": ("above 0 or null", lambda v: v > 0),
+_ShareAboveNone = Annotated[float, Range(low=0.0, high=1.0, open_low=True)]
+
+#: What SB3 itself accepts in silence: name -> what it must be where it is no schedule.
+_DECLARED: dict[str, Any] = {
+    "gamma": _ShareAboveNone,
+    "gae_lambda": Share,
+    "learning_rate": Positive,
+    "clip_range": Positive,
+    "n_steps": Count,
+    "batch_size": Annotated[int, Range(low=2)],
+    "n_epochs": Count,
+    "ent_coef": NotNegative,
+    "vf_coef": NotNegative,
+    "max_grad_norm": Positive,
+    "target_kl": Positive | None,
 }
 
 
@@ -54,17 +56,8 @@ def _check_ranges(arguments: Mapping[str, Any]) -> None:
         InputError: naming the value, and the range.
     """
     for name, value in arguments.items():
-        claim, holds = _RANGES.get(name, ("", lambda v: True))
-        if callable(value) or isinstance(value, Mapping):
-            continue
-        if value is None and (not claim or claim.endswith("null")):
-            continue
-        if claim and (isinstance(value, bool | str) or not _holds(holds, value)):
-            claim = claim if claim.startswith("a ") else f"a number {claim}"
-            raise InputError(
-                f"agent_algorithm.{name} must be {claim}, got {value!r}"
-                f"{cure(value, *_shares(name))}"
-            )
+        if not callable(value) and not isinstance(value, Mapping):
+            fits(f"agent_algorithm.{name}", value, _DECLARED.get(name, Any))
     policy = arguments.get("policy_kwargs")
     if isinstance(policy, Mapping):
         layers = policy.get("net_arch")
@@ -92,7 +85,9 @@ def _as_the_algorithm_names_them(values: Mapping[str, Any]) -> Plain:
     arguments = {k: v for k, v in values.items() if k not in ("_target_", "one_minus_gamma")}
     complement = values.get("one_minus_gamma")
     if complement is not None:
-        arguments["gamma"] = 1.0 - _share(complement, key="agent_algorithm.one_minus_gamma")
+        arguments["gamma"] = 1.0 - number(
+            "agent_algorithm.one_minus_gamma", complement, 0.0, 1.0, open_low=True, open_high=True
+        )
     for name in _SET_BY_US:
         if name in arguments:
             raise InputError(
@@ -130,6 +125,7 @@ def build_on_policy(algorithm: Any, config: Mapping[str, Any]) -> OnPolicyLearne
     )
     check_arguments(algorithm, arguments, key="agent_algorithm")
     _check_ranges(arguments)
+    check_declared(algorithm, arguments, key="agent_algorithm")
     policy_arguments = _policy_arguments(arguments.get("policy_kwargs") or {})
     if policy_arguments or "policy_kwargs" in arguments:
         arguments["policy_kwargs"] = policy_arguments
@@ -178,24 +174,6 @@ def refuse_options(config: Mapping[str, Any], name: str) -> None:
             )
 
 
-def _share(value: Any, *, key: str) -> float:
-    if isinstance(value, bool | str) or not _holds(lambda v: 0 < v < 1, value):
-        raise InputError(f"{key} must be in (0, 1), got {value!r}")
-    return float(value)
-
-
-def _holds(test: Callable[[Any], bool], value: Any) -> bool:
-    try:
-        return bool(test(value))
-    except TypeError:
-        return False
-
-
-def _shares(name: str) -> tuple[float, float]:
-    """Return the bounds that tell a percentage from a share."""
-    return (0.0, 1.0) if name in ("gamma", "gae_lambda", "clip_range") else (0.0, math.inf)
-
-
 def _check_policy(algorithm: Any, policy: Any, arguments: Mapping[str, Any]) -> None:
     """Refuse a policy that the algorithm does not have, and what the policy does not take.
 
@@ -227,3 +205,4 @@ def _check_policy(algorithm: Any, policy: Any, arguments: Mapping[str, Any]) -> 
                 f"agent_algorithm.policy_kwargs.{name} is unknown to {made.__name__}"
                 f"{hint(name, known_names, label='it takes')}"
             )
+    check_declared(made, arguments, key="agent_algorithm.policy_kwargs")

@@ -99,9 +99,7 @@ class PlanCache:
             NotComputable: It cannot be computed.
         """
         known = self.known(posed)
-        if known is not None and (
-            known.confidence is None or is_close(posed, known, tolerance) or is_loose(posed)
-        ):
+        if known is not None and _suffices(posed, known, tolerance):
             return known
 
         def keep(found: Optimum) -> None:
@@ -180,15 +178,12 @@ def _stationary_of(
     return lambda gamma, told: stationary(programme, gamma, on_progress=told)
 
 
-def is_close(posed: Posed, found: Optimum, tolerance: float) -> bool:
-    """Return whether bounds are as close as asked, as a share of the range from never treating."""
-    width = found.upper - never(posed.problem)
-    return found.is_exact or found.upper - found.lower <= tolerance * width * (1 + 1e-9)
-
-
-def is_loose(posed: Posed) -> bool:
-    """Return whether bounds come from each antibiotic alone: no tolerance makes them closer."""
-    return isinstance(posed, SampledView) and len(posed.problem.antibiotics) > MOST_ANTIBIOTICS
+def _suffices(posed: Posed, known: Optimum, tolerance: float) -> bool:
+    """Return whether what is kept is as close as asked, or as close as it gets."""
+    if not isinstance(posed, SampledView) or known.shortfall:
+        return True
+    span = known.upper - never(posed.problem)
+    return known.upper - known.lower <= tolerance * span * (1 + 1e-9)
 
 
 def is_quick(posed: Posed) -> bool:

@@ -21,9 +21,11 @@ from abx_amr.rng import stream
 
 Floats = NDArray[np.float64]
 
-_NODES = {1: 256, 2: 48, 3: 20}
+_NODES = {1: 1024, 2: 64, 3: 20}
 _PATIENTS = 40  # sampled in all, about
 _MOST_ROUNDS = 1500
+_SEEN_STEPS = 1000  # at least
+_CLOSE = 1e-3  # how far from the optimum, of the range of values, a policy may be
 _EPISODES, _LONG_EPISODES = 256, 16
 
 
@@ -31,7 +33,7 @@ def sampled_stationary(
     clinic: SampledClinic, gamma: float, *, on_progress: OnProgress | None = None
 ) -> Stationary:
     """Return what the best stationary policy of a discount factor is worth in an episode."""
-    grid = _endless(clinic)
+    grid = _endless(clinic, gamma)
     judged = _judged(grid, gamma, on_progress)
     steps = clinic.problem.num_steps
     played = rollouts(
@@ -43,6 +45,7 @@ def sampled_stationary(
     )
     settled = rollouts(
         _lasting(grid, judged, SETTLED + MEASURED),
+        steps=SETTLED + MEASURED,
         episodes=_LONG_EPISODES,
         seed=1,
         on_progress=within(on_progress, "equilibrium"),
@@ -56,14 +59,15 @@ def sampled_stationary(
 
 def expected_seconds(clinic: SampledClinic, gamma: float) -> float:
     """Return about how many processor seconds a discount factor takes."""
-    grid = _endless(clinic)
+    grid = _endless(clinic, gamma)
     each = grid.work(_cohorts(clinic)) / grid.clinic.problem.num_steps / PACE
     return each * _rounds(gamma) + 1.0
 
 
-def _endless(clinic: SampledClinic) -> Grid:
-    """Return the clinic on nodes that reach as far as a long episode gets."""
-    long = replace(clinic, problem=replace(clinic.problem, num_steps=SETTLED + MEASURED))
+def _endless(clinic: SampledClinic, gamma: float) -> Grid:
+    """Return the clinic on nodes that reach as far as a discounted return can see."""
+    steps = max(_SEEN_STEPS, min(SETTLED + MEASURED, math.ceil(5 / (1 - gamma))))
+    long = replace(clinic, problem=replace(clinic.problem, num_steps=steps))
     return Grid(long, _NODES[len(clinic.problem.antibiotics)])
 
 

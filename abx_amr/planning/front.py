@@ -149,7 +149,7 @@ def information(
     ]
     told = within(on_progress, "reports of AMR as they are")
     searched = best_level_and_worth(model, threshold=0.1, seed=seed + 1, on_progress=told)
-    as_it_is = rule_value("", searched, model, None, episodes=episodes, seed=seed)
+    as_it_is = rule_value("", searched, model, posed, episodes=episodes, seed=seed)
     rows.append(
         Information(
             name="reports of AMR as they are",

@@ -44,6 +44,7 @@ class Plan:
         front: The optimum for each weight of the community.
         information: What seeing patients, and timely reports, are worth.
         reasons: Part -> why it is missing.
+        is_valued: Whether optimum, rules and agents are complete.
         interrupt: With which the user stopped it: parts may be missing, bounds may be wide.
     """
 
@@ -59,6 +60,7 @@ class Plan:
     information: tuple[Information, ...] = ()
     reasons: dict[str, str] = field(default_factory=dict)
     interrupt: KeyboardInterrupt | None = None
+    is_valued: bool = False
 
     @property
     def policies(self) -> list[dict[str, Any]]:
@@ -107,6 +109,7 @@ def plan_clinic(
     gamma: float | None,
     agents: Mapping[str, Policy],
     say: Say = lambda line: None,
+    on_part: Callable[[Plan, str], None] = lambda plan, part: None,
     on_progress: OnProgress | None = None,
 ) -> None:
     """Fill in a plan, part by part: what an interrupt leaves behind is what was found until then.
@@ -118,6 +121,8 @@ def plan_clinic(
         gamma: The agent's discount factor, if it has one.
         agents: Name -> a trained agent, valued on paired episodes.
         say: Told what a part will take, and each point of the front.
+        on_part: Told what is there: "values" (optimum, rules, agents), "discount audit", "front",
+            "value of information".
         on_progress: Told how far each part is.
     """
     model = plan.model
@@ -146,6 +151,8 @@ def plan_clinic(
         types = _types_of(model, plan.posed)
         plan.rules = rule_values(model, types, **played, on_progress=on_progress)
         plan.rules += tuned_values(model, types, **played, on_progress=on_progress)
+    plan.is_valued = True
+    on_part(plan, "values")
     if plan.posed is None or plan.optimum is None:
         return
 
@@ -155,6 +162,8 @@ def plan_clinic(
         except NotComputable as error:
             plan.reasons[name] = str(error)
             say(f"no {name}: {error}")
+        else:
+            on_part(plan, name)
 
     shared: Any = {"cache": cache, "on_progress": on_progress, **played}
     if settings.audit:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from abx_amr.checks import Count, Index, fits
 from abx_amr.configuration.agent import build_rule, learns
 from abx_amr.configuration.clinic import build_clinic
 from abx_amr.configuration.composing import compose
@@ -174,22 +175,15 @@ def _refuse_another_agent(overrides: Sequence[str]) -> None:
             )
 
 
+_EVALUATION = {"episodes": Count, "seed": Index, "deterministic": bool}
+
+
 def _asked(section: Mapping[str, Any]) -> Mapping[str, Any]:
     """Return the evaluation section, checked."""
-    known = ("episodes", "seed", "deterministic")
-    for key in section:
-        if key not in known:
-            raise InputError(unknown("evaluation key", key, known))
-    for key, low in (("episodes", 1), ("seed", 0)):
-        value = section[key]
-        if isinstance(value, bool) or not isinstance(value, int) or value < low:
-            raise InputError(
-                f"evaluation.{key} must be a whole number of at least {low}, got {value!r}"
-            )
-    if not isinstance(section["deterministic"], bool):
-        raise InputError(
-            f"evaluation.deterministic must be true or false, got {section['deterministic']!r}"
-        )
+    for key, value in section.items():
+        if key not in _EVALUATION:
+            raise InputError(unknown("evaluation key", key, _EVALUATION))
+        fits(f"evaluation.{key}", value, _EVALUATION[key])
     return section
 
 

@@ -9,6 +9,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from abx_amr import checks
 from abx_amr.errors import InputError, did_you_mean, hint
 
 
@@ -59,43 +60,20 @@ class TuningSection:
 
     def flag(self, key: str) -> bool:
         """Return true or false."""
-        value = self.given(key)
-        if not isinstance(value, bool):
-            raise InputError(f"tuning.{key} must be true or false, not {value!r}")
-        return value
+        return checks.flag(f"tuning.{key}", self.given(key))
 
-    def whole(self, key: str, *, low: int | None = None, high: int | None = None) -> int:
+    def whole(self, key: str, *, low: float = -math.inf, high: float = math.inf) -> int:
         """Return a whole number within [low, high]."""
-        value = self.given(key)
-        limits = f" of at least {low}" if low is not None else ""
-        limits += f" and at most {high}" if high is not None else ""
-        if (
-            isinstance(value, bool)
-            or not isinstance(value, int)
-            or (low is not None and value < low)
-            or (high is not None and value > high)
-        ):
-            raise InputError(f"tuning.{key} must be a whole number{limits}, not {value!r}")
-        return value
+        return checks.whole_number(f"tuning.{key}", self.given(key), low, high)
 
-    def whole_or_none(self, key: str, *, low: int, high: int | None = None) -> int | None:
+    def whole_or_none(self, key: str, *, low: int, high: float = math.inf) -> int | None:
         """Return a whole number within [low, high], None where null is written."""
         return None if self.given(key) is None else self.whole(key, low=low, high=high)
 
-    def number(self, key: str, *, low: float | None = None, above: float | None = None) -> float:
+    def number(self, key: str, *, low: float = -math.inf, above: float | None = None) -> float:
         """Return a finite number of at least `low`, or above `above`."""
-        value = self.given(key)
-        limits = f" of at least {low:g}" if low is not None else ""
-        limits += f" above {above:g}" if above is not None else ""
-        if (
-            isinstance(value, bool)
-            or not isinstance(value, int | float)
-            or not math.isfinite(value)
-            or (low is not None and value < low)
-            or (above is not None and value <= above)
-        ):
-            raise InputError(f"tuning.{key} must be a number{limits}, not {value!r}")
-        return float(value)
+        limit = low if above is None else above
+        return checks.number(f"tuning.{key}", self.given(key), limit, open_low=above is not None)
 
     def number_or_none(self, key: str, *, above: float) -> float | None:
         """Return a finite number above `above`, None where null is written."""

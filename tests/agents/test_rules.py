@@ -221,8 +221,14 @@ def test_greedy_never_treats_where_myopic_does_not(amr, risk):
 @pytest.mark.parametrize(
     ("build", "message"),
     [
-        (lambda: AmrThreshold(TWO, threshold=1.5), r"threshold must be in \[0, 1\], got 1.5"),
-        (lambda: RiskStratified(TWO, threshold=-0.1), r"threshold must be in \[0, 1\], got -0.1"),
+        (
+            lambda: AmrThreshold(TWO, threshold=1.5),
+            r"must be a number in \[0, 1\], got 1.5",
+        ),
+        (
+            lambda: RiskStratified(TWO, threshold=-0.1),
+            r"must be a number in \[0, 1\], got -0.1",
+        ),
         (lambda: Cycling(TWO, period=0), "period must be a whole number of at least 1, got 0"),
         (lambda: Cycling(TWO, period=2.5), "period must be a whole number of at least 1, got 2.5"),
     ],

@@ -46,10 +46,10 @@ def test_a_schedule_survives_a_checkpoint_and_says_what_it_is(family):
 @pytest.mark.parametrize(
     ("family", "initial", "message"),
     [
-        (LinearSchedule, -1.0, "initial must be a finite number >= 0, got -1.0"),
-        (LinearSchedule, float("nan"), "initial must be a finite number >= 0"),
-        (LinearSchedule, "3e-4", "initial must be a finite number >= 0, got '3e-4'"),
-        (ExponentialSchedule, 0.0, "initial must be a finite number > 0"),
+        (LinearSchedule, -1.0, "initial must be a number of at least 0, got -1.0"),
+        (LinearSchedule, float("nan"), "initial must be a number of at least 0"),
+        (LinearSchedule, "3e-4", "initial must be a number of at least 0, got '3e-4'"),
+        (ExponentialSchedule, 0.0, "initial must be a number above 0"),
     ],
 )
 def test_a_value_that_is_no_rate_is_refused(family, initial, message):

@@ -7,10 +7,10 @@ from pathlib import Path
 
 COMMANDS = (
     ("train", "agent_algorithm.gamma=2", "agent_algorithm.gamma must be a number in (0, 1]"),
-    ("train", "agent_algorithm.one_minus_gamma=2", "one_minus_gamma must be in (0, 1)"),
+    ("train", "agent_algorithm.one_minus_gamma=2", "one_minus_gamma must be a number in (0, 1)"),
     ("train", "agent_algorithm.policy_kwargs.net_arch=[0]", "net_arch (and value_net_arch) must"),
     ("train", "training.seed=-1", "training.seed must be a whole number of at least 0"),
-    ("train", "training.early_stopping.patience=0", "early_stopping.patience must be at least 1"),
+    ("train", "training.early_stopping.patience=0", "patience must be a whole number"),
     (
         "train",
         "environment.max_time_steps=0",

@@ -86,7 +86,6 @@ def test_short_episodes_have_no_trigrams_and_are_drawn_all_the_same() -> None:
     short = short[short["decision"] == 0]
     assert option_trigrams(short).empty
     drawn = dict(draw_all(option_tables(short), title=lambda figure: figure.CAPTION))
-    assert list(drawn) == [
-        "option_usage", "option_durations", "option_by_amr", "option_transitions",
-    ]  # fmt: skip
+    four = {"option_usage", "option_durations", "option_by_amr", "option_transitions"}
+    assert four <= {*drawn}
     assert all(as_png(figure).startswith(b"\x89PNG") for figure in drawn.values())

@@ -334,7 +334,7 @@ def test_an_option_whose_prescription_does_not_fit_is_refused(fault: str, messag
         (["option_library=heurstic"], "did you mean 'heuristic'.*default_deterministic"),
         (["hrl.option_library=heuristic"], "option_library=NAME.*default_deterministic"),
         (["+hrl.option_library=heuristic"], "option_library=NAME.*default_deterministic"),
-        (["hrl.option_gamma=1.5"], r"hrl.option_gamma must be in \(0, 1\]"),
+        (["hrl.option_gamma=1.5"], r"hrl.option_gamma must be a number in \(0, 1\]"),
         (["hrl.front_edge_use_full_vector=maybe"], "hrl.front_edge_use_full_vector"),
         (["+option_library.option={}"], "option_library key 'option'"),
         (

@@ -608,7 +608,7 @@ def test_a_value_that_no_clinic_can_have_is_refused_and_nothing_is_written(
     umbrella = prior.lay_out(tmp_path, environment=prior.ENVIRONMENT.replace("0.15", "1.5"))
     ended = call(init.main, "new", "--from-umbrella", str(umbrella))
     assert ended.status == 2
-    assert "leak of antibiotic A must be in (0, 1), got 1.5" in ended.err
+    assert "leak of antibiotic A must be a number in (0, 1), got 1.5" in ended.err
     assert not (tmp_path / "new").exists()
 
 

@@ -214,18 +214,14 @@ def test_a_table_that_lacks_a_column_or_rows_is_an_error_that_says_so(draw, tabl
 
 def test_a_run_folder_gets_its_figures(tmp_path):
     folder = RunFolder.create(tmp_path, "base_cycling")
-    assert [path.stem for path in figures.draw_run(folder, STEPS)] == [
-        "amr",
-        "prescriptions",
-        "outcomes",
-        "reward_parts",
-        "policy_map",
-    ]
+    at_once = [path.stem for path in figures.draw_run(folder, STEPS)]
+    assert at_once[:4] == ["amr", "prescriptions", "outcomes", "reward_parts"]
+    assert "learning_curve" not in at_once
     for transitions in (500, 1000):
         folder.append_evaluation(transitions, PLAYED.episodes)
     folder.write_trajectories(STEPS)
     drawn = figures.draw_run(folder)
-    assert drawn[-2] == folder.figure_file("learning_curve") and len(drawn) == 6
+    assert {path.stem for path in drawn} == {*at_once, "learning_curve"}
     assert all(path.parent == folder.path / "figures" and path.is_file() for path in drawn)
 
 
@@ -240,7 +236,7 @@ def test_a_study_folder_gets_its_figures(tmp_path):
     place.mkdir(parents=True)
     (place / "result.json").write_text(json.dumps({"episode_return": -4.0, "failure": None}))
     drawn = draw_study(tmp_path, TRIALS)
-    assert [path.name for path in drawn] == ["study_history.png", "seed_spread.png"]
+    assert [path.name for path in drawn][:2] == ["study_history.png", "seed_spread.png"]
     assert draw_study(tmp_path / "trials", TRIALS[:0]) == []
 
 

@@ -281,7 +281,7 @@ def test_check_names_every_fault_with_its_file_key_and_cure(call: Call, project:
         "conf/agent_algorithm/fading_entropy_ppo.yaml": ["agent_algorithm._target_: 'components"],
         "conf/antibiotic/y.yaml": ["did you mean 'antibiotics'?"],
         "conf/antibiotics/two.yaml": [
-            "leak of antibiotic A must be in (0, 1), got 2.0",
+            "leak of antibiotic A must be a number in (0, 1), got 2.0",
             "'flatnes_parameter' does not exist; did you mean 'flatness_parameter'?",
         ],
         "conf/antibiotics/x.yml": ["rename it to x.yaml"],

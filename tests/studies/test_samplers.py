@@ -1,6 +1,7 @@
 """Every sampler draws each point once, and goes on after a death as if nothing had been."""
 
 import importlib
+import importlib.util
 import inspect
 import os
 import signal
@@ -143,15 +144,19 @@ def test_an_option_the_sampler_does_not_take_is_refused_by_name():
 
 
 def test_a_file_in_the_folder_is_a_sampler_by_its_name():
-    assert set(sampler_names()) == {"tpe", "random", "cmaes", "gp", "qmc", "grid"}
+    assert {"tpe", "random", "cmaes", "gp", "qmc", "grid"} <= set(sampler_names())
+    for name in sampler_names():
+        assert importlib.util.find_spec(f"abx_amr.studies.samplers.{name}") is not None
 
 
 @pytest.mark.parametrize("name", sampler_names())
 def test_a_sampler_says_its_options_and_no_argument_that_is_set_for_it(name):
     options = sampler_called(name).option_names()
-    known = inspect.signature(getattr(optuna.samplers, OPTUNAS[name])).parameters
-    assert set(options) <= set(known) - {"seed", "search_space", "independent_sampler"}
-    assert ("n_startup_trials" in options) == (name in ("tpe", "cmaes", "gp"))
+    assert not {*options} & {"seed", "search_space", "independent_sampler"}
+    if name in OPTUNAS:
+        known = inspect.signature(getattr(optuna.samplers, OPTUNAS[name])).parameters
+        assert set(options) <= set(known)
+        assert ("n_startup_trials" in options) == (name in ("tpe", "cmaes", "gp"))
 
 
 def test_options_of_optunas_class_reach_a_sampler_that_has_an_index():
