@@ -21,7 +21,8 @@ from abx_amr.configuration.values import with_values
 from abx_amr.errors import InputError
 from abx_amr.evaluation.episodes import evaluate
 from abx_amr.rng import stream_states, stream_states_at
-from abx_amr.runs.training import Run, run
+from abx_amr.runs.run import Run
+from abx_amr.runs.training import execute
 from abx_amr.simulator.clinic import Clinic, ClinicModel
 
 SHORT = "environment.max_time_steps=60"
@@ -240,7 +241,7 @@ PLAN = (
 def test_it_finds_a_better_policy_than_never_treating_and_is_loaded_again(tmp_path: Path) -> None:
     config = compose("train", [*PLAN, "environment.max_time_steps=200"]).plain
     model = build_clinic(config)
-    folder = run(
+    folder = execute(
         Run(
             run_name="searched",
             results_dir=str(tmp_path),
@@ -274,7 +275,7 @@ def test_its_checkpoint_holds_no_pickle(tmp_path: Path) -> None:
         config=config,
         figures=False,
     )
-    folder = run(plan)
+    folder = execute(plan)
     state = folder.read_checkpoint("last").state
     assert all(np.asarray(value).dtype.kind in "fiub" for value in state.values())
     for file in folder.path.glob("checkpoints/*.zip"):
