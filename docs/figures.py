@@ -103,12 +103,21 @@ PARTS = {
             abx-tune -m --config-dir conf +tuning=our_search experiment=paper_two run_name=our_study
             abx-train best_params_from=our_study experiment=paper_two run_name=tuned \\
                 training.total_num_training_episodes=50
-            abx-train experiment=paper_two run_name=first
-            abx-plan experiment=paper_two plan.front=true 'plan.runs=[first,tuned]' plan.audit=false
         """,
         figures={
             "study_history": "optimization/our_study/figures/study_history.png",
             "seed_spread": "optimization/our_study/figures/seed_spread.png",
+        },
+    ),
+    "front": Part(
+        page="how-to/an-agent-that-beats-the-rules.md",
+        commands="""
+            clinic="experiment=paper_two environment.include_time_remaining=true"
+            abx-train $clinic run_name=ppo
+            abx-train $clinic run_name=policy_search agent_algorithm=policy_search
+            abx-plan $clinic plan.front=true 'plan.runs=[ppo,policy_search]' plan.audit=false
+        """,
+        figures={
             "front": "results/paper_two_plan_*/figures/stewardship_front.png",
         },
     ),

@@ -12,6 +12,8 @@ READS = ("front",)
 CAPTION = "stewardship front"
 
 COLUMNS = ["kind", "name", "individual", "final_amr"]
+#: Points nearer than this are labelled together: in AMR, in shares of the height.
+_NEAR_AMR, _NEAR_SHARE = 0.06, 0.03
 
 
 def draw(points: pd.DataFrame, *, title: str) -> Figure:
@@ -36,10 +38,10 @@ def draw(points: pd.DataFrame, *, title: str) -> Figure:
         markersize=5,
         label="optimum, by lambda_weight",
     )
+    height = float(points["individual"].max() - points["individual"].min()) or 1.0
     labelled: list[tuple[float, float]] = []
     for row in front.itertuples():
         place = (float(str(row.final_amr)), float(str(row.individual)))
-        height = float(points["individual"].max() - points["individual"].min()) or 1.0
         if all(abs(place[0] - x) > 0.03 or abs(place[1] - y) > 0.04 * height for x, y in labelled):
             axis.annotate(
                 f"{row.name}",
@@ -57,15 +59,15 @@ def draw(points: pd.DataFrame, *, title: str) -> Figure:
         axis.plot(
             some["final_amr"], some["individual"], marker, color=colour, markersize=6, label=kind
         )
-        places = some.assign(x=some["final_amr"].round(2), y=some["individual"].round(1))
-        for _, alike in places.groupby(["x", "y"], sort=False):
-            at = (float(alike["x"].iloc[0]), float(alike["y"].iloc[0]))
+        for alike in _side_by_side(some, height):
             axis.annotate(
-                ", ".join(str(name) for name in alike["name"]),
-                at,
-                xytext=(6, -3),
+                "\n".join(str(name) for name in alike["name"]),
+                (float(alike["final_amr"].max()), float(alike["individual"].mean())),
+                xytext=(7, 5),
                 textcoords="offset points",
                 fontsize=8,
+                verticalalignment="top",
+                bbox={"facecolor": "white", "alpha": 0.8, "edgecolor": "none", "pad": 0.5},
             )
     axis.set_xlim(-0.02, 1.3)
     axis.set_xticks([0.0, 0.2, 0.4, 0.6, 0.8, 1.0])
@@ -73,3 +75,16 @@ def draw(points: pd.DataFrame, *, title: str) -> Figure:
     axis.set_ylabel("clinical benefit (individual part of the return)")
     axis.legend(frameon=False, fontsize=9, loc="best")
     return figure
+
+
+def _side_by_side(points: pd.DataFrame, height: float) -> list[pd.DataFrame]:
+    """Return the points in groups whose labels would collide, the best of each first."""
+    left = points.sort_values("individual", ascending=False)
+    groups = []
+    while not left.empty:
+        first = left.iloc[0]
+        is_near = (left["final_amr"] - first["final_amr"]).abs() < _NEAR_AMR
+        is_near &= (left["individual"] - first["individual"]).abs() < _NEAR_SHARE * height
+        groups.append(left[is_near])
+        left = left[~is_near]
+    return groups
