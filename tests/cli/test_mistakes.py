@@ -373,8 +373,6 @@ MISTAKES = [
       damage=truncate("results/first_*/checkpoints/last.zip")),
     a("a run folder with an empty configuration", "abx-evaluate run=first", "config.yaml", "empty",
       damage=overwrite("results/first_*/config.yaml", "")),
-    a("an optimum of a clinic that has none",
-      "abx-evaluate agent_algorithm=optimal experiment=paper_crowded", "optimum", "not computed"),
     a("a study with other settings", (*AGAIN, "reward_calculator.lambda_weight=0.5"),
       "lambda_weight 0.0 -> 0.5", "another run_name", at_site=True),
     a("a damaged database", AGAIN, "optuna_study.db", "another run_name",
