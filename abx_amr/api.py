@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from abx_amr.planning.service import Plan
     from abx_amr.runs.finished import EvaluateResult, TrainResult
     from abx_amr.runs.listening import RunListener
-    from abx_amr.simulator.clinic import ClinicModel
+    from abx_amr.simulator.model import ClinicModel
     from abx_amr.tuning.listening import StudyListener
     from abx_amr.tuning.result import TuneResult
 

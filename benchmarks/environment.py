@@ -12,7 +12,8 @@ from abx_amr.configuration.clinic import build_clinic
 from abx_amr.configuration.composing import compose
 from abx_amr.envs.vec_env import ClinicVecEnv
 from abx_amr.rng import stream_states
-from abx_amr.simulator.clinic import Clinic, ClinicModel
+from abx_amr.simulator.clinic import Clinic
+from abx_amr.simulator.model import ClinicModel
 
 ENVS, PATIENTS, RUNS, SECONDS = (1, 8, 64, 512), (1, 5, 10, 100), 5, 0.3
 

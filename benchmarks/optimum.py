@@ -42,8 +42,8 @@ def names() -> list[str]:
 def random_clinic(number: int) -> Any:
     """Return a clinic that nothing was tuned on, and what it is like."""
     from abx_amr.rng import stream
-    from abx_amr.simulator.clinic import ClinicModel
     from abx_amr.simulator.dynamics import LeakyBalloon
+    from abx_amr.simulator.model import ClinicModel
     from abx_amr.simulator.observation import ObservationSettings, VisibleAmr
     from abx_amr.simulator.patients import ATTRIBUTES, PatientMixture, PatientPopulation
     from abx_amr.simulator.rewards import ClinicalReward

@@ -43,7 +43,8 @@ from abx_amr.evaluation.episodes import evaluate
 from abx_amr.evaluation.statistics import paired_difference
 from abx_amr.planning.rule_values import ThresholdAndRisk
 from abx_amr.rng import stream_states
-from abx_amr.simulator.clinic import Clinic, ClinicModel
+from abx_amr.simulator.clinic import Clinic
+from abx_amr.simulator.model import ClinicModel
 
 SEEDS = tuple(range(10_000, 10_020))
 EVALUATED, EVALUATION_SEED = 200, 20_000

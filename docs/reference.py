@@ -29,8 +29,8 @@ from abx_amr.configuration.classes import locate
 from abx_amr.configuration.groups import conf_dir
 from abx_amr.hierarchy import options
 from abx_amr.hierarchy.manager import ManagerSettings
-from abx_amr.simulator.clinic import ClinicModel
 from abx_amr.simulator.dynamics import LeakyBalloon
+from abx_amr.simulator.model import ClinicModel
 from abx_amr.simulator.observation import ObservationSettings, VisibleAmr
 from abx_amr.simulator.rewards import ClinicalReward
 

@@ -1,7 +1,7 @@
 """The clinics of the specification as plain objects, for tests."""
 
-from abx_amr.simulator.clinic import ClinicModel
 from abx_amr.simulator.dynamics import LeakyBalloon
+from abx_amr.simulator.model import ClinicModel
 from abx_amr.simulator.observation import ObservationSettings, VisibleAmr
 from abx_amr.simulator.patients import PatientMixture, PatientPopulation
 from abx_amr.simulator.rewards import ClinicalReward

@@ -27,7 +27,7 @@ from abx_amr.evaluation.episodes import Policy, episode_returns
 
 if TYPE_CHECKING:
     from abx_amr.agents.settings import TrainingSettings
-    from abx_amr.simulator.clinic import ClinicModel
+    from abx_amr.simulator.model import ClinicModel
 
 Floats = NDArray[np.float64]
 Arrays = Mapping[str, NDArray[Any]]

@@ -9,7 +9,7 @@ from abx_amr.envs.vec_env import ClinicVecEnv, action_space, observation_space
 if TYPE_CHECKING:
     from stable_baselines3.common.vec_env import VecEnv
 
-    from abx_amr.simulator.clinic import ClinicModel
+    from abx_amr.simulator.model import ClinicModel
 
 
 class Role(Protocol):

@@ -21,7 +21,7 @@ from numpy.typing import ArrayLike, NDArray
 from abx_amr import checks
 from abx_amr.errors import InputError
 from abx_amr.rng import stream
-from abx_amr.simulator.clinic import ClinicModel
+from abx_amr.simulator.model import ClinicModel
 from abx_amr.simulator.observation import Decoded
 from abx_amr.simulator.patients import ATTRIBUTES, PADDING
 

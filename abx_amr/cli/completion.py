@@ -70,7 +70,7 @@ def main(arguments: Sequence[str]) -> int:
         return 0
     if arguments[0] not in SHELLS:
         raise InputError(unknown("shell", arguments[0], SHELLS))
-    from abx_amr.cli.abx import commands
+    from abx_amr.cli.commands import commands
 
     names = " ".join(["abx", *(f"abx-{name}" for name in commands())])
     print(SHELLS[arguments[0]].replace("NAMES", names).strip())
@@ -79,7 +79,7 @@ def main(arguments: Sequence[str]) -> int:
 
 def completions(line: str) -> list[str]:
     """Return the words that the last word of a line may become; none where nothing is known."""
-    from abx_amr.cli.abx import OWN, commands
+    from abx_amr.cli.commands import OWN, commands
 
     words = line.split()
     if not words:

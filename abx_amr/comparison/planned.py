@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from abx_amr.evaluation.episodes import Policy
     from abx_amr.planning.progress import OnProgress
     from abx_amr.planning.service import Plan
-    from abx_amr.simulator.clinic import ClinicModel
+    from abx_amr.simulator.model import ClinicModel
 
 
 def planned(

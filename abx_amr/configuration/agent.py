@@ -21,7 +21,7 @@ from abx_amr.host.former_names import present_name
 if TYPE_CHECKING:
     from abx_amr.agents.prescriber import Learner, Prescriber
     from abx_amr.evaluation.episodes import Policy
-    from abx_amr.simulator.clinic import ClinicModel
+    from abx_amr.simulator.model import ClinicModel
 
 # Their classes are on-policy algorithms, or nothing for us: known without loading them.
 _LIBRARIES = ("stable_baselines3.", "sb3_contrib.")

@@ -10,7 +10,7 @@ from abx_amr.configuration.values import Plain, section_of
 from abx_amr.errors import InputError, first_line, unknown
 
 if TYPE_CHECKING:
-    from abx_amr.simulator.clinic import ClinicModel
+    from abx_amr.simulator.model import ClinicModel
 
 
 def build_clinic(config: Mapping[str, Any]) -> ClinicModel:
@@ -22,7 +22,7 @@ def build_clinic(config: Mapping[str, Any]) -> ClinicModel:
     Raises:
         InputError: a parameter is missing, unknown or out of range.
     """
-    from abx_amr.simulator.clinic import ClinicModel
+    from abx_amr.simulator.model import ClinicModel
     from abx_amr.simulator.observation import ObservationSettings, VisibleAmr
 
     formulary = section_of(config, "antibiotics")

@@ -20,7 +20,8 @@ from numpy.typing import NDArray
 from abx_amr import checks
 from abx_amr.errors import InputError
 from abx_amr.rng import stream_states_at
-from abx_amr.simulator.clinic import Clinic, ClinicModel, treatment_names
+from abx_amr.simulator.clinic import Clinic
+from abx_amr.simulator.model import ClinicModel, treatment_names
 from abx_amr.simulator.patients import ATTRIBUTES
 
 if TYPE_CHECKING:

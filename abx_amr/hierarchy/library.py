@@ -16,7 +16,8 @@ from abx_amr.errors import InputError, first_line
 from abx_amr.hierarchy.options import Actions, Floats, Option, Seen, Team
 from abx_amr.host.locations import where_defined, where_raised
 from abx_amr.rng import stream_states
-from abx_amr.simulator.clinic import Clinic, ClinicModel
+from abx_amr.simulator.clinic import Clinic
+from abx_amr.simulator.model import ClinicModel
 
 #: In a template's name and parameters it stands for each antibiotic of the formulary in turn.
 PLACEHOLDER = "{antibiotic}"

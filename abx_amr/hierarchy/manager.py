@@ -11,7 +11,7 @@ from abx_amr import checks
 from abx_amr.hierarchy.library import OptionEntry, OptionLibrary
 from abx_amr.hierarchy.manager_env import ManagerVecEnv, manager_spaces
 from abx_amr.hierarchy.policy import ChoosesOptions, HierarchicalPolicy
-from abx_amr.simulator.clinic import ClinicModel
+from abx_amr.simulator.model import ClinicModel
 
 
 @dataclass(frozen=True, kw_only=True)

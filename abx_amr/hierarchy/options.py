@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from abx_amr import checks
 from abx_amr.errors import InputError, did_you_mean
-from abx_amr.simulator.clinic import ClinicModel, treatment_names
+from abx_amr.simulator.model import ClinicModel, treatment_names
 from abx_amr.simulator.patients import ATTRIBUTES, PADDING
 
 Actions = NDArray[np.int64]

@@ -19,8 +19,8 @@ from scipy.special import ndtr, ndtri
 
 from abx_amr.planning.problem import NotComputable, clipped_mean
 from abx_amr.planning.worth import Worth, linear, worth_of
-from abx_amr.simulator.clinic import ClinicModel
 from abx_amr.simulator.kernel.layout import law_views, proportions
+from abx_amr.simulator.model import ClinicModel
 from abx_amr.simulator.patients import ATTRIBUTES, PADDING, PatientMixture, PatientPopulation
 
 Floats = NDArray[np.float64]

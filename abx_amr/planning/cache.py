@@ -29,7 +29,7 @@ from abx_amr.planning.progress import OnProgress, counting, within
 from abx_amr.planning.sampled import MOST_ANTIBIOTICS
 from abx_amr.planning.stationary import Audit, Stationary, stationary
 from abx_amr.planning.views import SampledView, view
-from abx_amr.simulator.clinic import ClinicModel
+from abx_amr.simulator.model import ClinicModel
 
 FOLDER = ".abx/plans"
 #: Raised when what is kept would come out otherwise.

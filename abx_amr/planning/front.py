@@ -23,7 +23,7 @@ from abx_amr.planning.rule_values import THRESHOLDS, rule_value
 from abx_amr.planning.sampled import MOST_ANTIBIOTICS
 from abx_amr.planning.tuned_rules import best_level_and_worth
 from abx_amr.planning.views import SampledView, values_of, view, weighed
-from abx_amr.simulator.clinic import ClinicModel
+from abx_amr.simulator.model import ClinicModel
 
 Floats = NDArray[np.float64]
 Say = Callable[[str], None]

@@ -19,7 +19,7 @@ from abx_amr.planning.progress import OnProgress, within
 from abx_amr.planning.rollouts import best_treatments
 from abx_amr.planning.sampled import MOST_ANTIBIOTICS
 from abx_amr.planning.views import SampledView, values_of, view
-from abx_amr.simulator.clinic import ClinicModel
+from abx_amr.simulator.model import ClinicModel
 from abx_amr.simulator.observation import Decoded
 from abx_amr.simulator.patients import ATTRIBUTES, PADDING
 

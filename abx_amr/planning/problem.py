@@ -17,9 +17,9 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.special import ndtr
 
 from abx_amr.errors import InputError
-from abx_amr.simulator.clinic import ClinicModel
 from abx_amr.simulator.dynamics import LeakyBalloon
 from abx_amr.simulator.kernel.layout import law_views, proportions
+from abx_amr.simulator.model import ClinicModel
 from abx_amr.simulator.patients import ATTRIBUTES, PADDING, PatientMixture, PatientPopulation
 from abx_amr.simulator.rewards import ClinicalReward
 

@@ -28,7 +28,7 @@ from abx_amr.planning.play import replay
 from abx_amr.planning.problem import Posed
 from abx_amr.planning.progress import OnProgress, counting
 from abx_amr.planning.tuned_rules import best_level_and_worth
-from abx_amr.simulator.clinic import ClinicModel
+from abx_amr.simulator.model import ClinicModel
 from abx_amr.simulator.observation import Decoded
 
 RULES: dict[str, type[Rule]] = {

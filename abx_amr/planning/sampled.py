@@ -30,7 +30,7 @@ from abx_amr.planning.sweep import add_chord_errors, best_values
 from abx_amr.planning.threads import share_rows
 from abx_amr.planning.worth import linear
 from abx_amr.rng import stream
-from abx_amr.simulator.clinic import ClinicModel
+from abx_amr.simulator.model import ClinicModel
 
 Floats = NDArray[np.float64]
 Floats32 = NDArray[np.float32]

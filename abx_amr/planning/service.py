@@ -23,7 +23,7 @@ from abx_amr.planning.rule_values import RuleValue, rule_values, tuned_values
 from abx_amr.planning.settings import PlanSettings
 from abx_amr.planning.stationary import Audit
 from abx_amr.planning.views import view
-from abx_amr.simulator.clinic import ClinicModel
+from abx_amr.simulator.model import ClinicModel
 
 Say = Callable[[str], None]
 

@@ -12,7 +12,7 @@ from abx_amr.agents.rules import Rule
 from abx_amr.evaluation.episodes import episode_returns
 from abx_amr.planning.progress import OnProgress, counting
 from abx_amr.rng import stream
-from abx_amr.simulator.clinic import ClinicModel
+from abx_amr.simulator.model import ClinicModel
 from abx_amr.simulator.observation import Decoded
 from abx_amr.simulator.patients import ATTRIBUTES
 

@@ -16,7 +16,7 @@ from abx_amr.planning.sampled import (
     Values,
     sampled_clinic,
 )
-from abx_amr.simulator.clinic import ClinicModel
+from abx_amr.simulator.model import ClinicModel
 
 _VALUES: dict[str, Values] = {}  # the last ones: large, and often asked for twice
 

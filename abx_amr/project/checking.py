@@ -31,7 +31,7 @@ from abx_amr.host.locations import Project, make_importable, place_in_project, w
 from abx_amr.simulator.validation import validate_components
 
 if TYPE_CHECKING:
-    from abx_amr.simulator.clinic import ClinicModel
+    from abx_amr.simulator.model import ClinicModel
 
 Plain = dict[str, Any]
 Move = Callable[[int, int], None]

@@ -14,7 +14,7 @@ from abx_amr.runs.checkpoints import captured
 from abx_amr.runs.evaluations import append_evaluation
 from abx_amr.runs.folder import CheckpointName, RunFolder
 from abx_amr.runs.loop import Callback, Moment, Trainee
-from abx_amr.simulator.clinic import ClinicModel
+from abx_amr.simulator.model import ClinicModel
 
 Folders = Mapping[int, RunFolder]  # seed -> where its run is written
 

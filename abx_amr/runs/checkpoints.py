@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from abx_amr.agents.prescriber import Learner
     from abx_amr.evaluation.episodes import Policy
     from abx_amr.runs.folder import CheckpointName, RunFolder
-    from abx_amr.simulator.clinic import ClinicModel
+    from abx_amr.simulator.model import ClinicModel
 
 
 def captured(agent: Agent, **more: np.ndarray) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from abx_amr.configuration.values import CLINIC_SECTIONS
 from abx_amr.host.locations import from_here
 
 if TYPE_CHECKING:
-    from abx_amr.simulator.clinic import ClinicModel
+    from abx_amr.simulator.model import ClinicModel
 
 log = logging.getLogger(__name__)
 

@@ -23,7 +23,7 @@ from abx_amr.runs.train_service import default_run_name
 
 if TYPE_CHECKING:
     from abx_amr.evaluation.episodes import Policy
-    from abx_amr.simulator.clinic import ClinicModel
+    from abx_amr.simulator.model import ClinicModel
 
 #: What a clinic is composed of on a command line.
 _OF_A_CLINIC = (*CLINIC_SECTIONS, "experiment")

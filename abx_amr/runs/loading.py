@@ -16,7 +16,7 @@ from abx_amr.runs.folder import RunFolder, find_run
 
 if TYPE_CHECKING:
     from abx_amr.evaluation.episodes import Policy
-    from abx_amr.simulator.clinic import ClinicModel
+    from abx_amr.simulator.model import ClinicModel
 
 
 def config_of_run(folder: RunFolder) -> Plain:

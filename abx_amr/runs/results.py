@@ -15,7 +15,7 @@ from abx_amr.runs.registry import register_completion
 if TYPE_CHECKING:
     import pandas as pd
 
-    from abx_amr.simulator.clinic import ClinicModel
+    from abx_amr.simulator.model import ClinicModel
 
 
 def write_difference(

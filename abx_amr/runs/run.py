@@ -15,7 +15,7 @@ from abx_amr.runs.provenance import provenance
 from abx_amr.runs.results import write_results
 
 if TYPE_CHECKING:
-    from abx_amr.simulator.clinic import ClinicModel
+    from abx_amr.simulator.model import ClinicModel
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -28,7 +28,7 @@ from abx_amr.runs.resuming import first_overrides, half_run, how_to_go_on, resum
 if TYPE_CHECKING:
     from abx_amr.agents.settings import TrainingSettings
     from abx_amr.runs.run import Run
-    from abx_amr.simulator.clinic import ClinicModel
+    from abx_amr.simulator.model import ClinicModel
 
 log = logging.getLogger(__name__)
 

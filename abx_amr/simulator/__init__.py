@@ -1,8 +1,9 @@
 """The clinic as plain arrays, batch first; no RL, no Hydra, no torch."""
 
-from abx_amr.simulator.clinic import Clinic, ClinicModel, Cohort
+from abx_amr.simulator.clinic import Clinic, Cohort
 from abx_amr.simulator.draws import Draws
 from abx_amr.simulator.dynamics import LeakyBalloon, ResistanceModel
+from abx_amr.simulator.model import ClinicModel
 from abx_amr.simulator.observation import (
     Decoded,
     ObservationLayout,

@@ -3,8 +3,6 @@
 Shapes: E environments, P patients, K antibiotics.
 """
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -12,10 +10,8 @@ from abx_amr.simulator.draws import Draws
 from abx_amr.simulator.kernel import layout
 from abx_amr.simulator.kernel.cohorts import draw_uniform_rows
 from abx_amr.simulator.kernel.layout import cohort_views
+from abx_amr.simulator.model import ClinicModel
 from abx_amr.simulator.rewards import Score, TreatedCohort
-
-if TYPE_CHECKING:
-    from abx_amr.simulator.clinic import ClinicModel
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
@@ -30,7 +26,7 @@ class ComponentSteps:
         last_score: That of the step just made; None where it is not known.
     """
 
-    def __init__(self, model: "ClinicModel", num_envs: int) -> None:
+    def __init__(self, model: ClinicModel, num_envs: int) -> None:
         self._model = model
         self.resistance_state: Floats = np.zeros((num_envs, 0))
         self.last_score: Score | None = None

@@ -1,24 +1,20 @@
 """A clinic's tables for the compiled step, read from its components."""
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 from numpy.typing import NDArray
 
 from abx_amr.simulator.dynamics import LeakyBalloon
 from abx_amr.simulator.kernel import layout
 from abx_amr.simulator.kernel.layout import Tables
+from abx_amr.simulator.model import ClinicModel
 from abx_amr.simulator.observation import visible_columns
 from abx_amr.simulator.patients import PatientMixture, PatientPopulation, Population
 from abx_amr.simulator.rewards import ClinicalReward
 
-if TYPE_CHECKING:
-    from abx_amr.simulator.clinic import ClinicModel
-
 Floats = NDArray[np.float64]
 
 
-def clinic_tables(model: "ClinicModel") -> tuple[Tables, bool]:
+def clinic_tables(model: ClinicModel) -> tuple[Tables, bool]:
     """Return a clinic's tables, and whether each component has put its laws into them.
 
     A component that is not exactly a shipped one has no laws there: a subclass may change any.

@@ -12,8 +12,9 @@ import numpy as np
 from abx_amr.errors import InputError
 from abx_amr.host.locations import is_own_class, place_in_project, where_defined, where_raised
 from abx_amr.rng import stream_states
-from abx_amr.simulator.clinic import Clinic, ClinicModel
+from abx_amr.simulator.clinic import Clinic
 from abx_amr.simulator.draws import Draws
+from abx_amr.simulator.model import ClinicModel
 from abx_amr.simulator.patients import ATTRIBUTES
 
 _CLINICS = 2

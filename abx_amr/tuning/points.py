@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from abx_amr.agents.prescriber import Agent, Learner
     from abx_amr.agents.settings import TrainingSettings
     from abx_amr.planning.cache import Reference
-    from abx_amr.simulator.clinic import ClinicModel
+    from abx_amr.simulator.model import ClinicModel
     from abx_amr.studies.space import SearchSpace
 
 

@@ -19,7 +19,7 @@ from abx_amr.tuning.seed_files import seed_checkpoint_file
 
 if TYPE_CHECKING:
     from abx_amr.agents.settings import TrainingSettings
-    from abx_amr.simulator.clinic import ClinicModel
+    from abx_amr.simulator.model import ClinicModel
 
 log = logging.getLogger(__name__)
 

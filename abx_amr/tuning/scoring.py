@@ -21,7 +21,7 @@ from abx_amr.runs.loop import Callback, Trainee, learn
 from abx_amr.tuning.saving import SaveSeeds, Saving
 
 if TYPE_CHECKING:
-    from abx_amr.simulator.clinic import ClinicModel
+    from abx_amr.simulator.model import ClinicModel
 
 log = logging.getLogger(__name__)
 

@@ -17,7 +17,8 @@ from abx_amr.agents.settings import TrainingSettings
 from abx_amr.errors import InputError
 from abx_amr.evaluation.episodes import Policy
 from abx_amr.rng import stream_states
-from abx_amr.simulator.clinic import Clinic, ClinicModel
+from abx_amr.simulator.clinic import Clinic
+from abx_amr.simulator.model import ClinicModel
 
 
 class LinearPolicy:

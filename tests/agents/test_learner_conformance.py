@@ -25,7 +25,7 @@ from abx_amr.runs.checkpoints import trained_policy
 from abx_amr.runs.folder import RunFolder
 from abx_amr.runs.run import Run
 from abx_amr.runs.training import execute, resume, run_seeds
-from abx_amr.simulator.clinic import ClinicModel
+from abx_amr.simulator.model import ClinicModel
 from abx_amr.tuning.saving import Saving
 from abx_amr.tuning.scoring import SeedScore, train_and_score
 

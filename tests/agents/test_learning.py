@@ -23,7 +23,7 @@ from abx_amr.configuration.clinic import build_clinic
 from abx_amr.configuration.composing import compose
 from abx_amr.configuration.training import build_training
 from abx_amr.errors import InputError
-from abx_amr.simulator.clinic import ClinicModel
+from abx_amr.simulator.model import ClinicModel
 from abx_amr.tuning.scoring import SeedScore, train_and_score
 
 SMALL = (

@@ -23,7 +23,8 @@ from abx_amr.evaluation.episodes import evaluate
 from abx_amr.rng import stream_states, stream_states_at
 from abx_amr.runs.run import Run
 from abx_amr.runs.training import execute
-from abx_amr.simulator.clinic import Clinic, ClinicModel
+from abx_amr.simulator.clinic import Clinic
+from abx_amr.simulator.model import ClinicModel
 
 SHORT = "environment.max_time_steps=60"
 EVERYTHING = (

@@ -23,12 +23,8 @@ from abx_amr.agents.learners.seed_batched.networks import (
     why_not_covered,
     write_memory,
 )
-from abx_amr.agents.learners.seed_batched.trainer import (
-    Rollout,
-    SeedBatchedPPO,
-    SeedLearner,
-    _Buffer,
-)
+from abx_amr.agents.learners.seed_batched.seed_learner import Buffer, Rollout, SeedLearner
+from abx_amr.agents.learners.seed_batched.trainer import SeedBatchedPPO, learn_epoch
 from abx_amr.envs.vec_env import ClinicVecEnv
 from abx_amr.evaluation.episodes import episode_returns
 from tests.clinics import clinic_model
@@ -92,7 +88,7 @@ def play_into_buffer(one):
 def played(one):
     """Return what sb3-contrib's buffer holds as the trainer's rollout."""
     theirs, networks = one.rollout_buffer, Networks.of(one)
-    ours = _Buffer(one.n_steps, one.n_envs, theirs.observations.shape[2], networks)
+    ours = Buffer(one.n_steps, one.n_envs, theirs.observations.shape[2], networks)
     for name in ("observations", "log_probs", "values", "advantages", "returns"):
         getattr(ours, name)[:] = getattr(theirs, name)
     ours.actions[:] = theirs.actions
@@ -124,7 +120,7 @@ def both_learn(one, monkeypatch):
         return drawn
 
     monkeypatch.setattr(compiled, "next_uniform", noted)
-    while learner.learn_epoch(arithmetic):
+    while learn_epoch(learner, arithmetic):
         pass
     given_splits = iter(splits)
     monkeypatch.setattr(np.random, "randint", lambda n: next(given_splits))

@@ -14,7 +14,7 @@ from abx_amr.configuration.composing import compose
 from abx_amr.envs import ClinicEnv, ClinicVecEnv
 from abx_amr.errors import InputError
 from abx_amr.evaluation.episodes import evaluate
-from abx_amr.simulator.clinic import ClinicModel
+from abx_amr.simulator.model import ClinicModel
 from abx_amr.studies.fingerprint import fingerprint
 
 STEPS = 10

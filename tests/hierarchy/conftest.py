@@ -18,7 +18,7 @@ from abx_amr.configuration.composing import compose
 from abx_amr.configuration.training import build_training
 from abx_amr.hierarchy.library import OptionEntry, OptionLibrary
 from abx_amr.hierarchy.options import Alternation, Block, Heuristic
-from abx_amr.simulator.clinic import ClinicModel
+from abx_amr.simulator.model import ClinicModel
 
 SMALL = (
     "environment.max_time_steps=20",

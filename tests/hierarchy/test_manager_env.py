@@ -15,7 +15,7 @@ from abx_amr.hierarchy.library import OptionLibrary
 from abx_amr.hierarchy.manager_env import ManagerVecEnv
 from abx_amr.hierarchy.option_executor import manager_layout
 from abx_amr.hierarchy.policy import HierarchicalPolicy
-from abx_amr.simulator.clinic import ClinicModel
+from abx_amr.simulator.model import ClinicModel
 from tests.clinics import CROSS_RESISTANCE, clinic_model, mixture, population
 from tests.hierarchy.conftest import alternation, block, library, parts
 from tests.hierarchy.test_options import Always

@@ -15,7 +15,7 @@ from abx_amr.evaluation.episodes import evaluate
 from abx_amr.hierarchy.library import OptionEntry, OptionLibrary
 from abx_amr.hierarchy.options import Block, Option, Seen
 from abx_amr.hierarchy.policy import HierarchicalPolicy
-from abx_amr.simulator.clinic import ClinicModel
+from abx_amr.simulator.model import ClinicModel
 from tests.clinics import attribute, clinic_model, mixture, paper_model, population
 from tests.hierarchy.conftest import alternation, block, heuristic, library, parts
 

@@ -21,8 +21,8 @@ from abx_amr.agents.semi_markov import (
 )
 from abx_amr.hierarchy.library import OptionLibrary
 from abx_amr.hierarchy.manager_env import ManagerVecEnv
-from abx_amr.simulator.clinic import ClinicModel
 from abx_amr.simulator.dynamics import LeakyBalloon
+from abx_amr.simulator.model import ClinicModel
 from abx_amr.simulator.observation import ObservationSettings, VisibleAmr
 from abx_amr.simulator.rewards import Score
 from tests.clinics import population

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from abx_amr.agents.settings import TrainingSettings
     from abx_amr.envs.vec_env import ClinicVecEnv
     from abx_amr.hierarchy.manager_env import ManagerVecEnv
-    from abx_amr.simulator.clinic import ClinicModel
+    from abx_amr.simulator.model import ClinicModel
 
 log = logging.getLogger(__name__)
 

@@ -18,7 +18,7 @@ from abx_amr.evaluation.episodes import Policy
 
 if TYPE_CHECKING:
     from abx_amr.agents.settings import TrainingSettings
-    from abx_amr.simulator.clinic import ClinicModel
+    from abx_amr.simulator.model import ClinicModel
 
 
 @dataclass(frozen=True, kw_only=True)

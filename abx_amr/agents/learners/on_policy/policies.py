@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from abx_amr.agents.roles import Role
     from abx_amr.agents.settings import TrainingSettings
-    from abx_amr.simulator.clinic import ClinicModel
+    from abx_amr.simulator.model import ClinicModel
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from abx_amr.agents.learners.on_policy.building import AgentSpec
     from abx_amr.agents.settings import TrainingSettings
-    from abx_amr.simulator.clinic import ClinicModel
+    from abx_amr.simulator.model import ClinicModel
 
 
 def captured(agent: OnPolicyAlgorithm, streams: Mapping[str, np.ndarray]) -> SavedAgent:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from stable_baselines3 import PPO
 
     from abx_amr.agents.settings import TrainingSettings
-    from abx_amr.simulator.clinic import ClinicModel
+    from abx_amr.simulator.model import ClinicModel
 
 log = logging.getLogger(__name__)
 

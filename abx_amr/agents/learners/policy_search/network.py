@@ -20,7 +20,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from abx_amr.rng import stream_states
-from abx_amr.simulator.clinic import Clinic, ClinicModel
+from abx_amr.simulator.clinic import Clinic
+from abx_amr.simulator.model import ClinicModel
 from abx_amr.simulator.observation import ObservationLayout
 
 FLOOR = 1e-3

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from abx_amr.agents.learners.policy_search import compiled
 from abx_amr.agents.learners.policy_search.network import PolicyNetwork
-from abx_amr.simulator.clinic import Clinic, ClinicModel
+from abx_amr.simulator.clinic import Clinic
+from abx_amr.simulator.model import ClinicModel
 
 Floats = NDArray[np.float64]
 Streams = NDArray[np.uint64]

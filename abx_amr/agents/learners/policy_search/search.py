@@ -26,7 +26,7 @@ from abx_amr.agents.prescriber import Agent, Learner, SavedAgent, StoredAgent
 from abx_amr.agents.settings import TrainingSettings
 from abx_amr.errors import InputError
 from abx_amr.rng import stream, stream_states
-from abx_amr.simulator.clinic import ClinicModel
+from abx_amr.simulator.model import ClinicModel
 
 Floats = NDArray[np.float64]
 

@@ -16,7 +16,7 @@ from abx_amr.agents.learners.seed_batched import compiled
 from abx_amr.agents.learners.seed_batched.networks import Networks
 
 if TYPE_CHECKING:
-    from abx_amr.agents.learners.seed_batched.trainer import SeedLearner
+    from abx_amr.agents.learners.seed_batched.seed_learner import SeedLearner
 
 Floats32 = NDArray[np.float32]
 Ints = NDArray[np.int64]
@@ -70,7 +70,7 @@ class Arithmetic(Protocol):
 
 def arithmetic_of(networks: Networks) -> Arithmetic:
     """Return what computes with these networks."""
-    return WithMemory(networks) if len(networks.lstms) else Plain(networks)
+    return Recurrent(networks) if len(networks.lstms) else Plain(networks)
 
 
 def _room(networks: Networks, rows: int) -> Choice:
@@ -142,7 +142,7 @@ class Plain:
         )
 
 
-class WithMemory:
+class Recurrent:
     """Networks above LSTMs."""
 
     def __init__(self, networks: Networks) -> None:

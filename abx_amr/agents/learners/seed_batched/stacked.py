@@ -18,7 +18,7 @@ from abx_amr.agents.learners.seed_batched import compiled
 from abx_amr.agents.learners.seed_batched.networks import Networks
 
 if TYPE_CHECKING:
-    from abx_amr.agents.learners.seed_batched.trainer import SeedLearner
+    from abx_amr.agents.learners.seed_batched.seed_learner import SeedLearner
 
 Tensor = torch.Tensor
 
