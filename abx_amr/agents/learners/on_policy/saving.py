@@ -34,9 +34,10 @@ def captured(agent: OnPolicyAlgorithm, streams: Mapping[str, np.ndarray]) -> Sav
     state.update((f"random.{k}", v) for k, v in random_state().items())
     state.update((f"stream.{k}", v) for k, v in streams.items())
     state.update((f"lstm.{k}", v) for k, v in _lstm_states(agent).items())
-    return SavedAgent(
-        agent=weights.getvalue(), state=state, vec_normalize=agent.get_vec_normalize_env()
-    )
+    normalised = agent.get_vec_normalize_env()
+    if normalised is not None:  # its pickle leaves out the discounted returns of running episodes
+        state["normalise.returns"] = np.array(normalised.returns)
+    return SavedAgent(agent=weights.getvalue(), state=state, vec_normalize=normalised)
 
 
 def restored(
@@ -48,6 +49,8 @@ def restored(
         assert isinstance(env, VecNormalize)
         stored.vec_normalize.set_venv(env.venv)
         env = stored.vec_normalize
+        if "normalise.returns" in stored.state:  # not in a checkpoint of release 0.1
+            env.returns = np.array(stored.state["normalise.returns"])
     agent = spec.algorithm.load(
         stored.agent,
         env=env,
