@@ -8,6 +8,7 @@ groups are weighed by how likely what is observed is in each (Bayes).
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import NamedTuple
@@ -17,10 +18,10 @@ from numpy.typing import NDArray
 from scipy.special import ndtr, ndtri
 
 from abx_amr.planning.problem import NotComputable, clipped_mean
+from abx_amr.planning.worth import Worth, linear, worth_of
 from abx_amr.simulator.clinic import ClinicModel
 from abx_amr.simulator.kernel.layout import law_views, proportions
 from abx_amr.simulator.patients import ATTRIBUTES, PADDING, PatientMixture, PatientPopulation
-from abx_amr.simulator.rewards import ClinicalReward
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
@@ -28,6 +29,7 @@ Bools = NDArray[np.bool_]
 _POINTS = 20_000  # of a law, where the mass of a clipped observation is summed
 _SAME = 1e-6  # observations are of single precision
 _TINY = 1e-300
+_REACH = 6.0  # standard deviations: what lies beyond has a chance below 1e-8
 
 
 class Seen(NamedTuple):
@@ -180,17 +182,13 @@ class Beliefs:
         shares: Chance of each group, (G,).
         laws: Of each group, the six attributes' laws.
         shown: Which of the six are visible in some group, in the order of the observation.
-        benefit: Value of a benefit, times its probability, before a patient's multipliers.
-        failure: Likewise of a failure, < 0.
-        recovery: Value of a benefit alone.
+        rewarded: What treating is worth, by the attributes.
     """
 
     shares: Floats
     laws: tuple[tuple[Law, ...], ...]
     shown: tuple[int, ...]
-    benefit: float
-    failure: float
-    recovery: float
+    rewarded: Worth
 
     def hidden(self) -> Beliefs:
         """Return the same patients with nothing seen of them."""
@@ -198,9 +196,10 @@ class Beliefs:
         return replace(self, laws=laws, shown=())
 
     def worth(self, observed: Floats) -> tuple[Floats, Floats]:
-        """Return gain and slope (N,), expected given what is observed of patients, (N, 6).
+        """Return gain and slope, (N, 1 or K), expected given what is observed of patients, (N, 6).
 
-        A treatment at AMR a is worth gain - slope * a more than none, the harm left out.
+        A treatment at AMR a is worth gain - slope * a more than none, the harm left out; the last
+        axis is 1 long where that is the same with all antibiotics.
         """
         number = len(observed)
         if len(self.laws) == 1:
@@ -222,8 +221,19 @@ class Beliefs:
         weight = np.where(
             known, np.exp(log - np.where(known, highest, 0.0)), self.shares[:, None]
         ) / np.ones(number)
-        weight = weight / weight.sum(axis=0)
+        weight = (weight / weight.sum(axis=0))[:, :, None]
         return (weight * np.stack(gains)).sum(axis=0), (weight * np.stack(slopes)).sum(axis=0)
+
+    @cached_property
+    def mean(self) -> tuple[Floats, Floats, float]:
+        """Gain and slope, (1 or K,), of a patient of whom nothing is seen, and untreated value."""
+        found = [self.rewarded.expected([law.prior for law in group], 1) for group in self.laws]
+        gain, slope = (
+            sum((s * f[i][0] for s, f in zip(self.shares, found, strict=True)), np.zeros(1))
+            for i in (0, 1)
+        )
+        untreated = sum(s * float(f[2][0]) for s, f in zip(self.shares, found, strict=True))
+        return gain, slope, float(untreated)
 
     def _group(self, g: int, observed: Floats) -> tuple[Floats, Floats, tuple[Floats, Floats]]:
         """Return gain, slope, and log-likelihood with how many chances are in it, of group g."""
@@ -240,12 +250,7 @@ class Beliefs:
                 with np.errstate(divide="ignore"):
                     log += np.log(seen.likelihood)
                 atoms += seen.is_atom
-        infected, benefit_value, failure_value, benefit_chance, failure_chance, recovery = means
-        benefit = self.benefit * benefit_value * benefit_chance
-        failure = self.failure * failure_value * failure_chance
-        untreated = infected * (recovery * self.recovery * benefit_value + (1 - recovery) * failure)
-        gain = infected * benefit - untreated + np.zeros(number)
-        slope = infected * (benefit - failure) + np.zeros(number)
+        gain, slope, _ = self.rewarded.expected(means, number)
         return gain, slope, (log, atoms)
 
     def observe(self, uniforms: Floats) -> Floats:
@@ -304,11 +309,10 @@ def beliefs_of(model: ClinicModel) -> Beliefs:
     """Return the population of a clinic as one sees it who knows its laws.
 
     Raises:
-        NotComputable: Its patients or its reward are not the shipped ones.
+        NotComputable: Its patients are not the shipped ones, or its reward is neither a shipped
+            one nor a `LinearReward`.
     """
-    population, reward = model.population, model.reward
-    if type(reward) is not ClinicalReward:
-        raise NotComputable(f"the optimum is not computed for the reward {type(reward).__name__}")
+    population = model.population
     table = (
         population.groups if isinstance(population, PatientPopulation | PatientMixture) else None
     )
@@ -318,18 +322,26 @@ def beliefs_of(model: ClinicModel) -> Beliefs:
         )
     shares = np.diff(proportions(table), prepend=0.0)
     rows = law_views(table)
-    chances = {3: reward.benefit_probability, 4: reward.failure_probability}
-    caps = [1 / chances[a] if chances.get(a, 0) > 0 else math.inf for a in range(len(ATTRIBUTES))]
     present = np.flatnonzero(shares > 0)
+    reward = linear(model.reward)
+    caps = reward.attribute_caps
     laws = tuple(tuple(_law(rows[g, a], caps[a]) for a in range(len(ATTRIBUTES))) for g in present)
     return Beliefs(
         shares=shares[present] / shares[present].sum(),
         laws=laws,
         shown=tuple(ATTRIBUTES.index(name) for name in population.visible_patient_attributes),
-        benefit=reward.benefit_value * chances[3],
-        failure=reward.failure_value * chances[4],
-        recovery=reward.benefit_value,
+        rewarded=worth_of(reward, [_ends(laws_of_one) for laws_of_one in zip(*laws, strict=True)]),
     )
+
+
+def _ends(laws: Sequence[Law]) -> tuple[float, float]:
+    """Return the lowest and highest effect that occurs of an attribute in any group."""
+    ends = [
+        min(max(law.mean + sign * _REACH * law.sigma, law.low), law.high, law.cap)
+        for law in laws
+        for sign in (-1, 1)
+    ]
+    return min(ends), max(ends)
 
 
 def _law(row: np.void, cap: float) -> Law:

@@ -92,7 +92,7 @@ def _rewards(problem: Problem, given: Ints, pressure: Floats) -> tuple[Floats, f
     And the sum of their individual part.
     """
     gain, slope, untreated = (
-        float(problem.share @ each) for each in (problem.gain, problem.slope, problem.untreated)
+        problem.share @ each for each in (problem.gain, problem.slope, problem.untreated)
     )
     level = problem.level(pressure)
     each = gain + problem.harm - slope * level[:-1]

@@ -99,13 +99,13 @@ class Optimal(Rule):
         )
 
     def _worth(self, seen: Decoded, at: Ints) -> tuple[Floats, Floats]:
-        """Return gain and slope, (N, P), expected of the patients as they are observed."""
+        """Return gain and slope, (N, P, 1 or K), expected of patients as they are observed."""
         assert isinstance(self.posed, SampledView)
         observed = np.full((len(at), self.num_patients, len(ATTRIBUTES)), PADDING)
         for name, values in seen.attributes.items():
             observed[:, :, ATTRIBUTES.index(name)] = values[at]
         gain, slope = self.posed.clinic.beliefs.worth(observed.reshape(-1, len(ATTRIBUTES)))
-        shape = observed.shape[:2]
+        shape = (*observed.shape[:2], -1)
         return gain.reshape(shape), slope.reshape(shape)
 
     def _best(self, values: Floats, level: Floats, types: Ints) -> Ints:

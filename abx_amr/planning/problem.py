@@ -46,8 +46,9 @@ class Problem:
         cross: Share of a dose of i that reaches j, (K, K).
         harm: Expected adverse effect of a treatment, <= 0, (K,).
         share: Chance of each type, (G,).
-        gain: What a treatment at AMR 0 is worth over none, without harm, (G,).
-        slope: What the whole of AMR takes away from it, >= 0, (G,).
+        gain: What a treatment at AMR 0 is worth over none, without harm, (G,); where patients are
+            sampled, of their mean, (1, 1), or with each antibiotic, (1, K).
+        slope: What the whole of AMR takes away from it, >= 0, of the same shape.
         untreated: What no treatment is worth, (G,).
         seen: What is observed of each type without noise, (G, V).
         varying: Column of `seen` along which types are points of a continuous law, or -1.
@@ -173,9 +174,8 @@ def pose(model: ClinicModel, *, hide_patients: bool = False, bins: int | None = 
     Raises:
         NotComputable: A part is not one of the shipped ones, or too much varies visibly.
     """
-    dynamics, population, reward = model.dynamics, model.population, model.reward
-    if type(dynamics) is not LeakyBalloon:
-        raise NotComputable(f"the optimum is not computed for {type(dynamics).__name__} dynamics")
+    population, reward = model.population, model.reward
+    common = laws_of(model)
     if type(reward) is not ClinicalReward:
         raise NotComputable(f"the optimum is not computed for the reward {type(reward).__name__}")
     table = (
@@ -213,28 +213,14 @@ def pose(model: ClinicModel, *, hide_patients: bool = False, bins: int | None = 
         caveats.append("what is observed of a patient does not tell its expected gain")
     visible = population.visible_patient_attributes
     shown = [] if hide_patients else [ATTRIBUTES.index(name) for name in visible]
-    k = len(model.antibiotics)
     if bins is None:
         bins = 16 if model.num_patients_per_time_step == 1 else 3
     point_types, edge_types = _types(laws, shares, reward, shown, varying, bins, noisy or ambiguous)
-    harms = reward.harms
-    common: dict[str, Any] = {
-        "antibiotics": model.antibiotics,
-        "leak": dynamics.leak,
-        "flatness": dynamics.flatness,
-        "residual": dynamics.residual,
-        "initial": dynamics.initial_state(1)[0],
-        "cross": model.cross_resistance_matrix,
-        "harm": harms[:, 0] * harms[:, 1],
+    common |= {
+        "harm": reward.harms.prod(axis=1),
         "varying": shown.index(varying[0]) if varying else -1,
-        "num_patients": model.num_patients_per_time_step,
-        "num_steps": model.max_time_steps,
         "lambda_weight": reward.lambda_weight,
         "epsilon": reward.epsilon,
-        "update_every": model.visible_amr.update_every_n_time_steps,
-        "visible_noise": model.visible_amr.noise_std,
-        "visible_bias": model.visible_amr.bias,
-        "community_share": 1.0 / k,
     }
     problem = Problem(**common, **point_types)
     if not problem.sees_amr:
@@ -245,6 +231,31 @@ def pose(model: ClinicModel, *, hide_patients: bool = False, bins: int | None = 
         caveats=tuple(caveats),
         is_predictable=problem.is_homogeneous and not noisy and problem.visible_noise == 0,
     )
+
+
+def laws_of(model: ClinicModel) -> dict[str, Any]:
+    """Return the fields of a problem that neither patients nor reward decide.
+
+    Raises:
+        NotComputable: The laws of pressure are not the shipped ones.
+    """
+    dynamics = model.dynamics
+    if type(dynamics) is not LeakyBalloon:
+        raise NotComputable(f"the optimum is not computed for {type(dynamics).__name__} dynamics")
+    return {
+        "antibiotics": model.antibiotics,
+        "leak": dynamics.leak,
+        "flatness": dynamics.flatness,
+        "residual": dynamics.residual,
+        "initial": dynamics.initial_state(1)[0],
+        "cross": model.cross_resistance_matrix,
+        "num_patients": model.num_patients_per_time_step,
+        "num_steps": model.max_time_steps,
+        "update_every": model.visible_amr.update_every_n_time_steps,
+        "visible_noise": model.visible_amr.noise_std,
+        "visible_bias": model.visible_amr.bias,
+        "community_share": 1.0 / len(model.antibiotics),
+    }
 
 
 def _is_ambiguous(groups: Laws, a: int) -> bool:

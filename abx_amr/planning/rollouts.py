@@ -100,7 +100,7 @@ def rollouts(
     return Played(
         returns=returns,
         gains=gains,
-        expected_gain=float(clinic.problem.gain[0]),
+        expected_gain=float(clinic.problem.gain.mean()),
         given=np.asarray(given),
         level=np.asarray(level),
         individual=float(individual),
@@ -132,8 +132,9 @@ def _block(
         for d in clinic.beliefs.draws:
             uniforms[:, d] = rng.random(episodes * p)
         gain, slope = clinic.patients(uniforms)
-        gains += gain.reshape(episodes, p).mean(axis=1)
-        treatments = clinic.treatments(gain.reshape(episodes, p), slope.reshape(episodes, p))
+        shape = (episodes, p, -1)
+        gains += gain.reshape(shape).mean(axis=(1, 2))
+        treatments = clinic.treatments(gain.reshape(shape), slope.reshape(shape))
         is_refreshed = (step + 1) % problem.update_every == 0
         report = _report(problem, rng, visible.shape)
 
@@ -191,11 +192,11 @@ def best_treatments(
         values: What the policy goes by.
         step: Steps made in the episode.
         pressure: Latent pressures, (E, K).
-        gain: Of the patients, (E, P).
-        slope: Of the patients, (E, P).
+        gain: Of the patients, (E, P, 1 or K).
+        slope: Of the patients, (E, P, 1 or K).
     """
     clinic, problem = values.grid.clinic, values.grid.clinic.problem
-    actions = np.empty(gain.shape, dtype=np.int64)
+    actions = np.empty(gain.shape[:2], dtype=np.int64)
     actions_of(
         np.ascontiguousarray(pressure),
         *clinic.treatments(gain, slope),

@@ -24,10 +24,11 @@ from numpy.typing import NDArray
 from abx_amr.planning.beliefs import Beliefs, beliefs_of
 from abx_amr.planning.lattice import counts
 from abx_amr.planning.nodes import Nodes, build_nodes
-from abx_amr.planning.problem import NotComputable, Problem, pose
+from abx_amr.planning.problem import NotComputable, Problem, laws_of
 from abx_amr.planning.progress import OnProgress, counting
 from abx_amr.planning.sweep import add_chord_errors, best_values
 from abx_amr.planning.threads import share_rows
+from abx_amr.planning.worth import linear
 from abx_amr.rng import stream
 from abx_amr.simulator.clinic import ClinicModel
 
@@ -102,22 +103,25 @@ class SampledClinic:
     def useful_levels(self) -> Floats:
         """The AMR level of each antibiotic above which hardly anybody gains from it, (K,)."""
         gain, slope = self.patients(stream(0, "planning", "pilot").random((_PILOT, 13)))
-        ratio = (gain[:, None] + self.problem.harm) / np.maximum(slope, 1e-12)[:, None]
+        ratio = (gain + self.problem.harm) / np.maximum(slope, 1e-12)
         found: Floats = np.clip(ratio.max(axis=0), 0.0, 1.0)
         return found
 
     def patients(self, uniforms: Floats) -> tuple[Floats, Floats]:
-        """Return gain and slope (N,) of patients drawn by uniforms (N, 13)."""
+        """Return gain and slope, (N, 1 or K), of patients drawn by uniforms (N, 13)."""
         return self.beliefs.worth(self.beliefs.observe(uniforms))
 
     def treatments(self, gain: Floats, slope: Floats) -> tuple[Floats, Floats]:
-        """Return the weighted worth at AMR 0 and what AMR takes from it, (..., K)."""
-        worth = self.weight * (gain[..., None] + self.problem.harm)
-        lost = np.broadcast_to(self.weight * slope[..., None], worth.shape)
+        """Return the weighted worth at AMR 0 and what AMR takes from it, (..., K).
+
+        `gain` and `slope` are (..., 1 or K).
+        """
+        worth = self.weight * (gain + self.problem.harm)
+        lost = np.broadcast_to(self.weight * slope, worth.shape)
         return np.ascontiguousarray(worth), np.ascontiguousarray(lost)
 
     def cohorts(self, rng: np.random.Generator, steps: int, cohorts: int) -> tuple[Floats, Floats]:
-        """Return gain and slope, each (steps, cohorts, P), in strata within each step.
+        """Return gain and slope, each (steps, cohorts, P, 1 or K), in strata within each step.
 
         A step's patients share out each of the uniforms that draw them evenly (a Latin hypercube),
         so that their mean is steadier; each cohort for itself is drawn as it should be.
@@ -129,7 +133,7 @@ class SampledClinic:
             strata = rng.permuted(np.tile(np.arange(number), (steps, 1)), axis=1)
             uniforms[:, :, d] = (strata + rng.random((steps, number))) / number
         gain, slope = self.patients(uniforms.reshape(-1, 13))
-        shape = (steps, cohorts, patients)
+        shape = (steps, cohorts, patients, -1)
         return gain.reshape(shape), slope.reshape(shape)
 
 
@@ -140,10 +144,23 @@ def sampled_clinic(model: ClinicModel, *, hide_patients: bool = False) -> Sample
     inexactly: no policy is worth less without it. What it costs is counted when a policy is played.
 
     Raises:
-        NotComputable: A part is not one of the shipped ones.
+        NotComputable: A part is not one of the shipped ones, nor a reward that declares its
+            expected values.
     """
-    beliefs = beliefs_of(model)
-    problem = pose(model, hide_patients=True).problem
+    beliefs, reward = beliefs_of(model), linear(model.reward)
+    gain, slope, untreated = beliefs.mean
+    problem = Problem(
+        **laws_of(model),
+        harm=beliefs.rewarded.harm,
+        share=np.ones(1),
+        gain=gain[None],
+        slope=slope[None],
+        untreated=np.array([untreated]),
+        seen=np.zeros((1, 0)),
+        varying=-1,
+        lambda_weight=float(reward.lambda_weight),
+        epsilon=float(reward.epsilon),
+    )
     return SampledClinic(problem=problem, beliefs=beliefs.hidden() if hide_patients else beliefs)
 
 
@@ -275,8 +292,8 @@ class Grid:
 
         Args:
             ahead: Values after the step, (n, n, n).
-            gain: Of the step's cohorts, (M, P).
-            slope: Of the step's cohorts, (M, P).
+            gain: Of the step's cohorts, (M, P, 1 or K).
+            slope: Of the step's cohorts, (M, P, 1 or K).
         """
         out = np.empty(self.shape)
         tables = (*self._tables, *self.clinic.treatments(gain, slope), ahead, out)

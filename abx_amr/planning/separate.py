@@ -95,7 +95,7 @@ def _alone_values(clinic: SampledClinic, price: float, seed: int) -> Floats:
             untreated=np.zeros_like(problem.untreated),
             epsilon=0.0,
         )
-        part = replace(clinic, problem=alone)
+        part = replace(_only(clinic, np.array([j])), problem=alone)
         solved = solve(Grid(part, _NODES), cohorts=cohorts_of(part), seed=seed)
         assert solved.upper is not None
         found.append(solved.upper)
@@ -104,12 +104,18 @@ def _alone_values(clinic: SampledClinic, price: float, seed: int) -> Floats:
 
 def _only(clinic: SampledClinic, kept: NDArray[np.int64]) -> SampledClinic:
     """Return the clinic in which only some antibiotics are given."""
-    return replace(clinic, problem=_parts(clinic.problem, kept))
+    beliefs = replace(clinic.beliefs, rewarded=clinic.beliefs.rewarded.only(kept))
+    return replace(clinic, problem=_parts(clinic.problem, kept), beliefs=beliefs)
 
 
 def _parts(problem: Problem, kept: NDArray[np.int64]) -> Problem:
+    gain, slope = problem.gain, problem.slope
+    if gain.shape[1] > 1:
+        gain, slope = gain[:, kept], slope[:, kept]
     return replace(
         problem,
+        gain=gain,
+        slope=slope,
         antibiotics=tuple(problem.antibiotics[j] for j in kept),
         leak=problem.leak[kept],
         flatness=problem.flatness[kept],

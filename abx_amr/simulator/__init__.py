@@ -17,7 +17,13 @@ from abx_amr.simulator.patients import (
     Patients,
     Population,
 )
-from abx_amr.simulator.rewards import ClinicalReward, RewardModel, Score, TreatedCohort
+from abx_amr.simulator.rewards import (
+    ClinicalReward,
+    LinearReward,
+    RewardModel,
+    Score,
+    TreatedCohort,
+)
 
 __all__ = [
     "ATTRIBUTES",
@@ -29,6 +35,7 @@ __all__ = [
     "Decoded",
     "Draws",
     "LeakyBalloon",
+    "LinearReward",
     "ObservationLayout",
     "ObservationSettings",
     "PatientMixture",

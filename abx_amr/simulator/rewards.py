@@ -3,9 +3,10 @@
 Shapes: E environments, P patients, K antibiotics; the six attributes in the order of ATTRIBUTES.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -79,6 +80,35 @@ class RewardModel(Protocol):
         self, attributes: ArrayLike, amr_level: ArrayLike, delta: ArrayLike = 0.0
     ) -> Floats:
         """Return the expected individual reward of each treatment, (..., K+1), last = none."""
+        ...
+
+
+class LinearReward(RewardModel, Protocol):
+    """A reward that the planner takes: it declares that its expected values are all of it.
+
+        reward = lambda_weight * -mean visible AMR + (1 - lambda_weight) * mean over patients
+
+    Of each patient `expected_reward` is the expectation of `score`, and linear in the AMR level and
+    in each attribute up to its cap, the others fixed: treating with j is worth intercept - slope *
+    level. That is checked over the attributes that occur. A subclass with a `score` or an
+    `expected_reward` of its own declares it anew.
+    """
+
+    is_linear: ClassVar[bool]
+
+    @property
+    def lambda_weight(self) -> float:
+        """The weight of community AMR, in [0, 1]."""
+        ...
+
+    @property
+    def epsilon(self) -> float:
+        """The price of the marginal effect of the last dose; 0 unless `needs_delta`."""
+        ...
+
+    @property
+    def attribute_caps(self) -> Sequence[float]:
+        """Where more of an attribute has no further effect, (6,); inf: nowhere."""
         ...
 
 
@@ -198,6 +228,12 @@ class ClinicalReward:
     def needs_delta(self) -> bool:
         """Whether the marginal effect of the last dose costs anything."""
         return self.epsilon > 0.0
+
+    @property
+    def attribute_caps(self) -> tuple[float, ...]:
+        """Where a multiplier makes its probability 1: more of it has no further effect, (6,)."""
+        chances = (0.0, 0.0, 0.0, self.benefit_probability, self.failure_probability, 0.0)
+        return tuple(1 / chance if chance > 0 else math.inf for chance in chances)
 
     def score(self, cohort: TreatedCohort) -> Score:
         """Return the rewards of the cohort's treatment."""

@@ -78,8 +78,8 @@ def test_patients_gain_on_average_what_is_expected_of_those_who_look_like_them(n
     )
     harm = model.reward.harms[0].prod()
     pairs = (
-        (gain, susceptible[:, 0] - harm - susceptible[:, -1]),
-        (slope, susceptible[:, 0] - resistant[:, 0]),
+        (gain[:, 0], susceptible[:, 0] - harm - susceptible[:, -1]),
+        (slope[:, 0], susceptible[:, 0] - resistant[:, 0]),
     )
     for expected, truth in pairs:
         for rows in np.array_split(np.argsort(expected, kind="stable"), 8):
@@ -113,7 +113,7 @@ def test_nothing_seen_is_the_mean_of_all():
     assert beliefs.draws == ()
     gain, slope = beliefs.worth(beliefs.observe(np.full((1, 13), 0.5)))
     problem = pose(model, hide_patients=True).problem
-    assert (gain[0], slope[0]) == pytest.approx((problem.gain[0], problem.slope[0]))
+    assert (gain[0, 0], slope[0, 0]) == pytest.approx((problem.gain[0], problem.slope[0]))
 
 
 def test_patients_of_another_kind_are_refused():

@@ -118,7 +118,7 @@ def test_the_assignment_is_the_best_of_all_that_can_be_listed():
     values = solve(Grid(clinic, 24), cohorts=2, seed=0)
     rng = np.random.Generator(np.random.PCG64(3))
     pressure = rng.uniform(0, 8, (20, 2))
-    gain, slope = rng.uniform(0, 2, (2, 20, 3))
+    gain, slope = rng.uniform(0, 2, (2, 20, 3, 1))
     actions = best_treatments(values, 2, pressure, gain, slope)
     worth, lost = clinic.treatments(gain, slope)
     level = clinic.problem.level(pressure)
