@@ -32,7 +32,7 @@ from abx_amr.evaluation.episodes import Policy, evaluate
 from abx_amr.evaluation.statistics import t_interval
 from abx_amr.host import atomic_files
 from abx_amr.planning.optimum import optimum
-from abx_amr.planning.problem import pose
+from abx_amr.planning.views import view
 from abx_amr.runs.folder import RunFolder
 from abx_amr.runs.loading import load_policy
 from abx_amr.runs.registry import completed_run
@@ -231,7 +231,7 @@ def comparison(bench: Bench) -> list[str]:
         "|---|---|---|---|---|---|",
     ]
     for clinic in CLINICS:
-        best = optimum(pose(bench.models[clinic])).value
+        best = optimum(view(bench.models[clinic])).value
         rows.append(f"| {clinic} | optimum (knows the parameters) | {best:.1f} | | | |")
         rows += [f"| {clinic} | {name} | {bench.rule(clinic, name):.1f} | | | |" for name in RULES]
         found = {arm: scores_of(bench, clinic, arm, SEEDS) for arm in arms_of(clinic)}

@@ -24,7 +24,7 @@ from abx_amr.planning.lattice import counts, highest_pressure, natural_spacing
 from abx_amr.planning.optimum import Optimum, optimum
 from abx_amr.planning.play import never
 from abx_amr.planning.problem import NotComputable, Posed
-from abx_amr.planning.programme import Programme, fitting, size_of_work
+from abx_amr.planning.programme import Programme, size_of_work
 from abx_amr.planning.progress import OnProgress, counting, within
 from abx_amr.planning.sampled import MOST_ANTIBIOTICS
 from abx_amr.planning.stationary import Audit, Stationary, stationary
@@ -50,7 +50,6 @@ class PlanCache:
         text: tuple[Any, ...] = (
             VERSION,
             posed.problem.fingerprint,
-            posed.above.fingerprint,
             posed.caveats,
         )
         if isinstance(posed, SampledView):
@@ -172,7 +171,7 @@ def _stationary_of(
         seconds = sum(discounted.expected_seconds(clinic, one) for one in gammas)
         say(f"{named}, about {seconds:.0f} s of a processor; each is kept when it is known")
         return lambda gamma, told: discounted.sampled_stationary(clinic, gamma, on_progress=told)
-    programme = Programme(posed.problem, fitting(posed.problem))
+    programme = Programme(posed.problem)
     if programme.cells > _QUICK_AUDIT_CELLS:
         say(f"{named} on {programme.cells} cells; each is kept when it is known")
     return lambda gamma, told: stationary(programme, gamma, on_progress=told)
@@ -191,13 +190,13 @@ def is_quick(posed: Posed) -> bool:
     if isinstance(posed, SampledView):
         few = len(posed.problem.antibiotics) <= MOST_ANTIBIOTICS
         return few and expected_seconds(first_grid(posed.clinic)) <= QUICK_SECONDS
-    problem = posed.above
+    problem = posed.problem
     k = len(problem.antibiotics)
     if k > 2 or number_of_allocations(problem) > 500:
         return False
     choices = len(counts(problem.num_patients, k))
     work = size_of_work(problem, _cells(posed), choices, number_of_allocations(problem))
-    return work * (1 if posed.above is posed.problem else 2) <= QUICK_WORK
+    return work <= QUICK_WORK
 
 
 def audits_quickly(posed: Posed) -> bool:
@@ -210,7 +209,7 @@ def audits_quickly(posed: Posed) -> bool:
 
 def _cells(posed: Posed) -> int:
     """Return the cells of the exact lattice."""
-    problem = posed.above
+    problem = posed.problem
     choices = counts(problem.num_patients, len(problem.antibiotics))
     cells = 1
     for j in range(len(problem.antibiotics)):

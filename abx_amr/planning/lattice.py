@@ -9,7 +9,6 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +17,6 @@ from abx_amr.planning.problem import Problem
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
-Rounding = Literal["down", "up"]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -28,12 +26,10 @@ class Axis:
     Attributes:
         positions: Pressures in ascending order, (n,).
         level: Their AMR levels, (n,).
-        following: Index of the pressure after each choice, (C, n); n where that is forbidden.
+        following: Index of the pressure after each choice, the last one where it is higher, (C, n).
         cost: Expected price of the marginal effect of the last dose, (C, n).
         rise: Highest rise in one step, in cells.
         start: Index of the pressure at the start of an episode.
-        is_exact: Whether every pressure that occurs is a cell, up to the last one.
-        is_capped: Whether pressures above the last cell can occur.
     """
 
     positions: Floats
@@ -42,8 +38,6 @@ class Axis:
     cost: Floats
     rise: int
     start: int
-    is_exact: bool
-    is_capped: bool
 
 
 def counts(num_patients: int, num_antibiotics: int) -> Ints:
@@ -118,54 +112,39 @@ def highest_pressure(problem: Problem, choices: Ints, j: int) -> tuple[float, bo
     return (enough, True) if enough < reachable else (reachable, False)
 
 
-def build_axis(
-    problem: Problem, choices: Ints, j: int, *, step: Fraction, rounding: Rounding
-) -> Axis:
-    """Return the lattice of antibiotic j with cells `step` apart.
-
-    Where `step` is the natural spacing (or divides it) the lattice is exact. Else every pressure is
-    rounded down, which never lowers what a policy is worth, or up, which never raises it.
-    """
+def build_axis(problem: Problem, choices: Ints, j: int) -> Axis:
+    """Return the lattice of antibiotic j, on which every pressure up to the last cell is met."""
     given = doses(problem, choices, j)
+    step = natural_spacing(problem, choices, j)
     leak = exact(problem.leak[j])
-    changes = [(d - leak) / step for d in given]
-    whole = all(change.denominator == 1 for change in changes)
-    towards = math.floor if rounding == "down" else math.ceil
-    shifts = np.array([towards(change) for change in changes], dtype=np.int64)
+    shifts = np.array([int((dose - leak) / step) for dose in given], dtype=np.int64)
     width = float(step)
-    highest, is_capped = highest_pressure(problem, choices, j)
+    highest, _ = highest_pressure(problem, choices, j)
     cells = math.ceil(highest / width - 1e-9) + 1
     start = float(problem.initial[j]) / width
     offset = start - math.floor(start + 1e-9)
-    on_lattice = abs(offset) < 1e-9
     k = np.arange(cells)
     moved = k[None, :] + shifts[:, None]
-    if whole and not on_lattice:
+    if abs(offset) < 1e-9:
+        positions = np.asarray(k * width, dtype=np.float64)
+        following = np.maximum(moved, 0)
+        begin, rise = round(start), int(max(shifts.max(), 0))
+    else:
         # two interleaved lattices: multiples of the step, and those seen from the start until 0
         positions = np.stack([k * width, (k + offset) * width], axis=1).ravel()
         pair = [2 * np.maximum(moved, 0), np.where(moved >= 0, 2 * moved + 1, 0)]
         following = np.stack(pair, axis=2).reshape(len(choices), -1)
         begin, rise = 2 * math.floor(start) + 1, 2 * int(max(shifts.max(), 0))
-    else:
-        positions = k * width
-        following = np.maximum(moved, 0)
-        begin = round(start) if on_lattice else towards(start)
-        rise = int(max(shifts.max(), 0))
-    n = len(positions)
-    over = following >= n
-    following[over] = n if rounding == "up" else n - 1
     level = problem.residual[j] + (1 - problem.residual[j]) * np.tanh(
         positions / (2 * problem.flatness[j])
     )
     return Axis(
         positions=positions,
         level=level,
-        following=following.astype(np.int32),
+        following=np.minimum(following, len(positions) - 1).astype(np.int32),
         cost=_dose_costs(problem, choices, j, positions, given),
         rise=rise,
         start=begin,
-        is_exact=whole,
-        is_capped=is_capped,
     )
 
 

@@ -1,4 +1,4 @@
-"""The optimum of a clinic: exact where it can be, else between two bounds that are both attained.
+"""The optimum of a clinic: exact where the lattice holds it, else between two bounds.
 
 Shapes: K antibiotics, T steps.
 """
@@ -7,17 +7,16 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from abx_amr.planning.certificate import CONFIDENCE, TOLERANCE, Certificate, certify
 from abx_amr.planning.play import Path, best_counts, never, path_of
-from abx_amr.planning.problem import NotComputable, Posed, Problem
-from abx_amr.planning.programme import Programme, Solution, fitting
+from abx_amr.planning.problem import Posed
+from abx_amr.planning.programme import Programme, Solution
 from abx_amr.planning.progress import OnProgress, within
-from abx_amr.planning.relaxation import index_path, relax
 from abx_amr.planning.sampled import MOST_ANTIBIOTICS
 from abx_amr.planning.separate import separate_bounds
 from abx_amr.planning.views import SampledView, remember
@@ -25,7 +24,6 @@ from abx_amr.planning.views import SampledView, remember
 Floats = NDArray[np.float64]
 _EXACT = 1e-9
 Say = Callable[[str], None]
-_TOO_LARGE = "the exact lattice of three antibiotics is too large"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,14 +84,14 @@ def optimum(
     """Return the optimum of a clinic.
 
     Args:
-        posed: The clinic.
+        posed: The clinic, as `view` returns it.
         tolerance: How wide bounds may be, as a share of the range from never treating.
         say: Told beforehand what the programme will take.
         on_progress: Told how far each part is.
         on_round: Handed bounds that are known before the last ones are.
 
     Raises:
-        NotComputable: There is no bound either.
+        NotComputable: It takes more memory or time than allowed.
     """
     if isinstance(posed, SampledView) and len(posed.problem.antibiotics) > MOST_ANTIBIOTICS:
         return _separate(posed, tolerance, say, on_progress)
@@ -107,54 +105,29 @@ def optimum(
         )
         remember(posed, found.values)
         return _certified(posed, found)
+    return _exact(posed, say, on_progress)
+
+
+def _exact(posed: Posed, say: Say, on_progress: OnProgress | None) -> Optimum:
+    """Return the optimum of a clinic that the lattice holds."""
     began = time.perf_counter()
-    above, below = posed.above, posed.problem
-    slack = 0.0
-    if below.epsilon > 0 and not below.sees_amr:
-        slack = _most_marginal(below)
-        above, below = replace(above, epsilon=0.0), replace(below, epsilon=0.0)
-    try:
-        factors = fitting(above)
-    except NotComputable as error:
-        if above is not below:
-            raise
-        return _relaxed(posed, above, slack, str(error), began, say, on_progress)
-    if len(above.antibiotics) > 2 and max(factors) > 1:
-        return _relaxed(posed, above, slack, _TOO_LARGE, began, say, on_progress)
-    programme = Programme(above, factors)
+    programme = Programme(posed.problem)
     say(str(programme))
-    is_sharp = programme.is_exact and above.fingerprint == below.fingerprint
-    searched = "exact optimum" if is_sharp else "upper bound"
-    solution = programme.solve(within(on_progress, searched))
-    upper, given = solution.value, None
-    method = "dynamic programme over the pressure lattice"
-    memory = programme.memory
-    is_cut = any(axis.is_capped for axis in programme.axes)
-    if above.epsilon > 0 and (is_cut or not programme.is_exact):
-        # the argument that lower pressures are never worse needs epsilon 0
-        free = Programme(replace(above, epsilon=0.0), factors)
-        upper = free.solve(within(on_progress, "upper bound with epsilon 0")).value
-        method += ", upper bound with epsilon 0"
-    if above.is_homogeneous:
+    solution = programme.solve(within(on_progress, "exact optimum"))
+    lower = upper = solution.value
+    given = None
+    if posed.problem.is_homogeneous:
         path = optimal_path(solution, within(on_progress, "optimal episode"))
         lower, given = path.expected_return, path.given
-    elif programme.is_exact and not is_cut and above is below:
-        lower = upper
-    else:
-        rounded_up = Programme(below, fitting(below), "up")
-        lower = rounded_up.solve(within(on_progress, "lower bound")).value
-    if not programme.is_exact:
-        method += f" with cells of {max(factors)} spacings, rounded down for the upper bound"
     assert lower <= upper + 1e-6, (lower, upper)
-    upper = max(lower, upper)  # the last digits are rounding errors
     return Optimum(
-        lower=lower - slack,
-        upper=upper,
+        lower=lower,
+        upper=max(lower, upper),  # the last digits are rounding errors
         caveats=posed.caveats,
-        method=method,
+        method="dynamic programme over the pressure lattice",
         given=given,
         seconds=time.perf_counter() - began,
-        memory=memory,
+        memory=programme.memory,
         programme=str(programme),
     )
 
@@ -213,41 +186,3 @@ def optimal_path(solution: Solution, on_progress: OnProgress | None = None) -> P
         return best
 
     return path_of(problem, choose, on_progress=on_progress)
-
-
-def _relaxed(
-    posed: Posed,
-    problem: Problem,
-    slack: float,
-    reason: str,
-    began: float,
-    say: Say,
-    on_progress: OnProgress | None,
-) -> Optimum:
-    """Return bounds from the relaxation.
-
-    Raises:
-        NotComputable: Patients differ, so that no lower bound is at hand.
-    """
-    say(f"{reason}: bounds from each antibiotic on its own")
-    relaxation = relax(problem, on_progress=within(on_progress, "bounds"))
-    if not problem.is_homogeneous:
-        raise NotComputable(f"{reason}, and patients differ (upper bound {relaxation.upper:.2f})")
-    path = index_path(problem, relaxation)
-    return Optimum(
-        lower=path.expected_return - slack,
-        upper=relaxation.upper,
-        caveats=posed.caveats,
-        method="antibiotics relaxed from each other (upper), their index policy played (lower)",
-        given=path.given,
-        seconds=time.perf_counter() - began,
-        memory=sum(8 * value.size * 3 for value in relaxation.values),
-        programme=" + ".join(str(len(p.axes[0].positions)) for p in relaxation.programmes)
-        + " cells",
-    )
-
-
-def _most_marginal(problem: Problem) -> float:
-    """Return the most that epsilon can cost in an episode."""
-    steepest = float(np.max(problem.level(np.ones(len(problem.leak))) - problem.residual))
-    return (1 - problem.lambda_weight) * problem.epsilon * steepest * problem.num_steps

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import ndtr, ndtri
+from scipy.special import ndtr
 
 from abx_amr.errors import InputError
 from abx_amr.simulator.clinic import ClinicModel
@@ -26,7 +26,7 @@ from abx_amr.simulator.rewards import ClinicalReward
 Floats = NDArray[np.float64]
 Laws = NDArray[np.void]  # of attributes, under the names of kernel.layout.LAW
 Law = np.void
-_FAR = 9.0  # standard deviations: what lies beyond has a chance below 1e-18
+LATE = "AMR is reported late or inexactly"
 
 
 class NotComputable(InputError):
@@ -51,7 +51,6 @@ class Problem:
         slope: What the whole of AMR takes away from it, >= 0, of the same shape.
         untreated: What no treatment is worth, (G,).
         seen: What is observed of each type without noise, (G, V).
-        varying: Column of `seen` along which types are points of a continuous law, or -1.
         num_patients: Patients per step.
         num_steps: Steps of an episode.
         lambda_weight: Weight of the community's part.
@@ -74,7 +73,6 @@ class Problem:
     slope: Floats
     untreated: Floats
     seen: Floats
-    varying: int
     num_patients: int
     num_steps: int
     lambda_weight: float
@@ -126,16 +124,19 @@ class Posed:
     """A clinic's problem and how what comes out of it is to be read.
 
     Attributes:
-        problem: With types that give a value not above the optimum.
-        above: With types that give a value not below it; the same unless a law was cut into bins.
+        problem: With types of patients, or their mean where they are sampled.
         caveats: Why no policy that sees what agents see may reach the optimum; empty: exact.
         is_predictable: Whether what a policy sees follows from what it did.
     """
 
     problem: Problem
-    above: Problem
     caveats: tuple[str, ...]
     is_predictable: bool
+
+    @property
+    def is_homogeneous(self) -> bool:
+        """Whether all patients look alike."""
+        return self.problem.is_homogeneous
 
 
 def clipped_mean(mean: ArrayLike, sigma: float, low: float, high: float) -> Floats:
@@ -163,16 +164,15 @@ def clipped_mean(mean: ArrayLike, sigma: float, low: float, high: float) -> Floa
     return whole
 
 
-def pose(model: ClinicModel, *, hide_patients: bool = False, bins: int | None = None) -> Posed:
-    """Return the planner's view of a clinic.
+def pose(model: ClinicModel, *, hide_patients: bool = False) -> Posed:
+    """Return the planner's view of a clinic whose patients are of a few types.
 
     Args:
         model: The clinic.
         hide_patients: Plan as if nothing were seen of the patients.
-        bins: Points for a visible attribute that varies; None: as many as can be computed.
 
     Raises:
-        NotComputable: A part is not one of the shipped ones, or too much varies visibly.
+        NotComputable: A part is not one of the shipped ones, or an attribute varies visibly.
     """
     population, reward = model.population, model.reward
     common = laws_of(model)
@@ -187,48 +187,25 @@ def pose(model: ClinicModel, *, hide_patients: bool = False, bins: int | None = 
         )
     laws = law_views(table)
     shares = np.diff(proportions(table), prepend=0.0)
-    caveats: list[str] = []
-    varying = sorted(
-        {
-            a
-            for g in range(len(laws))
-            for a in range(len(ATTRIBUTES))
-            if shares[g] > 0 and laws["sigma"][g, a] > 0 and laws["shown"][g, a] > 0
-        }
-    )
-    if hide_patients:
-        varying = []
-    if len(varying) > 1:
-        names = ", ".join(ATTRIBUTES[a] for a in varying)
-        raise NotComputable(f"the optimum is not computed where {names} vary and are all visible")
-    if varying and varying[0] in (3, 4):
-        name = ATTRIBUTES[varying[0]]
-        raise NotComputable(f"the optimum is not computed where {name} varies and is visible")
-    noisy = bool(((laws["noise"] > 0) & (laws["shown"] > 0)).any())
-    several = int((shares > 0).sum()) > 1 or bool(varying)
-    if noisy and several and not hide_patients:
-        caveats.append("patients are observed with noise")
-    ambiguous = bool(varying) and _is_ambiguous(laws[shares > 0], varying[0])
-    if ambiguous:
-        caveats.append("what is observed of a patient does not tell its expected gain")
+    is_there = shares > 0
+    drawn, noise = (laws[name] * laws["shown"] * is_there[:, None] for name in ("sigma", "noise"))
+    noisy = bool(noise.any())
+    if drawn.any() and not hide_patients:
+        names = ", ".join(ATTRIBUTES[a] for a in np.flatnonzero(drawn.any(axis=0)))
+        raise NotComputable(f"patients are not of a few types: {names} vary and are visible")
+    if noisy and is_there.sum() > 1 and not hide_patients:
+        raise NotComputable("patients are not of types that are seen: there is noise")
     visible = population.visible_patient_attributes
     shown = [] if hide_patients else [ATTRIBUTES.index(name) for name in visible]
-    if bins is None:
-        bins = 16 if model.num_patients_per_time_step == 1 else 3
-    point_types, edge_types = _types(laws, shares, reward, shown, varying, bins, noisy or ambiguous)
     common |= {
         "harm": reward.harms.prod(axis=1),
-        "varying": shown.index(varying[0]) if varying else -1,
         "lambda_weight": reward.lambda_weight,
         "epsilon": reward.epsilon,
     }
-    problem = Problem(**common, **point_types)
-    if not problem.sees_amr:
-        caveats.append("AMR is reported late or inexactly")
+    problem = Problem(**common, **_types(laws, shares, reward, shown))
     return Posed(
         problem=problem,
-        above=Problem(**common, **edge_types) if varying else problem,
-        caveats=tuple(caveats),
+        caveats=() if problem.sees_amr else (LATE,),
         is_predictable=problem.is_homogeneous and not noisy and problem.visible_noise == 0,
     )
 
@@ -258,17 +235,6 @@ def laws_of(model: ClinicModel) -> dict[str, Any]:
     }
 
 
-def _is_ambiguous(groups: Laws, a: int) -> bool:
-    """Return whether equal observations of attribute `a` can go with different expected gains."""
-    for law in groups[:, a]:
-        low, high = law["observed_low"], law["observed_high"]
-        if law["low"] * law["bias"] < low or law["high"] * law["bias"] > high:
-            return True
-    others = [x for x in range(len(ATTRIBUTES)) if x != a]
-    differ = any(np.ptp(groups[name][:, others], axis=0).any() for name in ("mean", "sigma"))
-    return bool(differ or np.ptp(groups["bias"][:, a]) or np.ptp(groups["shown"][:, a]))
-
-
 def _mean(law: Law) -> float:
     """Return the mean of an attribute's law, clipped to its sampling bounds."""
     return float(clipped_mean(law["mean"], law["sigma"], law["low"], law["high"]))
@@ -293,62 +259,25 @@ def _worth(laws: Laws, reward: ClinicalReward) -> tuple[float, float, float]:
     return infected * benefit - untreated, infected * (benefit - failure), untreated
 
 
-def _points(law: Law, bins: int, *, edges: bool) -> list[tuple[float, float]]:
-    """Return (share, value) points of a clipped Gaussian: means of bins, or spread to their edges.
-
-    Bins of equal chance. Their means carry less information than the law (a value not above the
-    optimum); the same mass moved to the edges of the bins, with the means kept, carries more.
-    """
-    mean, sigma, low, high = (law[name] for name in ("mean", "sigma", "low", "high"))
-    if sigma == 0:
-        return [(1.0, float(law["constant"]))]
-    chances = np.linspace(0, 1, bins + 1)
-    cuts = mean + sigma * np.clip(ndtri(chances), -_FAR, _FAR)
-    ends = np.clip(cuts, low, high)
-    # the mean over a bin of clip(x): E[clip(x, l, h)] - l P(below) - h P(above)
-    means = np.empty(bins)
-    for b in range(bins):
-        whole = float(clipped_mean(mean, sigma, float(ends[b]), float(ends[b + 1])))
-        at_low, at_high = chances[b], 1 - chances[b + 1]
-        means[b] = (whole - ends[b] * at_low - ends[b + 1] * at_high) * bins
-    means = np.clip(means, ends[:-1], ends[1:])
-    if not edges:
-        return [(1.0 / bins, float(value)) for value in means]
-    mass = np.zeros(bins + 1)
-    width = np.diff(ends)
-    upper = np.divide(means - ends[:-1], width, out=np.zeros(bins), where=width > 0)
-    mass[1:] += upper / bins
-    mass[:-1] += (1 - upper) / bins
-    return [(float(m), float(x)) for m, x in zip(mass, ends, strict=True) if m > 0]
-
-
 def _types(
-    groups: Laws,
-    shares: Floats,
-    reward: ClinicalReward,
-    shown: Sequence[int],
-    varying: Sequence[int],
-    bins: int,
-    fully_seen: bool,
-) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return the types of patients with bins' means, and with bins' edges."""
-    found = []
-    for edges in (False, True):
-        rows: list[tuple[float, tuple[float, float, float], tuple[float, ...]]] = []
-        for g, share in enumerate(shares):
-            if share <= 0:
-                continue
-            laws = groups[g].copy()
-            points = [(1.0, 0.0)]
-            if varying:
-                points = _points(laws[varying[0]], bins, edges=edges)
-            for mass, value in points:
-                if varying:
-                    laws["mean"][varying[0]], laws["sigma"][varying[0]] = value, 0.0
-                seen = tuple(_seen(law) for law in laws[list(shown)])
-                rows.append((share * mass, _worth(laws, reward), seen))
-        found.append(_merged(rows, by_gain=fully_seen))
-    return found[0], found[1]
+    groups: Laws, shares: Floats, reward: ClinicalReward, shown: Sequence[int]
+) -> dict[str, Any]:
+    """Return arrays of types; groups that look alike are one, with the mean of their worth."""
+    merged: dict[tuple[float, ...], tuple[float, Floats]] = {}
+    for laws, share in zip(groups, shares, strict=True):
+        if share > 0:
+            seen = tuple(_seen(law) for law in laws[list(shown)])
+            before, total = merged.get(seen, (0.0, np.zeros(3)))
+            merged[seen] = before + share, total + share * np.array(_worth(laws, reward))
+    found = np.array([m for m, _ in merged.values()])
+    worths = np.array([w / m for m, w in merged.values()])
+    return {
+        "share": found / found.sum(),
+        "gain": worths[:, 0],
+        "slope": worths[:, 1],
+        "untreated": worths[:, 2],
+        "seen": np.array(list(merged)).reshape(len(found), -1),
+    }
 
 
 def _seen(law: Law) -> float:
@@ -357,23 +286,3 @@ def _seen(law: Law) -> float:
         return PADDING
     value = min(max(law["mean"], law["low"]), law["high"]) * law["bias"]
     return float(min(max(value, law["observed_low"]), law["observed_high"]))
-
-
-def _merged(
-    rows: list[tuple[float, tuple[float, float, float], tuple[float, ...]]], *, by_gain: bool
-) -> dict[str, Any]:
-    """Return arrays of types; those that look alike are one, with the mean of their worth."""
-    merged: dict[Any, tuple[float, Floats, tuple[float, ...]]] = {}
-    for share, worth, seen in rows:
-        key = (seen, worth) if by_gain and seen else seen
-        before, total, _ = merged.get(key, (0.0, np.zeros(3), seen))
-        merged[key] = (before + share, total + share * np.array(worth), seen)
-    shares = np.array([m for m, _, _ in merged.values()])
-    worths = np.array([w / m for m, w, _ in merged.values()])
-    return {
-        "share": shares / shares.sum(),
-        "gain": worths[:, 0],
-        "slope": worths[:, 1],
-        "untreated": worths[:, 2],
-        "seen": np.array([s for _, _, s in merged.values()]).reshape(len(shares), -1),
-    }

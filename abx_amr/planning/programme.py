@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from fractions import Fraction
 from functools import cached_property
 from typing import Any
 
@@ -22,7 +21,6 @@ from abx_amr.planning.allocations import Allocations, allocations
 from abx_amr.planning.backward import follow, improve, lengthen, stage
 from abx_amr.planning.lattice import (
     Axis,
-    Rounding,
     build_axis,
     highest_pressure,
     natural_spacing,
@@ -54,13 +52,9 @@ class Programme:
 
     Attributes:
         problem: The clinic.
-        coarsening: Natural spacings per cell, (K,); 1: as fine as can be.
-        rounding: Of pressures that fall between cells.
     """
 
     problem: Problem
-    coarsening: tuple[int, ...] = ()
-    rounding: Rounding = "down"
     plan: Allocations = field(init=False)
     axes: tuple[Axis, ...] = field(init=False)
     _warm: dict[str, Floats] = field(init=False, default_factory=dict)
@@ -75,17 +69,7 @@ class Programme:
         if k > _DIMENSIONS:
             raise NotComputable(f"the dynamic programme takes at most 3 antibiotics, got {k}")
         plan = allocations(self.problem)
-        factors = self.coarsening or (1,) * k
-        axes = tuple(
-            build_axis(
-                self.problem,
-                plan.choices,
-                j,
-                step=natural_spacing(self.problem, plan.choices, j) * Fraction(factor),
-                rounding=self.rounding,
-            )
-            for j, factor in enumerate(factors)
-        )
+        axes = tuple(build_axis(self.problem, plan.choices, j) for j in range(k))
         object.__setattr__(self, "plan", plan)
         object.__setattr__(self, "axes", axes)
 
@@ -120,11 +104,6 @@ class Programme:
         kept = math.ceil(self.problem.num_steps / self.every) + 4
         segment = self.every if self.every > 1 else 0
         return 8 * self.cells * (kept + segment)
-
-    @property
-    def is_exact(self) -> bool:
-        """Whether every pressure below the highest cells is met exactly."""
-        return all(axis.is_exact for axis in self.axes)
 
     def __str__(self) -> str:
         cells = " x ".join(str(len(axis.positions)) for axis in self.axes)
@@ -192,25 +171,16 @@ class Programme:
     # ---------------------------------------------------------------------------------- backwards
 
     def ahead_of(self, box: Box, weight: float, gamma: float) -> Floats:
-        """Return gamma * value + reported AMR of the cells of a box, a forbidden cell appended."""
-        sizes = np.array(box.values.shape)
-        ends_at_edge = box.low + sizes == np.array(self.shape)
-        if (
-            self.rounding == "down"
-            and gamma == 1
-            and (weight == 0 or self.problem.lambda_weight == 0)
-        ):
+        """Return gamma * value + reported AMR of the cells of a box."""
+        if gamma == 1 and (weight == 0 or self.problem.lambda_weight == 0):
             return box.values
-        pad = ends_at_edge if self.rounding == "up" else np.zeros(3, bool)
-        ahead = np.full(sizes + pad, -np.inf)
-        inner = ahead[: sizes[0], : sizes[1], : sizes[2]]
-        np.multiply(box.values, gamma, out=inner)
+        ahead = box.values * gamma
         if weight and self.problem.lambda_weight:
             i, j, k = (
                 part[low : low + size]
-                for part, low, size in zip(self.community, box.low, sizes, strict=True)
+                for part, low, size in zip(self.community, box.low, ahead.shape, strict=True)
             )
-            inner += weight * (i[:, None, None] + j[None, :, None] + k[None, None, :])
+            ahead += weight * (i[:, None, None] + j[None, :, None] + k[None, None, :])
         return ahead
 
     def back(
@@ -392,26 +362,13 @@ class Solution:
         return lows, highs, boxes
 
 
-def fitting(problem: Problem) -> tuple[int, ...]:
-    """Return the coarsening that memory and time allow, all 1 where nothing need be coarser.
-
-    Raises:
-        NotComputable: Cells would be longer than a whole dose.
-    """
+def fits(problem: Problem) -> bool:
+    """Return whether memory and time allow the lattice."""
     plan = allocations(problem)
-    k = len(problem.antibiotics)
-    steps = [float(natural_spacing(problem, plan.choices, j)) for j in range(k)]
-    highest = [highest_pressure(problem, plan.choices, j)[0] for j in range(k)]
-    factors = [1] * k
-    while True:
-        cells = math.prod(
-            math.ceil(h / (s * f)) + 1 for h, s, f in zip(highest, steps, factors, strict=True)
-        )
-        kept = 2 * math.isqrt(problem.num_steps) + 5
-        work = size_of_work(problem, cells, len(plan.choices), len(plan.worth))
-        if 8 * cells * kept <= MEMORY_LIMIT and work <= WORK_LIMIT:
-            return tuple(factors)
-        j = int(np.argmax([h / (s * f) for h, s, f in zip(highest, steps, factors, strict=True)]))
-        factors[j] *= 2
-        if steps[j] * factors[j] > 1:
-            raise NotComputable("the lattice of pressures is too large even with cells of a dose")
+    cells = 1
+    for j in range(len(problem.antibiotics)):
+        spacing = float(natural_spacing(problem, plan.choices, j))
+        cells *= math.ceil(highest_pressure(problem, plan.choices, j)[0] / spacing) + 1
+    kept = 2 * math.isqrt(problem.num_steps) + 5
+    work = size_of_work(problem, cells, len(plan.choices), len(plan.worth))
+    return 8 * cells * kept <= MEMORY_LIMIT and work <= WORK_LIMIT

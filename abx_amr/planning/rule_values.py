@@ -169,7 +169,7 @@ def tuned_values(
         reported(f"cycling, best ({period} steps)", Cycling(model, period=period)),
     ]
     if "prob_infected" in model.layout.attributes and not (
-        posed is not None and posed.problem.is_homogeneous
+        posed is not None and posed.is_homogeneous
     ):
         pairs = [
             (level, risk)

@@ -157,7 +157,6 @@ def sampled_clinic(model: ClinicModel, *, hide_patients: bool = False) -> Sample
         slope=slope[None],
         untreated=np.array([untreated]),
         seen=np.zeros((1, 0)),
-        varying=-1,
         lambda_weight=float(reward.lambda_weight),
         epsilon=float(reward.epsilon),
     )

@@ -17,7 +17,7 @@ from abx_amr.planning.cache import PlanCache, Reference
 from abx_amr.planning.front import FrontPoint, Information, front, information
 from abx_amr.planning.optimum import Optimum
 from abx_amr.planning.play import never
-from abx_amr.planning.problem import NotComputable, Posed, pose
+from abx_amr.planning.problem import NotComputable, Posed
 from abx_amr.planning.progress import OnProgress, counting
 from abx_amr.planning.rule_values import RuleValue, rule_values, tuned_values
 from abx_amr.planning.settings import PlanSettings
@@ -148,9 +148,8 @@ def plan_clinic(
         plan.reasons["optimum"] = str(error)
         say(f"no optimum: {error}")
     if settings.rules:
-        types = _types_of(model, plan.posed)
-        plan.rules = rule_values(model, types, **played, on_progress=on_progress)
-        plan.rules += tuned_values(model, types, **played, on_progress=on_progress)
+        plan.rules = rule_values(model, plan.posed, **played, on_progress=on_progress)
+        plan.rules += tuned_values(model, plan.posed, **played, on_progress=on_progress)
     plan.is_valued = True
     on_part(plan, "values")
     if plan.posed is None or plan.optimum is None:
@@ -204,14 +203,6 @@ def _front(plan: Plan, weights: Sequence[float], say: Say, shared: Any) -> None:
 def _information(plan: Plan, shared: Any) -> None:
     assert plan.posed is not None
     plan.information = information(plan.model, plan.posed, **shared)
-
-
-def _types_of(model: ClinicModel, posed: Posed | None) -> Posed | None:
-    """Return the clinic with types of patients, by which rules are valued exactly; else `posed`."""
-    try:
-        return pose(model)
-    except NotComputable:
-        return posed
 
 
 def _agent_values(

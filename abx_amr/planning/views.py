@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 
 from abx_amr.planning.certificate import certify
 from abx_amr.planning.lattice import counts, highest_pressure
-from abx_amr.planning.problem import NotComputable, Posed, pose
-from abx_amr.planning.programme import fitting
+from abx_amr.planning.problem import LATE, NotComputable, Posed, pose
+from abx_amr.planning.programme import fits
 from abx_amr.planning.progress import OnProgress
 from abx_amr.planning.sampled import (
     MOST_ANTIBIOTICS,
@@ -19,7 +19,6 @@ from abx_amr.planning.sampled import (
 from abx_amr.simulator.clinic import ClinicModel
 
 _VALUES: dict[str, Values] = {}  # the last ones: large, and often asked for twice
-_LATE = "AMR is reported late or inexactly"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,10 +26,15 @@ class SampledView(Posed):
     """A clinic that the exact lattice does not hold.
 
     Attributes:
-        clinic: For the sampled programme; `problem` and `above` are its laws of pressure.
+        clinic: For the sampled programme; `problem` is its laws of pressure.
     """
 
     clinic: SampledClinic
+
+    @property
+    def is_homogeneous(self) -> bool:
+        """Whether all patients look alike."""
+        return self.clinic.is_homogeneous
 
     @property
     def fingerprint(self) -> str:
@@ -69,8 +73,7 @@ def sampled_view(model: ClinicModel, *, hide_patients: bool = False) -> SampledV
     problem = clinic.problem
     return SampledView(
         problem=problem,
-        above=problem,
-        caveats=() if problem.sees_amr else (_LATE,),
+        caveats=() if problem.sees_amr else (LATE,),
         is_predictable=clinic.is_homogeneous and problem.visible_noise == 0,
         clinic=clinic,
     )
@@ -81,8 +84,8 @@ def weighed(posed: Posed, lambda_weight: float) -> Posed:
     problem = replace(posed.problem, lambda_weight=lambda_weight)
     if isinstance(posed, SampledView):
         clinic = replace(posed.clinic, problem=problem)
-        return replace(posed, problem=problem, above=problem, clinic=clinic)
-    return replace(posed, problem=problem, above=replace(posed.above, lambda_weight=lambda_weight))
+        return replace(posed, problem=problem, clinic=clinic)
+    return replace(posed, problem=problem)
 
 
 def _is_exact(posed: Posed) -> bool:
@@ -90,11 +93,9 @@ def _is_exact(posed: Posed) -> bool:
     problem = posed.problem
     if len(problem.antibiotics) > MOST_ANTIBIOTICS:
         return False
-    if posed.above is not problem or set(posed.caveats) - {_LATE}:
-        return False
     if problem.epsilon > 0 and not problem.sees_amr:
         return False
-    if max(fitting(problem)) > 1:
+    if not fits(problem):
         return False
     if problem.is_homogeneous and problem.epsilon == 0:
         return True
