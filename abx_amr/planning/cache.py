@@ -1,6 +1,7 @@
 """What was computed of a clinic, kept by its fingerprint: never computed twice.
 
 <folder>/<fingerprint>.json     optimum and, by discount factor, what a perfect learner does
+<folder>/values/                what its policy goes by, where patients are sampled (kept_values)
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from abx_amr.host.locations import from_here
 from abx_amr.planning import discounted
 from abx_amr.planning.allocations import number_of_allocations
 from abx_amr.planning.certificate import TOLERANCE, expected_seconds, first_grid
+from abx_amr.planning.kept_values import FOLDER, KeptValues
 from abx_amr.planning.lattice import counts, highest_pressure, natural_spacing
 from abx_amr.planning.optimum import Optimum, optimum
 from abx_amr.planning.play import never
@@ -28,10 +30,9 @@ from abx_amr.planning.programme import Programme, size_of_work
 from abx_amr.planning.progress import OnProgress, counting, within
 from abx_amr.planning.sampled import MOST_ANTIBIOTICS
 from abx_amr.planning.stationary import Audit, Stationary, stationary
-from abx_amr.planning.views import SampledView, view
+from abx_amr.planning.views import SampledView, values_of, view
 from abx_amr.simulator.model import ClinicModel
 
-FOLDER = ".abx/plans"
 #: Raised when what is kept would come out otherwise.
 VERSION = 1
 QUICK_SECONDS = 2.0
@@ -110,6 +111,8 @@ class PlanCache:
         if known is not None and known.upper - known.lower <= found.upper - found.lower:
             return known
         self.keep(posed, found)
+        if isinstance(posed, SampledView) and len(posed.problem.antibiotics) <= MOST_ANTIBIOTICS:
+            KeptValues(self.folder).write(posed.fingerprint, values_of(posed))
         return found
 
     def keep(self, posed: Posed, found: Optimum) -> None:

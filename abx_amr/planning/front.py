@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -62,6 +63,7 @@ def optimal_episode(
     *,
     episodes: int,
     seed: int,
+    folder: Path | None = None,
     on_progress: OnProgress | None = None,
 ) -> tuple[Floats, Floats, float]:
     """Return treatments (T, K), levels (T + 1, K) and clinical return of the optimal policy.
@@ -74,7 +76,10 @@ def optimal_episode(
         return path.given.astype(np.float64), problem.level(path.pressure), path.individual
     if isinstance(posed, SampledView) and len(problem.antibiotics) <= MOST_ANTIBIOTICS:
         done = rollouts(
-            values_of(posed, on_progress), episodes=episodes, seed=seed, on_progress=on_progress
+            values_of(posed, on_progress, folder=folder),
+            episodes=episodes,
+            seed=seed,
+            on_progress=on_progress,
         )
         return done.given, done.level, done.individual
     policy = Optimal(model)
@@ -108,7 +113,13 @@ def front(
         part = within(on_progress, f"stewardship front: lambda_weight {weight:g}")
         found = cache.optimum(posed_so, on_progress=part)
         _, levels, individual = optimal_episode(
-            model, posed_so, found.given, episodes=episodes, seed=seed, on_progress=part
+            model,
+            posed_so,
+            found.given,
+            episodes=episodes,
+            seed=seed,
+            folder=cache.folder,
+            on_progress=part,
         )
         points.append(
             FrontPoint(

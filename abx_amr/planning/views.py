@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, replace
+from pathlib import Path
 
+from abx_amr.host.locations import from_here
 from abx_amr.planning.certificate import certify
+from abx_amr.planning.kept_values import FOLDER, KeptValues
 from abx_amr.planning.lattice import counts, highest_pressure
 from abx_amr.planning.problem import LATE, NotComputable, Posed, pose
 from abx_amr.planning.programme import fits
@@ -111,8 +114,25 @@ def remember(posed: SampledView, values: Values) -> None:
     _VALUES[posed.fingerprint] = values
 
 
-def values_of(posed: SampledView, on_progress: OnProgress | None = None) -> Values:
-    """Return the values of a clinic, the last ones from memory."""
-    if posed.fingerprint not in _VALUES:
-        remember(posed, certify(posed.clinic, on_progress=on_progress).values)
-    return _VALUES[posed.fingerprint]
+def values_of(
+    posed: SampledView,
+    on_progress: OnProgress | None = None,
+    *,
+    folder: Path | str | None = None,
+) -> Values:
+    """Return the values of a clinic, the last ones from memory, others from disk if they are there.
+
+    Args:
+        posed: The clinic.
+        on_progress: Told how far they are computed.
+        folder: Of kept results; None: FOLDER of the project, else of the working folder.
+    """
+    name = posed.fingerprint
+    if name not in _VALUES:
+        kept = KeptValues(Path(from_here(FOLDER) if folder is None else folder))
+        values = kept.read(name, posed.clinic)
+        if values is None:
+            values = certify(posed.clinic, on_progress=on_progress).values
+            kept.write(name, values)
+        remember(posed, values)
+    return _VALUES[name]

@@ -48,7 +48,8 @@ def audit_discount_factor(
     if gamma is None:
         return
     # Here, so that what is refused before is refused without loading the planner.
-    from abx_amr.planning.cache import FOLDER, PlanCache, audits_quickly
+    from abx_amr.planning.cache import PlanCache, audits_quickly
+    from abx_amr.planning.kept_values import FOLDER
     from abx_amr.planning.problem import NotComputable
     from abx_amr.planning.stationary import GAMMAS
     from abx_amr.planning.views import view
