@@ -176,7 +176,7 @@ def check_fields(settings: Any, *, key: str) -> None:
 def a_list(name: str, value: Any) -> Sequence[Any]:
     """Return `value` when it is a list or tuple, else raise."""
     if isinstance(value, str) or not isinstance(value, Sequence):
-        raise InputError(f"{name} must be a list, got {_short(value)}")
+        raise InputError(f"{name} must be a list, such as [1,2,3], got {_short(value)}")
     return value
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -59,8 +60,12 @@ class Groups:
 
 
 def default_of(group: str, name: str = "default") -> Plain:
-    """Return the content of a packaged file, without what it inherits."""
+    """Return the content of a packaged file, without what it inherits.
+
+    A key that another one may set (`${oc.select:KEY,25}`) is what it is where that is not given.
+    """
     text = (packaged("conf") / group / f"{name}.yaml").read_text(encoding="utf-8")
+    text = re.sub(r"\$\{oc\.select:[\w.]+,\s*([^}]+)\}", r"\1", text)
     content: Plain = yaml.safe_load(text)
     content.pop("defaults", None)
     return content

@@ -54,11 +54,11 @@ def test_a_run_that_is_skipped_although_other_settings_are_asked_for_is_named(ca
 def test_a_run_that_was_interrupted_goes_on_from_its_checkpoint_to_the_bit(
     call: Call, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from abx_amr.runs import training as experiment
+    from abx_amr.runs import callbacks
 
     often = ("training.eval_freq_every_n_episodes=1", "training.save_freq_every_n_episodes=1")
     whole = ("-m", *SMALL, *often, "training.total_num_training_episodes=4", "training.seed=1,2")
-    real, calls = experiment.evaluate_agent, []
+    real, calls = callbacks.evaluate, []
 
     def fails_in_the_third(*arguments: object, **keywords: object) -> object:
         calls.append(1)
@@ -66,11 +66,11 @@ def test_a_run_that_was_interrupted_goes_on_from_its_checkpoint_to_the_bit(
             raise KeyboardInterrupt
         return real(*arguments, **keywords)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(experiment, "evaluate_agent", fails_in_the_third)
+    monkeypatch.setattr(callbacks, "evaluate", fails_in_the_third)
     stopped = call(train.main, *whole)
     assert stopped.status == 130
     assert "skip_if_exists=true" in stopped.err
-    monkeypatch.setattr(experiment, "evaluate_agent", real)
+    monkeypatch.setattr(callbacks, "evaluate", real)
     ended = call(train.main, *whole, "skip_if_exists=true")
     assert ended.status == 0, ended.err
     assert "base_ppo_seed1 was interrupted and goes on" in ended.out

@@ -123,9 +123,9 @@ def test_a_resumed_run_keeps_its_own_clinic(call: Call) -> None:
 def test_an_interrupted_run_goes_on_from_its_last_checkpoint(
     call: Call, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from abx_amr.runs import training as experiment
+    from abx_amr.runs import callbacks
 
-    real = experiment.evaluate_agent
+    real = callbacks.evaluate
     calls = []
 
     def fails_in_the_third(*arguments: object, **keywords: object) -> object:
@@ -134,7 +134,7 @@ def test_an_interrupted_run_goes_on_from_its_last_checkpoint(
             raise KeyboardInterrupt
         return real(*arguments, **keywords)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(experiment, "evaluate_agent", fails_in_the_third)
+    monkeypatch.setattr(callbacks, "evaluate", fails_in_the_third)
     ended = call(train.main, *SMALL, *OFTEN, *FOUR)
     assert ended.status == 130
     broken = folder()
@@ -145,7 +145,7 @@ def test_an_interrupted_run_goes_on_from_its_last_checkpoint(
         f"go on with: abx-train resume_from={broken.path} figures=false\n"
     )
     assert not broken.is_complete
-    monkeypatch.setattr(experiment, "evaluate_agent", real)
+    monkeypatch.setattr(callbacks, "evaluate", real)
     assert call(train.main, f"resume_from={broken.path}", "run_name=rest").status == 0
     assert call(train.main, *SMALL, *OFTEN, *FOUR, "run_name=whole").status == 0
     pd.testing.assert_frame_equal(
@@ -212,7 +212,7 @@ def test_a_signal_before_a_checkpoint_leaves_no_folder_behind(
     number: signal.Signals,
     more: tuple[str, ...],
 ) -> None:
-    from abx_amr.runs import training as experiment
+    from abx_amr.runs import callbacks, training
 
     def asked_to_end(*arguments: object, **keywords: object) -> object:
         assert list(Path("results").iterdir())
@@ -220,8 +220,8 @@ def test_a_signal_before_a_checkpoint_leaves_no_folder_behind(
         raise AssertionError("the signal was not obeyed")
 
     handlers = [signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM, signal.SIGALRM)]
-    monkeypatch.setattr(experiment, "evaluate_agent", asked_to_end)
-    monkeypatch.setattr(experiment, "evaluate", asked_to_end)
+    monkeypatch.setattr(callbacks, "evaluate", asked_to_end)
+    monkeypatch.setattr(training, "evaluate", asked_to_end)
     small = SMALL[:3] if "agent_algorithm=greedy" in more else SMALL
     ended = call(train.main, *more, *small, *TWO_EPISODES, "figures=false")
     assert ended.status == 128 + number, ended.err
@@ -239,14 +239,14 @@ def test_a_signal_before_a_checkpoint_leaves_no_folder_behind(
 def test_an_interrupt_of_a_resumed_run_leaves_the_one_that_it_went_on_from(
     call: Call, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from abx_amr.runs import training as experiment
+    from abx_amr.runs import callbacks
 
     def interrupted(*arguments: object, **keywords: object) -> object:
         raise KeyboardInterrupt
 
     assert call(train.main, *SMALL, *OFTEN, *TWO_EPISODES).status == 0
     run = folder()
-    monkeypatch.setattr(experiment, "evaluate_agent", interrupted)
+    monkeypatch.setattr(callbacks, "evaluate", interrupted)
     ended = call(train.main, "resume_from=base_ppo", "training.additional_episodes=2")
     assert ended.status == 130
     assert "nothing was kept, run the same command again" in ended.err
@@ -256,18 +256,18 @@ def test_an_interrupt_of_a_resumed_run_leaves_the_one_that_it_went_on_from(
 def test_an_interrupt_after_the_last_episode_names_the_command_that_evaluates(
     call: Call, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from abx_amr.runs import training as experiment
+    from abx_amr.runs import results
 
     def interrupted(*arguments: object, **keywords: object) -> object:
         raise KeyboardInterrupt
 
-    real = experiment.summarise
-    monkeypatch.setattr(experiment, "summarise", interrupted)
+    real = results.summarise
+    monkeypatch.setattr(results, "summarise", interrupted)
     ended = call(train.main, *SMALL, *TWO_EPISODES)
     assert ended.status == 130
     command = f"abx-evaluate run={folder().path}"
     assert ended.err.endswith(f": all of its training was kept, evaluate it with: {command}\n")
-    monkeypatch.setattr(experiment, "summarise", real)
+    monkeypatch.setattr(results, "summarise", real)
     assert call(evaluate.main, *shlex.split(command)[1:], "figures=false").status == 0
 
 
@@ -288,17 +288,17 @@ def test_early_stopping_lets_an_improving_run_go_on(
     call: Call, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from abx_amr.evaluation.episodes import Evaluation
-    from abx_amr.runs import training as experiment
+    from abx_amr.runs import callbacks
 
     returns = iter(range(100))
-    real = experiment.evaluate_agent
+    real = callbacks.evaluate
 
     def improving(*arguments: object, **keywords: object) -> Evaluation:
         evaluation = real(*arguments, **keywords)  # type: ignore[arg-type]
         evaluation.__dict__["mean_return"] = float(next(returns))
         return evaluation
 
-    monkeypatch.setattr(experiment, "evaluate_agent", improving)
+    monkeypatch.setattr(callbacks, "evaluate", improving)
     call(
         train.main, *SMALL, *OFTEN, "training.total_num_training_episodes=6",
         "training.early_stopping.enabled=true", "training.early_stopping.patience=1",

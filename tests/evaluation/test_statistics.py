@@ -125,12 +125,12 @@ def test_the_difference_on_one_episode_has_no_known_error():
     [
         (lambda: summarise([]), "at least one value"),
         (lambda: summarise([1.0, math.nan]), "finite values, got nan"),
-        (lambda: summarise([1.0, 2.0], confidence=1.0), "confidence must be in"),
+        (lambda: summarise([1.0, 2.0], confidence=1.0), "confidence must be a number in"),
         (
             lambda: summarise([1.0, 2.0], resamples=0),
             "resamples must be a whole number of at least 1",
         ),
-        (lambda: t_interval([1.0, 2.0], confidence=95), "confidence must be in"),
+        (lambda: t_interval([1.0, 2.0], confidence=95), "confidence must be a number in"),
         (lambda: paired_difference([1.0], [1.0, 2.0]), "got 1 and 2 values"),
     ],
 )

@@ -231,5 +231,5 @@ def test_a_check_that_breaks_is_a_finding(monkeypatch: pytest.MonkeyPatch) -> No
 def test_a_report_names_no_user(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", "/home/someone")
     monkeypatch.setenv("USER", "someone")
-    finding = Finding(about="x", state="fail", text="/home/someone/a refused (user someone)")
+    finding = Finding(about="x", state="fail", message="/home/someone/a refused (user someone)")
     assert "someone" not in doctor.report([finding])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -319,7 +320,7 @@ def test_check_looks_at_a_folder_from_outside_too(
     assert ended.status == 2
     fault, last = ended.err.splitlines()
     assert "conf/reward_calculator/cures_only.yaml: reward_calculator: CuresOnly says" in fault
-    assert last == f"1 fault in 54 files of {project}"
+    assert re.fullmatch(rf"1 fault in \d+ files of {re.escape(str(project))}", last)
 
 
 def test_a_broken_default_is_named_once_and_no_other_file_is_blamed(
