@@ -15,6 +15,13 @@ from abx_amr.studies.best import read_best
 
 log = logging.getLogger(__name__)
 
+#: Keys of `training` for which an agent can bring a default of its own.
+_LENGTHS = (
+    "total_num_training_episodes",
+    "eval_freq_every_n_episodes",
+    "save_freq_every_n_episodes",
+)
+
 
 def with_best_parameters(
     config: Plain, overrides: Sequence[str]
@@ -51,8 +58,9 @@ def _with_the_studys_agent(
 ) -> Plain:
     """Return the composition with the agent that was tuned, where none is chosen here.
 
-    A manager's library and settings are the study's too, section by section, where none is chosen.
-    Single values that the command line gives are kept.
+    A manager's library and settings are the study's too, section by section, where none is chosen,
+    and so is the length of training that the agent brings. Single values that the command line
+    gives are kept.
     """
     keys = keys_of(overrides)
     sections = [name for name in AGENT_SECTIONS if name not in keys]
@@ -65,5 +73,8 @@ def _with_the_studys_agent(
         log.info("trains the agent that was tuned: %s", studied["agent_algorithm"]["_target_"])
     rest = {name: value for name, value in config.items() if name not in sections}
     adopted = {**rest, **{name: studied[name] for name in sections if name in studied}}
+    if not same and "training" not in keys:
+        length = {k: studied["training"][k] for k in _LENGTHS if f"training.{k}" not in keys}
+        adopted["training"] = {**adopted["training"], **length}
     given = [k for k in keys if k.split(".")[0] in sections and "." in k]
     return with_values(adopted, {k: value_at(config, k) for k in given})
