@@ -9,6 +9,7 @@ from abx_amr.envs.vec_env import ClinicVecEnv, action_space, observation_space
 if TYPE_CHECKING:
     from stable_baselines3.common.vec_env import VecEnv
 
+    from abx_amr.envs.exploring_starts import ExploringStarts
     from abx_amr.simulator.model import ClinicModel
 
 
@@ -22,7 +23,15 @@ class Role(Protocol):
 
     decisions_last: ClassVar[bool]
 
-    def build_env(self, model: ClinicModel, n_envs: int, *, seed: int, gamma: float) -> VecEnv:
+    def build_env(
+        self,
+        model: ClinicModel,
+        n_envs: int,
+        *,
+        seed: int,
+        gamma: float,
+        exploring_starts: ExploringStarts | None = None,
+    ) -> VecEnv:
         """Return the training environment; `gamma` is the agent's, per step."""
         ...
 
@@ -40,9 +49,17 @@ class StepRole:
 
     decisions_last: ClassVar[bool] = False
 
-    def build_env(self, model: ClinicModel, n_envs: int, *, seed: int, gamma: float) -> VecEnv:
+    def build_env(
+        self,
+        model: ClinicModel,
+        n_envs: int,
+        *,
+        seed: int,
+        gamma: float,
+        exploring_starts: ExploringStarts | None = None,
+    ) -> VecEnv:
         """Return the batch of clinics."""
-        return ClinicVecEnv(model, n_envs, seed=seed)
+        return ClinicVecEnv(model, n_envs, seed=seed, exploring_starts=exploring_starts)
 
     def spaces(self, model: ClinicModel) -> tuple[Any, Any]:
         """Return the clinic's spaces."""

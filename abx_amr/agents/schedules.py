@@ -59,3 +59,32 @@ class ExponentialSchedule:
         """Return the value when this share of training remains, clamped to [0, 1]."""
         remaining = min(max(float(progress_remaining), 0.0), 1.0)
         return float(self.initial**remaining * self.final ** (1.0 - remaining))
+
+
+@dataclass(frozen=True, kw_only=True)
+class ComplementSchedule:
+    """A discount factor whose distance from 1 changes by the same factor in equal shares.
+
+    >>> round(ComplementSchedule(initial=0.99, final=0.9999)(0.5), 12)
+    0.999
+    """
+
+    initial: float
+    final: float
+
+    def __post_init__(self) -> None:
+        """Check the two values.
+
+        Raises:
+            InputError: a value is not between 0 and 1.
+        """
+        for name in ("initial", "final"):
+            value = checks.number(
+                name, getattr(self, name), 0.0, 1.0, open_low=True, open_high=True
+            )
+            object.__setattr__(self, name, value)
+
+    def __call__(self, progress_remaining: float) -> float:
+        """Return the value when this share of training remains, clamped to [0, 1]."""
+        distance = ExponentialSchedule(initial=1.0 - self.initial, final=1.0 - self.final)
+        return 1.0 - distance(progress_remaining)

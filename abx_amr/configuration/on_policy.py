@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Annotated, Any
 
+from abx_amr.agents.techniques import NAMES, Techniques
 from abx_amr.checks import Count, NotNegative, Positive, Range, Share, check_declared, fits, number
 from abx_amr.configuration.classes import (
     check_arguments,
@@ -46,7 +47,18 @@ def check_hyper_parameters(config: Mapping[str, Any]) -> None:
     Raises:
         InputError: naming the value, and the range.
     """
-    _check_ranges(_as_the_algorithm_names_them(section_of(config, "agent_algorithm")))
+    section = section_of(config, "agent_algorithm")
+    _take_techniques(section)
+    _check_ranges(_as_the_algorithm_names_them(section))
+
+
+def _take_techniques(section: Plain) -> Techniques:
+    """Take from a section what is not the library's.
+
+    Raises:
+        InputError: one is out of its range.
+    """
+    return Techniques(**{name: section.pop(name) for name in NAMES if name in section})
 
 
 def _check_ranges(arguments: Mapping[str, Any]) -> None:
@@ -112,6 +124,7 @@ def build_on_policy(algorithm: Any, config: Mapping[str, Any]) -> OnPolicyLearne
 
     section = section_of(config, "agent_algorithm")
     target = section.pop("_target_")
+    techniques = _take_techniques(section)
     if not (isinstance(algorithm, type) and issubclass(algorithm, OnPolicyAlgorithm)):
         raise InputError(
             f"agent_algorithm._target_ must be an on-policy algorithm of stable-baselines3 or "
@@ -131,7 +144,9 @@ def build_on_policy(algorithm: Any, config: Mapping[str, Any]) -> OnPolicyLearne
         arguments["policy_kwargs"] = policy_arguments
     _check_policy(algorithm, arguments.get("policy"), policy_arguments)
     role = _build_role(algorithm, config)
-    return OnPolicyLearner(algorithm=algorithm, arguments=arguments, role=role)
+    return OnPolicyLearner(
+        algorithm=algorithm, arguments=arguments, role=role, techniques=techniques
+    )
 
 
 def _policy_arguments(given: Mapping[str, Any]) -> Plain:

@@ -49,6 +49,14 @@ class StaggeredClinics:
             first = [self._clinics[e].reset(rows[e : e + 1]) for e in which]
         return np.concatenate(first)
 
+    def expose(self, which: Which, doses: NDArray[np.int64]) -> NDArray[np.float32]:
+        """Let courses of doses (N, K) precede the episodes of these clinics; return what is seen.
+
+        See `Clinic.expose`.
+        """
+        seen = [self._clinics[e].expose(doses[n : n + 1]) for n, e in enumerate(which)]
+        return np.concatenate(seen)
+
     def step(
         self, which: Which, actions: NDArray[np.int64]
     ) -> tuple[NDArray[np.float32], NDArray[np.float64], NDArray[np.bool_]]:

@@ -12,6 +12,7 @@ from gymnasium import spaces
 from numpy.typing import NDArray
 from stable_baselines3.common.vec_env import VecEnv
 
+from abx_amr.envs.exploring_starts import ExploringStarts
 from abx_amr.rng import stream_states
 from abx_amr.simulator import Clinic, ClinicModel
 
@@ -77,6 +78,7 @@ class ClinicVecEnv(WholeBatch):
         *,
         seed: int,
         stream: Sequence[str] = TRAINING_STREAM,
+        exploring_starts: ExploringStarts | None = None,
     ) -> None:
         """Prepare the batch.
 
@@ -85,8 +87,10 @@ class ClinicVecEnv(WholeBatch):
             n_envs: Environments E.
             seed: Names the streams.
             stream: Names them further.
+            exploring_starts: At which AMR episodes start; None: as the clinic says.
         """
         self.model = model
+        self.exploring_starts = exploring_starts
         self.stream = tuple(stream)
         self.render_mode = None
         self.clinic = Clinic(model, stream_states(seed, *self.stream, count=n_envs))
@@ -112,13 +116,18 @@ class ClinicVecEnv(WholeBatch):
 
     def state(self) -> dict[str, NDArray[Any]]:
         """Return everything needed to go on to the bit, as arrays of its own."""
-        return {**self.clinic.state(), "episode_returns": self.episode_returns.copy()}
+        state = {**self.clinic.state(), "episode_returns": self.episode_returns.copy()}
+        if self.exploring_starts is not None:
+            state["exploring_starts"] = self.exploring_starts.rows.copy()
+        return state
 
     def restore(self, state: Mapping[str, NDArray[Any]]) -> None:
         """Go on from what `state()` returned; a seed given meanwhile does not count."""
         self.clinic.restore(state)
         if "episode_returns" in state:
             self.episode_returns[:] = state["episode_returns"]
+        if self.exploring_starts is not None and "exploring_starts" in state:
+            self.exploring_starts.rows[:] = state["exploring_starts"]
         self._renamed = False
 
     def reset(self) -> NDArray[np.float32]:
@@ -130,7 +139,11 @@ class ClinicVecEnv(WholeBatch):
         self.episode_returns[:] = 0.0
         self._ended_step = None
         self.reset_infos = [{} for _ in range(self.num_envs)]
-        return self.clinic.reset(streams)
+        observation = self.clinic.reset(streams)
+        if self.exploring_starts is None:
+            return observation
+        everyone, k = np.arange(self.num_envs), len(self.model.antibiotics)
+        return self.clinic.expose(self.exploring_starts.draw(everyone, k))
 
     def step_async(self, actions: NDArray[Any]) -> None:
         """Keep the actions (E, P) for `step_wait`."""

@@ -8,6 +8,7 @@ from typing import ClassVar
 from gymnasium import spaces
 
 from abx_amr import checks
+from abx_amr.envs.exploring_starts import ExploringStarts
 from abx_amr.hierarchy.library import OptionEntry, OptionLibrary
 from abx_amr.hierarchy.manager_env import ManagerVecEnv, manager_spaces
 from abx_amr.hierarchy.policy import ChoosesOptions, HierarchicalPolicy
@@ -62,7 +63,13 @@ class ManagerRole:
         return OptionLibrary.build(model, self.entries, self.for_each_antibiotic)
 
     def build_env(
-        self, model: ClinicModel, n_envs: int, *, seed: int, gamma: float
+        self,
+        model: ClinicModel,
+        n_envs: int,
+        *,
+        seed: int,
+        gamma: float,
+        exploring_starts: ExploringStarts | None = None,
     ) -> ManagerVecEnv:
         """Return the manager's training environment; `gamma` is the agent's, per step."""
         settings = self.settings
@@ -75,6 +82,7 @@ class ManagerRole:
             exclude_clipped_decisions_from_training=(
                 settings.exclude_clipped_decisions_from_training
             ),
+            exploring_starts=exploring_starts,
         )
 
     def spaces(self, model: ClinicModel) -> tuple[spaces.Box, spaces.Discrete]:

@@ -23,6 +23,7 @@ import numpy as np
 from gymnasium import spaces
 from numpy.typing import NDArray
 
+from abx_amr.envs.exploring_starts import ExploringStarts
 from abx_amr.envs.staggered_clinics import StaggeredClinics
 from abx_amr.envs.vec_env import TRAINING_STREAM, WholeBatch
 from abx_amr.hierarchy.library import OptionLibrary
@@ -51,6 +52,7 @@ class ManagerVecEnv(WholeBatch):
         front_edge_use_full_vector: bool = False,
         exclude_clipped_decisions_from_training: bool = False,
         stream: Sequence[str] = TRAINING_STREAM,
+        exploring_starts: ExploringStarts | None = None,
     ) -> None:
         """Prepare the batch.
 
@@ -62,8 +64,10 @@ class ManagerVecEnv(WholeBatch):
             front_edge_use_full_vector: Whether the manager sees every waiting patient.
             exclude_clipped_decisions_from_training: Told to the buffer, which masks them.
             stream: Names the streams further.
+            exploring_starts: At which AMR episodes start; None: as the clinic says.
         """
         self.library = library
+        self.exploring_starts = exploring_starts
         self.model = library.model
         self.option_gamma = option_gamma
         self.front_edge_use_full_vector = front_edge_use_full_vector
@@ -95,7 +99,7 @@ class ManagerVecEnv(WholeBatch):
         """Start an episode everywhere and return what the managers see, (E, F)."""
         seed = self._seed if self._renamed else None
         self._renamed = False
-        self._observation[:] = self.clinics.reset(self._everyone, seed=seed)
+        self._observation[:] = self._first_seen(self._everyone, seed=seed)
         self._returns[:] = 0.0
         self.executor.reset(self._everyone, self._observation)
         self.reset_infos = [{} for _ in range(self.num_envs)]
@@ -152,9 +156,19 @@ class ManagerVecEnv(WholeBatch):
                 "t": elapsed,
             }
         self._returns[which] = 0.0
-        self._observation[which] = self.clinics.reset(which)
+        self._observation[which] = self._first_seen(which)
         self.executor.reset(which, self._observation[which])
         shown[which] = self.executor.observe(which, self._observation[which])
+
+    def _first_seen(
+        self, which: NDArray[np.int64], *, seed: int | None = None
+    ) -> NDArray[np.float32]:
+        """Start an episode in these environments (N,) and return what is seen first, (N, D)."""
+        first = self.clinics.reset(which, seed=seed)
+        if self.exploring_starts is None:
+            return first
+        doses = self.exploring_starts.draw(which, len(self.model.antibiotics))
+        return self.clinics.expose(which, doses)
 
     def prescriber(self, agent: Any) -> HierarchicalPolicy:
         """Return the manager that learns here, with its options, as a policy over the clinic."""
@@ -170,6 +184,8 @@ class ManagerVecEnv(WholeBatch):
         """Return everything needed to go on to the bit between two decisions."""
         state = {f"clinics.{name}": value for name, value in self.clinics.state().items()}
         state |= {f"view.{name}": value for name, value in self.executor.view.state().items()}
+        if self.exploring_starts is not None:
+            state["exploring_starts"] = self.exploring_starts.rows.copy()
         return {**state, "seen": self._observation.copy(), "returns": self._returns.copy()}
 
     def restore(self, state: Mapping[str, NDArray[Any]]) -> None:
@@ -180,4 +196,6 @@ class ManagerVecEnv(WholeBatch):
             )
         self._observation[:] = state["seen"]
         self._returns[:] = state["returns"]
+        if self.exploring_starts is not None and "exploring_starts" in state:
+            self.exploring_starts.rows[:] = state["exploring_starts"]
         self._renamed = False

@@ -16,6 +16,7 @@ from abx_amr.simulator.kernel import layout
 from abx_amr.simulator.kernel.compiling import interpreted
 from abx_amr.simulator.kernel.doses import effective_doses, first_invalid_action
 from abx_amr.simulator.kernel.layout import Batch, cohort_views, new_batch, pack
+from abx_amr.simulator.kernel.observation import forget_changes, see_levels
 from abx_amr.simulator.kernel.step import begin_episodes, reset_clinic, step_clinic, take_step
 from abx_amr.simulator.model import ClinicModel
 from abx_amr.simulator.tables import clinic_tables
@@ -104,6 +105,38 @@ class Clinic:
             reset_clinic(*self._batch, *self._packed, observation)
         else:
             _begin_episodes(self._components, self._batch, self._tables, observation)
+        self._observation = observation
+        return observation
+
+    def expose(self, doses: NDArray[np.int64]) -> Floats32:
+        """Let courses of doses precede an episode that has just begun; return what is seen first.
+
+        Antibiotic k was given once in each of the last doses[e, k] steps before it, without what
+        reaches the others; an environment without a course stays at the clinic's initial levels.
+        The levels are reported anew; of past prescriptions nothing is seen.
+
+        Args:
+            doses: Lengths of the courses >= 0, shape (E, K).
+        """
+        if self._time != 0:
+            raise InputError("expose must follow reset: the episode has begun")
+        state, dynamics = self._batch.state, self.model.dynamics
+        held = (
+            state[:, layout.PRESSURE].copy() if self._fused else self._components.resistance_state
+        )
+        for left in range(int(doses.max(initial=0)), 0, -1):
+            given = doses >= left
+            is_treated = given.any(axis=1)
+            held[is_treated] = dynamics.step(held, given.astype(np.float64))[is_treated]
+        if self._fused:
+            state[:, layout.PRESSURE] = held
+        else:
+            self._components.resistance_state = held
+        state[:, layout.LEVEL] = dynamics.level(held)
+        see_levels(self._batch.rows, state, True, self._tables.numbers)
+        forget_changes(state)
+        observation = self._observation.copy()
+        observation[:, self.layout.parts.visible_amr] = state[:, layout.VISIBLE]
         self._observation = observation
         return observation
 

@@ -107,6 +107,7 @@ def both_learn(one, monkeypatch):
             float(one.normalize_advantage),
             *one.policy.optimizer.param_groups[0]["betas"],
             one.policy.optimizer.param_groups[0]["eps"],
+            0.0,
         ]
     )
     theta, mean, square = before.copy(), adam.mean.copy(), adam.square.copy()

@@ -17,6 +17,8 @@ from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
 from stable_baselines3.common.vec_env import VecEnv, VecNormalize
 
 from abx_amr.agents.roles import Role, StepRole
+from abx_amr.agents.techniques import Techniques
+from abx_amr.envs.exploring_starts import ExploringStarts
 from abx_amr.errors import InputError, first_line
 
 if TYPE_CHECKING:
@@ -30,7 +32,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, kw_only=True)
 class AgentSpec:
-    """An SB3 or sb3-contrib on-policy algorithm, its constructor's arguments and its role.
+    """An SB3 or sb3-contrib on-policy algorithm, its constructor's arguments, role and techniques.
 
     `n_steps` counts the transitions of one update over all environments.
     """
@@ -38,6 +40,7 @@ class AgentSpec:
     algorithm: type[OnPolicyAlgorithm]
     arguments: Mapping[str, Any]
     role: Role = field(default_factory=StepRole)
+    techniques: Techniques = field(default_factory=Techniques)
 
 
 def steps_per_environment(n_steps: int, n_envs: int) -> int:
@@ -86,13 +89,23 @@ def keep_compiler_unloaded() -> None:
 def build_env(spec: AgentSpec, model: ClinicModel, settings: TrainingSettings) -> VecEnv:
     """Return the training environment of `settings.seed`, normalised when asked for."""
     gamma = float(spec.arguments.get("gamma", 0.99))
-    env = spec.role.build_env(model, settings.n_envs, seed=settings.seed, gamma=gamma)
-    normalise = settings.vec_normalize
-    if normalise.enabled:
+    techniques, normalise = spec.techniques, settings.vec_normalize
+    starts = None
+    if techniques.exploring_starts > 0.0:
+        starts = ExploringStarts(
+            settings.n_envs,
+            share=techniques.exploring_starts,
+            most_doses=techniques.exploring_doses,
+            seed=settings.seed,
+        )
+    env: VecEnv = spec.role.build_env(
+        model, settings.n_envs, seed=settings.seed, gamma=gamma, exploring_starts=starts
+    )
+    if normalise.enabled or techniques.normalize_reward:
         env = VecNormalize(
             env,
-            norm_obs=normalise.norm_obs,
-            norm_reward=normalise.norm_reward,
+            norm_obs=normalise.enabled and normalise.norm_obs,
+            norm_reward=techniques.normalize_reward or normalise.norm_reward,
             clip_obs=normalise.clip_obs,
             clip_reward=normalise.clip_reward,
             gamma=gamma,
@@ -129,7 +142,9 @@ def build_agent(
     with _library_errors(name), warnings.catch_warnings():
         # A last minibatch that is smaller than the others is learned from like the others.
         warnings.filterwarnings("ignore", message="You have specified a mini-batch size")
-        return spec.algorithm(env=env, seed=settings.seed, verbose=0, **arguments)
+        agent = spec.algorithm(env=env, seed=settings.seed, verbose=0, **arguments)
+    spec.techniques.begin(agent, spec.arguments)
+    return agent
 
 
 def clinic_env(agent: OnPolicyAlgorithm) -> ClinicVecEnv | ManagerVecEnv:

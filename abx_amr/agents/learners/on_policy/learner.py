@@ -14,6 +14,7 @@ from abx_amr.agents.learners.on_policy.policies import TrainedPolicy, check_fits
 from abx_amr.agents.learners.on_policy.saving import restored
 from abx_amr.agents.learners.on_policy.together import SeedBatchedTrainer, is_covered
 from abx_amr.agents.prescriber import Agent, Learner, StoredAgent, Trainer
+from abx_amr.errors import InputError
 from abx_amr.evaluation.episodes import Policy
 
 if TYPE_CHECKING:
@@ -32,7 +33,14 @@ class OnPolicyLearner(AgentSpec, Learner):
 
     def build(self, model: ClinicModel, settings: TrainingSettings) -> OnPolicyAgent:
         """Return an untrained agent in its training environment."""
-        return OnPolicyAgent(build_agent(self, model, settings))
+        algorithm = build_agent(self, model, settings)
+        if self.techniques.clip_gradients_separately and not is_covered(algorithm, settings):
+            raise InputError(
+                "agent_algorithm.clip_gradients_separately=true is for agents of the seed-batched "
+                "trainer: set it to false, or choose agent_algorithm=ppo with "
+                "training.seed_batched=true"
+            )
+        return OnPolicyAgent(algorithm)
 
     def restore(
         self, stored: StoredAgent, model: ClinicModel, settings: TrainingSettings

@@ -9,6 +9,7 @@ from stable_baselines3.common.logger import Logger
 from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
 
 from abx_amr.agents.roles import role_of
+from abx_amr.agents.techniques import apply_schedules
 from abx_amr.errors import InputError
 
 
@@ -40,6 +41,7 @@ def rollouts(
     is_shortened = not role_of(agent).decisions_last
     iteration = 0
     while agent.num_timesteps < transitions:
+        apply_schedules(agent, planned or transitions)
         length = full_length
         if is_shortened:
             length = min(full_length, (transitions - agent.num_timesteps) // n_envs)

@@ -16,6 +16,7 @@ from stable_baselines3.common.vec_env import VecNormalize
 from abx_amr.agents.learners.on_policy.building import build_env, clinic_env
 from abx_amr.agents.learners.on_policy.former_agents import objects_of_former_names
 from abx_amr.agents.prescriber import SavedAgent, StoredAgent
+from abx_amr.agents.techniques import KEPT_WITH_AGENT
 from abx_amr.agents.torch_state import random_state, set_random_state
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 def captured(agent: OnPolicyAlgorithm, streams: Mapping[str, np.ndarray]) -> SavedAgent:
     """Return an agent and where its own random streams stand, as what a checkpoint holds."""
     weights = io.BytesIO()
-    agent.save(weights)
+    agent.save(weights, exclude=KEPT_WITH_AGENT)
     state = {f"clinic.{k}": v for k, v in clinic_env(agent).state().items()}
     state.update((f"random.{k}", v) for k, v in random_state().items())
     state.update((f"stream.{k}", v) for k, v in streams.items())
@@ -58,6 +59,7 @@ def restored(
         custom_objects=objects_of_former_names(stored.agent),
         force_reset=False,
     )
+    spec.techniques.begin(agent, spec.arguments)
     clinic_env(agent).restore(_part(stored.state, "clinic"))
     _set_lstm_states(agent, _part(stored.state, "lstm"))
     set_random_state(_part(stored.state, "random"))

@@ -16,6 +16,7 @@ from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
 from stable_baselines3.common.vec_env import VecNormalize
 
 from abx_amr.agents.read_back import attributes, plain
+from abx_amr.agents.techniques import techniques_of
 
 # What differs between two builds of the same configuration, or only echoes the arguments.
 _NOT_EVIDENCE = frozenset({"policy_kwargs", "start_time", "rollout_buffer_kwargs"})
@@ -37,6 +38,7 @@ def snapshot(agent: OnPolicyAlgorithm) -> dict[str, Any]:
     found = dict(_part("", agent))
     if "n_steps" in found:  # as configured: transitions over all environments
         found["n_steps"] = agent.n_steps * agent.n_envs
+    found.update(_part("techniques.", techniques_of(agent)))
     found.update(_part("buffer.", agent.rollout_buffer))
     found.update(
         (name, value) for name, value in _part("policy.", policy) if not name.startswith("policy._")

@@ -154,6 +154,12 @@ class Networks:
         )
 
     @property
+    def policy_size(self) -> int:
+        """How many parameters are the policy's, which come first."""
+        first_value = int(self.layers[self.num_policy_layers, 0])
+        return first_value if len(self.lstms) < 2 else int(self.lstms[1, 0])
+
+    @property
     def memory_size(self) -> int:
         """How many numbers an episode carries from step to step."""
         return int(2 * self.lstms[:, 1].sum())

@@ -19,6 +19,7 @@ from abx_amr.agents.learners.seed_batched.networks import (
     read_adam,
     read_parameters,
 )
+from abx_amr.agents.techniques import techniques_of
 from abx_amr.errors import InputError
 from abx_amr.rng import stream_states
 
@@ -55,6 +56,8 @@ class SeedLearner:
         if streams is not None:
             self.actions[:] = streams["actions"]
             self.minibatches[:] = streams["minibatches"]
+        separately = techniques_of(agent).clip_gradients_separately
+        self._clipped_alone = Networks.of(agent).policy_size if separately else 0
         self.failure: SeedFailedError | None = None
         self.settings = np.zeros(compiled.NUM_SETTINGS)
         self.statistics = np.zeros(compiled.NUM_STATISTICS)
@@ -79,6 +82,7 @@ class SeedLearner:
             float(agent.normalize_advantage),
             *adam["betas"],
             adam["eps"],
+            self._clipped_alone,
         ]
         self.rollout = rollout
         self.epochs_left = agent.n_epochs

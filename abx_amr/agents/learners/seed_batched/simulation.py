@@ -14,6 +14,8 @@ import numpy as np
 from gymnasium import spaces
 from numpy.typing import NDArray
 from stable_baselines3 import PPO
+from stable_baselines3.common.running_mean_std import RunningMeanStd
+from stable_baselines3.common.vec_env import VecNormalize
 
 from abx_amr.agents.roles import role_of
 from abx_amr.envs.vec_env import ClinicVecEnv
@@ -60,19 +62,37 @@ class Simulation(Protocol):
 
 def simulation(agents: Sequence[PPO]) -> Simulation:
     """Return the agents' environments as one: one clinic where they are plain clinics."""
+    normalisers = [agent.get_vec_normalize_env() for agent in agents]
     envs = [agent.get_env() for agent in agents]
-    clinics = [env for env in envs if type(env) is ClinicVecEnv]
-    if len(clinics) == len(envs) and all(env.model is clinics[0].model for env in clinics):
+    below = [
+        by.venv if by is not None and env is by else env
+        for env, by in zip(envs, normalisers, strict=True)
+    ]
+    clinics = [env for env in below if type(env) is ClinicVecEnv]
+    if len(clinics) < len(envs) or any(env.model is not clinics[0].model for env in clinics):
+        return SideBySide(agents)
+    given = [by for by in normalisers if by is not None]
+    if not given:
         return OneClinic(clinics)
+    if len(given) == len(envs) and all(by.training and not by.norm_obs for by in given):
+        return OneClinic(clinics, RewardNormalisation(given))
     return SideBySide(agents)
 
 
 class OneClinic:
     """One batch of clinics for the environments of all seeds: a step is one call."""
 
-    def __init__(self, envs: Sequence[ClinicVecEnv]) -> None:
-        """Take over where the environments stand, all at the same step of an episode."""
+    def __init__(
+        self, envs: Sequence[ClinicVecEnv], normalisation: RewardNormalisation | None = None
+    ) -> None:
+        """Take over where the environments stand, all at the same step of an episode.
+
+        Args:
+            envs: The seeds' own.
+            normalisation: Of their rewards; None: rewards are learned from as they are.
+        """
         self.envs = envs
+        self._normalisation = normalisation
         self.num_envs = envs[0].num_envs
         states = [env.clinic.state() for env in envs]
         whole = {
@@ -101,6 +121,8 @@ class OneClinic:
         observations, rewards, truncated = self.clinic.step(actions)
         self._returns += rewards
         single = rewards.astype(np.float32)
+        if self._normalisation is not None:
+            single = self._normalisation(single, ended=truncated)
         if not truncated:
             self.observations = observations
             return Step(single, self._running, self._nobody, self._nothing, self._no_infos)
@@ -111,8 +133,16 @@ class OneClinic:
             for of_seed in self._returns.reshape(len(self.envs), self.num_envs)
         ]
         self._returns[:] = 0.0
-        self.observations = self.clinic.reset()
+        self.observations = self._first_seen()
         return Step(single, self._ended, self._cut, observations[self._cut], infos)
+
+    def _first_seen(self) -> Floats32:
+        """Start an episode everywhere, each seed's as its own environment would."""
+        first = self.clinic.reset()
+        everyone, k = np.arange(self.num_envs), len(self.clinic.model.antibiotics)
+        starts = [env.exploring_starts for env in self.envs]
+        doses = [one.draw(everyone, k) for one in starts if one is not None]
+        return self.clinic.expose(np.concatenate(doses)) if doses else first
 
     def give_back(self) -> None:
         """Leave every seed's own clinic where its rows stand."""
@@ -121,6 +151,49 @@ class OneClinic:
             rows = slice(s * self.num_envs, (s + 1) * self.num_envs)
             env.clinic.restore({k: v if k == "time" else v[rows] for k, v in whole.items()})
             env.episode_returns[:] = self._returns[rows]
+        if self._normalisation is not None:
+            self._normalisation.give_back()
+
+
+class RewardNormalisation:
+    """What SB3's VecNormalize does to the rewards of each seed, for all seeds at once.
+
+    A reward is divided by the running deviation of the seed's discounted returns and clipped.
+    Taken over from the seeds' own and given back to them, to the bit.
+    """
+
+    def __init__(self, normalisers: Sequence[VecNormalize]) -> None:
+        """Begin where each seed's own stands, (S,) or (S, E) side by side."""
+        self._normalisers = normalisers
+        first = normalisers[0]
+        self._gamma, self._epsilon, self._longest = first.gamma, first.epsilon, first.clip_reward
+        self._divides = first.norm_reward
+        self._returns = np.stack([np.array(one.returns, dtype=np.float64) for one in normalisers])
+        self._all = RunningMeanStd(shape=(len(normalisers),))
+        self._all.mean = np.array([float(one.ret_rms.mean) for one in normalisers])
+        self._all.var = np.array([float(one.ret_rms.var) for one in normalisers])
+        self._all.count = normalisers[0].ret_rms.count
+
+    def __call__(self, rewards: Floats32, *, ended: bool) -> Floats32:
+        """Return the rewards (S * E,) as they are learned from."""
+        of_seed = rewards.reshape(self._returns.shape)
+        self._returns = self._returns * self._gamma + of_seed
+        self._all.update_from_moments(
+            self._returns.mean(axis=1), self._returns.var(axis=1), self._returns.shape[1]
+        )
+        if self._divides:
+            scale = np.sqrt(self._all.var + self._epsilon)
+            of_seed = np.clip(of_seed / scale[:, None], -self._longest, self._longest)
+        if ended:
+            self._returns[:] = 0.0
+        return of_seed.astype(np.float32).ravel()
+
+    def give_back(self) -> None:
+        """Leave every seed's own where its row stands here."""
+        for s, one in enumerate(self._normalisers):
+            one.returns = self._returns[s].copy()
+            one.ret_rms.mean, one.ret_rms.var = self._all.mean[s], self._all.var[s]
+            one.ret_rms.count = self._all.count
 
 
 class SideBySide:

@@ -163,8 +163,7 @@ class StackedUpdate:
         """Return parameters and moments after a step of the seeds that go on."""
         column = self.settings[:, :, None]
         b1, b2 = column[:, compiled.BETA1], column[:, compiled.BETA2]
-        most = self.settings[:, compiled.MAX_NORM]
-        g = gradient * torch.clamp(most / (norm + 1e-6), max=1.0)[:, None]
+        g = self._clipped(gradient, norm)
         new_mean = b1 * mean + (1 - b1) * g
         new_square = b2 * square + (1 - b2) * g * g
         count = counts[:, None].double()
@@ -178,6 +177,19 @@ class StackedUpdate:
             torch.where(keep, new_mean, mean),
             torch.where(keep, new_square, square),
         )
+
+    def _clipped(self, gradient: Tensor, norm: Tensor) -> Tensor:
+        """Return gradients (S, Q) cut to their longest norm, all together or in two parts."""
+        most = self.settings[:, compiled.MAX_NORM, None]
+        split = int(self.settings[0, compiled.POLICY_PARAMETERS])
+        if split == 0:
+            return gradient * torch.clamp(most / (norm[:, None] + 1e-6), max=1.0)
+        parts = (gradient[:, :split], gradient[:, split:])
+        cut = [
+            part * torch.clamp(most / (part.norm(dim=1, keepdim=True) + 1e-6), max=1.0)
+            for part in parts
+        ]
+        return torch.cat(cut, dim=1)
 
 
 def _pick(values: Tensor, chosen: Tensor) -> Tensor:

@@ -41,6 +41,7 @@ from abx_amr.agents.learners.seed_batched.seed_learner import (
 )
 from abx_amr.agents.learners.seed_batched.simulation import Simulation, Step, simulation
 from abx_amr.agents.roles import role_of
+from abx_amr.agents.techniques import apply_schedules, techniques_of
 from abx_amr.errors import InputError
 
 Floats32 = NDArray[np.float32]
@@ -124,6 +125,8 @@ class SeedBatchedPPO:
             left = transitions - min(learner.agent.num_timesteps for learner in self._batch)
             length = agents[0].n_steps if lasts else min(agents[0].n_steps, left // self.num_envs)
             iteration += 1
+            for learner in self._batch:
+                apply_schedules(learner.agent, planned or transitions)
             with self._libraries.limit(limits=1, user_api="blas"):
                 buffer = self._collect(length)
                 for s, learner in enumerate(self._batch):
@@ -209,7 +212,7 @@ class SeedBatchedPPO:
         assert world is not None
         rows, width = world.observations.shape
         buffer = Buffer(length, rows, width, self.networks)
-        gamma = np.float32(self._batch[0].agent.gamma)
+        gamma = self._gammas()
         for t in range(length):
             buffer.observations[t] = world.observations
             buffer.starts[t] = self._starts
@@ -229,7 +232,8 @@ class SeedBatchedPPO:
             if step.included is not None:
                 buffer.included[t] = step.included
             if len(step.cut):
-                discounts = gamma ** buffer.durations[t, step.cut].astype(np.float32)
+                of_cut = gamma[step.cut] if gamma.ndim else gamma
+                discounts = of_cut ** buffer.durations[t, step.cut].astype(np.float32)
                 buffer.rewards[t, step.cut] += discounts * self._terminal_values(step)
             self._starts = step.dones
             for learner, infos in zip(self._batch, step.infos, strict=True):
@@ -255,6 +259,13 @@ class SeedBatchedPPO:
             buffer.returns,
         )
         return buffer
+
+    def _gammas(self) -> NDArray[np.float32]:
+        """Return the agents' discount, (); (S * E,) where seeds may have come to different ones."""
+        agents = [learner.agent for learner in self._batch]
+        if techniques_of(agents[0]).final_gamma is None:
+            return np.asarray(agents[0].gamma, dtype=np.float32)
+        return np.repeat(np.array([agent.gamma for agent in agents], np.float32), self.num_envs)
 
     def _terminal_values(self, step: Step) -> Floats32:
         """Return the values of what stood at the time limit, (number,)."""

@@ -14,6 +14,7 @@ from abx_amr.agents.learners.seed_batched.compiled.layout import (
     EPSILON,
     LEARNING_RATE,
     MAX_NORM,
+    POLICY_PARAMETERS,
 )
 from abx_amr.simulator.kernel.compiling import compiled_sums
 
@@ -52,6 +53,17 @@ def adam_step(
 
 
 @compiled_sums
+def _shorten(gradient: Floats32, longest: float) -> None:
+    """Cut a gradient (Q,) to its longest norm, in place."""
+    squares = 0.0
+    for i in range(gradient.shape[0]):
+        squares += gradient[i] * gradient[i]
+    factor = np.float32(min(1.0, longest / (math.sqrt(squares) + 1e-6)))
+    for i in range(gradient.shape[0]):
+        gradient[i] *= factor
+
+
+@compiled_sums
 def clipped_step(
     theta: Floats32,
     gradient: Floats32,
@@ -61,12 +73,22 @@ def clipped_step(
     loss: float,
     settings: Floats,
 ) -> bool:
-    """Make Adam's next step with the gradient cut to its longest norm; False: it is not finite."""
+    """Make Adam's next step with the gradient cut to its longest norm; False: it is not finite.
+
+    With POLICY_PARAMETERS set, the policy's part and the value function's are cut each.
+    """
     squares = 0.0
     for i in range(gradient.shape[0]):
         squares += gradient[i] * gradient[i]
     if not math.isfinite(loss) or not math.isfinite(squares):
         return False
+    split = int(settings[POLICY_PARAMETERS])
+    if split > 0:
+        _shorten(gradient[:split], settings[MAX_NORM])
+        _shorten(gradient[split:], settings[MAX_NORM])
+        count[0] += 1
+        adam_step(theta, gradient, mean, square, count[0], 1.0, settings)
+        return True
     scale = min(1.0, settings[MAX_NORM] / (math.sqrt(squares) + 1e-6))
     count[0] += 1
     adam_step(theta, gradient, mean, square, count[0], scale, settings)

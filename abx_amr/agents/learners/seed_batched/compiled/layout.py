@@ -20,7 +20,8 @@ WEIGHTS, OUTPUTS, INPUTS, PLACE = 0, 1, 2, 3
 # entries of `settings`
 LEARNING_RATE, CLIP, CLIP_VALUE, ENTROPY, VALUE, MAX_NORM, TARGET_KL = 0, 1, 2, 3, 4, 5, 6
 NORMALISE, BETA1, BETA2, EPSILON = 7, 8, 9, 10
-NUM_SETTINGS = 11
+POLICY_PARAMETERS = 11  # the first so many are clipped by themselves; 0: all together
+NUM_SETTINGS = 12
 # entries of `statistics`
 POLICY_LOSS, VALUE_LOSS, ENTROPY_LOSS, CLIPPED, KL, LOSS, MINIBATCHES = 0, 1, 2, 3, 4, 5, 6
 NUM_STATISTICS = 7
