@@ -159,6 +159,16 @@ class Agent(ABC):
         searched value arrived. A value is found by the last part of its name.
         """
 
+    @property
+    def explores(self) -> bool:
+        """Whether it chooses at random while it learns, so that its entropy says something."""
+        return False
+
+    @property
+    def entropy_fell_at(self) -> int | None:
+        """The transitions since which its choices have hardly been random; None: they are."""
+        return None
+
     def log_to(self, folder: Path | None) -> None:  # noqa: B027 (logs are an agent's to offer)
         """Write TensorBoard logs to the folder from now on; None: no logs."""
 
@@ -189,9 +199,17 @@ class Trainer(ABC):
         """Return why an agent could not go on, None where it could."""
 
     def returns(
-        self, agents: Sequence[Agent], model: ClinicModel, settings: TrainingSettings
+        self,
+        agents: Sequence[Agent],
+        model: ClinicModel,
+        settings: TrainingSettings,
+        *,
+        treatments: NDArray[np.int64] | None = None,
     ) -> Floats:
-        """Return each agent's returns in the episodes of `settings.evaluation_seed`, (S, N)."""
+        """Return each agent's returns in the episodes of `settings.evaluation_seed`, (S, N).
+
+        `treatments` (S, K + 1) is added to: how many patients got each antibiotic, and none.
+        """
         with own_draws(settings.evaluation_seed):
             return np.stack(
                 [
@@ -200,8 +218,9 @@ class Trainer(ABC):
                         model,
                         episodes=settings.num_eval_episodes,
                         seed=settings.evaluation_seed,
+                        treatments=None if treatments is None else treatments[s : s + 1],
                     )[0]
-                    for agent in agents
+                    for s, agent in enumerate(agents)
                 ]
             )
 

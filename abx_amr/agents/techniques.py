@@ -76,8 +76,8 @@ class Techniques:
         }
 
 
-#: What `Techniques.begin` keeps with an agent; a checkpoint leaves it out: the run's plan says it.
-KEPT_WITH_AGENT = ("techniques", "before_schedules")
+#: What is kept with an agent beside what the library's own zip of it holds.
+KEPT_WITH_AGENT = ("techniques", "before_schedules", "entropy_fell_at")
 NAMES = tuple(field.name for field in fields(Techniques))
 
 

@@ -75,7 +75,26 @@ class PrintedStudy(DisplayedStudy):
 
 
 def _return_of(outcome: SeedOutcome) -> str:
-    return outcome.failure_reason or f"{outcome.episode_return:.3f}"
+    if outcome.failure_reason is not None:
+        return outcome.failure_reason
+    collapse = "" if outcome.collapse is None else f" (collapsed: {outcome.collapse})"
+    return f"{outcome.episode_return:.3f}{collapse}"
+
+
+def _collapse_lines(result: TuneResult, best: Mapping[str, Any]) -> list[str]:
+    """Return what is to be said of trials whose agents have collapsed."""
+    lines = []
+    trials = 0 if "collapsed" not in result.trials else int((result.trials["collapsed"] > 0).sum())
+    if trials:
+        lines.append(
+            f"{counted(trials, 'trial')} of {result.n_finished} with seeds whose policy collapsed "
+            "(column collapsed of the trials' table)"
+        )
+    seeds: Mapping[str, str] = best.get("collapsed_seeds") or {}
+    if seeds:
+        kinds = ", ".join(f"seed {seed} {kind}" for seed, kind in seeds.items())
+        lines.append(f"COLLAPSED in the best trial: {kinds}; {result.collapse_advice}")
+    return lines
 
 
 def _shown(path: Path) -> str:
@@ -112,6 +131,8 @@ def _report(result: TuneResult) -> None:
         )
     if "optimum" in best:
         print(gap_line(best))
+    for line in _collapse_lines(result, best):
+        print(line)
     print(f"  {'parameter':<36} {'value':<24} read back from the agent")
     for path, value in best["params"].items():
         print(f"  {path:<36} {value!s:<24} {result.read_back.get(path)}")

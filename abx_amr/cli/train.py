@@ -81,6 +81,8 @@ class PrintedRuns(RunListener):
             f"std {figure(run.std_return)}"
         )
         print(gap_line(run.summary))
+        if run.collapse is not None:
+            print(f"COLLAPSED: {run.collapse['evidence']}; {run.collapse['advice']}")
         for path, value in run.tuned_values.items():
             print(f"  {path} = {value} (the agent has {run.effective_values.get(path)})")
         print(f"results: {run.folder}")

@@ -344,6 +344,7 @@ def episode_returns(
     episodes: int,
     seed: int,
     copies: int = 1,
+    treatments: NDArray[np.int64] | None = None,
 ) -> Floats:
     """Return the undiscounted returns (copies, N) of N episodes, and nothing else of them.
 
@@ -356,6 +357,8 @@ def episode_returns(
         episodes: How many, N, from number 0 on.
         seed: Names the episodes.
         copies: How many agents the policy is made of.
+        treatments: Added to: how many patients of each copy got each antibiotic, and none,
+            (copies, K + 1).
     """
     streams = stream_states_at(seed, "evaluation", "clinic", indices=range(episodes))
     clinic = Clinic(model, np.tile(streams, (copies, 1)))
@@ -369,6 +372,10 @@ def episode_returns(
         )
         observation, reward, _ = clinic.step(actions)
         rewards[:, t] = reward
+        if treatments is not None:
+            given = np.asarray(actions).reshape(copies, -1)
+            for choice in range(model.num_treatments):
+                treatments[:, choice] += (given == choice).sum(axis=1)
     returns: Floats = rewards.sum(axis=1)
     return returns.reshape(copies, episodes)
 

@@ -77,6 +77,12 @@ class FinishedRun:
         return self._number("optimality_gap")
 
     @property
+    def collapse(self) -> Mapping[str, str] | None:
+        """What a trained policy has collapsed to: kind, evidence, advice; None where it has not."""
+        found: Mapping[str, str] | None = self.summary.get("collapse")
+        return found
+
+    @property
     def tuned_values(self) -> Mapping[str, Any]:
         """Configuration path -> value that came from a study."""
         tuned: Mapping[str, Any] = self.summary["tuned_values"]

@@ -11,6 +11,7 @@ from abx_amr.agents.prescriber import Agent, Learner
 from abx_amr.agents.read_back import read_back
 from abx_amr.agents.torch_state import own_draws, set_threads
 from abx_amr.errors import InputError, counted
+from abx_amr.evaluation.collapse import collapse_of
 from abx_amr.evaluation.episodes import Evaluation, Policy, evaluate
 from abx_amr.runs.callbacks import (
     Evaluate,
@@ -241,6 +242,13 @@ def _log_what_is_kept(run: Run, folder: RunFolder) -> None:
 def _facts(run: Run, trainee: Trainee, training_seconds: float) -> dict[str, Any]:
     """Return what the summary says of a trained agent beside its scores."""
     agent: Agent = trainee.agent
+    assert trainee.evaluation is not None
+    collapse = collapse_of(
+        trainee.evaluation,
+        entropy_fell_at=agent.entropy_fell_at,
+        planned=run.planned_transitions,
+        explores=agent.explores,
+    )
     return {
         "transitions": agent.transitions,
         "updates": agent.updates,
@@ -248,6 +256,7 @@ def _facts(run: Run, trainee: Trainee, training_seconds: float) -> dict[str, Any
         "effective_values": read_back(agent, run.tuned),
         "best_return": trainee.counters.best_return,
         "stopped_early": trainee.is_stopped,
+        "collapse": None if collapse is None else collapse.as_record(),
         "training_seconds": training_seconds,
         "evaluation_seconds": trainee.evaluation_seconds,
     }

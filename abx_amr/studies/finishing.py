@@ -102,6 +102,7 @@ def _summarise(
             for trial in finished
         ),
         "n_trials_with_failed_seeds": sum(bool(trial.failed_seeds) for trial in finished),
+        "n_trials_with_collapsed_seeds": sum(bool(trial.collapsed_seeds) for trial in finished),
         "states": {state: sum(trial.state == state for trial in trials) for state in STATES},
         "best_value": None if best is None else best.value,
         "best_trial": None if best is None else _describe_trial(best),
@@ -141,6 +142,7 @@ def _describe_trial(trial: TrialRecord) -> dict[str, Any]:
         "stability_penalty": trial.stability_penalty,
         "seeds": [asdict(seed) for seed in trial.seeds],
         "failed_seeds": trial.failed_seeds,
+        "collapsed_seeds": trial.collapsed_seeds,
         "effective_values": trial.effective_values,
         "wall_time_seconds": trial.wall_time_seconds,
     }

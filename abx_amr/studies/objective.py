@@ -10,13 +10,17 @@ Direction = Literal["maximize", "minimize"]
 
 @dataclass(frozen=True)
 class SeedOutcome:
-    """What one training seed of a trial gave: an episode return, or why there is none."""
+    """What one training seed of a trial gave: an episode return, or why there is none.
+
+    `collapse` is what kind of collapse its policy shows, None where it shows none.
+    """
 
     seed: int
     episode_return: float | None
     failure: str | None = None
     effective_values: Mapping[str, Any] = field(default_factory=dict)
     seconds: float = 0.0
+    collapse: str | None = None
 
     @property
     def failure_reason(self) -> str | None:

@@ -51,6 +51,7 @@ def _trial_row(trial: TrialRecord) -> dict[str, Any]:
         "mean_reward": trial.mean_reward,
         "std_reward": trial.std_reward,
         "stability_penalty": trial.stability_penalty,
+        "collapsed": None if trial.collapsed_seeds is None else len(trial.collapsed_seeds),
         "lineage": trial.lineage,
         "retry_of": trial.retry_of,
         "retries": trial.retries if trial.retry_of is not None else None,

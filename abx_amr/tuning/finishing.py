@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
+from abx_amr.evaluation.collapse import advice
 from abx_amr.tuning.result import TuneResult
 
 if TYPE_CHECKING:
@@ -48,4 +50,13 @@ def finish(study: TuningStudy) -> TuneResult:
         best_trial=summary.content["best_trial"],
         n_best=0 if best is None else int((trials["value"] == best).sum()),
         trials=trials,
+        collapse_advice=_collapse_advice(study, summary.content["best_trial"]),
     )
+
+
+def _collapse_advice(study: TuningStudy, best: Mapping[str, Any] | None) -> str | None:
+    """Return what helps where a seed of the best trial has collapsed."""
+    kinds = list(((best or {}).get("collapsed_seeds") or {}).values())
+    if not kinds:
+        return None
+    return advice(kinds[0], explores="ent_coef" in study.config["agent_algorithm"])

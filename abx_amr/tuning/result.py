@@ -29,6 +29,7 @@ class TuneResult:
         best_trial: What study_summary.json says of it.
         n_best: How many trials share the best value.
         trials: One row per trial: number, state, value, params.<path>, ...
+        collapse_advice: What helps where the best trial's policies have collapsed, else None.
     """
 
     run_name: str
@@ -42,6 +43,7 @@ class TuneResult:
     best_trial: Mapping[str, Any] | None = field(repr=False)
     n_best: int
     trials: pd.DataFrame = field(repr=False, compare=False)
+    collapse_advice: str | None = None
 
     @property
     def read_back(self) -> Mapping[str, Any]:

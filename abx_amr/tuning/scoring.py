@@ -16,6 +16,7 @@ import numpy as np
 from abx_amr.agents.prescriber import Agent, Learner
 from abx_amr.agents.read_back import effective_values
 from abx_amr.agents.settings import TrainingSettings, transitions_of
+from abx_amr.evaluation.collapse import kind_of_collapse
 from abx_amr.runs.callbacks import ReportProgress
 from abx_amr.runs.loop import Callback, Trainee, learn
 from abx_amr.tuning.saving import SaveSeeds, Saving
@@ -28,13 +29,17 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, kw_only=True)
 class SeedScore:
-    """What one seed of a trial gives back; seeds that learned together share their seconds."""
+    """What one seed of a trial gives back; seeds that learned together share their seconds.
+
+    `collapse` is the kind to which its policy has collapsed, see `evaluation.collapse`.
+    """
 
     episode_return: float
     returns: tuple[float, ...]
     effective_values: Mapping[str, Any]
     transitions: int
     seconds: float
+    collapse: str | None = None
 
 
 def train_and_score(
@@ -134,21 +139,30 @@ def _score(
     if trainees[0].agent.transitions < planned:
         learn(trainer, trainees, planned=planned, callbacks=callbacks)
     learned = [agent for agent in agents.values() if trainer.failure(agent) is None]
-    returns = trainer.returns(learned, model, settings) if learned else np.empty((0, 0))
+    treatments = np.zeros((len(learned), model.num_treatments), np.int64)
+    returns = np.empty((0, 0))
+    if learned:
+        returns = trainer.returns(learned, model, settings, treatments=treatments)
     seconds = (time.perf_counter() - started) / len(agents)
     scores: dict[int, SeedScore | Exception] = {}
-    rows = iter(returns)
+    rows = iter(zip(returns, treatments, strict=True))
     for seed, agent in agents.items():
         failure = trainer.failure(agent)
         if failure is not None:
             scores[seed] = failure
             continue
-        row = next(rows)
+        row, given = next(rows)
         scores[seed] = SeedScore(
             episode_return=float(row.mean()),
             returns=tuple(float(r) for r in row),
             effective_values=effective_values(agent, searched),
             transitions=agent.transitions,
             seconds=seconds,
+            collapse=kind_of_collapse(
+                given,
+                entropy_fell_at=agent.entropy_fell_at,
+                planned=planned,
+                explores=agent.explores,
+            ),
         )
     return scores

@@ -32,7 +32,7 @@ def write_seed_result(
 
     Args:
         trial_folder: trials/<number> of the study.
-        outcome: seed, episode_return, failure, effective_values, seconds.
+        outcome: seed, episode_return, failure, effective_values, seconds, collapse.
         evaluation_returns: the return of every evaluation episode.
         identity: what the result follows from, see `studies.attempts.identity`.
     """

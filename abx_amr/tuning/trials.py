@@ -101,6 +101,7 @@ def outcome_in(folder: Path, seed: int, identity: str) -> SeedOutcome | None:
         failure=found["failure"],
         effective_values=found["effective_values"],
         seconds=found["seconds"],
+        collapse=found.get("collapse"),  # not in a result of release 0.1
     )
 
 
@@ -113,6 +114,7 @@ def _outcome_of(seed: int, score: SeedScore | Exception) -> SeedOutcome:
         episode_return=score.episode_return,
         effective_values=score.effective_values,
         seconds=score.seconds,
+        collapse=score.collapse,
     )
 
 

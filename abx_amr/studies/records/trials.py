@@ -31,6 +31,7 @@ STD_REWARD = "std_reward"
 STABILITY_PENALTY = "stability_penalty"
 SEEDS = "seeds"
 FAILED_SEEDS = "failed_seeds"
+COLLAPSED_SEEDS = "collapsed_seeds"
 EFFECTIVE_VALUES = "effective_values"
 WALL_TIME = "wall_time_seconds"
 
@@ -168,6 +169,11 @@ class TrialRecord:
     def failed_seeds(self) -> Mapping[str, str]:
         """Seed (as text) -> why it failed."""
         return self.frozen.user_attrs.get(FAILED_SEEDS) or {}
+
+    @property
+    def collapsed_seeds(self) -> Mapping[str, str] | None:
+        """Seed (as text) -> to what kind its policy has collapsed; None before it was recorded."""
+        return self.frozen.user_attrs.get(COLLAPSED_SEEDS)
 
     @property
     def effective_values(self) -> Mapping[str, Any]:

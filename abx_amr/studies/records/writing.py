@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from abx_amr.host.atomic_files import jsonable
 from abx_amr.studies.records.studies import BUDGET, DRAWN_WITH, FAILURES_FROM, ORIGIN, Origin
 from abx_amr.studies.records.trials import (
+    COLLAPSED_SEEDS,
     EFFECTIVE_VALUES,
     FAILED_SEEDS,
     FAILURE,
@@ -62,6 +63,7 @@ def result(outcomes: Sequence[SeedOutcome], score: TrialScore, *, seconds: float
             for outcome in outcomes
         ],
         FAILED_SEEDS: score.failed_seeds,
+        COLLAPSED_SEEDS: {o.seed: o.collapse for o in outcomes if o.collapse is not None},
         EFFECTIVE_VALUES: next((o.effective_values for o in outcomes if o.effective_values), {}),
         WALL_TIME: seconds,
     }

@@ -10,6 +10,7 @@ import numpy as np
 from stable_baselines3.common.logger import configure
 from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
 
+from abx_amr.agents.entropy import entropy_fell_at
 from abx_amr.agents.learners.on_policy.policies import policy_of
 from abx_amr.agents.learners.on_policy.rollouts import rollouts, silent_logger
 from abx_amr.agents.learners.on_policy.saving import captured
@@ -42,6 +43,16 @@ class OnPolicyAgent(Agent):
     def updates(self) -> int:
         """The algorithm's own count: epochs for PPO, updates for A2C."""
         return self.algorithm._n_updates
+
+    @property
+    def explores(self) -> bool:
+        """An on-policy agent learns from choices that it draws."""
+        return True
+
+    @property
+    def entropy_fell_at(self) -> int | None:
+        """The transitions since which its entropy has been as good as none; None: it is not."""
+        return entropy_fell_at(self.algorithm)
 
     def learn(self, transitions: int) -> Iterator[int]:
         """Learn as the library does."""

@@ -8,6 +8,7 @@ from typing import Any
 from stable_baselines3.common.logger import Logger
 from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
 
+from abx_amr.agents.entropy import note_entropy
 from abx_amr.agents.roles import role_of
 from abx_amr.agents.techniques import apply_schedules
 from abx_amr.errors import InputError
@@ -53,6 +54,7 @@ def rollouts(
             iteration += 1
             agent.dump_logs(iteration)
             agent.train()
+            note_entropy(agent, -agent.logger.name_to_value["train/entropy_loss"])
         finally:
             agent.n_steps, agent.rollout_buffer = full_length, full_buffer
         yield agent.num_timesteps

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from stable_baselines3.common.vec_env import VecNormalize
 
+from abx_amr.agents.entropy import entropy_fell_at, set_entropy_fell_at
 from abx_amr.agents.learners.on_policy.building import build_env, clinic_env
 from abx_amr.agents.learners.on_policy.former_agents import objects_of_former_names
 from abx_amr.agents.prescriber import SavedAgent, StoredAgent
@@ -35,6 +36,9 @@ def captured(agent: OnPolicyAlgorithm, streams: Mapping[str, np.ndarray]) -> Sav
     state.update((f"random.{k}", v) for k, v in random_state().items())
     state.update((f"stream.{k}", v) for k, v in streams.items())
     state.update((f"lstm.{k}", v) for k, v in _lstm_states(agent).items())
+    fell_at = entropy_fell_at(agent)
+    if fell_at is not None:
+        state["entropy.fell_at"] = np.array(fell_at)
     normalised = agent.get_vec_normalize_env()
     if normalised is not None:  # its pickle leaves out the discounted returns of running episodes
         state["normalise.returns"] = np.array(normalised.returns)
@@ -60,6 +64,8 @@ def restored(
         force_reset=False,
     )
     spec.techniques.begin(agent, spec.arguments)
+    if "entropy.fell_at" in stored.state:
+        set_entropy_fell_at(agent, int(stored.state["entropy.fell_at"]))
     clinic_env(agent).restore(_part(stored.state, "clinic"))
     _set_lstm_states(agent, _part(stored.state, "lstm"))
     set_random_state(_part(stored.state, "random"))

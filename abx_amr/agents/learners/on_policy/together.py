@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, cast
 
 import numpy as np
+from numpy.typing import NDArray
 from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
 
 from abx_amr.agents.learners.on_policy.agent import OnPolicyAgent
@@ -72,14 +73,19 @@ class SeedBatchedTrainer(Trainer):
         return self.ppo.failure(_ppo(agent))
 
     def returns(
-        self, agents: Sequence[Agent], model: ClinicModel, settings: TrainingSettings
+        self,
+        agents: Sequence[Agent],
+        model: ClinicModel,
+        settings: TrainingSettings,
+        *,
+        treatments: NDArray[np.int64] | None = None,
     ) -> Floats:
         """Return each agent's returns (S, N), played side by side.
 
         Only managers, who decide at different steps, play by themselves.
         """
         if role_of(self.agents[0].algorithm).decisions_last:
-            return super().returns(agents, model, settings)
+            return super().returns(agents, model, settings, treatments=treatments)
         with own_draws(settings.evaluation_seed):
             return np.asarray(
                 episode_returns(
@@ -88,6 +94,7 @@ class SeedBatchedTrainer(Trainer):
                     episodes=settings.num_eval_episodes,
                     seed=settings.evaluation_seed,
                     copies=len(agents),
+                    treatments=treatments,
                 )
             )
 

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from stable_baselines3 import PPO
 from stable_baselines3.common.utils import explained_variance
 
+from abx_amr.agents.entropy import note_entropy
 from abx_amr.agents.learners.seed_batched import compiled
 from abx_amr.agents.learners.seed_batched.networks import (
     Networks,
@@ -108,6 +109,7 @@ class SeedLearner:
             ("clip_fraction", compiled.CLIPPED),
         ):
             logger.record(f"train/{name}", means[at])
+        note_entropy(self.agent, -float(means[compiled.ENTROPY_LOSS]))
         logger.record("train/loss", self.statistics[compiled.LOSS])
         logger.record(
             "train/explained_variance", explained_variance(rollout.values, rollout.returns)
