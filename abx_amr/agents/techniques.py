@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from abx_amr.agents.schedules import ComplementSchedule, LinearSchedule
 from abx_amr.checks import Count, NotNegative, Range, Share, check_fields
+from abx_amr.errors import InputError
 
 if TYPE_CHECKING:
     from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
@@ -32,6 +33,7 @@ class Techniques:
         final_gamma: gamma at the end of training, towards which 1 - gamma goes by the same factor
             in every equal share of it; None: gamma stays.
         final_ent_coef: ent_coef at the end of training, reached in a straight line; None: it stays.
+        final_learning_rate: learning_rate at the end of training, likewise.
         clip_gradients_separately: Whether max_grad_norm is for the policy's gradient and for the
             value function's each, and not for both together.
     """
@@ -41,6 +43,7 @@ class Techniques:
     exploring_doses: Count = 60
     final_gamma: _Discount | None = None
     final_ent_coef: NotNegative | None = None
+    final_learning_rate: NotNegative | None = None
     clip_gradients_separately: bool = False
 
     def __post_init__(self) -> None:
@@ -60,6 +63,24 @@ class Techniques:
         if self.final_ent_coef is not None:
             line = LinearSchedule(initial=first["ent_coef"], final=self.final_ent_coef)
             agent.ent_coef = line(remaining)
+
+    def arguments(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the arguments of the library's constructor with the learning rate as scheduled.
+
+        Raises:
+            InputError: the learning rate is a schedule already.
+        """
+        arguments = dict(given)
+        if self.final_learning_rate is None:
+            return arguments
+        first: Any = arguments.get("learning_rate")
+        if callable(first):
+            raise InputError(
+                "agent_algorithm.final_learning_rate goes with a learning_rate that is a number: "
+                "set it to null where learning_rate is a schedule"
+            )
+        arguments["learning_rate"] = LinearSchedule(initial=first, final=self.final_learning_rate)
+        return arguments
 
     def begin(self, agent: OnPolicyAlgorithm, arguments: Mapping[str, Any]) -> None:
         """Let a built or restored agent be trained so.

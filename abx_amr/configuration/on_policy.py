@@ -139,6 +139,7 @@ def build_on_policy(algorithm: Any, config: Mapping[str, Any]) -> OnPolicyLearne
     check_arguments(algorithm, arguments, key="agent_algorithm")
     _check_ranges(arguments)
     check_declared(algorithm, arguments, key="agent_algorithm")
+    arguments = techniques.arguments(arguments)
     policy_arguments = _policy_arguments(arguments.get("policy_kwargs") or {})
     if policy_arguments or "policy_kwargs" in arguments:
         arguments["policy_kwargs"] = policy_arguments

@@ -1,0 +1,320 @@
+"""PPO's shipped setting on fresh seeds, and what each part of it is worth.
+
+python -m benchmarks ppo_ablation                (the same command resumes)
+python -m benchmarks ppo_ablation --phase bar    one phase: bar, broad, finalists or kin
+python -m benchmarks ppo_ablation --table        only the table of what is there
+
+Fixed before the runs. All seeds of a row are trained at once by the seed-batched trainer on one
+thread, last weights, no selection among checkpoints, and are scored on 200 evaluation episodes of
+a seed that nothing has seen. The setting was chosen by short runs on the training seeds 900 to 907
+and 50 other episodes; none of these seeds is used here.
+
+bar        The shipped setting (conf/agent_algorithm/ppo.yaml), 1,000 episodes, seeds 10300 to
+           10319, on paper_single, paper_two and paper_two_cross_resistant. A seed ends in the first
+           place (every antibiotic of the formulary sparingly; the other places are one antibiotic,
+           never, always) when its mean return is above -225, -120 and -150. The bar: at least 19 of
+           20 seeds on each clinic, and the mean over seeds above `greedy` (same episodes) by more
+           than its 95 % interval. The goal: the mean within 5 % of the range from never treating to
+           the best stationary policy. The default clinic is reported without a bar.
+broad      300 episodes, seeds 10100 to 10119, one thing changed at a time (ARMS), the default
+           clinic too. Rows come arm by arm and clinic by clinic inside an arm.
+finalists  1,000 episodes, seeds 10200 to 10219: the three arms other than the shipped setting with
+           most seeds in the first place over the three published clinics in `broad`; of equals, the
+           higher mean of the share of range. A finalist that is above the shipped setting's bar row
+           on all three clinics takes its place, and the bar is run again on seeds 10400 to 10419.
+kin        300 episodes, seeds 10500 to 10509: recurrent_ppo and hrl_ppo (heuristic library) with
+           the same techniques beside the flat agent, paper_single and paper_two; lowest priority.
+
+Not written, so not measured: resets at different points of the episode (a rollout of 8 environments
+and 4,000 transitions is a whole episode of each: every phase of it is in every update), value
+targets normalised by themselves (rewards are), one network shared by the patients of a cohort, AMR
+also on a log scale. Time seen is an arm.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from abx_amr.agents.rules import Greedy
+from abx_amr.agents.settings import transitions_of
+from abx_amr.configuration.agent import build_learner
+from abx_amr.configuration.clinic import build_clinic
+from abx_amr.configuration.composing import compose
+from abx_amr.configuration.training import build_training
+from abx_amr.evaluation.collapse import kind_of_treatments
+from abx_amr.evaluation.episodes import evaluate
+from abx_amr.evaluation.statistics import t_interval
+
+EVALUATED, EVALUATION_SEED = 200, 20_000
+RESULTS = Path("results/benchmarks/ppo_ablation.jsonl")
+FIRST_PLACE = {"paper_single": -225.0, "paper_two": -120.0, "paper_two_cross_resistant": -150.0}
+NEVER = -281.75  # exact, on the three published clinics
+STATIONARY = {  # exact return of the best stationary policy
+    "paper_single": -200.775,
+    "paper_two": -79.512,
+    "paper_two_cross_resistant": -110.297,
+}
+DEFAULT = "default clinic"
+MET_BY, GOAL = 19, 0.05
+
+
+@dataclass(frozen=True, kw_only=True)
+class Phase:
+    """Rows of one purpose: as many seeds from the first on, each trained for so many episodes."""
+
+    first_seed: int
+    episodes: int
+    clinics: tuple[str, ...]
+    num_seeds: int = 20
+
+    @property
+    def seeds(self) -> range:
+        """The training seeds."""
+        return range(self.first_seed, self.first_seed + self.num_seeds)
+
+
+PUBLISHED = tuple(FIRST_PLACE)
+PHASES = {
+    "bar": Phase(first_seed=10_300, episodes=1000, clinics=(*PUBLISHED, DEFAULT)),
+    "broad": Phase(first_seed=10_100, episodes=300, clinics=(*PUBLISHED, DEFAULT)),
+    "finalists": Phase(first_seed=10_200, episodes=1000, clinics=PUBLISHED),
+    "kin": Phase(
+        first_seed=10_500, episodes=300, clinics=("paper_two", "paper_single"), num_seeds=10
+    ),
+}
+_A = "agent_algorithm"
+SHIPPED = "shipped"
+#: Name -> overrides of the shipped setting.
+ARMS: dict[str, tuple[str, ...]] = {
+    SHIPPED: (),
+    "ppo_tutorial (release 0.1)": (f"{_A}=ppo_tutorial",),
+    "rewards not normalised": (f"{_A}.normalize_reward=false",),
+    "no exploring starts": (f"{_A}.exploring_starts=0",),
+    "gamma 0.995 throughout": (f"{_A}.gamma=0.995", f"{_A}.final_gamma=null"),
+    "gamma 0.996 throughout": (f"{_A}.gamma=0.996", f"{_A}.final_gamma=null"),
+    "gamma 0.998 throughout": (f"{_A}.gamma=0.998", f"{_A}.final_gamma=null"),
+    "gamma 0.9995 throughout": (f"{_A}.gamma=0.9995", f"{_A}.final_gamma=null"),
+    "entropy coefficient 0.05 falling to 0": (f"{_A}.ent_coef=0.05", f"{_A}.final_ent_coef=0.0"),
+    "gradients clipped separately": (f"{_A}.clip_gradients_separately=true",),
+    "gae_lambda 0.99": (f"{_A}.gae_lambda=0.99",),
+    "64 environments": ("training.n_envs=64", f"{_A}.n_steps=4032"),
+    "rollouts of half an episode": (f"{_A}.n_steps=2000",),
+    "networks 128-128": (f"{_A}.policy_kwargs.net_arch=[128,128]",),
+    "time seen": ("environment.include_time_remaining=true",),
+}
+KIN: dict[str, tuple[str, ...]] = {
+    "ppo": (),
+    "recurrent_ppo": (f"{_A}=recurrent_ppo",),
+    "hrl_ppo": (f"{_A}=hrl_ppo", "option_library=heuristic"),
+}
+#: What the kin take over from the shipped setting.
+_TAKEN_OVER = (
+    *("learning_rate", "final_learning_rate", "gamma", "final_gamma", "gae_lambda"),
+    *("ent_coef", "final_ent_coef", "normalize_reward", "exploring_starts", "exploring_doses"),
+    *("n_epochs", "batch_size"),
+)
+
+
+# --- measuring -----------------------------------------------------------------------------------
+
+
+def composed(clinic: str, overrides: Sequence[str]) -> dict[str, Any]:
+    """Return the configuration of a clinic and an agent."""
+    chosen = () if clinic == DEFAULT else (f"experiment={clinic}",)
+    return compose("train", [*chosen, *overrides]).plain
+
+
+def trained(clinic: str, overrides: Sequence[str], phase: Phase) -> dict[str, Any]:
+    """Return every seed's mean return, collapse and share of treatments, and CPU seconds."""
+    config = composed(clinic, overrides)
+    model, learner = build_clinic(config), build_learner(config)
+    settings = replace(
+        build_training(config), num_eval_episodes=EVALUATED, evaluation_seed=EVALUATION_SEED
+    )
+    began = time.process_time()
+    agents = [learner.build(model, replace(settings, seed=seed)) for seed in phase.seeds]
+    for agent in agents:
+        agent.log_to(None)
+    transitions = transitions_of(phase.episodes, model.max_time_steps, settings.n_envs)
+    groups = [agents]
+    if not (learner.keeps_pace and learner.can_learn_together(agents[0], settings)):
+        groups = [[agent] for agent in agents]
+    treatments = np.zeros((len(agents), model.num_treatments), np.int64)
+    returns: list[float] = []
+    for group in groups:
+        trainer = learner.trainer(group, settings)
+        for _ in trainer.rollouts(transitions):
+            pass
+        trainer.publish()
+        at = len(returns)
+        means = trainer.returns(
+            group, model, settings, treatments=treatments[at : at + len(group)]
+        ).mean(axis=1)
+        returns += [float(mean) for mean in means]
+    return {
+        "seconds": (time.process_time() - began) / len(agents),
+        "returns": returns,
+        "collapsed": [kind_of_treatments(row) for row in treatments],
+    }
+
+
+def greedy(clinic: str) -> float:
+    """Return the mean return of the greedy rule in the evaluation episodes."""
+    model = build_clinic(composed(clinic, ()))
+    found = evaluate(Greedy(model), model, episodes=EVALUATED, seed=EVALUATION_SEED)
+    return found.mean_return
+
+
+def kin_overrides(name: str) -> tuple[str, ...]:
+    """Return the overrides of a kin: the techniques of the shipped setting."""
+    if name == "ppo":
+        return ()
+    shipped = composed("paper_two", ())["agent_algorithm"]
+    taken = tuple(
+        f"{_A}.{key}={'null' if shipped[key] is None else shipped[key]}" for key in _TAKEN_OVER
+    )
+    return (*KIN[name], *taken)
+
+
+# --- the rows ------------------------------------------------------------------------------------
+
+
+def kept() -> dict[tuple[str, str, str], dict[str, Any]]:
+    """Return what was measured already, by (phase, clinic, arm)."""
+    if not RESULTS.is_file():
+        return {}
+    rows = [json.loads(line) for line in RESULTS.read_text(encoding="utf-8").splitlines()]
+    return {(row["phase"], row["clinic"], row["arm"]): row for row in rows}
+
+
+def keep(phase: str, clinic: str, arm: str, found: Mapping[str, Any]) -> None:
+    """Append a measurement."""
+    RESULTS.parent.mkdir(parents=True, exist_ok=True)
+    with RESULTS.open("a", encoding="utf-8") as file:
+        file.write(json.dumps({"phase": phase, "clinic": clinic, "arm": arm, **found}) + "\n")
+
+
+def finalists(done: Mapping[tuple[str, str, str], Mapping[str, Any]]) -> list[str]:
+    """Return the three arms that go on, best first; none before `broad` is complete."""
+    rows = {
+        arm: [done.get(("broad", clinic, arm)) for clinic in PUBLISHED]
+        for arm in ARMS
+        if arm != SHIPPED
+    }
+    if any(row is None for of_arm in rows.values() for row in of_arm):
+        return []
+
+    def worth(arm: str) -> tuple[int, float]:
+        found = [(clinic, np.array(done["broad", clinic, arm]["returns"])) for clinic in PUBLISHED]
+        first = sum(int((returns > FIRST_PLACE[clinic]).sum()) for clinic, returns in found)
+        share = [
+            float((returns.mean() - NEVER) / (STATIONARY[clinic] - NEVER))
+            for clinic, returns in found
+        ]
+        return first, float(np.mean(share))
+
+    return sorted(rows, key=worth, reverse=True)[:3]
+
+
+def rows_of(phase: str) -> Iterator[tuple[str, str, tuple[str, ...]]]:
+    """Yield (clinic, arm, overrides) of a phase in the order in which they are measured."""
+    clinics = PHASES[phase].clinics
+    if phase == "bar":
+        arms: dict[str, tuple[str, ...]] = {SHIPPED: ()}
+    elif phase == "broad":
+        arms = ARMS
+    elif phase == "finalists":
+        arms = {arm: ARMS[arm] for arm in finalists(kept())}
+    else:
+        arms = {name: kin_overrides(name) for name in KIN}
+    for arm, overrides in arms.items():
+        for clinic in clinics:
+            yield clinic, arm, overrides
+
+
+def measure(phase: str) -> None:
+    """Measure what is missing of a phase."""
+    for clinic, arm, overrides in rows_of(phase):
+        if ("rule", clinic, "greedy") not in kept():
+            keep("rule", clinic, "greedy", {"returns": [greedy(clinic)]})
+        if (phase, clinic, arm) not in kept():
+            keep(phase, clinic, arm, trained(clinic, overrides, PHASES[phase]))
+
+
+# --- the table -----------------------------------------------------------------------------------
+
+
+def line_of(phase: str, clinic: str, arm: str) -> str | None:
+    """Return a row's line of the table, None where it is not measured."""
+    done = kept()
+    row = done.get((phase, clinic, arm))
+    if row is None:
+        return None
+    returns = np.array(row["returns"])
+    low, high = t_interval(returns)
+    rule = done["rule", clinic, "greedy"]["returns"][0]
+    told = f"{returns.min():.1f} / {np.median(returns):.1f} / {returns.max():.1f}"
+    place, share, verdict = "", "", ""
+    if clinic in FIRST_PLACE:
+        first = int((returns > FIRST_PLACE[clinic]).sum())
+        behind = float((STATIONARY[clinic] - returns.mean()) / (STATIONARY[clinic] - NEVER))
+        place, share = f"{first} of {len(returns)}", f"{100 * behind:.1f} %"
+        if phase == "bar":
+            met = first >= MET_BY and low > rule
+            verdict = "met" if met else "**not met**"
+            verdict += ", goal met" if met and behind <= GOAL else ""
+    collapsed = sum(kind is not None for kind in row["collapsed"])
+    return (
+        f"| {arm} | {clinic} | {told} | {returns.mean():.1f} ({low:.1f} to {high:.1f}) | "
+        f"{rule:.1f} | {place} | {share} | {collapsed} | {row['seconds']:.1f} | {verdict} |"
+    )
+
+
+def table() -> str:
+    """Return what was measured as tables."""
+    parts = [
+        "Returns are worst / median / best over seeds and the mean with its 95 % interval; behind "
+        "is the mean's distance from the best stationary policy as a share of the range from never "
+        "treating to it; seconds are CPU seconds a seed."
+    ]
+    titles = {
+        "bar": "The bar: shipped setting, 1,000 episodes, 20 fresh seeds",
+        "broad": "Broad ablation: 300 episodes, 20 seeds, one thing changed",
+        "finalists": "Finalists: 1,000 episodes, 20 fresh seeds",
+        "kin": "Kin: 300 episodes, 10 seeds",
+    }
+    for phase, title in titles.items():
+        lines = [line_of(phase, clinic, arm) for clinic, arm, _ in rows_of(phase)]
+        if any(line is not None for line in lines):
+            parts += [
+                f"**{title}**",
+                "\n".join(
+                    [
+                        "| arm | clinic | return | mean | greedy | first place | behind | "
+                        "collapsed | CPU s | |",
+                        "|---|---|---|---|---|---|---|---|---|---|",
+                        *(line for line in lines if line is not None),
+                    ]
+                ),
+            ]
+    return "\n\n".join(parts)
+
+
+def main(arguments: Sequence[str] = ()) -> str:
+    """Measure what is missing and return the tables."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks ppo_ablation")
+    parser.add_argument("--phase", choices=tuple(PHASES))
+    parser.add_argument("--table", action="store_true", help="only the table of what is there")
+    asked = parser.parse_args(list(arguments))
+    if not asked.table:
+        for phase in [asked.phase] if asked.phase else PHASES:
+            measure(phase)
+    return table()
