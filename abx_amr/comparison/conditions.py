@@ -31,7 +31,17 @@ _NO_SETTINGS = (
     *("training.evaluation_seed", "training.num_eval_episodes", "training.additional_episodes"),
 )
 #: Values that say no more than their absence, in runs of earlier releases too.
-_SAYS_NOTHING = {"best_params_from": "null", "environment.include_time_remaining": "false"}
+_SAYS_NOTHING = {
+    "best_params_from": "null",
+    "environment.include_time_remaining": "false",
+    "agent_algorithm.normalize_reward": "false",
+    "agent_algorithm.exploring_starts": "0.0",
+    "agent_algorithm.exploring_doses": "60",
+    "agent_algorithm.final_gamma": "null",
+    "agent_algorithm.final_ent_coef": "null",
+    "agent_algorithm.final_learning_rate": "null",
+    "agent_algorithm.clip_gradients_separately": "false",
+}
 _CHOSEN_FIRST = ("experiment", "agent_algorithm", "option_library", "hrl", "training")
 _TARGET = "agent_algorithm._target_"
 _LONGEST_LABEL = 48

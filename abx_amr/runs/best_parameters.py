@@ -65,11 +65,9 @@ def _with_the_studys_agent(
     keys = keys_of(overrides)
     sections = [name for name in AGENT_SECTIONS if name not in keys]
     same = config["agent_algorithm"].get("_target_") == studied["agent_algorithm"].get("_target_")
-    if same:
-        sections = [name for name in sections if name != "agent_algorithm"]
-    elif "agent_algorithm" in keys:
+    if not same and "agent_algorithm" in keys:
         return config  # another one is chosen
-    else:
+    if not same:
         log.info("trains the agent that was tuned: %s", studied["agent_algorithm"]["_target_"])
     rest = {name: value for name, value in config.items() if name not in sections}
     adopted = {**rest, **{name: studied[name] for name in sections if name in studied}}

@@ -41,7 +41,16 @@ FREE_SECTIONS = (
     *("tuning.worker", "tuning.local_workers", "tuning.job"),
 )
 #: Settings of a later release: their default is what a study without them was made with.
-LATER_DEFAULTS: Mapping[str, Any] = {"environment.include_time_remaining": False}
+LATER_DEFAULTS: Mapping[str, Any] = {
+    "environment.include_time_remaining": False,
+    "agent_algorithm.normalize_reward": False,
+    "agent_algorithm.exploring_starts": 0.0,
+    "agent_algorithm.exploring_doses": 60,
+    "agent_algorithm.final_gamma": None,
+    "agent_algorithm.final_ent_coef": None,
+    "agent_algorithm.final_learning_rate": None,
+    "agent_algorithm.clip_gradients_separately": False,
+}
 FREE_FREQUENCIES = re.compile(r"training\.(save|eval)_(freq|every)\w*")
 
 
