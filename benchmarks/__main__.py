@@ -16,6 +16,7 @@ from pathlib import Path
 QUICK = ("environment", "training", "seeds", "trial", "startup", "pairing")
 LONG = (
     "learning",
+    "ppo_ablation",
     "tuning",
     "study",
     "equivalence",

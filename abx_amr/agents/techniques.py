@@ -82,6 +82,18 @@ class Techniques:
         arguments["learning_rate"] = LinearSchedule(initial=first, final=self.final_learning_rate)
         return arguments
 
+    def first_values(self, agent: OnPolicyAlgorithm) -> dict[str, float]:
+        """Return what is scheduled here with the value at which it starts in this agent."""
+        found: dict[str, float] = {}
+        first: Mapping[str, float] = getattr(agent, "before_schedules", {})
+        if self.final_gamma is not None:
+            found["gamma"] = first["gamma"]
+        if self.final_ent_coef is not None:
+            found["ent_coef"] = first["ent_coef"]
+        if self.final_learning_rate is not None:
+            found["learning_rate"] = float(agent.lr_schedule(1.0))
+        return found
+
     def begin(self, agent: OnPolicyAlgorithm, arguments: Mapping[str, Any]) -> None:
         """Let a built or restored agent be trained so.
 

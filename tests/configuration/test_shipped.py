@@ -13,6 +13,7 @@ from abx_amr.configuration.composing import compose
 from abx_amr.configuration.groups import conf_dir
 from abx_amr.configuration.training import build_training
 from abx_amr.evaluation.episodes import evaluate
+from abx_amr.studies.fingerprint import LATER_DEFAULTS
 
 CLINIC_GROUPS = (
     "experiment",
@@ -28,7 +29,7 @@ SHIPPED = [
     for file in sorted((conf_dir() / group).glob("*.yaml"))
 ]
 AGENTS = sorted(file.stem for file in (conf_dir() / "agent_algorithm").glob("*.yaml"))
-TUNINGS = sorted(file.stem for file in (conf_dir() / "tuning").glob("*_default.yaml"))
+TUNINGS = sorted(file.stem for file in (conf_dir() / "tuning").glob("*_*.yaml"))
 
 
 @pytest.mark.parametrize(("group", "name"), SHIPPED)
@@ -81,10 +82,18 @@ def test_the_defaults_of_the_contract_are_the_shipped_ones() -> None:
     assert config["environment"]["max_time_steps"] == 500
     assert config["antibiotics"]["cross_resistance"] == {"A": {"B": 0.3}, "B": {"A": 0.1}}
     assert config["training"]["total_num_training_episodes"] == 25
-    ppo = config["agent_algorithm"]
+    ppo = compose("train", ["agent_algorithm=ppo_tutorial"]).plain["agent_algorithm"]
     assert (ppo["learning_rate"], ppo["n_steps"], ppo["batch_size"]) == (3e-4, 2048, 64)
     a2c = compose("train", ["agent_algorithm=a2c"]).plain["agent_algorithm"]
     assert (a2c["learning_rate"], a2c["n_steps"], a2c["gae_lambda"]) == (7e-4, 40, 1.0)
+
+
+def test_the_agent_of_the_tutorials_has_none_of_the_techniques_that_came_later() -> None:
+    ppo = compose("train", ["agent_algorithm=ppo_tutorial"]).plain["agent_algorithm"]
+    later = {path.removeprefix("agent_algorithm."): value for path, value in LATER_DEFAULTS.items()}
+    assert {name: ppo[name] for name in later if name in ppo} == {
+        name: value for name, value in later.items() if "." not in name
+    }
 
 
 @pytest.mark.parametrize("file", sorted(conf_dir().rglob("*.yaml")), ids=lambda f: f.stem)

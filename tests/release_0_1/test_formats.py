@@ -31,7 +31,7 @@ CLINIC = (
 )
 STUDY = (
     "-m",
-    "+tuning=ppo_default",
+    "+tuning=ppo_tutorial",
     *CLINIC,
     "agent_algorithm.policy_kwargs.net_arch=[8]",
     "tuning.n_trials=4",

@@ -38,7 +38,9 @@ def snapshot(agent: OnPolicyAlgorithm) -> dict[str, Any]:
     found = dict(_part("", agent))
     if "n_steps" in found:  # as configured: transitions over all environments
         found["n_steps"] = agent.n_steps * agent.n_envs
-    found.update(_part("techniques.", techniques_of(agent)))
+    techniques = techniques_of(agent)
+    found.update(_part("techniques.", techniques))
+    found.update(techniques.first_values(agent))
     found.update(_part("buffer.", agent.rollout_buffer))
     found.update(
         (name, value) for name, value in _part("policy.", policy) if not name.startswith("policy._")
