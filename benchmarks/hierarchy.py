@@ -5,8 +5,9 @@ python -m benchmarks hierarchy --only hrl_ppo --seeds 1 2        train a part of
 
 Runs are kept in results/; one that is there already under its name is not trained again.
 
-Every agent has the shipped defaults but for what its name says, 300 episodes (150,000 primitive
-steps), last weights, and is scored on 100 evaluation episodes of a seed that nothing has seen.
+Every agent has the shipped defaults (flat PPO those of release 0.1, `ppo_tutorial`) but for what
+its name says, 300 episodes (150,000 primitive steps), last weights, and is scored on 100 evaluation
+episodes of a seed that nothing has seen.
 """
 
 from __future__ import annotations
@@ -151,8 +152,11 @@ class Bench:
         if not missing:
             return
         print(f"training {clinic}: {arm.name}, seeds {missing}", flush=True)
+        is_flat = not any(one.startswith("agent_algorithm=") for one in arm.overrides)
+        agent = ("agent_algorithm=ppo_tutorial",) if is_flat else ()
         command = [
-            *(sys.executable, "-m", "abx_amr.cli.train", f"experiment={clinic}", *arm.overrides),
+            *(sys.executable, "-m", "abx_amr.cli.train", f"experiment={clinic}"),
+            *(*agent, *arm.overrides),
             f"training.seeds={list(missing)}".replace(" ", ""),
             f"training.total_num_training_episodes={EPISODES}",
             f"training.eval_freq_every_n_episodes={EPISODES}",

@@ -31,7 +31,7 @@ EPISODES, SEEDS, EVALUATED = 300, (1, 2, 3, 4, 5), 100
 def learn(experiment: str, seeds: tuple[int, ...], episodes: int) -> dict[str, list[float]]:
     """Return the mean evaluation return of every rule (one value) and of PPO (one per seed)."""
     found: dict[str, list[float]] = {}
-    config = compose("train", [f"experiment={experiment}"]).plain
+    config = compose("train", [f"experiment={experiment}", "agent_algorithm=ppo_tutorial"]).plain
     model = build_clinic(config)
     for rule in RULES:
         chosen = compose("train", [f"experiment={experiment}", f"agent_algorithm={rule}"])

@@ -4,10 +4,10 @@ python -m benchmarks ppo_ablation                (the same command resumes)
 python -m benchmarks ppo_ablation --phase bar    one phase: bar, broad, finalists or kin
 python -m benchmarks ppo_ablation --table        only the table of what is there
 
-Fixed before the runs. All seeds of a row are trained at once by the seed-batched trainer on one
-thread, last weights, no selection among checkpoints, and are scored on 200 evaluation episodes of
-a seed that nothing has seen. The setting was chosen by short runs on the training seeds 900 to 907
-and 50 other episodes; none of these seeds is used here.
+Fixed before the runs. Seeds are trained five at once by the seed-batched trainer on one thread
+(which gives each seed the bits that it has alone), last weights, no selection among checkpoints,
+and are scored on 200 evaluation episodes of a seed that nothing has seen. The setting was chosen by
+short runs on the training seeds 900 to 907 and 50 other episodes; none of these seeds is used here.
 
 bar        The shipped setting (conf/agent_algorithm/ppo.yaml), 1,000 episodes, seeds 10300 to
            10319, on paper_single, paper_two and paper_two_cross_resistant. A seed ends in the first
@@ -64,6 +64,7 @@ STATIONARY = {  # exact return of the best stationary policy
 }
 DEFAULT = "default clinic"
 MET_BY, GOAL = 19, 0.05
+BLOCK = 5  # seeds that are trained at once
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -132,18 +133,20 @@ def composed(clinic: str, overrides: Sequence[str]) -> dict[str, Any]:
     return compose("train", [*chosen, *overrides]).plain
 
 
-def trained(clinic: str, overrides: Sequence[str], phase: Phase) -> dict[str, Any]:
-    """Return every seed's mean return, collapse and share of treatments, and CPU seconds."""
+def trained(
+    clinic: str, overrides: Sequence[str], seeds: Sequence[int], episodes: int
+) -> dict[str, Any]:
+    """Return every seed's mean return, kind of collapse, and CPU seconds a seed."""
     config = composed(clinic, overrides)
     model, learner = build_clinic(config), build_learner(config)
     settings = replace(
         build_training(config), num_eval_episodes=EVALUATED, evaluation_seed=EVALUATION_SEED
     )
     began = time.process_time()
-    agents = [learner.build(model, replace(settings, seed=seed)) for seed in phase.seeds]
+    agents = [learner.build(model, replace(settings, seed=seed)) for seed in seeds]
     for agent in agents:
         agent.log_to(None)
-    transitions = transitions_of(phase.episodes, model.max_time_steps, settings.n_envs)
+    transitions = transitions_of(episodes, model.max_time_steps, settings.n_envs)
     groups = [agents]
     if not (learner.keeps_pace and learner.can_learn_together(agents[0], settings)):
         groups = [[agent] for agent in agents]
@@ -187,19 +190,30 @@ def kin_overrides(name: str) -> tuple[str, ...]:
 # --- the rows ------------------------------------------------------------------------------------
 
 
-def kept() -> dict[tuple[str, str, str], dict[str, Any]]:
-    """Return what was measured already, by (phase, clinic, arm)."""
+def blocks() -> list[dict[str, Any]]:
+    """Return what was measured already, a block of seeds each."""
     if not RESULTS.is_file():
-        return {}
-    rows = [json.loads(line) for line in RESULTS.read_text(encoding="utf-8").splitlines()]
-    return {(row["phase"], row["clinic"], row["arm"]): row for row in rows}
+        return []
+    return [json.loads(line) for line in RESULTS.read_text(encoding="utf-8").splitlines()]
 
 
-def keep(phase: str, clinic: str, arm: str, found: Mapping[str, Any]) -> None:
+def kept() -> dict[tuple[str, str, str], dict[str, Any]]:
+    """Return what was measured already by (phase, clinic, arm), the seeds in their order."""
+    found: dict[tuple[str, str, str], dict[str, Any]] = {}
+    for block in sorted(blocks(), key=lambda one: one["seeds"]):
+        key = (block["phase"], block["clinic"], block["arm"])
+        row = found.setdefault(key, {"returns": [], "collapsed": [], "seconds": []})
+        for name, values in row.items():
+            values += block[name] if isinstance(block[name], list) else [block[name]]
+    return found
+
+
+def keep(phase: str, clinic: str, arm: str, seeds: Sequence[int], found: dict[str, Any]) -> None:
     """Append a measurement."""
     RESULTS.parent.mkdir(parents=True, exist_ok=True)
+    row = {"phase": phase, "clinic": clinic, "arm": arm, "seeds": list(seeds), **found}
     with RESULTS.open("a", encoding="utf-8") as file:
-        file.write(json.dumps({"phase": phase, "clinic": clinic, "arm": arm, **found}) + "\n")
+        file.write(json.dumps(row) + "\n")
 
 
 def finalists(done: Mapping[tuple[str, str, str], Mapping[str, Any]]) -> list[str]:
@@ -209,7 +223,8 @@ def finalists(done: Mapping[tuple[str, str, str], Mapping[str, Any]]) -> list[st
         for arm in ARMS
         if arm != SHIPPED
     }
-    if any(row is None for of_arm in rows.values() for row in of_arm):
+    whole = PHASES["broad"].num_seeds
+    if any(row is None or len(row["returns"]) < whole for each in rows.values() for row in each):
         return []
 
     def worth(arm: str) -> tuple[int, float]:
@@ -240,15 +255,20 @@ def rows_of(phase: str) -> Iterator[tuple[str, str, tuple[str, ...]]]:
             yield clinic, arm, overrides
 
 
-def measure(phase: str, clinics: Sequence[str] | None = None) -> None:
-    """Measure what is missing of a phase, in some clinics (None: all)."""
+def measure(phase: str, clinics: Sequence[str] | None = None, block: int | None = None) -> None:
+    """Measure what is missing of a phase, in some clinics or blocks of seeds (None: all)."""
+    plan = PHASES[phase]
     for clinic, arm, overrides in rows_of(phase):
         if clinics is not None and clinic not in clinics:
             continue
         if ("rule", clinic, "greedy") not in kept():
-            keep("rule", clinic, "greedy", {"returns": [greedy(clinic)]})
-        if (phase, clinic, arm) not in kept():
-            keep(phase, clinic, arm, trained(clinic, overrides, PHASES[phase]))
+            rule = {"returns": [greedy(clinic)], "collapsed": [], "seconds": []}
+            keep("rule", clinic, "greedy", [], rule)
+        for at in range(0, plan.num_seeds, BLOCK):
+            seeds = list(plan.seeds)[at : at + BLOCK]
+            done = [(one["phase"], one["clinic"], one["arm"], one["seeds"]) for one in blocks()]
+            if block in (None, at // BLOCK) and (phase, clinic, arm, seeds) not in done:
+                keep(phase, clinic, arm, seeds, trained(clinic, overrides, seeds, plan.episodes))
 
 
 # --- the table -----------------------------------------------------------------------------------
@@ -273,10 +293,11 @@ def line_of(phase: str, clinic: str, arm: str) -> str | None:
             met = first >= MET_BY and low > rule
             verdict = "met" if met else "**not met**"
             verdict += ", goal met" if met and behind <= GOAL else ""
+    seconds = float(np.mean(row["seconds"]))
     collapsed = sum(kind is not None for kind in row["collapsed"])
     return (
         f"| {arm} | {clinic} | {told} | {returns.mean():.1f} ({low:.1f} to {high:.1f}) | "
-        f"{rule:.1f} | {place} | {share} | {collapsed} | {row['seconds']:.1f} | {verdict} |"
+        f"{rule:.1f} | {place} | {share} | {collapsed} | {seconds:.1f} | {verdict} |"
     )
 
 
@@ -315,9 +336,10 @@ def main(arguments: Sequence[str] = ()) -> str:
     parser = argparse.ArgumentParser(prog="python -m benchmarks ppo_ablation")
     parser.add_argument("--phase", choices=tuple(PHASES))
     parser.add_argument("--clinics", nargs="*", help="only these of the phase's clinics")
+    parser.add_argument("--block", type=int, help="only this block of five seeds, from 0")
     parser.add_argument("--table", action="store_true", help="only the table of what is there")
     asked = parser.parse_args(list(arguments))
     if not asked.table:
         for phase in [asked.phase] if asked.phase else PHASES:
-            measure(phase, asked.clinics)
+            measure(phase, asked.clinics, asked.block)
     return table()

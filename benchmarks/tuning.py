@@ -51,7 +51,7 @@ def best_of(folder: Path, n_trials: int) -> dict[str, Any]:
 def trained_return(values: Mapping[str, Any], seed: int) -> float:
     """Return the mean evaluation return of an agent trained with `values` and a fresh seed."""
     torch.set_num_threads(1)
-    config = with_values(compose("train", [CLINIC]).plain, values)
+    config = with_values(compose("train", [CLINIC, "agent_algorithm=ppo_tutorial"]).plain, values)
     model = build_clinic(config)
     settings = replace(build_training(config), seed=seed)
     agent = build_agent(build_learner(config), model, settings)
@@ -68,7 +68,7 @@ def main(arguments: list[str]) -> str:
     asked = parser.parse_args(arguments)
     study = asked.folder / "planted"
     subprocess.run(
-        [sys.executable, "-m", "abx_amr.cli.tune", "-m", "+tuning=ppo_default", CLINIC,
+        [sys.executable, "-m", "abx_amr.cli.tune", "-m", "+tuning=ppo_tutorial", CLINIC,
          "agent_algorithm.learning_rate=1e-6", "tuning.n_trials=30", "run_name=planted",
          f"optimization_dir={asked.folder}"],
         check=True,
