@@ -215,14 +215,14 @@ class RunFolder:
         self,
         name: CheckpointName,
         *,
-        agent: bytes,
         state: Mapping[str, NDArray[Any]],
-        vec_normalize: Any | None = None,
+        facts: Mapping[str, Any] | None = None,
+        agent: bytes | None = None,
     ) -> None:
         """Write the checkpoint `last` or `best`, see `write_checkpoint`."""
         file = self.checkpoint_file(name)
         file.parent.mkdir(exist_ok=True)
-        write_checkpoint(file, agent=agent, state=state, vec_normalize=vec_normalize)
+        write_checkpoint(file, state=state, facts=facts, agent=agent)
 
     def has_checkpoint(self, name: CheckpointName) -> bool:
         """Return whether the checkpoint was written."""
@@ -234,14 +234,14 @@ class RunFolder:
         file.parent.mkdir(exist_ok=True)
         atomic_files.write_bytes(file, source.checkpoint_file(name).read_bytes())
 
-    def read_checkpoint(self, name: CheckpointName) -> Checkpoint:
-        """Return the checkpoint `last` or `best`.
+    def read_checkpoint(self, name: CheckpointName, *, trust: bool = False) -> Checkpoint:
+        """Return the checkpoint `last` or `best`, as data; see `read_checkpoint` for `trust`.
 
         Raises:
-            InputError: the folder holds no such checkpoint.
+            InputError: the folder holds no such checkpoint, or one that is damaged.
         """
         try:
-            return read_checkpoint(self.checkpoint_file(name))
+            return read_checkpoint(self.checkpoint_file(name), trust=trust)
         except FileNotFoundError as error:
             have = [one for one in ("last", "best") if self.has_checkpoint(one)]
             raise InputError(
