@@ -190,6 +190,8 @@ def make_importable(project: Project | None) -> None:
 
 def _lies_in(root: Path, module: object) -> bool:
     file = getattr(module, "__file__", None)
+    if file is None:  # a folder of modules without an __init__.py
+        file = next(iter(getattr(module, "__path__", ())), None)
     return isinstance(file, str) and Path(file).is_relative_to(root)
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from stable_baselines3 import PPO
 
 from abx_amr.cli import train, tune
 from abx_amr.runs.folder import newest_run
