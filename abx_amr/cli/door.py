@@ -256,6 +256,7 @@ def _enter_hydra(command: Command, given: list[str]) -> None:
     from abx_amr.configuration.composing import compose, is_search_override, places_in_project
     from abx_amr.configuration.groups import conf_dir, version_base
     from abx_amr.configuration.overrides import check_together
+    from abx_amr.host.secrets import refuse_secrets
 
     arguments = translate(given)
     _typed[:] = arguments
@@ -263,6 +264,7 @@ def _enter_hydra(command: Command, given: list[str]) -> None:
     parser.error = _refuse_flag  # type: ignore[method-assign]
     parsed = parser.parse_args(arguments)
     if not parsed.shell_completion:
+        refuse_secrets(parsed.overrides)  # sweeps too, which `compose` does not see
         for position, override in enumerate(parsed.overrides):
             if "=" not in override and not override.startswith("~"):
                 raise InputError(no_setting(parsed.overrides, position))

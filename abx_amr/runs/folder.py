@@ -39,6 +39,7 @@ from abx_amr.errors import InputError, unknown
 from abx_amr.host import atomic_files
 from abx_amr.host.folder_names import check_folder_name
 from abx_amr.host.plain_files import read_json, read_yaml, write_yaml
+from abx_amr.host.secrets import redacted
 from abx_amr.runs.checkpoint_file import Checkpoint, read_checkpoint, write_checkpoint
 from abx_amr.runs.set_failures import remove_if_empty
 
@@ -174,8 +175,8 @@ class RunFolder:
     # --- what was asked for ----------------------------------------------------------------------
 
     def write_config(self, config: Mapping[str, Any]) -> None:
-        """Write the resolved configuration, plain data, in its own order."""
-        write_yaml(self.config_file, dict(config))
+        """Write the resolved configuration, plain data, in its own order, without secrets."""
+        write_yaml(self.config_file, redacted(config))
 
     def read_config(self) -> dict[str, Any]:
         """Return the resolved configuration.
@@ -192,8 +193,8 @@ class RunFolder:
         return config
 
     def write_overrides(self, overrides: Sequence[str]) -> None:
-        """Write what was said on the command line."""
-        write_yaml(self.overrides_file, list(overrides))
+        """Write what was said on the command line, without secrets."""
+        write_yaml(self.overrides_file, redacted(list(overrides)))
 
     def read_overrides(self) -> list[str]:
         """Return what was said on the command line; nothing where nothing was written."""
