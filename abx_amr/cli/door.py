@@ -20,6 +20,7 @@ from abx_amr.errors import InputError
 from abx_amr.host.exit_codes import USER_ERROR, of_signal
 from abx_amr.host.locations import place_in_project
 from abx_amr.host.signals import CommandInterruptError, Interrupts
+from abx_amr.host.terminal import escaped_output, shown
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -46,7 +47,7 @@ class Command:
 
 def fail(command: str, message: str) -> NoReturn:
     """Say what is wrong, in one line, and end with status 2."""
-    print(f"{command}: error: {message}", file=sys.stderr)
+    print(shown(f"{command}: error: {message}"), file=sys.stderr)
     raise SystemExit(USER_ERROR)
 
 
@@ -99,7 +100,7 @@ def run_command(
             takes over signals itself.
     """
     try:
-        with _ended_by_signals(after_interrupt is not None):
+        with _ended_by_signals(after_interrupt is not None), escaped_output():
             value = task_of_command(command, task)(*arguments)
             sys.stdout.flush()
     except KeyboardInterrupt as interrupt:
@@ -107,7 +108,7 @@ def run_command(
         name = signal.Signals(stopped.number).name
         advice = stopped.advice or after_interrupt
         line = "interrupted" + (f" ({name}): {advice}" if advice else "")
-        print(f"{command}: {line}", file=sys.stderr)
+        print(shown(f"{command}: {line}"), file=sys.stderr)
         raise SystemExit(of_signal(stopped.number)) from None
     except BrokenPipeError:
         if not _nobody_reads(sys.stdout.fileno()):

@@ -30,9 +30,10 @@ def test_configuration_and_overrides_are_read_back_as_they_were(folder):
 
 def test_a_run_is_complete_when_its_summary_is_written(folder):
     assert not folder.is_complete
-    folder.write_summary({"mean_return": -120.5, "std": float("nan")})
+    folder.write_summary({"run_name": "base_ppo", "mean_return": -120.5, "std": float("nan")})
     assert folder.is_complete
-    assert folder.read_summary() == {"mean_return": -120.5, "std": None}
+    found = folder.read_summary()
+    assert found == {"run_name": "base_ppo", "mean_return": -120.5, "std": None}
 
 
 def test_evaluations_are_appended_and_lose_no_digit(folder):
