@@ -152,7 +152,8 @@ def trials(asked: Asked) -> None:
         numbers = (trial.value, trial.mean_reward, trial.std_reward, trial.wall_time_seconds)
         notes = [
             f"retry of {trial.retry_of}" if trial.retry_of is not None else "",
-            trial.failure or "" if trial.state == "FAIL" else "",
+            trial.failure or "no reason is stored" if trial.state == "FAIL" else "",
+            *(f"seed {seed} failed: {reason}" for seed, reason in trial.failed_seeds.items()),
         ]
         rows.append(
             (

@@ -8,10 +8,11 @@ from __future__ import annotations
 import contextlib
 from pathlib import Path
 
-from abx_amr.errors import InputError
+from abx_amr.errors import InputError, first_line
 from abx_amr.host import atomic_files
 from abx_amr.host.plain_files import read_text
 
+_LONGEST = 1000
 FAILURES = ".failures"
 
 
@@ -37,7 +38,7 @@ def read_failures(results_dir: Path | str) -> dict[str, str]:
 def _reason_in(file: Path) -> str:
     """Return the reason noted in a file; that it cannot be read, where it is damaged."""
     try:
-        return read_text(file).strip()
+        return first_line(ValueError(read_text(file)))[:_LONGEST]
     except InputError as error:
         return f"for a reason that is lost ({error})"
 
