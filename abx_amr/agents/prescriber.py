@@ -10,8 +10,6 @@ Shapes: S seeds, N episodes. A transition is one environment's step.
 
 from __future__ import annotations
 
-import io
-import zipfile
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -70,14 +68,6 @@ class FixedRule(Prescriber):
 # --- saved ---------------------------------------------------------------------------------------
 
 
-def _no_archive() -> bytes:
-    """Return a checkpoint's archive for an agent that is arrays alone."""
-    file = io.BytesIO()
-    with zipfile.ZipFile(file, "w") as archive:
-        archive.writestr("data", "{}")
-    return file.getvalue()
-
-
 @dataclass(frozen=True, kw_only=True)
 class SavedAgent:
     """An agent as what one checkpoint file holds, from which its training goes on to the bit.
@@ -85,21 +75,22 @@ class SavedAgent:
     Attributes:
         state: Arrays: parameters, the optimiser's memory, random streams, environment. None may be
             of objects, or be called transitions, counters or identity, which the run keeps there.
-        agent: A zip of the agent's own library, if it writes one.
-        vec_normalize: Running statistics of observations and rewards, if it learns behind them.
+        facts: Plain values of JSON's own types.
+        agent: A zip of the agent's own library, for what is neither. It is read again only where
+            this account wrote it, or the user trusts it (trust=true): prefer arrays and facts.
     """
 
     state: Arrays
-    agent: bytes = field(default_factory=_no_archive)
-    vec_normalize: Any | None = None
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    agent: bytes | None = None
 
 
 class StoredAgent(Protocol):
-    """A `SavedAgent` as it is found again; its library's zip is the file itself."""
+    """A `SavedAgent` as it is found again."""
 
     @property
-    def agent(self) -> Path:
-        """The checkpoint's file."""
+    def file(self) -> Path:
+        """The checkpoint's file, to be read as data."""
         ...
 
     @property
@@ -108,8 +99,13 @@ class StoredAgent(Protocol):
         ...
 
     @property
-    def vec_normalize(self) -> Any | None:
-        """The running statistics."""
+    def facts(self) -> Mapping[str, Any]:
+        """The plain values."""
+        ...
+
+    @property
+    def agent(self) -> Path:
+        """The file for the agent's own library; InputError where it is not to be trusted."""
         ...
 
 

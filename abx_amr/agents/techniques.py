@@ -109,8 +109,6 @@ class Techniques:
         }
 
 
-#: What is kept with an agent beside what the library's own zip of it holds.
-KEPT_WITH_AGENT = ("techniques", "before_schedules", "entropy_fell_at")
 NAMES = tuple(field.name for field in fields(Techniques))
 
 

@@ -20,6 +20,7 @@ from abx_amr.errors import InputError
 from abx_amr.host.exit_codes import USER_ERROR, of_signal
 from abx_amr.host.locations import place_in_project
 from abx_amr.host.signals import CommandInterruptError, Interrupts
+from abx_amr.host.terminal import escaped_output, shown
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -46,7 +47,7 @@ class Command:
 
 def fail(command: str, message: str) -> NoReturn:
     """Say what is wrong, in one line, and end with status 2."""
-    print(f"{command}: error: {message}", file=sys.stderr)
+    print(shown(f"{command}: error: {message}"), file=sys.stderr)
     raise SystemExit(USER_ERROR)
 
 
@@ -99,7 +100,7 @@ def run_command(
             takes over signals itself.
     """
     try:
-        with _ended_by_signals(after_interrupt is not None):
+        with _ended_by_signals(after_interrupt is not None), escaped_output():
             value = task_of_command(command, task)(*arguments)
             sys.stdout.flush()
     except KeyboardInterrupt as interrupt:
@@ -107,7 +108,7 @@ def run_command(
         name = signal.Signals(stopped.number).name
         advice = stopped.advice or after_interrupt
         line = "interrupted" + (f" ({name}): {advice}" if advice else "")
-        print(f"{command}: {line}", file=sys.stderr)
+        print(shown(f"{command}: {line}"), file=sys.stderr)
         raise SystemExit(of_signal(stopped.number)) from None
     except BrokenPipeError:
         if not _nobody_reads(sys.stdout.fileno()):
@@ -256,6 +257,7 @@ def _enter_hydra(command: Command, given: list[str]) -> None:
     from abx_amr.configuration.composing import compose, is_search_override, places_in_project
     from abx_amr.configuration.groups import conf_dir, version_base
     from abx_amr.configuration.overrides import check_together
+    from abx_amr.host.secrets import refuse_secrets
 
     arguments = translate(given)
     _typed[:] = arguments
@@ -263,6 +265,7 @@ def _enter_hydra(command: Command, given: list[str]) -> None:
     parser.error = _refuse_flag  # type: ignore[method-assign]
     parsed = parser.parse_args(arguments)
     if not parsed.shell_completion:
+        refuse_secrets(parsed.overrides)  # sweeps too, which `compose` does not see
         for position, override in enumerate(parsed.overrides):
             if "=" not in override and not override.startswith("~"):
                 raise InputError(no_setting(parsed.overrides, position))

@@ -11,6 +11,7 @@ from abx_amr.cli.arguments import translate
 from abx_amr.cli.door import RUN_AGAIN, enter_without_hydra
 from abx_amr.cli.numbers import figure, interval
 from abx_amr.errors import InputError, counted, unknown
+from abx_amr.host.terminal import in_one_line
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -228,6 +229,7 @@ def _print_left_out(left_out: Sequence[LeftOut]) -> None:
 
 
 def _print_rows(rows: Sequence[Sequence[str]]) -> None:
+    rows = [[in_one_line(cell) for cell in row] for row in rows]
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     for row in rows:
         first, *rest = (

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from abx_amr.cli.arguments import translate
 from abx_amr.cli.door import enter_without_hydra, no_setting
 from abx_amr.errors import InputError, counted, unknown
+from abx_amr.host.terminal import in_one_line
 
 if TYPE_CHECKING:
     from abx_amr.studies.records import StudyRecord
@@ -151,7 +152,8 @@ def trials(asked: Asked) -> None:
         numbers = (trial.value, trial.mean_reward, trial.std_reward, trial.wall_time_seconds)
         notes = [
             f"retry of {trial.retry_of}" if trial.retry_of is not None else "",
-            trial.failure or "" if trial.state == "FAIL" else "",
+            trial.failure or "no reason is stored" if trial.state == "FAIL" else "",
+            *(f"seed {seed} failed: {reason}" for seed, reason in trial.failed_seeds.items()),
         ]
         rows.append(
             (
@@ -310,6 +312,7 @@ def _moment(study: StudyRecord) -> str:
 
 
 def _print_rows(rows: Sequence[Sequence[str]]) -> None:
+    rows = [[in_one_line(cell) for cell in row] for row in rows]
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     for row in rows:
         cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from abx_amr.checks import flag
 from abx_amr.errors import InputError
 
 if TYPE_CHECKING:
@@ -81,8 +82,9 @@ def _agents(config: Mapping[str, Any], runs: list[str], model: ClinicModel) -> d
     from abx_amr.runs.loading import load_policy
 
     torch.set_num_threads(config["training"]["torch_threads"] or 1)
+    trust = flag("trust", config.get("trust", False))
     found = {}
     for run in runs:
         source = find_run(str(run), results_dir=config["results_dir"])
-        found[source.run_name] = load_policy(source.path, model=model)
+        found[source.run_name] = load_policy(source.path, model=model, trust=trust)
     return found

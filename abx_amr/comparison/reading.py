@@ -153,6 +153,10 @@ def _read(folder: RunFolder, config: dict[str, Any]) -> GatheredRun:
     summary, provenance = folder.read_summary(), folder.read_provenance()
     table = folder.read_evaluations()
     final = table[table["transitions"] == table["transitions"].max()].sort_values("episode")
+    if len(final) != summary["evaluation_episodes"] or (
+        int(table["transitions"].max()) != summary["transitions"]
+    ):
+        raise InputError(f"{folder.evaluations_file} is damaged: its last evaluation is not whole")
     is_evaluation = "evaluation" in config
     learned = "trained_with_seed" in provenance if is_evaluation else summary["transitions"] > 0
     seed = int(provenance.get("trained_with_seed", summary["seed"])) if learned else None

@@ -20,6 +20,7 @@ from abx_amr.configuration.mistakes import explain, explain_yaml, misplaced
 from abx_amr.configuration.values import Plain
 from abx_amr.errors import InputError, first_line
 from abx_amr.host.locations import find_project, from_here
+from abx_amr.host.secrets import refuse_secret_values, refuse_secrets
 
 _FLAGS = ("figures", "trajectories", "skip_if_exists", "overwrite_existing_study")
 _LEARN_NOTHING_FROM_TUNING = ("train", "evaluate", "plan")
@@ -44,7 +45,7 @@ def resolved(config: DictConfig) -> Plain:
     """Return `config` resolved, as plain data.
 
     Raises:
-        InputError: an interpolation or a mandatory value is missing.
+        InputError: an interpolation or a mandatory value is missing, or it holds a password.
     """
     try:
         plain = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
@@ -52,6 +53,7 @@ def resolved(config: DictConfig) -> Plain:
         key = getattr(error, "full_key", None)
         where = f"{key}: " if key else ""
         raise InputError(f"{where}{first_line(error)}") from error
+    refuse_secret_values(plain)
     return cast(Plain, plain)
 
 
@@ -77,6 +79,7 @@ def compose(
     Raises:
         InputError: an override names what does not exist, or cannot be parsed.
     """
+    refuse_secrets(overrides)
     arguments = list(overrides)
     if search_path:
         folders = ",".join(f"file://{Path(p).resolve()}" for p in search_path)

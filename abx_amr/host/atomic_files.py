@@ -1,8 +1,10 @@
 """Files that survive crashes and crowds: atomic writes, folders of one's own, a locked registry."""
 
+import contextlib
 import csv
 import io
 import json
+import logging
 import math
 import os
 import tempfile
@@ -14,6 +16,8 @@ from typing import Any
 from filelock import FileLock
 
 from abx_amr.errors import InputError
+
+log = logging.getLogger(__name__)
 
 LOCK_TIMEOUT_SECONDS = 120.0
 
@@ -103,18 +107,27 @@ class CompletionRegistry:
         self.columns = tuple(columns)
 
     def rows(self) -> list[dict[str, str]]:
-        """Return all rows, oldest first; none where there is no file."""
+        """Return all rows, oldest first; none where there is no file.
+
+        One that is damaged is put aside, with a warning: what it registered is found incomplete.
+        """
         try:
             text = self.path.read_text(encoding="utf-8")
+            reader = csv.DictReader(io.StringIO(text, newline=""), strict=True)
+            if reader.fieldnames is not None and tuple(reader.fieldnames) != self.columns:
+                raise InputError(
+                    f"{self.path} has the columns {list(reader.fieldnames)}, "
+                    f"not {list(self.columns)}: move the file away and run again"
+                )
+            return [{column: row.get(column) or "" for column in self.columns} for row in reader]
         except FileNotFoundError:
             return []
-        reader = csv.DictReader(io.StringIO(text, newline=""), strict=True)
-        if reader.fieldnames is not None and tuple(reader.fieldnames) != self.columns:
-            raise InputError(
-                f"{self.path} has the columns {list(reader.fieldnames)}, not {list(self.columns)}: "
-                "move the file away and run again"
-            )
-        return [{column: row.get(column) or "" for column in self.columns} for row in reader]
+        except (UnicodeDecodeError, csv.Error) as error:
+            aside = self.path.with_name(f"{self.path.name}.damaged")
+            with contextlib.suppress(OSError):
+                os.replace(self.path, aside)
+            log.warning("%s is damaged (%s): it is now %s", self.path, error, aside.name)
+            return []
 
     def add(self, row: Mapping[str, Any], *, replacing: str | None = None) -> None:
         """Append `row`; rows with the same value in the column `replacing` go first."""

@@ -1,6 +1,6 @@
 """The project that a command is run in: a folder with a marker, found upwards as git does.
 
-<project>/abx-project.yaml   the marker
+<project>/abx-project.yaml   the marker; `trusted: [module]` lists other modules of classes
 <project>/conf/              its configuration files; they go before packaged ones of the same name
 <project>/components/        its own classes, named `components.module.Class`
 """
@@ -45,6 +45,25 @@ class Project:
             for path in self.conf.iterdir()
             if path.is_dir() and not path.name.startswith((".", "_"))
         )
+
+    def trusted_modules(self) -> list[str]:
+        """Return the modules beside its own whose classes a run that is read may name.
+
+        Raises:
+            InputError: the marker cannot be read, or does not list them.
+        """
+        from abx_amr.host.plain_files import read_yaml
+
+        content = read_yaml(self.root / MARKER) or {}
+        modules = content.get("trusted", []) if isinstance(content, dict) else None
+        if not isinstance(modules, list) or not all(
+            isinstance(module, str) and module.isidentifier() for module in modules
+        ):
+            raise InputError(
+                f"{self.root / MARKER}: trusted must list modules, such as [our_rewards], "
+                f"got {modules!r}"
+            )
+        return modules
 
     def file_of(self, target: str) -> Path | None:
         """Return the file of the project in which a dotted path is defined, None if in none."""
@@ -171,6 +190,8 @@ def make_importable(project: Project | None) -> None:
 
 def _lies_in(root: Path, module: object) -> bool:
     file = getattr(module, "__file__", None)
+    if file is None:  # a folder of modules without an __init__.py
+        file = next(iter(getattr(module, "__path__", ())), None)
     return isinstance(file, str) and Path(file).is_relative_to(root)
 
 

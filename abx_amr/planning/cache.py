@@ -7,17 +7,18 @@
 from __future__ import annotations
 
 import hashlib
-import json
-from collections.abc import Callable, Sequence
+import logging
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from abx_amr.errors import counted
+from abx_amr.errors import InputError, counted, first_line
 from abx_amr.host import atomic_files
 from abx_amr.host.locations import from_here
+from abx_amr.host.plain_files import read_json
 from abx_amr.planning import discounted
 from abx_amr.planning.allocations import number_of_allocations
 from abx_amr.planning.certificate import TOLERANCE, expected_seconds, first_grid
@@ -32,6 +33,8 @@ from abx_amr.planning.sampled import MOST_ANTIBIOTICS
 from abx_amr.planning.stationary import Audit, Stationary, stationary
 from abx_amr.planning.views import SampledView, values_of, view
 from abx_amr.simulator.model import ClinicModel
+
+log = logging.getLogger(__name__)
 
 #: Raised when what is kept would come out otherwise.
 VERSION = 1
@@ -58,11 +61,16 @@ class PlanCache:
         return self.folder / f"{hashlib.sha256(repr(text).encode()).hexdigest()[:20]}.json"
 
     def _read(self, posed: Posed) -> dict[str, Any]:
-        try:
-            kept = json.loads(self.file(posed).read_text(encoding="utf-8"))
-        except (FileNotFoundError, json.JSONDecodeError):
+        file = self.file(posed)
+        if not file.is_file():
             return {}
-        return kept if isinstance(kept, dict) else {}
+        try:
+            kept = read_json(file)
+            _parsed(kept)
+        except (InputError, KeyError, TypeError, ValueError, AttributeError) as error:
+            log.warning("%s is damaged (%s): it is computed again", file, first_line(error))
+            return {}
+        return kept
 
     def _add(self, posed: Posed, key: str, value: Any) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -70,17 +78,7 @@ class PlanCache:
 
     def known(self, posed: Posed) -> Optimum | None:
         """Return the optimum if it was computed before."""
-        kept = self._read(posed).get("optimum")
-        if kept is None:
-            return None
-        given = kept["given"]
-        return Optimum(
-            **{
-                **kept,
-                "caveats": tuple(kept["caveats"]),
-                "given": None if given is None else np.array(given, dtype=np.int64),
-            }
-        )
+        return _parsed(self._read(posed))
 
     def optimum(
         self,
@@ -162,6 +160,29 @@ class PlanCache:
         """Return whether all these discount factors are kept."""
         kept = self._read(posed).get("stationary", {})
         return all(repr(float(one)) in kept for one in gammas)
+
+
+def _parsed(kept: Mapping[str, Any]) -> Optimum | None:
+    """Return the optimum that is kept, None where none is; all else that is kept is well-formed.
+
+    Raises:
+        KeyError, TypeError, ValueError, AttributeError: it was not written here.
+    """
+    for gamma, row in kept.get("stationary", {}).items():
+        float(gamma), float(Stationary(**row).episode_return)
+    found = kept.get("optimum")
+    if found is None:
+        return None
+    given = found["given"]
+    optimum = Optimum(
+        **{
+            **found,
+            "caveats": tuple(found["caveats"]),
+            "given": None if given is None else np.array(given, dtype=np.int64),
+        }
+    )
+    float(optimum.lower), float(optimum.upper)
+    return optimum
 
 
 def _stationary_of(

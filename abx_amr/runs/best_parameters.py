@@ -11,6 +11,7 @@ from abx_amr.configuration.overrides import keys_of
 from abx_amr.configuration.values import AGENT_SECTIONS, Plain, value_at, with_values
 from abx_amr.errors import InputError
 from abx_amr.runs.differences import differences_from_study
+from abx_amr.runs.trust import check_named_classes
 from abx_amr.studies.best import read_best
 
 log = logging.getLogger(__name__)
@@ -24,17 +25,20 @@ _LENGTHS = (
 
 
 def with_best_parameters(
-    config: Plain, overrides: Sequence[str]
+    config: Plain, overrides: Sequence[str], *, trust: bool = False
 ) -> tuple[Plain, Mapping[str, Any]]:
     """Return the composition with a study's best values, and searched path -> value taken.
 
-    Values that the command line gives are kept.
+    Values that the command line gives are kept. `trust` lets the study name classes of any origin.
 
     Raises:
-        InputError: there is no such study, it has no best parameters, or it tuned another agent.
+        InputError: there is no such study, it has no best parameters, it tuned another agent, or
+            names classes of unknown origin.
     """
     best = read_best(config["optimization_dir"], str(config["best_params_from"]))
     studied = best.configuration
+    for read in ({name: studied.get(name) for name in AGENT_SECTIONS}, best.values):
+        check_named_classes(read, where=best.folder, trust=trust)
     config = _with_the_studys_agent(config, studied, overrides)
     ours = config["agent_algorithm"].get("_target_")
     theirs = studied["agent_algorithm"].get("_target_")

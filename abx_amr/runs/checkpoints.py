@@ -25,9 +25,9 @@ def captured(agent: Agent, **more: np.ndarray) -> dict[str, Any]:
     if taken := sorted(kept.keys() & saved.state.keys()):
         raise ValueError(f"an agent cannot save arrays named {taken}: the run's own are")
     return {
-        "agent": saved.agent,
         "state": {**saved.state, **kept},
-        "vec_normalize": saved.vec_normalize,
+        "facts": saved.facts,
+        "agent": saved.agent,
     }
 
 
@@ -42,10 +42,14 @@ def trained_policy(
     model: ClinicModel,
     *,
     checkpoint: CheckpointName = "best",
+    trust: bool = False,
 ) -> Policy:
     """Return the agent of a run's checkpoint as a policy over a clinic's observations.
+
+    `trust` lets a learner's own library run what the checkpoint brings.
 
     Raises:
         InputError: the folder holds no such checkpoint, or its agent does not fit the clinic.
     """
-    return learner.load(folder.read_checkpoint(checkpoint), model, name=str(folder.path))
+    stored = folder.read_checkpoint(checkpoint, trust=trust)
+    return learner.load(stored, model, name=str(folder.path))

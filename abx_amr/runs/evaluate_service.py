@@ -20,6 +20,7 @@ from abx_amr.runs.finished import EvaluateResult
 from abx_amr.runs.folder import RunFolder, find_run
 from abx_amr.runs.loading import config_of_run, load_policy
 from abx_amr.runs.train_service import default_run_name
+from abx_amr.runs.trust import check_named_classes, named_classes, without_trust
 
 if TYPE_CHECKING:
     from abx_amr.evaluation.episodes import Policy
@@ -63,11 +64,12 @@ def evaluate(
     """
     from abx_amr.simulator.validation import validate_components
 
+    config, trust = without_trust(config)
     asked = _asked(config["evaluation"])
     if config["run"] is None:
         request = _of_a_rule(config, choices)
     else:
-        request = _of_a_run(config, choices=choices, overrides=overrides)
+        request = _of_a_run(config, choices=choices, overrides=overrides, trust=trust)
     config, model = request.config, request.model
     validate_components(model)
     settings = replace(
@@ -94,7 +96,7 @@ def evaluate(
     )
     other = None
     if config["against"] is not None:
-        other = _other(str(config["against"]), config, model)
+        other = _other(str(config["against"]), config, model, trust=trust)
     folder = execute(run, against=other)
     return EvaluateResult(
         folder=folder.path,
@@ -116,14 +118,16 @@ def _of_a_rule(config: Plain, choices: Mapping[str, str]) -> _Request:
     )
 
 
-def _of_a_run(config: Plain, *, choices: Mapping[str, str], overrides: Sequence[str]) -> _Request:
+def _of_a_run(
+    config: Plain, *, choices: Mapping[str, str], overrides: Sequence[str], trust: bool
+) -> _Request:
     """Return a run's agent, in the run's clinic with the sections that are given composed anew."""
     _refuse_another_agent(overrides)
     source = find_run(str(config["run"]), results_dir=config["results_dir"])
-    own = config_of_run(source)
-    clinic = _clinic_of(own, source.read_overrides(), config, overrides)
+    own = config_of_run(source, trust=trust)
+    clinic = _clinic_of(source, own, config, overrides, trust=trust)
     model = build_clinic(clinic)
-    policy = _policy(own, source.path, model, checkpoint=config["checkpoint"])
+    policy = _policy(own, source.path, model, checkpoint=config["checkpoint"], trust=trust)
     origin = _origin(source, choices, overrides)
     if learns(own):
         origin |= {
@@ -188,28 +192,40 @@ def _asked(section: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def _clinic_of(
+    source: RunFolder,
     own: Mapping[str, Any],
-    own_overrides: Sequence[str],
     composed: Mapping[str, Any],
     overrides: Sequence[str],
+    *,
+    trust: bool,
 ) -> dict[str, Any]:
-    """Return the run's clinic, with the sections that the command line touches composed anew."""
+    """Return the run's clinic, with the sections that the command line touches composed anew.
+
+    What the run's own overrides then name is limited as its configuration is.
+    """
     about = [o for o in overrides if section_of_key(o) in _OF_A_CLINIC]
     touched = {section_of_key(o) for o in about}
     clinic = {name: own[name] for name in CLINIC_SECTIONS}
     if "experiment" in touched:
         return {name: composed[name] for name in CLINIC_SECTIONS}
     if touched:
-        kept = [o for o in own_overrides if section_of_key(o) in _OF_A_CLINIC]
+        kept = [o for o in source.read_overrides() if section_of_key(o) in _OF_A_CLINIC]
         anew = compose("evaluate", [*kept, *about]).plain
         clinic |= {name: anew[name] for name in touched}
+        known = {*named_classes(own), *named_classes(composed)}
+        is_known = known.issuperset(named_classes(clinic))
+        check_named_classes(clinic, where=source.path, trust=trust or is_known)
     return clinic
 
 
 def _policy(
-    config: Mapping[str, Any], folder: Path | None, model: ClinicModel, *, checkpoint: str
+    config: Mapping[str, Any],
+    folder: Path | None,
+    model: ClinicModel,
+    *,
+    checkpoint: str,
+    trust: bool = False,
 ) -> Policy:
-
     if not learns(config):
         return build_rule(config, model)
     if folder is None:
@@ -217,10 +233,12 @@ def _policy(
             "nothing to evaluate: train first (abx-train) and give run=RUN_NAME, or choose a rule "
             "such as agent_algorithm=greedy"
         )
-    return load_policy(folder, checkpoint=checkpoint, model=model)
+    return load_policy(folder, checkpoint=checkpoint, model=model, trust=trust)
 
 
-def _other(name: str, config: Mapping[str, Any], model: ClinicModel) -> tuple[str, Policy]:
+def _other(
+    name: str, config: Mapping[str, Any], model: ClinicModel, *, trust: bool
+) -> tuple[str, Policy]:
     """Return the rule or run to compare with."""
     if name in available("agent_algorithm") and not Path(name).is_dir():
         chosen = compose("evaluate", [f"agent_algorithm={name}"]).plain
@@ -235,5 +253,6 @@ def _other(name: str, config: Mapping[str, Any], model: ClinicModel) -> tuple[st
     except InputError as error:
         hint = did_you_mean(name, available("agent_algorithm"))
         raise InputError(f"against={name} is no rule and no run{hint}: {error}") from error
-    own = config_of_run(source)
-    return name, _policy(own, source.path, model, checkpoint=str(config["checkpoint"]))
+    own = config_of_run(source, trust=trust)
+    chosen_checkpoint = str(config["checkpoint"])
+    return name, _policy(own, source.path, model, checkpoint=chosen_checkpoint, trust=trust)

@@ -35,10 +35,11 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from numpy.typing import NDArray
 
-from abx_amr.errors import InputError, unknown
+from abx_amr.errors import InputError, first_line, unknown
 from abx_amr.host import atomic_files
 from abx_amr.host.folder_names import check_folder_name
 from abx_amr.host.plain_files import read_json, read_yaml, write_yaml
+from abx_amr.host.secrets import redacted
 from abx_amr.runs.checkpoint_file import Checkpoint, read_checkpoint, write_checkpoint
 from abx_amr.runs.set_failures import remove_if_empty
 
@@ -47,6 +48,9 @@ if TYPE_CHECKING:
 
 CheckpointName = Literal["last", "best"]
 
+#: What every summary has.
+_SUMMARY: Mapping[str, tuple[type, ...]] = {"run_name": (str,), "mean_return": (int, float)}
+_LARGEST_TABLE = 2 * 1024**3  #: bytes
 _TIMESTAMP = re.compile(r"_(\d{8}_\d{6})(?:_(\d+))?$")
 
 
@@ -174,8 +178,8 @@ class RunFolder:
     # --- what was asked for ----------------------------------------------------------------------
 
     def write_config(self, config: Mapping[str, Any]) -> None:
-        """Write the resolved configuration, plain data, in its own order."""
-        write_yaml(self.config_file, dict(config))
+        """Write the resolved configuration, plain data, in its own order, without secrets."""
+        write_yaml(self.config_file, redacted(config))
 
     def read_config(self) -> dict[str, Any]:
         """Return the resolved configuration.
@@ -183,7 +187,7 @@ class RunFolder:
         Raises:
             InputError: the folder holds no readable configuration.
         """
-        config = read_yaml(self.config_file)
+        config = read_yaml(self.config_file, is_ours=True)
         if not isinstance(config, dict):
             raise InputError(
                 f"{self.config_file} is damaged: it must hold 'name: value' lines, and "
@@ -192,22 +196,27 @@ class RunFolder:
         return config
 
     def write_overrides(self, overrides: Sequence[str]) -> None:
-        """Write what was said on the command line."""
-        write_yaml(self.overrides_file, list(overrides))
+        """Write what was said on the command line, without secrets."""
+        write_yaml(self.overrides_file, redacted(list(overrides)))
 
     def read_overrides(self) -> list[str]:
         """Return what was said on the command line; nothing where nothing was written."""
         if not self.overrides_file.is_file():
             return []
-        return [str(override) for override in read_yaml(self.overrides_file) or []]
+        found = read_yaml(self.overrides_file, is_ours=True)
+        if not isinstance(found, list | None):
+            raise InputError(f"{self.overrides_file} is damaged: it must list overrides")
+        return [str(override) for override in found or []]
 
     def write_provenance(self, facts: Mapping[str, Any]) -> None:
         """Write where the run comes from, see `provenance`."""
         atomic_files.write_json(self.provenance_file, facts)
 
     def read_provenance(self) -> dict[str, Any]:
-        """Return where the run comes from."""
-        return read_json(self.provenance_file)
+        """Return where the run comes from; a part of another kind than was written is left out."""
+        facts = read_json(self.provenance_file)
+        sections = ("choices", "versions", "git", "host", "seeds")
+        return {k: v for k, v in facts.items() if k not in sections or isinstance(v, dict | None)}
 
     # --- checkpoints -----------------------------------------------------------------------------
 
@@ -215,14 +224,14 @@ class RunFolder:
         self,
         name: CheckpointName,
         *,
-        agent: bytes,
         state: Mapping[str, NDArray[Any]],
-        vec_normalize: Any | None = None,
+        facts: Mapping[str, Any] | None = None,
+        agent: bytes | None = None,
     ) -> None:
         """Write the checkpoint `last` or `best`, see `write_checkpoint`."""
         file = self.checkpoint_file(name)
         file.parent.mkdir(exist_ok=True)
-        write_checkpoint(file, agent=agent, state=state, vec_normalize=vec_normalize)
+        write_checkpoint(file, state=state, facts=facts, agent=agent)
 
     def has_checkpoint(self, name: CheckpointName) -> bool:
         """Return whether the checkpoint was written."""
@@ -234,14 +243,14 @@ class RunFolder:
         file.parent.mkdir(exist_ok=True)
         atomic_files.write_bytes(file, source.checkpoint_file(name).read_bytes())
 
-    def read_checkpoint(self, name: CheckpointName) -> Checkpoint:
-        """Return the checkpoint `last` or `best`.
+    def read_checkpoint(self, name: CheckpointName, *, trust: bool = False) -> Checkpoint:
+        """Return the checkpoint `last` or `best`, as data; see `read_checkpoint` for `trust`.
 
         Raises:
-            InputError: the folder holds no such checkpoint.
+            InputError: the folder holds no such checkpoint, or one that is damaged.
         """
         try:
-            return read_checkpoint(self.checkpoint_file(name))
+            return read_checkpoint(self.checkpoint_file(name), trust=trust)
         except FileNotFoundError as error:
             have = [one for one in ("last", "best") if self.has_checkpoint(one)]
             raise InputError(
@@ -293,13 +302,11 @@ class RunFolder:
         """Return evaluations.csv as a table.
 
         Raises:
-            InputError: the run was never evaluated.
+            InputError: the run was never evaluated, or the file is damaged.
         """
-        import pandas as pd
-
         if not self.evaluations_file.is_file():
             raise InputError(f"{self.path} holds no {self.evaluations_file.name}")
-        return pd.read_csv(self.evaluations_file)
+        return _table(self.evaluations_file, ("transitions", "episode"))
 
     def write_trajectories(self, steps: pd.DataFrame, patients: pd.DataFrame | None = None) -> None:
         """Write the tables of every step and, if given, of every patient, as Parquet."""
@@ -354,8 +361,16 @@ class RunFolder:
         atomic_files.write_json(self.summary_file, summary)
 
     def read_summary(self) -> dict[str, Any]:
-        """Return the summary; raises InputError when the run is not complete."""
-        return read_json(self.summary_file)
+        """Return the summary.
+
+        Raises:
+            InputError: the run is not complete, or the file is damaged.
+        """
+        summary = read_json(self.summary_file)
+        for name, kinds in _SUMMARY.items():
+            if not isinstance(summary.get(name), kinds):
+                raise InputError(f"{self.summary_file} is damaged: it has no {name}; run again")
+        return summary
 
 
 def check_run_name(run_name: str) -> str:
@@ -441,11 +456,40 @@ def _parquet(table: pd.DataFrame) -> bytes:
 
 
 def _read_csv(file: Path) -> pd.DataFrame:
-    import pandas as pd
-
     if not file.is_file():
         raise InputError(f"{file} does not exist: only a manager that was evaluated has one")
-    return pd.read_csv(file)
+    return _table(file)
+
+
+def _table(file: Path, numbers: Sequence[str] = ()) -> pd.DataFrame:
+    """Return a table of a run.
+
+    Raises:
+        InputError: it is damaged, or lacks these columns of numbers.
+    """
+    import pandas as pd
+
+    if (size := file.stat().st_size) > _LARGEST_TABLE:
+        raise InputError(f"{file} is not read: {size / 1024**3:.0f} GiB are more than any run's")
+    try:
+        if not _ends_a_line(file):
+            raise ValueError("it was cut off")
+        table = pd.read_csv(file)
+        missing = [n for n in numbers if n not in table or table[n].dtype.kind not in "if"]
+    except (ValueError, OSError) as error:  # of pandas or of the text's encoding
+        raise InputError(f"{file} is damaged ({first_line(error)}): run again") from error
+    if missing or (numbers and table[list(numbers)].isna().to_numpy().any()):
+        raise InputError(f"{file} is damaged: it lacks numbers ({', '.join(numbers)}); run again")
+    return table
+
+
+def _ends_a_line(file: Path) -> bool:
+    """Return whether a file's last byte ends a line, as every table's does."""
+    with file.open("rb") as stream:
+        if stream.seek(0, os.SEEK_END) == 0:
+            return False
+        stream.seek(-1, os.SEEK_END)
+        return stream.read(1) == b"\n"
 
 
 def _read_parquet(file: Path) -> pd.DataFrame:
@@ -453,4 +497,7 @@ def _read_parquet(file: Path) -> pd.DataFrame:
 
     if not file.is_file():
         raise InputError(f"{file} does not exist: run with trajectories=true")
-    return pd.read_parquet(file)
+    try:
+        return pd.read_parquet(file)
+    except (ValueError, OSError) as error:
+        raise InputError(f"{file} is damaged ({first_line(error)}): run again") from error

@@ -12,6 +12,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from abx_amr.host.secrets import redacted
 from abx_amr.host.versions import versions
 
 
@@ -31,7 +32,7 @@ def provenance(
         folder: where the commit is looked up.
     """
     return {
-        "command": shlex.join(sys.argv if command is None else command),
+        "command": shlex.join(redacted(list(sys.argv if command is None else command))),
         "started": (started or datetime.now()).astimezone().isoformat(timespec="seconds"),
         "seeds": dict(seeds),
         "versions": versions(),

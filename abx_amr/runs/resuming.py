@@ -36,6 +36,7 @@ _FREE = (
     "skip_if_exists",
     "trajectories",
     "figures",
+    "trust",
     "hydra",
 )
 #: What a run keeps: of the present command, never of the resumed run.
@@ -63,7 +64,7 @@ def resumed_configuration(
                 "change; leave it out, or start a new run with it (what can: "
                 "training.additional_episodes, the frequencies, early_stopping, run_name)"
             )
-        if not key.startswith("hydra"):
+        if not key.startswith("hydra") and key != "trust":
             changed[key] = value_at(composed, key)
     return with_values(own, changed)
 

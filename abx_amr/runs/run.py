@@ -13,6 +13,7 @@ from abx_amr.evaluation.episodes import Evaluation, Policy
 from abx_amr.runs.folder import CheckpointName, RunFolder
 from abx_amr.runs.provenance import provenance
 from abx_amr.runs.results import write_results
+from abx_amr.runs.trust import signed
 
 if TYPE_CHECKING:
     from abx_amr.simulator.model import ClinicModel
@@ -81,7 +82,7 @@ def open_folder(run: Run) -> RunFolder:
     folder.write_config(run.config)
     folder.write_overrides(run.overrides)
     seeds = {"training": run.settings.seed, "evaluation": run.settings.evaluation_seed}
-    folder.write_provenance({**provenance(seeds=seeds), **run.origin})
+    folder.write_provenance({**provenance(seeds=seeds), **run.origin, **signed(folder)})
     return folder
 
 

@@ -8,8 +8,11 @@ from __future__ import annotations
 import contextlib
 from pathlib import Path
 
+from abx_amr.errors import InputError, first_line
 from abx_amr.host import atomic_files
+from abx_amr.host.plain_files import read_text
 
+_LONGEST = 1000
 FAILURES = ".failures"
 
 
@@ -22,16 +25,22 @@ def write_failure(results_dir: Path | str, run_name: str, reason: str) -> None:
 
 def read_failure(results_dir: Path | str, run_name: str) -> str | None:
     """Return why a run of a set failed, None where nothing was noted."""
-    try:
-        return _failure_file(results_dir, run_name).read_text(encoding="utf-8").strip()
-    except FileNotFoundError:
-        return None
+    file = _failure_file(results_dir, run_name)
+    return _reason_in(file) if file.is_file() else None
 
 
 def read_failures(results_dir: Path | str) -> dict[str, str]:
     """Return run name -> why it failed, of the runs of sets in this folder."""
     files = sorted((Path(results_dir) / FAILURES).glob("*.txt"))
-    return {file.stem: file.read_text(encoding="utf-8").strip() for file in files}
+    return {file.stem: _reason_in(file) for file in files}
+
+
+def _reason_in(file: Path) -> str:
+    """Return the reason noted in a file; that it cannot be read, where it is damaged."""
+    try:
+        return first_line(ValueError(read_text(file)))[:_LONGEST]
+    except InputError as error:
+        return f"for a reason that is lost ({error})"
 
 
 def clear_failure(results_dir: Path | str, run_name: str) -> None:

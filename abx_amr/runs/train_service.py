@@ -24,6 +24,7 @@ from abx_amr.runs.listening import RunListener
 from abx_amr.runs.loading import config_of_run
 from abx_amr.runs.registry import completed_run
 from abx_amr.runs.resuming import first_overrides, half_run, how_to_go_on, resumed_configuration
+from abx_amr.runs.trust import without_trust
 
 if TYPE_CHECKING:
     from abx_amr.agents.settings import TrainingSettings
@@ -43,6 +44,7 @@ class _Request:
         tuned: Searched path -> value that came from a study.
         origin: What provenance.json says beside the usual.
         overrides: What was said on the command line.
+        trust: Whether what a run or a study names is run, whoever wrote it.
     """
 
     config: Plain
@@ -50,6 +52,7 @@ class _Request:
     tuned: Mapping[str, Any]
     origin: Mapping[str, Any]
     overrides: Sequence[str]
+    trust: bool
 
 
 def train(
@@ -107,18 +110,20 @@ def _requested(config: Plain, *, choices: Mapping[str, str], overrides: Sequence
     if config["resume_from"] and config["best_params_from"]:
         raise InputError("resume_from and best_params_from exclude each other: give one")
     origin: dict[str, Any] = {"choices": chosen_groups(choices)}
+    config, trust = without_trust(config)
     run_name = config.get("run_name")
     source: RunFolder | None = None
     tuned: Mapping[str, Any] = {}
     if config.get("resume_from"):
         source = find_run(str(config["resume_from"]), results_dir=config["results_dir"])
-        config = resumed_configuration(config, config_of_run(source), overrides)
+        own = config_of_run(source, trust=trust)
+        config = resumed_configuration(config, own, overrides)
         run_name = run_name or source.run_name
         origin["resumed_from"] = str(source.path)
         origin["choices"] = source.read_provenance().get("choices") or {}
     elif config.get("best_params_from"):
         asked = config
-        config, tuned = with_best_parameters(config, overrides)
+        config, tuned = with_best_parameters(config, overrides, trust=trust)
         for section in AGENT_SECTIONS:  # chosen by the study, not here
             if asked.get(section, {}).get("_target_") != config.get(section, {}).get("_target_"):
                 origin["choices"].pop(section, None)
@@ -128,7 +133,9 @@ def _requested(config: Plain, *, choices: Mapping[str, str], overrides: Sequence
     else:
         run_name = run_name or default_run_name(choices)
     named = {**config, "run_name": check_run_name(str(run_name))}
-    return _Request(config=named, source=source, tuned=tuned, origin=origin, overrides=overrides)
+    return _Request(
+        config=named, source=source, tuned=tuned, origin=origin, overrides=overrides, trust=trust
+    )
 
 
 def default_run_name(choices: Mapping[str, str]) -> str:
@@ -183,7 +190,9 @@ def _carry_out(
     try:
         with listener.progress(config["run_name"]) as advance:
             if source is not None:
-                folders = [training.resume(runs[0], source, on_progress=advance)]
+                folders = [
+                    training.resume(runs[0], source, trust=request.trust, on_progress=advance)
+                ]
             elif learns(config):
                 folders = training.run_seeds(runs, on_progress=advance)
             else:

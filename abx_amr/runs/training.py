@@ -125,11 +125,18 @@ def run_seeds(runs: Sequence[Run], *, on_progress: Progress | None = None) -> li
     return folders
 
 
-def resume(run: Run, source: RunFolder, *, on_progress: Progress | None = None) -> RunFolder:
+def resume(
+    run: Run,
+    source: RunFolder,
+    *,
+    trust: bool = False,
+    on_progress: Progress | None = None,
+) -> RunFolder:
     """Go on from the last checkpoint of `source` in a new folder; return it when finished.
 
     Weights, optimiser, environment and random generators go on where they stood: an interrupted and
-    resumed run equals an uninterrupted one to the bit.
+    resumed run equals an uninterrupted one to the bit. `trust` lets the learner's own library run
+    what the checkpoint brings.
 
     Raises:
         InputError: there is no checkpoint, or nothing is left to learn.
@@ -137,7 +144,7 @@ def resume(run: Run, source: RunFolder, *, on_progress: Progress | None = None) 
     if not isinstance(run.prescriber, Learner):
         raise InputError("resume_from: a fixed rule does not learn, there is nothing to resume")
     set_threads(run.settings.torch_threads)
-    checkpoint = source.read_checkpoint("last")
+    checkpoint = source.read_checkpoint("last", trust=trust)
     agent = run.prescriber.restore(checkpoint, run.model, run.settings)
     if run.planned_transitions <= agent.transitions:
         episodes = agent.transitions // run.model.max_time_steps

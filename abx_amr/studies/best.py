@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from abx_amr.errors import InputError, did_you_mean
 from abx_amr.host.former_names import canonical
+from abx_amr.host.plain_files import read_json, read_yaml
 from abx_amr.studies.folder import StudyFolder, study_folders
+
+#: Sections without which a configuration is none.
+_SECTIONS = ("agent_algorithm", "training")
 
 
 @dataclass(frozen=True)
@@ -37,29 +39,35 @@ def read_best(optimization_dir: Path | str, run_name: str) -> BestParameters:
     file = study.best_params_file
     if not file.is_file():
         raise InputError(f"best_params_from: {file} does not exist: {_how_far(study)}")
-    configuration = _mapping(study.configuration_file)
+    configuration = _mapping(study.configuration_file, partial(read_yaml, is_ours=True))
+    if not all(isinstance(configuration.get(name), dict) for name in _SECTIONS):
+        raise InputError(_damaged(study.configuration_file))
     library = study.option_library_file
     if library.is_file():  # as it was given: the configuration has null for an endless duration
-        configuration["option_library"] = yaml.safe_load(library.read_text(encoding="utf-8"))
+        configuration["option_library"] = _mapping(library, partial(read_yaml, is_ours=True))
     return BestParameters(
         folder=study.path,
-        values=_mapping(file),
+        values=_mapping(file, read_json),
         configuration=canonical(configuration),
     )
 
 
-def _mapping(file: Path) -> dict[str, Any]:
-    """Return what a file of a study holds; JSON is YAML too."""
+def _mapping(file: Path, read: Callable[[Path], Any]) -> dict[str, Any]:
+    """Return what a file of a study holds."""
     try:
-        content = yaml.safe_load(file.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError):
-        content = None
+        content = read(file)
+    except InputError as error:
+        raise InputError(_damaged(file)) from error
     if not isinstance(content, dict):
-        raise InputError(
-            f"best_params_from: {file} is damaged or empty: "
-            "run the study's abx-tune command again, which writes it anew"
-        )
+        raise InputError(_damaged(file))
     return content
+
+
+def _damaged(file: Path) -> str:
+    return (
+        f"best_params_from: {file} is damaged or empty: "
+        "run the study's abx-tune command again, which writes it anew"
+    )
 
 
 def _no_run(parent: Path, run_name: str) -> str:
@@ -77,8 +85,10 @@ def _how_far(study: StudyFolder) -> str:
     file = study.summary_file
     if not file.is_file():
         return "the study is unfinished, run its abx-tune command again to go on"
-    summary = json.loads(file.read_text(encoding="utf-8"))
-    finished, budget = summary["n_finished"], summary["budget"]
+    summary = _mapping(file, read_json)
+    finished, budget = summary.get("n_finished"), summary.get("budget")
+    if not isinstance(finished, int) or not isinstance(budget, int):
+        return _damaged(file)
     if finished < budget:
         return (
             f"the study is unfinished, {finished} of {budget} trials are done: "

@@ -6,6 +6,7 @@ waits, or draw a new point when finished + running leaves room for one, or wait.
 
 from __future__ import annotations
 
+import logging
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING
 from abx_amr.host.slurm_job import TimeLimit
 from abx_amr.studies.deaths import DeathWatch
 from abx_amr.studies.draft import draw
+from abx_amr.studies.enqueued import why_not_run
 from abx_amr.studies.records import StudyAttributes, TrialRecord, Worker, count_lineages
 from abx_amr.studies.records.writing import begun, write_owner
 from abx_amr.studies.retries import fail, queue_again
@@ -32,6 +34,9 @@ if TYPE_CHECKING:
     from optuna.storages import BaseStorage
 
     from abx_amr.studies.settings import StudySettings
+
+
+log = logging.getLogger(__name__)
 
 
 class StudyGoneError(StorageError):
@@ -109,8 +114,15 @@ class Claims:
         running = sum(trial.state == "RUNNING" for trial in trials)
         if self.finished + running >= budget:
             return None
-        waiting = [trial for trial in trials if trial.state == "WAITING"]
-        return self._claim_waiting(waiting[0], trials) if waiting else self._ask(trials)
+        for trial in [trial for trial in trials if trial.state == "WAITING"]:
+            reason = why_not_run(trial, self.settings.space)
+            if reason is None:
+                return self._claim_waiting(trial, trials)
+            log.warning("trial %d is failed and not run: %s", trial.number, reason)
+            self._fail(trial, reason, trials)
+            self.on_reaped(trial, reason)
+            trials = self.trials()
+        return self._ask(trials)
 
     def give_back(self, trials: Sequence[TrialRecord], reason: str) -> None:
         """Fail trials that are not finished, and queue their parameters again."""

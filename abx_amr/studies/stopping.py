@@ -46,6 +46,7 @@ def stop_if_all_fails(trials: Sequence[TrialRecord], *, since: int, max_failures
         and trial.number > last
         and trial.failure != INTERRUPTED
         and not trial.worker_is_gone
+        and trial.owner is not None  # it was run at all
     ]
     if len(failures) >= max_failures:
         raise StopError(

@@ -6,6 +6,7 @@ trials/<number>/seed_<s>/result.json    what a seed gave
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,6 +18,17 @@ from abx_amr.studies.folder import StudyFolder, TrialFolder
 
 if TYPE_CHECKING:
     import pandas as pd
+
+log = logging.getLogger(__name__)
+
+_NUMBER_OR_NONE = (int, float, type(None))
+#: What a whole result has, beside the identity of what it follows from.
+_KINDS: Mapping[str, tuple[type, ...]] = {
+    "episode_return": _NUMBER_OR_NONE,
+    "failure": (str, type(None)),
+    "seconds": _NUMBER_OR_NONE,
+    "effective_values": (dict,),
+}
 
 
 def write_seed_result(
@@ -46,12 +58,32 @@ def write_seed_result(
 def read_seed_result(
     trial_folder: Path | str, seed: int, *, identity: str
 ) -> dict[str, Any] | None:
-    """Return what a seed gave, None where it has not ended or follows from something else."""
+    """Return what a seed gave, None where it has not ended or follows from something else.
+
+    A damaged result is none, with a warning: the seed is trained again, to the same bits.
+    """
+    file = TrialFolder(Path(trial_folder)).seed(seed).result_file
+    outcome = _read_whole_result(file) if file.is_file() else None
+    return outcome if outcome is not None and outcome.get("identity") == identity else None
+
+
+def _read_whole_result(file: Path) -> dict[str, Any] | None:
+    """Return what a seed gave, None and a warning where the file is damaged."""
     try:
-        outcome = read_json(TrialFolder(Path(trial_folder)).seed(seed).result_file)
-    except InputError:
+        outcome = read_json(file)
+    except InputError as error:
+        log.warning("not used: %s", error)
         return None
-    return outcome if outcome.get("identity") == identity else None
+    outcome.setdefault("effective_values", {})
+    lacking = [
+        name
+        for name, kinds in _KINDS.items()
+        if name not in outcome or not isinstance(outcome[name], kinds)
+    ]
+    if lacking:
+        log.warning("not used: %s is damaged: it has no %s", file, ", ".join(lacking))
+        return None
+    return outcome
 
 
 def write_trial_parameters(
@@ -67,9 +99,14 @@ def read_trial_parameters(trial_folder: Path) -> dict[str, Any]:
     """Return the point of a trial: `parameters` (path -> value) and the study's `fingerprint`.
 
     Raises:
-        InputError: there is none.
+        InputError: there is none, or it is damaged.
     """
-    return read_json(TrialFolder(trial_folder).parameters_file)
+    file = TrialFolder(trial_folder).parameters_file
+    content = read_json(file)
+    parameters, fingerprint = content.get("parameters"), content.get("fingerprint")
+    if not (isinstance(parameters, dict) and isinstance(fingerprint, str)):
+        raise InputError(f"{file} is damaged: it has no parameters; run abx-tune again")
+    return content
 
 
 def seed_checkpoint_file(trial_folder: Path | str, seed: int) -> Path:
@@ -81,15 +118,16 @@ def read_seed_results(study_folder: Path | str) -> pd.DataFrame:
     """Return what the seeds of a study's trials gave, one row per trials/<n>/seed_<s>/result.json.
 
     Columns: trial, seed, episode_return (nan for a failed seed), failure (None for one that
-    succeeded), seconds; ordered by trial and seed.
+    succeeded), seconds; ordered by trial and seed. A damaged result is left out, with a warning.
     """
     import pandas as pd
 
     rows = [
-        {"trial": trial.number, "seed": seed.seed, **read_json(seed.result_file)}
+        {"trial": trial.number, "seed": seed.seed, **outcome}
         for trial in StudyFolder(Path(study_folder)).trials()
         for seed in trial.seeds()
         if seed.result_file.is_file()
+        and (outcome := _read_whole_result(seed.result_file)) is not None
     ]
     columns = ["trial", "seed", "episode_return", "failure", "seconds"]
     table = pd.DataFrame(rows, columns=columns)

@@ -14,10 +14,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from stable_baselines3 import PPO
 
 from abx_amr.cli import evaluate, train
 from abx_amr.runs.folder import RunFolder, newest_run
+from abx_amr.runs.loading import load_policy
 from tests.cli.conftest import SMALL, Call
 
 TWO_EPISODES = ("training.total_num_training_episodes=2",)
@@ -29,7 +29,7 @@ def folder(name: str = "base_ppo") -> RunFolder:
 
 
 def weights(run: RunFolder) -> list[np.ndarray]:
-    agent = PPO.load(run.read_checkpoint("last").agent)
+    agent = load_policy(run.path, checkpoint="last").agent  # type: ignore[attr-defined]
     return [p.detach().numpy() for p in agent.policy.parameters()]
 
 

@@ -16,6 +16,7 @@ from stable_baselines3 import PPO
 
 from abx_amr.cli import train, tune
 from abx_amr.runs.folder import newest_run
+from abx_amr.runs.loading import load_policy
 from tests.cli.conftest import SMALL, SMALL_STUDY, Call
 from tests.slurm.studies import trials_in
 
@@ -275,8 +276,9 @@ def test_training_takes_the_best_parameters_and_the_agent_has_them(call: Call) -
     best = json.loads(Path("optimization/mine/best_params.json").read_text())
     assert run.read_summary()["tuned_values"] == best
     assert run.read_summary()["effective_values"] == pytest.approx(best)
-    agent = PPO.load(run.read_checkpoint("last").agent)
-    assert agent.learning_rate == best["agent_algorithm.learning_rate"]
+    agent = load_policy(run.path, checkpoint="last").agent  # type: ignore[attr-defined]
+    (group,) = agent.policy.optimizer.param_groups
+    assert group["lr"] == best["agent_algorithm.learning_rate"]
 
 
 def test_explicit_values_win_over_the_best_and_differences_are_named(call: Call) -> None:

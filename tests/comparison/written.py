@@ -50,7 +50,7 @@ def write_run(
     )
     n = len(returns)
     folder.append_evaluation(
-        100,
+        100 if learned else 0,
         {
             "episode": np.arange(n),
             "episode_return": np.asarray(returns, dtype=float),

@@ -1,12 +1,6 @@
-import io
-import zipfile
-
-import gymnasium
 import numpy as np
 import pandas as pd
 import pytest
-from stable_baselines3 import PPO
-from stable_baselines3.common.vec_env import DummyVecEnv, VecNormalize
 
 from abx_amr.errors import InputError
 from abx_amr.runs.folder import RunFolder, find_run, newest_run, run_folders
@@ -36,9 +30,10 @@ def test_configuration_and_overrides_are_read_back_as_they_were(folder):
 
 def test_a_run_is_complete_when_its_summary_is_written(folder):
     assert not folder.is_complete
-    folder.write_summary({"mean_return": -120.5, "std": float("nan")})
+    folder.write_summary({"run_name": "base_ppo", "mean_return": -120.5, "std": float("nan")})
     assert folder.is_complete
-    assert folder.read_summary() == {"mean_return": -120.5, "std": None}
+    found = folder.read_summary()
+    assert found == {"run_name": "base_ppo", "mean_return": -120.5, "std": None}
 
 
 def test_evaluations_are_appended_and_lose_no_digit(folder):
@@ -75,44 +70,38 @@ def test_tables_that_were_not_asked_for_are_said_to_be_missing(folder):
 
 def test_no_temporary_file_is_left_behind(folder):
     folder.write_summary({})
-    folder.write_checkpoint("last", agent=_empty_zip(), state={"a": np.zeros(1)})
+    folder.write_checkpoint("last", state={"a": np.zeros(1)})
     folder.append_evaluation(1, {"episode": np.arange(2)})
     names = {path.name for path in folder.path.rglob("*") if path.is_file()}
     assert names == {"config.yaml", "summary.json", "last.zip", "evaluations.csv"}
 
 
-def _empty_zip() -> bytes:
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w"):
-        pass
-    return buffer.getvalue()
-
-
-def test_a_checkpoint_holds_agent_normalisation_and_state_and_the_library_loads_it(folder):
-    venv = VecNormalize(DummyVecEnv([lambda: gymnasium.make("CartPole-v1")]))
-    agent = PPO("MlpPolicy", venv, n_steps=16, batch_size=16, n_epochs=1, seed=1, device="cpu")
-    agent.learn(16)
-    buffer = io.BytesIO()
-    agent.save(buffer)
-    state = {"stream": np.array([2**64 - 1, 1], dtype=np.uint64), "time": np.array(3)}
-    folder.write_checkpoint(
-        "best", agent=buffer.getvalue(), state=state, vec_normalize=agent.get_vec_normalize_env()
-    )
+def test_a_checkpoint_holds_arrays_and_plain_values_as_they_were(folder):
+    state = {
+        "stream": np.array([2**64 - 1, 1], dtype=np.uint64),
+        "time": np.array(3),
+        "of_fortran": np.asfortranarray(np.arange(6.0).reshape(2, 3)),
+        "text": np.array("identity"),
+        "none": np.zeros((0, 4)),
+    }
+    facts = {"count": 3, "value": 0.1, "unknown": None, "nested": [{"a": [1, 2]}]}
+    folder.write_checkpoint("best", state=state, facts=facts)
     checkpoint = folder.read_checkpoint("best")
-    loaded = PPO.load(checkpoint.agent, device="cpu")
-    observation = np.array([[0.1, -0.2, 0.3, 0.0]], dtype=np.float32)
-    assert (
-        loaded.predict(observation, deterministic=True)[0]
-        == (agent.predict(observation, deterministic=True)[0])
-    )
-    assert all(np.array_equal(checkpoint.state[name], state[name]) for name in state)
-    np.testing.assert_array_equal(
-        checkpoint.vec_normalize.normalize_obs(observation), venv.normalize_obs(observation)
-    )
+    assert checkpoint.facts == facts
+    assert checkpoint.state.keys() == state.keys()
+    for name, value in state.items():
+        found = checkpoint.state[name]
+        assert (found.dtype, found.shape) == (value.dtype, value.shape)
+        np.testing.assert_array_equal(found, value)
+
+
+def test_an_array_of_objects_is_not_kept(folder):
+    with pytest.raises(ValueError, match="allow_pickle"):
+        folder.write_checkpoint("best", state={"odd": np.array([object()])})
 
 
 def test_a_checkpoint_that_is_not_there_is_an_error_that_lists_those_that_are(folder):
-    folder.write_checkpoint("last", agent=_empty_zip(), state={})
+    folder.write_checkpoint("last", state={})
     assert folder.has_checkpoint("last") and not folder.has_checkpoint("best")
     with pytest.raises(InputError, match=r"no checkpoint 'best' \(available: last\)"):
         folder.read_checkpoint("best")

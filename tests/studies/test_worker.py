@@ -9,6 +9,7 @@ import threading
 import time
 
 import numba
+import optuna
 import pytest
 from llvmlite.binding.ffi import ObjectRef
 
@@ -489,3 +490,31 @@ def test_the_summary_counts_the_trials_of_every_worker(study, in_processes):
     workers = finish_study(settings, storage).content["workers"]
     assert len(workers) == 2
     assert sum(worker["trials"] for worker in workers) == 8
+
+
+# -- what others have queued --------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("queued", "reason"),
+    [
+        ({"agent_algorithm.x": 7.0}, "agent_algorithm.x = 7.0, which is outside its range"),
+        ({"agent_algorithm.x": "high"}, "agent_algorithm.x = 'high', which is outside"),
+        ({"agent_algorithm.n_steps": 4}, "agent_algorithm.n_steps = 4, which is outside"),
+        ({"x": 0.5}, "'x', which the study does not search; write 'agent_algorithm.x'"),
+        ({"learning_rat": 0.5}, "'learning_rat', which the study does not search"),
+    ],
+)
+def test_a_queued_trial_outside_the_space_is_failed_in_one_line_and_the_others_are_run(
+    study, trials_of, caplog, queued, reason
+):
+    settings, storage = study(n_trials=3)
+    mine = optuna.load_study(study_name=settings.study_name, storage=storage.open())
+    mine.enqueue_trial(queued)
+    mine.enqueue_trial({"agent_algorithm.x": 0.25})
+    run_worker(settings, storage, parabola)
+    trials = trials_of(settings, storage)
+    assert states(trials) == {"COMPLETE": 3, "FAIL": 1}
+    assert reason in trials[0].user_attrs["failure"]
+    assert reason in caplog.text
+    assert trials[1].params["agent_algorithm.x"] == 0.25

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from abx_amr.errors import InputError
+from abx_amr.host.secrets import is_secret_name
 
 DEFAULT_HOST, DEFAULT_PORT, DEFAULT_DATABASE = "localhost", 5432, "optuna_tuning"
 LAST_PORT = 65535
@@ -27,7 +28,7 @@ class PostgresConnection:
     password: str | None = field(default=None, repr=False)
     driver: str = "psycopg2"
     settings: Mapping[str, str] = field(
-        default_factory=dict
+        default_factory=dict, repr=False
     )  #: further ones of libpq: sslmode, ...
 
     def __post_init__(self) -> None:
@@ -82,14 +83,15 @@ class PostgresConnection:
             host=self.host,
             port=self.port,
             database=self.database,
-            query=dict(self.settings),
+            query={k: v for k, v in self.settings.items() if not is_secret_name(k)},
         )
         return made.render_as_string()
 
     @property
     def secret(self) -> dict[str, str]:
-        """What the driver is given beside the URL: the password, where there is one."""
-        return {} if self.password is None else {"password": self.password}
+        """What the driver is given beside the URL: passwords, where there are any."""
+        others = {k: v for k, v in self.settings.items() if is_secret_name(k)}
+        return others if self.password is None else {**others, "password": self.password}
 
     @property
     def label(self) -> str:

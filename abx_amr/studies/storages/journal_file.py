@@ -53,9 +53,8 @@ class JournalFile(BaseJournalBackend):
             if not line.endswith(b"\n"):
                 return
             offset += len(line)
-            try:
-                record = json.loads(line)
-            except ValueError:
+            record = _record(line)
+            if record is None:
                 log.warning("%s: the line that ends at byte %d is damaged", self.path, offset)
                 self._read_to = (number, offset)
                 continue
@@ -89,6 +88,16 @@ class JournalFile(BaseJournalBackend):
             yield descriptor
         finally:
             os.close(descriptor)
+
+
+def _record(line: bytes) -> dict[str, Any] | None:
+    """Return the record of a line, None for a line that holds none."""
+    try:
+        found = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    is_record = isinstance(found, dict) and isinstance(found.get("op_code"), int)
+    return found if is_record else None
 
 
 def _check_is_journal(path: Path) -> None:

@@ -12,6 +12,7 @@ from abx_amr.host.postgres.connection import (
     DEFAULT_PORT,
     PostgresConnection,
 )
+from abx_amr.host.secrets import is_secret_name
 from abx_amr.studies.storages.journal import JournalStorage
 from abx_amr.studies.storages.postgres import PostgresStorage
 from abx_amr.studies.storages.sqlite import SqliteStorage
@@ -50,7 +51,7 @@ def storage_at_url(*, url: str | None = None, n_workers: int = 1) -> StudyStorag
         parsed = make_url(text)
     except (ArgumentError, ValueError):
         raise InputError(f"{source} is no URL of the form KIND://USER@HOST:PORT/DATABASE") from None
-    if url is not None and (parsed.password is not None or "password" in parsed.query):
+    if url is not None and (parsed.password is not None or any(map(is_secret_name, parsed.query))):
         raise InputError(
             f"storage.url may not hold a password, a command line is public: "
             f"export {URL_VARIABLE} instead"

@@ -123,27 +123,54 @@ def build_agent(
     Raises:
         InputError: the algorithm rejects an argument.
     """
-    arguments = dict(spec.arguments)
-    name = spec.algorithm.__name__
+    n_steps, batch_size = (spec.arguments.get(name) for name in ("n_steps", "batch_size"))
+    if n_steps is not None and batch_size is not None and batch_size > n_steps:
+        steps_per_environment(n_steps, settings.n_envs)
+        log.warning(
+            "agent_algorithm.batch_size %s is larger than the rollout of %s transitions: "
+            "clipped to it",
+            batch_size,
+            n_steps,
+        )
+    return build_in(build_env(spec, model, settings), spec, settings)
+
+
+def build_in(
+    env: VecEnv, spec: AgentSpec, settings: TrainingSettings, **more: Any
+) -> OnPolicyAlgorithm:
+    """Return an untrained agent in an environment; `more` go before the configured arguments.
+
+    Raises:
+        InputError: the algorithm rejects an argument.
+    """
+    arguments = {**spec.arguments, **more}
     if "n_steps" in arguments:
         n_steps = arguments["n_steps"]
         arguments["n_steps"] = steps_per_environment(n_steps, settings.n_envs)
-        batch_size = arguments.get("batch_size")
-        if batch_size is not None and batch_size > n_steps:
-            log.warning(
-                "agent_algorithm.batch_size %s is larger than the rollout of %s transitions: "
-                "clipped to it",
-                batch_size,
-                n_steps,
-            )
-            arguments["batch_size"] = n_steps
-    env = build_env(spec, model, settings)
+        if arguments.get("batch_size") is not None:
+            arguments["batch_size"] = min(arguments["batch_size"], n_steps)
     keep_compiler_unloaded()
-    with _library_errors(name), warnings.catch_warnings():
+    with _library_errors(spec.algorithm.__name__), warnings.catch_warnings():
         # A last minibatch that is smaller than the others is learned from like the others.
         warnings.filterwarnings("ignore", message="You have specified a mini-batch size")
         agent = spec.algorithm(env=env, seed=settings.seed, verbose=0, **arguments)
     spec.techniques.begin(agent, spec.arguments)
+    return agent
+
+
+def build_to_play(spec: AgentSpec, observed: Any, acted: Any, *, seed: int) -> OnPolicyAlgorithm:
+    """Return an untrained agent without an environment, for what it sees and how it acts.
+
+    Raises:
+        InputError: the algorithm rejects an argument.
+    """
+    arguments = {**spec.arguments, "device": "cpu", "_init_setup_model": False}
+    keep_compiler_unloaded()
+    with _library_errors(spec.algorithm.__name__):
+        # As the library's own `load` builds an agent.
+        agent = spec.algorithm(env=None, seed=seed, verbose=0, **arguments)  # type: ignore[arg-type]
+        agent.observation_space, agent.action_space, agent.n_envs = observed, acted, 1
+        agent._setup_model()
     return agent
 
 

@@ -9,9 +9,7 @@ from typing import TYPE_CHECKING, cast
 from abx_amr.agents.learners.on_policy.agent import OnPolicyAgent
 from abx_amr.agents.learners.on_policy.building import AgentSpec, build_agent
 from abx_amr.agents.learners.on_policy.device import check_device
-from abx_amr.agents.learners.on_policy.former_agents import objects_of_former_names
-from abx_amr.agents.learners.on_policy.policies import TrainedPolicy, check_fits
-from abx_amr.agents.learners.on_policy.saving import restored
+from abx_amr.agents.learners.on_policy.saving import loaded, restored
 from abx_amr.agents.learners.on_policy.together import SeedBatchedTrainer, is_covered
 from abx_amr.agents.prescriber import Agent, Learner, StoredAgent, Trainer
 from abx_amr.errors import InputError
@@ -50,10 +48,7 @@ class OnPolicyLearner(AgentSpec, Learner):
 
     def load(self, stored: StoredAgent, model: ClinicModel, *, name: str) -> Policy:
         """Return the saved agent as a policy over a clinic's raw observations."""
-        former = objects_of_former_names(stored.agent)
-        agent = self.algorithm.load(stored.agent, device="cpu", custom_objects=former)
-        check_fits(agent, self.role, model, name=name)
-        trained = TrainedPolicy(agent, stored.vec_normalize)
+        trained = loaded(stored, self, model, name=name)
         return cast(Policy, self.role.prescriber(trained, model))
 
     def check_clinic(self, model: ClinicModel) -> None:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
     from stable_baselines3.common.vec_env import VecNormalize
 
-    from abx_amr.agents.roles import Role
+    from abx_amr.agents.learners.on_policy.normalising import ObservationScale
     from abx_amr.agents.settings import TrainingSettings
     from abx_amr.simulator.model import ClinicModel
 
@@ -29,7 +29,7 @@ class TrainedPolicy:
     """An agent that sees raw observations: normalised, where it was trained on normalised ones."""
 
     agent: OnPolicyAlgorithm
-    statistics: VecNormalize | None = None
+    statistics: VecNormalize | ObservationScale | None = None
 
     def predict(
         self,
@@ -39,7 +39,7 @@ class TrainedPolicy:
         deterministic: bool = False,
     ) -> tuple[np.ndarray, Any]:
         """Return the prescriptions (E, P), or a manager's options (E,), and the recurrent state."""
-        if self.statistics is not None and self.statistics.norm_obs:
+        if self.statistics is not None:
             observation = cast(np.ndarray, self.statistics.normalize_obs(observation))
         return self.agent.predict(observation, state, episode_start, deterministic)
 
@@ -68,25 +68,36 @@ def evaluate_agent(
         )
 
 
-def check_fits(agent: OnPolicyAlgorithm, role: Role, model: ClinicModel, *, name: str) -> None:
+def check_fits(
+    expects: tuple[int, ...],
+    acts: tuple[int, ...],
+    observed: Any,
+    acted: Any,
+    *,
+    name: str,
+) -> None:
     """Refuse an agent whose spaces are not those of its role in the clinic, naming both sizes.
+
+    Args:
+        expects: The shape of the observations it was trained on.
+        acts: How many choices each of its actions has.
+        observed: The space of what the clinic gives.
+        acted: The space of what it takes.
+        name: What messages call the agent.
 
     Raises:
         InputError: naming the agent and both sizes.
     """
-    seen, acted = role.spaces(model)
-    expects, gives = agent.observation_space.shape, seen.shape
-    if expects != gives:
+    if expects != observed.shape:
         raise InputError(
             f"the agent of {name} expects observations of shape {expects}, this clinic gives "
-            f"{gives}: patients, visible attributes, antibiotics and features must be those it was "
-            "trained with"
+            f"{observed.shape}: patients, visible attributes, antibiotics and features must be "
+            "those it was trained with"
         )
-    acts, takes = _choices(agent.action_space), _choices(acted)
-    if acts != takes:
+    if acts != (takes := choices(acted)):
         raise InputError(f"the agent of {name} acts in {acts}, this clinic takes {takes}")
 
 
-def _choices(space: Any) -> tuple[int, ...]:
+def choices(space: Any) -> tuple[int, ...]:
     """Return how many choices an action has, per patient or, for a manager, of options."""
     return tuple(int(n) for n in np.ravel(getattr(space, "nvec", getattr(space, "n", ()))))
