@@ -116,10 +116,10 @@ def test_the_networks_shape_is_read_back_from_the_policy() -> None:
 
 def test_the_value_network_can_have_layers_of_its_own() -> None:
     build, path = builder(), "agent_algorithm.policy_kwargs.value_net_arch"
-    for values, expected in (({}, [128, 128]), ({path: [48]}, [48])):
+    for values, expected in (({}, [64, 64]), ({path: [48]}, [48])):
         made = build(values).algorithm.policy.mlp_extractor
         assert [layer.out_features for layer in made.value_net[::2]] == expected
-        assert [layer.out_features for layer in made.policy_net[::2]] == [128, 128]
+        assert [layer.out_features for layer in made.policy_net[::2]] == [64, 64]
     with pytest.raises(InputError, match=r"value_net_arch\) must list the sizes .*got 48"):
         build({path: 48})
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from stable_baselines3.common.vec_env import VecNormalize
 
+from abx_amr.agents.entropy import EntropyTrace, note_entropy
 from abx_amr.agents.learners.on_policy.building import clinic_env
 from abx_amr.agents.learners.on_policy.rollouts import rollouts
 from abx_amr.agents.learners.seed_batched import compiled
@@ -141,6 +142,24 @@ def test_the_librarys_own_loop_takes_the_techniques_too():
     _, _, (agent,) = agents(*ALL, "training.seed_batched=false", seeds=(1,))
     assert list(rollouts(agent.algorithm, 64))[-1] == 64
     assert agent.algorithm.gamma > 0.99
+
+
+def test_the_entropy_coefficient_is_raised_while_choices_hardly_vary_and_returns():
+    technique = Techniques(least_entropy=0.5)
+    (agent,) = agents(f"{A}.ent_coef=0.1", seeds=(1,))[2]
+    algorithm, found = agent.algorithm, []
+    for entropy in (0.0, 0.0, np.log(3), np.log(3), np.log(3)):
+        note_entropy(algorithm, entropy)
+        technique.apply(algorithm, 1.0)
+        found.append(algorithm.ent_coef)
+        technique.apply(algorithm, 1.0)  # without another update nothing changes
+        assert algorithm.ent_coef == found[-1]
+    assert found == pytest.approx([0.15, 0.225, 0.15, 0.1, 0.1])
+
+
+def test_an_entropy_trace_is_what_its_array_says():
+    for trace in (EntropyTrace(), EntropyTrace(fell_at=40, share=0.1, raised=3)):
+        assert EntropyTrace.from_array(trace.to_array()) == trace
 
 
 # --- exploring starts ----------------------------------------------------------------------------
