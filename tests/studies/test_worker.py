@@ -17,6 +17,8 @@ from abx_amr.studies.finishing import finish_study
 from abx_amr.studies.heartbeat import heartbeats
 from abx_amr.studies.objective import SeedOutcome
 from abx_amr.studies.preparation import prepare_study
+from abx_amr.studies.stored import read_study
+from abx_amr.studies.tables import table_of
 from abx_amr.studies.worker import run_worker
 from tests.studies.conftest import parabola
 
@@ -143,6 +145,20 @@ def test_a_failed_seed_is_recorded_on_its_trial(study, trials_of, caplog):
     assert attributes["wall_time_seconds"] >= 0
     assert attributes["owner"]["pid"] == os.getpid()
     assert "seed 1001 failed: OutOfMemoryError" in caplog.text
+
+
+def test_a_collapsed_seed_is_recorded_on_its_trial_and_counted_in_the_table(study, trials_of):
+    def run_trial(params, seeds, folder):
+        kinds = ("never_treats", None, "entropy_vanished")
+        return [SeedOutcome(s, 1.0, collapse=k) for s, k in zip(seeds, kinds, strict=True)]
+
+    settings, storage = study(n_trials=1)
+    run_worker(settings, storage, run_trial)
+    [trial] = trials_of(settings, storage)
+    expected = {"1000": "never_treats", "1002": "entropy_vanished"}
+    assert trial.user_attrs["collapsed_seeds"] == expected
+    table = table_of(read_study(storage, settings.study_name))
+    assert table["collapsed"].tolist() == [2]
 
 
 @pytest.mark.parametrize(("direction", "worst"), [("maximize", -math.inf), ("minimize", math.inf)])
