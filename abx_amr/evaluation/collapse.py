@@ -176,9 +176,13 @@ def advice(kind: str, *, explores: bool) -> str:
     if not explores:
         return "another start: training.seed=7, or a longer training"
     if kind == "entropy_vanished":
-        return "keep it exploring: agent_algorithm.ent_coef=0.1 agent_algorithm.final_ent_coef=0.0"
+        return (
+            "keep it exploring: agent_algorithm.ent_coef=0.03 agent_algorithm.final_ent_coef=0.01"
+        )
     return (
-        "start with more exploration and from all levels: agent_algorithm.ent_coef=0.1 "
-        "agent_algorithm.final_ent_coef=0.0 agent_algorithm.normalize_reward=true "
-        "agent_algorithm.exploring_starts=0.7; or agent_algorithm=policy_search"
+        "a shorter horizon of its advantages and a longer training, from all levels: "
+        "agent_algorithm.gamma=0.996 agent_algorithm.gae_lambda=0.9 agent_algorithm.ent_coef=0.03 "
+        "agent_algorithm.final_ent_coef=0.01 agent_algorithm.normalize_reward=true "
+        "agent_algorithm.exploring_starts=0.7 training.total_num_training_episodes=1000; "
+        "or agent_algorithm=policy_search"
     )
