@@ -132,7 +132,7 @@ def _of_a_run(
     origin = _origin(source, choices, overrides)
     if learns(own):
         origin |= {
-            "trained_with_seed": own["training"]["seed"],
+            "trained_with_seed": own["training"].get("seed"),
             "best_params_from": own.get("best_params_from"),
         }
     kept = {
