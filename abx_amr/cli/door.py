@@ -99,8 +99,10 @@ def run_command(
             not say it by a CommandInterruptError; both end the command alike then. None: the task
             takes over signals itself.
     """
+    _open_what_is_closed()
     try:
         with _ended_by_signals(after_interrupt is not None), escaped_output():
+            task_of_command(command, _check_working_folder)()
             value = task_of_command(command, task)(*arguments)
             sys.stdout.flush()
     except KeyboardInterrupt as interrupt:
@@ -117,6 +119,25 @@ def run_command(
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise SystemExit(of_signal(signal.SIGPIPE)) from None
     return value
+
+
+def _open_what_is_closed() -> None:
+    """Let nothing stand for an output that the shell closed (`>&-`), so that no file takes it."""
+    for descriptor in range(3):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest that is free
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_WRONLY), "w"))
+
+
+def _check_working_folder() -> None:
+    try:
+        os.getcwd()
+    except FileNotFoundError:
+        raise InputError("the working folder was removed: change to another one (cd)") from None
 
 
 @contextmanager
@@ -175,6 +196,7 @@ _PLACES = {
     errno.EACCES: "it may not be written: choose a folder of your own",
     errno.EPERM: "it may not be written: choose a folder of your own",
     errno.EROFS: "it is read-only: choose a folder of your own",
+    errno.EFBIG: "files may not grow so large here: raise the limit (ulimit -f)",
     errno.ENOTDIR: "a part of this path is a file, not a folder: choose another folder",
 }
 

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from abx_amr.studies.records import StudyRecord
     from abx_amr.studies.storages import StudyStorage
 
+#: The file of storage=journal, as conf/storage/journal.yaml names it.
+JOURNAL = "optuna_journal.log"
 HELP = """
 abx-study: look at studies, export, copy and delete them, in any storage.
 
@@ -58,6 +60,7 @@ class Asked:
     config: dict[str, Any]
     storage: StudyStorage
     target: StudyStorage | None
+    is_storage_given: bool
 
 
 def create(asked: Asked) -> None:
@@ -85,8 +88,14 @@ def list_studies(asked: Asked) -> None:
     from abx_amr.studies.stored import read_studies
 
     rows = [("study", "finished", "running", "failed", "best value", "last heartbeat", "storage")]
-    for storage in _all_storages(asked.storage):
-        for study in read_studies(storage):
+    broken: list[str] = []
+    for storage in _all_storages(asked):
+        try:
+            studies = read_studies(storage)
+        except InputError as error:
+            broken.append(str(error))
+            continue
+        for study in studies:
             states, best = study.states, study.best
             budget = study.attributes.budget
             total = "?" if budget is None else budget
@@ -101,10 +110,14 @@ def list_studies(asked: Asked) -> None:
                     storage.label,
                 )
             )
+    if len(rows) == 1 and broken:
+        raise InputError(broken[0])
     if len(rows) == 1:
         print(f"no study in {asked.storage.label}")
         return
     _print_rows(rows)
+    for line in broken:
+        print(f"not listed: {line}")
 
 
 def show(asked: Asked) -> None:
@@ -251,7 +264,28 @@ def _understood(verb: str, rest: list[str]) -> Asked:
         target = build_storage(
             compose("study", [*rest_of, *(f"storage{a.removeprefix('to')}" for a in there)]).plain
         )
-    return Asked(name=name, config=config, storage=build_storage(config), target=target)
+    is_given = any(a.startswith(("storage=", "storage.")) for a in here)
+    storage = build_storage(config)
+    if not is_given and verb not in ("list", "create"):
+        storage = _where_it_lies(storage, name)
+    return Asked(
+        name=name, config=config, storage=storage, target=target, is_storage_given=is_given
+    )
+
+
+def _where_it_lies(storage: StudyStorage, name: str) -> StudyStorage:
+    """Return the storage, or that of another kind in the same folder where the study is there."""
+    if storage.exists(name):
+        return storage
+    return next((other for other in _beside(storage) if other.exists(name)), storage)
+
+
+def _beside(storage: StudyStorage) -> list[StudyStorage]:
+    """Return the storages of other kinds whose file would lie beside this one's."""
+    from abx_amr.studies.storages import JournalStorage
+
+    path = getattr(storage, "path", None)
+    return [JournalStorage(path=path.with_name(JOURNAL))] if isinstance(path, Path) else []
 
 
 def _quoted(text: str) -> str:
@@ -271,17 +305,32 @@ def _study(asked: Asked) -> StudyRecord:
             f"{unknown('study', asked.name, names)} in {folder}: abx-study list shows all, "
             "storage=postgres looks on a server"
         )
+    is_in_folder = isinstance(file, Path) and file.parent.name == asked.config["run_name"]
+    names = asked.storage.names() if is_in_folder else []
+    if names and asked.name not in names:
+        raise InputError(
+            f"study '{asked.name}' does not exist in {asked.storage.label}, which holds "
+            f"{', '.join(names)}: it was renamed or copied; write {names[0]} "
+            f"run_name={asked.name} in place of {asked.name}"
+        )
     return read_study(asked.storage, asked.name)
 
 
-def _all_storages(storage: StudyStorage) -> list[StudyStorage]:
-    """Return the storage, or one for each file where its path has a * for the run's name."""
-    path = getattr(storage, "path", None)
+def _all_storages(asked: Asked) -> list[StudyStorage]:
+    """Return the storage, or one for each file where its path has a * for the run's name.
+
+    Where none is given, those of every kind that lies in a run's folder.
+    """
+    path = getattr(asked.storage, "path", None)
     if not isinstance(path, Path) or "*" not in str(path):
-        return [storage]
-    made = type(storage)
-    root = Path(path.anchor)
-    return [made(path=p) for p in sorted(root.glob(str(path.relative_to(root))))]  # type: ignore[call-arg]
+        return [asked.storage]
+    patterns = [asked.storage, *([] if asked.is_storage_given else _beside(asked.storage))]
+    found: list[tuple[Path, StudyStorage]] = []
+    for pattern in patterns:
+        made, each = type(pattern), pattern.path  # type: ignore[attr-defined]
+        root = Path(each.anchor)
+        found += [(p, made(path=p)) for p in root.glob(str(each.relative_to(root)))]  # type: ignore[call-arg]
+    return [storage for _, storage in sorted(found, key=lambda pair: pair[0])]
 
 
 def _refuse_at_work(study: StudyRecord, asked: Asked, why: str) -> None:

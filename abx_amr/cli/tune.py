@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from abx_amr.cli.door import Command, enter, task_of_command
 from abx_amr.cli.printed_study import PrintedStudy
+from abx_amr.host.exit_codes import FAILURE
 from abx_amr.tuning.service import SearchStoppedError, TuneService
 
 if TYPE_CHECKING:
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 
     from abx_amr.configuration.composing import Composition
     from abx_amr.tuning.contract import Launch
+    from abx_amr.tuning.result import TuneResult
 
 HELP = """
 abx-tune: search with Optuna for hyper-parameters that learn reliably. Every trial trains several
@@ -58,6 +60,18 @@ class TuneTask(TuneService):
     def search(self, config: DictConfig, launch: Launch) -> None:
         """Work on the study in batches of trials whose seeds are jobs that `launch` runs."""
         _ending(super().search)(config, launch)
+
+    def finish(self, config: DictConfig) -> TuneResult:
+        """Write how far the study is and show it; one of which nothing came ends in FAILURE."""
+        result = super().finish(config)
+        if result.is_complete and result.best_trial is None:
+            print(
+                f"abx-tune: error: all {result.n_finished} trials of the study failed: abx-study "
+                f"trials {result.run_name} says why",
+                file=sys.stderr,
+            )
+            raise SystemExit(FAILURE)
+        return result
 
 
 def _ending(work: Callable[..., Any]) -> Callable[..., Any]:

@@ -27,9 +27,17 @@ def write_bytes(path: Path | str, content: bytes) -> None:
 
     The bytes go to a temporary file in the same folder, are flushed to the disk and renamed onto
     `path`.
+
+    Raises:
+        InputError: the folder is not there, or was removed meanwhile.
     """
     path = Path(path)
-    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    except FileNotFoundError as error:
+        raise InputError(
+            f"{path.name} cannot be written: {path.parent} is not there (any more); run again"
+        ) from error
     try:
         with os.fdopen(descriptor, "wb") as stream:
             stream.write(content)

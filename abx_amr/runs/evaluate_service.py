@@ -19,7 +19,7 @@ from abx_amr.errors import InputError, did_you_mean, unknown
 from abx_amr.runs.finished import EvaluateResult
 from abx_amr.runs.folder import RunFolder, find_run
 from abx_amr.runs.loading import config_of_run, load_policy
-from abx_amr.runs.train_service import default_run_name
+from abx_amr.runs.train_service import check_memory, default_run_name
 from abx_amr.runs.trust import check_named_classes, named_classes, without_trust
 
 if TYPE_CHECKING:
@@ -77,6 +77,7 @@ def evaluate(
         num_eval_episodes=asked["episodes"],
         evaluation_seed=asked["seed"],
     )
+    check_memory(model, settings)
     # With the libraries of agents: after what is refused.
     from abx_amr.runs.run import Run
     from abx_amr.runs.training import execute
@@ -131,7 +132,7 @@ def _of_a_run(
     origin = _origin(source, choices, overrides)
     if learns(own):
         origin |= {
-            "trained_with_seed": own["training"]["seed"],
+            "trained_with_seed": own["training"].get("seed"),
             "best_params_from": own.get("best_params_from"),
         }
     kept = {

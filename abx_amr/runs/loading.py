@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, cast
 from abx_amr.configuration.agent import build_learner, build_rule, learns
 from abx_amr.configuration.classes import targets
 from abx_amr.configuration.clinic import build_clinic
-from abx_amr.configuration.values import Plain
+from abx_amr.configuration.values import CLINIC_SECTIONS, Plain
 from abx_amr.errors import InputError
 from abx_amr.host.former_names import canonical
 from abx_amr.host.locations import find_project
@@ -20,15 +20,25 @@ if TYPE_CHECKING:
     from abx_amr.simulator.model import ClinicModel
 
 
+#: What every run's configuration has.
+_SECTIONS = (*CLINIC_SECTIONS, "agent_algorithm", "training")
+
+
 def config_of_run(folder: RunFolder, *, trust: bool = False) -> Plain:
     """Return the configuration of a run, its classes by the names of today.
 
     `trust` lets it name classes of any origin.
 
     Raises:
-        InputError: it names classes of a project that is not the one worked in, or of nobody known.
+        InputError: it lacks a section, or names classes of a project that is not the one worked in,
+            or of nobody known.
     """
     config: Plain = canonical(folder.read_config())
+    lacking = [name for name in _SECTIONS if not isinstance(config.get(name), dict)]
+    if lacking:
+        raise InputError(
+            f"{folder.config_file} is damaged: it has no section {lacking[0]}; train this run again"
+        )
     home, here = find_project(folder.path), find_project()
     if home is None or (here is not None and home.root.resolve() == here.root.resolve()):
         check_named_classes(config, where=folder.path, trust=trust or is_own(folder))

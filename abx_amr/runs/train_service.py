@@ -217,6 +217,7 @@ def _runs(configs: Sequence[Plain], request: _Request) -> list[Run]:
         check_training_seed(each["training"]["seed"])
     settings = build_training(config)
     model = build_clinic(config)
+    check_memory(model, settings)
     validate_components(model)
     prescriber = build_learner(config) if learns(config) else build_rule(config, model)
     settings = _with_additional_episodes(settings, config, request.source, model)
@@ -241,6 +242,19 @@ def _runs(configs: Sequence[Plain], request: _Request) -> list[Run]:
         if request.source is None:
             prescriber.build(model, runs[0].settings)  # says what does not fit together
     return runs
+
+
+def check_memory(model: ClinicModel, settings: TrainingSettings) -> None:
+    """Refuse clinics side by side, in training and in evaluation, beyond the machine's memory.
+
+    Raises:
+        InputError: with the estimate.
+    """
+    model.check_memory(clinics=settings.n_envs, what=f"training.n_envs={settings.n_envs} clinics")
+    episodes = settings.num_eval_episodes
+    model.check_memory(
+        clinics=episodes, steps=model.max_time_steps, what=f"{episodes} episodes of evaluation"
+    )
 
 
 def _with_additional_episodes(

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from abx_amr.checks import antibiotic_names, number, whole_number
 from abx_amr.errors import InputError, did_you_mean
 from abx_amr.simulator.dynamics import ResistanceModel
+from abx_amr.simulator.memory import needed_bytes, refuse_beyond_memory
 from abx_amr.simulator.observation import (
     ObservationLayout,
     ObservationSettings,
@@ -64,6 +65,7 @@ class ClinicModel:
         object.__setattr__(self, "antibiotics", antibiotic_names(list(self.antibiotics)))
         whole_number("num_patients_per_time_step", self.num_patients_per_time_step, 1)
         whole_number("max_time_steps", self.max_time_steps, 1)
+        self.check_memory(clinics=1, what="one clinic")
         for part in ("dynamics", "reward"):
             named = tuple(getattr(self, part).antibiotics)
             if named != self.antibiotics:
@@ -71,6 +73,21 @@ class ClinicModel:
                     f"antibiotics of {part} must be {list(self.antibiotics)}, got {list(named)}"
                 )
         self.cross_resistance_matrix.flags.writeable = False
+
+    def check_memory(self, *, clinics: int, what: str, steps: int = 0) -> None:
+        """Refuse so many clinics side by side, with a record of so many steps, beyond the memory.
+
+        Raises:
+            InputError: with the estimate and what the machine has.
+        """
+        patients = self.num_patients_per_time_step
+        size = needed_bytes(
+            clinics=clinics, patients=patients, steps=steps, antibiotics=len(self.antibiotics)
+        )
+        of_steps = f" over {steps} steps" if steps else ""
+        refuse_beyond_memory(
+            size, what=f"{what} with num_patients_per_time_step={patients}{of_steps}"
+        )
 
     @property
     def num_treatments(self) -> int:

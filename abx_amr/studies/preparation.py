@@ -6,6 +6,7 @@ import logging
 import shutil
 from datetime import datetime
 from enum import Enum
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from abx_amr.errors import InputError, counted
@@ -78,6 +79,12 @@ def _create(settings: StudySettings, storage: StudyStorage) -> None:
 
     backend = storage.open()
     others = [study.study_name for study in backend.get_all_studies()]
+    if others and settings.study_name == settings.run_name and _lies_in_folder(settings, storage):
+        raise InputError(
+            f"{settings.folder} holds the study {others[0]!r} and none called "
+            f"{settings.study_name!r}: it was renamed or copied; add study_name={others[0]} to go "
+            "on with it, or choose another run_name"
+        )
     if others:
         log.warning(
             "study %r is new, this study has one worker; %s already holds %s: workers that share a "
@@ -93,6 +100,12 @@ def _create(settings: StudySettings, storage: StudyStorage) -> None:
     write_origin(backend, study_id, _origin(settings, created=datetime.now()))
     write_budget(backend, study_id, settings.budget)
     log_what_is_drawn_at_random(settings.sampler, settings.space)
+
+
+def _lies_in_folder(settings: StudySettings, storage: StudyStorage) -> bool:
+    """Return whether the storage is a file in the study's own folder."""
+    file = getattr(storage, "path", None)
+    return isinstance(file, Path) and file.parent == settings.folder.absolute()
 
 
 def _join(settings: StudySettings, storage: StudyStorage) -> Preparation:

@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 
 from abx_amr.cli import study as command
+from abx_amr.errors import InputError
 from abx_amr.studies.objective import SeedOutcome
 from abx_amr.studies.preparation import prepare_study
 from abx_amr.studies.settings import StudySettings
@@ -287,3 +288,36 @@ def test_help_has_commands_to_paste(ask):
     text = "\n".join(ask("--help")[1])
     assert "abx-study show first_study" in text
     assert all(verb in text for verb in command.VERBS)
+
+
+def test_list_and_show_find_a_journal_beside_databases_and_pass_over_a_broken_one(ask):
+    make("first")
+    settings, _ = make(
+        "second", storage=JournalStorage(path="optimization/second/optuna_journal.log")
+    )
+    (settings.optimization_dir / "third").mkdir()
+    (settings.optimization_dir / "third" / "optuna_study.db").write_bytes(b"no database" * 99)
+    status, out, _ = ask("list")
+    assert status == 0
+    assert [line.split()[0] for line in out[1:3]] == ["first", "second"]
+    assert out[3].startswith("not listed: ") and "third" in out[3]
+    assert "finished: 4" in "\n".join(ask("show", "second")[1])
+
+
+def test_a_renamed_folder_is_recognised_by_abx_study_and_by_the_search(ask):
+    settings, _ = make("old")
+    settings.folder.rename(settings.folder.with_name("new"))
+    status, _, err = ask("show", "new")
+    assert status == 2
+    assert "write old run_name=new" in "\n".join(err)
+    assert ask("show", "old", "run_name=new")[0] == 0
+    best = Path("optimization/new/best_params.json").read_bytes()
+    with pytest.raises(InputError, match="add study_name=old"):
+        make("new")
+    assert Path("optimization/new/best_params.json").read_bytes() == best
+
+
+def test_trials_says_why_seeds_and_trials_failed(ask):
+    make()
+    text = "\n".join(ask("trials", "exp")[1])
+    assert "seed 1001 failed: OutOfMemoryError" in text

@@ -211,7 +211,8 @@ def test_a_trial_whose_seeds_all_fail_counts_and_the_study_goes_on(call: Call) -
         tune.main, *SMALL_STUDY, "tuning.n_trials=2",
         "agent_algorithm._target_=tests.cli.test_tune.AlwaysFails",
     )  # fmt: skip
-    assert ended.status == 0, ended.err
+    assert ended.status == 1
+    assert "all 2 trials of the study failed: abx-study trials ppo_default" in ended.err
     assert [t.value for t in trials()] == [float("-inf")] * 2
     assert summary()["best_value"] is None
     assert not Path("optimization/ppo_default/best_params.json").exists()

@@ -15,9 +15,11 @@ import yaml
 
 from abx_amr.agents.learners.on_policy.inert_pickle import Placeholder, read_inert
 from abx_amr.cli import evaluate, gather, plan, train
+from abx_amr.configuration.values import CLINIC_SECTIONS
 from abx_amr.errors import InputError
 from abx_amr.runs.checkpoint_file import read_checkpoint, write_checkpoint
 from abx_amr.runs.folder import RunFolder
+from abx_amr.runs.loading import config_of_run
 from abx_amr.runs.trust import check_named_classes, signed
 from tests.cli.conftest import Call, call  # noqa: F401
 
@@ -163,19 +165,25 @@ def test_every_shipped_class_may_be_named(group: str) -> None:
 def test_a_run_that_this_account_wrote_may_name_any_class_until_it_is_changed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from abx_amr.runs.loading import config_of_run
-
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
     folder = RunFolder.create(tmp_path, "mine")
-    folder.write_config({"reward_calculator": {"_target_": "beside_the_shell.Mine"}})
+    rest: dict[str, Any] = {name: {} for name in (*CLINIC_SECTIONS, "agent_algorithm", "training")}
+    folder.write_config({**rest, "reward_calculator": {"_target_": "beside_the_shell.Mine"}})
     folder.write_provenance(signed(folder))
     assert config_of_run(folder)["reward_calculator"]["_target_"] == "beside_the_shell.Mine"
-    folder.write_config({"reward_calculator": {"_target_": "os.mkdir"}})
+    folder.write_config({**rest, "reward_calculator": {"_target_": "os.mkdir"}})
     with pytest.raises(InputError, match=r"names os\.mkdir"):
         config_of_run(folder)
     assert config_of_run(folder, trust=True)
     key = tmp_path / "state" / "abx-amr" / "key"
     assert key.stat().st_mode & 0o077 == 0
+
+
+def test_a_configuration_without_its_sections_is_damaged(tmp_path: Path) -> None:
+    folder = RunFolder.create(tmp_path, "mine")
+    folder.write_config({"training": {}})
+    with pytest.raises(InputError, match="no section antibiotics"):
+        config_of_run(folder)
 
 
 def test_classes_of_the_project_and_of_listed_modules_may_be_named(

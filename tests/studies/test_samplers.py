@@ -235,3 +235,23 @@ def test_a_whole_grid_is_visited_once_by_four_workers_of_which_two_die(
     assert codes[2:] == [0, 0]
     points = [tuple(sorted(params.items())) for params, _ in finished(settings, storage)]
     assert len(points) == len(set(points)) == 50
+
+
+def test_a_payload_in_place_of_a_stored_strategy_is_not_run(tmp_path, caplog):
+    import os
+    import pickle
+
+    from abx_amr.studies.samplers.cmaes import CmaEs
+
+    class Payload:
+        def __reduce__(self):
+            return os.mkdir, (str(tmp_path / "was_run"),)
+
+    sampler = CmaEs().constructor()(seed=1)
+    trial = optuna.trial.create_trial(
+        value=1.0,
+        system_attrs={f"{sampler._attr_key_optimizer}:0": pickle.dumps(Payload()).hex()},
+    )
+    assert sampler._restore_optimizer([trial]) is None
+    assert not (tmp_path / "was_run").exists()
+    assert "not used" in caplog.text

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import copy
+import io
+import logging
+import pickle
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -15,16 +18,31 @@ if TYPE_CHECKING:
     from optuna.trial import FrozenTrial, TrialState
 
 
+log = logging.getLogger(__name__)
+
+
 class CmaEs(Sampler):
     """Optuna's own, which sees the point's index where it asks for the trial's number."""
 
     set_here = Sampler.set_here | {"independent_sampler", "source_trials"}
 
     def constructor(self) -> type[CmaEsSampler]:
-        """Return Optuna's class."""
+        """Return Optuna's class, which reads what is stored of the strategy as numbers alone."""
         from optuna.samplers import CmaEsSampler
 
-        return CmaEsSampler
+        class Restoring(CmaEsSampler):
+            def _restore_optimizer(self, completed_trials: list[FrozenTrial]) -> Any:
+                for trial in reversed(completed_trials):
+                    stored = {
+                        key: value
+                        for key, value in trial.system_attrs.items()
+                        if key.startswith(self._attr_key_optimizer)
+                    }
+                    if stored:
+                        return _strategy(self._concat_optimizer_attrs(stored))
+                return None
+
+        return Restoring
 
     def build(self, draw: Draw, options: Mapping[str, Any]) -> BaseSampler:
         """Return it without its warnings of what it draws at random."""
@@ -36,6 +54,28 @@ class CmaEs(Sampler):
         from optuna.distributions import CategoricalDistribution
 
         return [path for path, d in space.items() if isinstance(d, CategoricalDistribution)]
+
+
+#: What a strategy of the library is made of, by the modules of any release.
+_MADE_OF = {"CMA", "SepCMA", "CMAwM", "scalar", "dtype", "_reconstruct", "ndarray", "_frombuffer"}
+_MODULES = ("cmaes.", "numpy.core.", "numpy._core.")
+
+
+class _StrategyUnpickler(pickle.Unpickler):
+    def find_class(self, module: str, name: str) -> Any:
+        """Return a class of the library or of NumPy's arrays; a storage may come from anybody."""
+        if name not in _MADE_OF or not f"{module}.".startswith((*_MODULES, "numpy.")):
+            raise pickle.UnpicklingError(f"{module}.{name} is no part of a strategy")
+        return super().find_class(module, name)
+
+
+def _strategy(stored: str) -> Any:
+    """Return the strategy that a trial keeps, None and a warning where it holds anything else."""
+    try:
+        return _StrategyUnpickler(io.BytesIO(bytes.fromhex(stored))).load()
+    except Exception as error:  # a damaged pickle makes the machine that reads it raise anything
+        log.warning("the strategy of cmaes that is stored is not used: %s", error)
+        return None
 
 
 def _numbered_by_index() -> Callable[[BaseSampler, int], BaseSampler]:
