@@ -265,8 +265,8 @@ def whole_number(name: str, value: Any, low: float = -math.inf, high: float = ma
         if abs(int(value)) > LARGEST:
             raise InputError(f"{name} must be at most {LARGEST}, got {_short(value)}")
         return int(value)
-    limits = [f"of at least {low:g}"] if math.isfinite(low) else []
-    limits += [f"at most {high:g}"] if math.isfinite(high) else []
+    limits = [f"of at least {int(low)}"] if math.isfinite(low) else []
+    limits += [f"at most {int(high)}"] if math.isfinite(high) else []
     raise InputError(
         f"{name} must be a whole number{' ' if limits else ''}{' and '.join(limits)}, got "
         f"{_short(value)}{cure(value)}"

@@ -225,6 +225,7 @@ def _run(given: list[str]) -> None:
 def _understood(verb: str, rest: list[str]) -> Asked:
     from abx_amr.configuration.composing import compose, places_in_project
     from abx_amr.configuration.storage import build_storage
+    from abx_amr.configuration.written import quoted
 
     name = "*"
     if verb != "list":
@@ -238,7 +239,7 @@ def _understood(verb: str, rest: list[str]) -> Asked:
     there = [a for a in arguments if a.partition("=")[0].split(".")[0] == "to"]
     here = [a for a in arguments if a not in there]
     if not any(argument.startswith("run_name=") for argument in here):
-        here.append(f"run_name={_quoted(name)}")
+        here.append(f"run_name={quoted(name)}")
     if there and verb != "copy":
         raise InputError(f"'{there[0]}' goes with abx-study copy")
     here += places_in_project(compose("study", here).config, here)
@@ -252,12 +253,6 @@ def _understood(verb: str, rest: list[str]) -> Asked:
             compose("study", [*rest_of, *(f"storage{a.removeprefix('to')}" for a in there)]).plain
         )
     return Asked(name=name, config=config, storage=build_storage(config), target=target)
-
-
-def _quoted(text: str) -> str:
-    """Return a value that Hydra's grammar reads as this very text."""
-    escaped = text.replace("\\", "\\\\").replace("'", "\\'")
-    return f"'{escaped}'"
 
 
 def _study(asked: Asked) -> StudyRecord:

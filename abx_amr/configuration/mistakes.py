@@ -30,6 +30,8 @@ def explain(error: Exception, config_name: str, overrides: Sequence[str]) -> str
     """Return Hydra's complaint as one line with the nearest valid name."""
     text = str(error)
     cause = str(error.__cause__ or "")
+    if found := re.search(r"Key '(\w+)' not in '(?:Abx|Set)SweeperConf'", f"{text} {cause}"):
+        return _not_of_the_sweeper(found.group(1))
     if found := re.search(r"Could not (?:find|load) '([^']+)/([^'/]+)'", text):
         return _no_choice(found.group(1), found.group(2), text, overrides)
     if found := re.search(r"In '([\w./-]+)': Could not override '[^'@]+@([\w.]+)", text):
@@ -89,6 +91,26 @@ def explain(error: Exception, config_name: str, overrides: Sequence[str]) -> str
         except HydraException as complaint:
             return _unreadable(override, complaint)
     return f"{config_name}: {' '.join(text.split())}"
+
+
+#: Options of other sweepers -> what says the same here.
+_OF_SWEEPERS = {
+    "n_trials": "tuning.n_trials",
+    "n_jobs": "tuning.n_workers",
+    "max_batch_size": "tuning.n_workers",
+    "direction": "tuning.direction",
+    "sampler": "tuning.sampler",
+    "search_space": "tuning.search_space",
+    "study_name": "study_name",
+    "storage": "storage=url with storage.url",
+}
+
+
+def _not_of_the_sweeper(option: str) -> str:
+    """Return the line about an option that another sweeper of Hydra has."""
+    cure = _OF_SWEEPERS.get(option)
+    instead = f"write {cure}" if cure else "leave it out (hydra.sweeper.params is read)"
+    return f"hydra.sweeper.{option} is not read here: {instead}"
 
 
 def _no_choice(group: str, name: str, complaint: str, overrides: Sequence[str]) -> str:

@@ -62,7 +62,7 @@ class Fault:
     message: str
 
     def __str__(self) -> str:
-        return f"{self.file}: {self.message}"
+        return f"{self.file}: {self.message.removeprefix(self.file).lstrip(' :')}"
 
 
 @dataclass(frozen=True, kw_only=True)

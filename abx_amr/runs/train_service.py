@@ -132,7 +132,7 @@ def _requested(config: Plain, *, choices: Mapping[str, str], overrides: Sequence
         origin["best_params_from"] = str(config["best_params_from"])
     else:
         run_name = run_name or default_run_name(choices)
-    named = {**config, "run_name": check_run_name(str(run_name))}
+    named = {**config, "run_name": check_run_name(run_name)}
     return _Request(
         config=named, source=source, tuned=tuned, origin=origin, overrides=overrides, trust=trust
     )

@@ -176,9 +176,9 @@ def _name(configuration: Mapping[str, Any], key: str, default: str | None) -> st
     name = configuration.get(key)
     if name is None:
         name = default
-    if name is None or not str(name).strip():
+    if name is None or (isinstance(name, str) and not name.strip()):
         raise InputError(f"{key} must be given, such as {key}=first_study")
-    return check_folder_name(key, str(name))
+    return check_folder_name(key, name)
 
 
 def _flag(configuration: Mapping[str, Any], key: str) -> bool:
