@@ -208,7 +208,8 @@ def check_fields(settings: Any, *, key: str) -> None:
 def a_list(name: str, value: Any) -> Sequence[Any]:
     """Return `value` when it is a list or tuple, else raise."""
     if isinstance(value, str) or not isinstance(value, Sequence):
-        raise InputError(f"{name} must be a list, such as [1,2,3], got {_short(value)}")
+        cure = f": write [{value}]" if isinstance(value, str | int | float) else ""
+        raise InputError(f"{name} must be a list, such as [1,2,3], got {_short(value)}{cure}")
     return value
 
 

@@ -129,7 +129,8 @@ def show(asked: Asked) -> None:
     print(f"last heartbeat: {_moment(study)}")
     if origin is not None:
         print(f"fingerprint: {origin.digest}")
-        print(f"created {origin.created or '?'} with Optuna {origin.optuna}")
+        when = f"created {origin.created}" if origin.created else "created at a time not recorded,"
+        print(f"{when} with Optuna {origin.optuna}")
 
 
 def best(asked: Asked) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +17,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from abx_amr.configuration.groups import file_of, fresh_hydra, groups
-from abx_amr.configuration.mistakes import explain, explain_yaml, misplaced
+from abx_amr.configuration.mistakes import explain, explain_value, explain_yaml, misplaced
 from abx_amr.configuration.own_files import check_own_files
 from abx_amr.configuration.values import Plain
 from abx_amr.configuration.written import (
@@ -25,7 +26,7 @@ from abx_amr.configuration.written import (
     settle_texts,
     to_the_letter,
 )
-from abx_amr.errors import InputError, first_line
+from abx_amr.errors import InputError
 from abx_amr.host.locations import find_project, from_here
 from abx_amr.host.secrets import refuse_secret_values, refuse_secrets
 
@@ -59,9 +60,7 @@ def resolved(config: DictConfig) -> Plain:
     try:
         plain = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
     except OmegaConfBaseException as error:
-        key = getattr(error, "full_key", None)
-        where = f"{key}: " if key else ""
-        raise InputError(f"{where}{first_line(error)}") from error
+        raise InputError(explain_value(error)) from error
     refuse_secret_values(plain)
     return settle_texts(cast(Plain, plain), config)
 
@@ -109,13 +108,28 @@ def compose(
         composed = _without_hydra(config)
     if config_name in _LEARN_NOTHING_FROM_TUNING:
         _leave_tuning(composed, choices, overrides, config_name)
+    _check_choices(choices)
     check_own_files(choices, config_name, search_path)
     try:
         homes = set_home_folders(composed)
         _check_top_level(composed, config_name)
     except OmegaConfBaseException as error:
-        raise InputError(first_line(error)) from error
+        raise InputError(explain_value(error)) from error
     return Composition(config=composed, choices=choices, home_folders=homes)
+
+
+def _check_choices(choices: Mapping[str, str]) -> None:
+    """Refuse a file's name as a choice, after which a study or a run would be called.
+
+    Raises:
+        InputError: naming the choice.
+    """
+    for group, choice in choices.items():
+        if choice.endswith((".yaml", ".yml")):
+            name = group.partition("@")[0]
+            plus = "+" * (name == "tuning")
+            stem = choice.rpartition(".")[0]
+            raise InputError(f"{name} takes a name, not a file: write {plus}{name}={stem}")
 
 
 def _leave_tuning(
@@ -173,6 +187,12 @@ def _check_top_level(config: DictConfig, config_name: str) -> None:
             raise InputError(
                 f"{key} must be a folder, such as {key}={key.removesuffix('_dir')}, "
                 f"got {config[key]!r}"
+            )
+        if key in config and (variable := re.search(r"\$(\w+)", config[key])):
+            written = config[key].replace(variable[0], f"${{oc.env:{variable[1]}}}", 1)
+            raise InputError(
+                f"{key}: {variable[0]} is not replaced in '{config[key]}': let the shell do it "
+                f"(without quotes), or write {key}={written}"
             )
         if key in config and Path(config[key]).is_file():
             raise InputError(f"{key} must be a folder, but '{config[key]}' is a file: name another")
