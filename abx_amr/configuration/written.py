@@ -45,11 +45,10 @@ def to_the_letter(overrides: Iterable[str]) -> list[str]:
 def _letter(override: str) -> str:
     written, equals, value = override.partition("=")
     key = written.lstrip("+~")
-    if bare := re.fullmatch(r"choice\(([^()\[\]{}]*)\)", value.strip()):
-        # Hydra reads null,0.01 but not choice(null,0.01).
-        if "null" in [text.strip().lower() for text in bare[1].split(",")]:
-            value = bare[1]
-            override = f"{written}={value}"
+    bare = re.fullmatch(r"choice\(([^()\[\]{}]*)\)", value.strip())
+    if bare and "null" in [text.strip().lower() for text in bare[1].split(",")]:
+        value = bare[1]  # Hydra reads null,0.01 but not choice(null,0.01)
+        override = f"{written}={value}"
     if not equals or any(sign in value for sign in "'\"${}"):
         return override
     inside = re.fullmatch(r"(\[|choice\(|)(.*?)(\]|\)|)", value.strip(), re.DOTALL)
