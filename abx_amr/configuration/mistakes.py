@@ -43,10 +43,16 @@ def explain(error: Exception, config_name: str, overrides: Sequence[str]) -> str
         return _not_of_the_sweeper(found.group(1))
     if found := re.search(r"Could not (?:find|load) '([^']+)/([^'/]+)'", text):
         return _no_choice(found.group(1), found.group(2), text, overrides)
-    if found := re.search(r"In '([\w./-]+)': Could not override '[^'@]+@([\w.]+)", text):
+    if found := re.search(r"In '([\w./-]+)': Could not override '([^'@]+)@([\w.]*)", text):
+        file, group, package = found.groups()
+        if file.startswith("tuning/") and group in groups():
+            return (
+                f"{file}.yaml: what a tuning file chooses stands outside of tuning: write "
+                f"'- override /{group}@_global_.{group}: NAME'"
+            )
         return (
-            f"{found.group(1)}.yaml: the first line of the file must be '# @package _global_', so "
-            f"that what it chooses is not put into '{found.group(2).rpartition('.')[0]}'"
+            f"{file}.yaml: the first line of the file must be '# @package _global_', so "
+            f"that what it chooses is not put into '{package.rpartition('.')[0]}'"
         )
     if found := re.search(
         r"In '([\w./-]+)': Could not override '([^']+)'\.\s*No match in the defaults list", text

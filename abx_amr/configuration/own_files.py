@@ -42,6 +42,7 @@ def check_own_files(
         if _ODD.search(file.text):
             file.check_numbers()
         file.check_sweeper()
+        file.check_search()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,6 +52,7 @@ class _OwnFile:
     path: Path
     text: str
     defaults: Sequence[Any]
+    keys: Sequence[str]
 
     @classmethod
     def at(cls, path: Path) -> _OwnFile | None:
@@ -60,8 +62,10 @@ class _OwnFile:
             content = yaml.safe_load(text)
         except (OSError, ValueError, yaml.YAMLError):
             return None
-        listed = content.get("defaults") if isinstance(content, dict) else None
-        return cls(path=path, text=text, defaults=listed if isinstance(listed, list) else ())
+        top = content if isinstance(content, dict) else {}
+        listed = top.get("defaults")
+        defaults = listed if isinstance(listed, list) else ()
+        return cls(path=path, text=text, defaults=defaults, keys=[str(key) for key in top])
 
     @property
     def inherited(self) -> list[str]:
@@ -93,18 +97,35 @@ class _OwnFile:
                     f"{node.value} as {read}: write {number}'{node.value}' in quotes for the text"
                 )
 
+    def check_search(self) -> None:
+        """Refuse an experiment's search without a choice below it, which a choice would hide."""
+        carries = self.path.parent.name == "experiment" and "tuning" in self.keys
+        if carries and "tuning" not in self.chosen:
+            raise InputError(
+                f"{os.path.relpath(self.path)}: its search needs a choice that it changes: add "
+                "'- /tuning: base' (or ppo_default, ...) to the defaults list"
+            )
+
+    @property
+    def chosen(self) -> dict[str, Any]:
+        """Group -> choice in its defaults list, overridden or not."""
+        return {
+            str(key).removeprefix("override ").strip().lstrip("/").partition("@")[0]: name
+            for entry in self.defaults
+            if isinstance(entry, dict)
+            for key, name in entry.items()
+        }
+
     def check_sweeper(self) -> None:
         """Refuse the choice of a sweeper that the commands would pass over."""
-        for entry in self.defaults:
-            for key, name in entry.items() if isinstance(entry, dict) else ():
-                group = str(key).removeprefix("override ").strip().lstrip("/").partition("@")[0]
-                if group == "hydra/sweeper" and name not in _SWEEPERS:
-                    raise InputError(
-                        f"{os.path.relpath(self.path)}: '{key}: {name}' is not read: abx-tune -m "
-                        "searches by Optuna itself, abx-train -m runs every combination; remove "
-                        "the line (tuning.sampler, tuning.n_trials and tuning.search_space say "
-                        "what hydra.sweeper would)"
-                    )
+        name = self.chosen.get("hydra/sweeper")
+        if name is not None and name not in _SWEEPERS:
+            raise InputError(
+                f"{os.path.relpath(self.path)}: 'override /hydra/sweeper: {name}' is not read: "
+                "abx-tune -m searches by Optuna itself, abx-train -m runs every combination; "
+                "remove the line (tuning.sampler, tuning.n_trials and tuning.search_space say "
+                "what hydra.sweeper would)"
+            )
 
 
 def _own_files(
