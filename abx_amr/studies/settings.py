@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from abx_amr.checks import flag
 from abx_amr.errors import InputError
 from abx_amr.host.folder_names import check_folder_name
 from abx_amr.studies.fingerprint import Fingerprint, fingerprint
@@ -182,9 +183,4 @@ def _name(configuration: Mapping[str, Any], key: str, default: str | None) -> st
 
 
 def _flag(configuration: Mapping[str, Any], key: str) -> bool:
-    value = configuration.get(key)
-    if value is None:
-        return False
-    if not isinstance(value, bool):
-        raise InputError(f"{key} must be true or false, not {value!r}")
-    return value
+    return flag(key, configuration.get(key, False))
