@@ -17,6 +17,7 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
 from abx_amr.configuration.search_space import values_of_range
+from abx_amr.configuration.written import to_the_letter
 from abx_amr.errors import InputError
 from abx_amr.host.processors import available
 from abx_amr.host.signals import CommandInterruptError
@@ -133,7 +134,7 @@ def combinations(overrides: Sequence[Override]) -> list[SetJob]:
         if not texts:
             empty = "no choice fits" if isinstance(sweep, Glob) else "the range holds no value"
             raise InputError(f"{override.input_line}: {empty}")
-        values[key] = [f"{key}={text}" for text in texts]
+        values[key] = to_the_letter([f"{key}={text}" for text in texts])
         swept.append(key)
     jobs = []
     for chosen in itertools.product(*values.values()):
