@@ -20,6 +20,7 @@ from abx_amr.errors import InputError
 from abx_amr.host.folder_names import check_folder_name
 from abx_amr.host.locations import MARKER, Project
 from abx_amr.project.checking import check_project
+from hydra_plugins.abx_sweeper._set import combinations
 
 ODD_NAMES = ["1e3", "1.10", "007", "1_000", "true", "FALSE", "nan", "inf", "-5", "12:30:45", "0x10"]
 
