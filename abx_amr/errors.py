@@ -42,6 +42,8 @@ def cure(value: Any, low: float = -math.inf, high: float = math.inf) -> str:
         text = value.strip("'\" ")
         if re.fullmatch(r"[-+]?0\d+", text):
             return f"; a number has no leading zeros: {int(text)}"
+        if percent := re.fullmatch(r"(\d+(?:\.\d+)?) ?%", text):
+            return f"; {percent[1]} % is written {float(percent[1]) / 100:g}"
         try:
             float(text)
         except ValueError:

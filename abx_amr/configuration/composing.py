@@ -17,7 +17,13 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from abx_amr.configuration.groups import file_of, fresh_hydra, groups
-from abx_amr.configuration.mistakes import explain, explain_value, explain_yaml, misplaced
+from abx_amr.configuration.mistakes import (
+    explain,
+    explain_no_name,
+    explain_value,
+    explain_yaml,
+    misplaced,
+)
 from abx_amr.configuration.own_files import check_own_files
 from abx_amr.configuration.values import Plain
 from abx_amr.configuration.written import (
@@ -30,7 +36,10 @@ from abx_amr.errors import InputError
 from abx_amr.host.locations import find_project, from_here
 from abx_amr.host.secrets import refuse_secret_values, refuse_secrets
 
-_FLAGS = ("figures", "trajectories", "skip_if_exists", "overwrite_existing_study")
+_FLAGS = (
+    *("figures", "trajectories", "skip_if_exists", "overwrite_existing_study"),
+    *("trust", "force"),
+)
 _LEARN_NOTHING_FROM_TUNING = ("train", "evaluate", "plan")
 #: Folders of which a relative one is the project's, from wherever below it.
 _PLACES = ("results_dir", "optimization_dir", "plan_cache")
@@ -99,6 +108,10 @@ def compose(
             raise InputError(explain(error, config_name, arguments)) from error
         except yaml.YAMLError as error:
             raise InputError(explain_yaml(error)) from error
+        except ValueError as error:
+            if not str(error).startswith("Config group override must be"):
+                raise
+            raise InputError(explain_no_name(arguments)) from error
         except UnicodeDecodeError as error:
             raise InputError(
                 f"a configuration file is no UTF-8 text ({error.reason}): save it as UTF-8"

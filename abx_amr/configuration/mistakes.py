@@ -129,6 +129,15 @@ def _not_of_the_sweeper(option: str) -> str:
     return f"hydra.sweeper.{option} is not read here: {instead}"
 
 
+def explain_no_name(overrides: Iterable[str]) -> str:
+    """Return what is wrong with a group for which null or a number is given, in one line."""
+    for override in overrides:
+        key, _, value = override.lstrip("+").partition("=")
+        if key in groups() and value.strip().lower() == "null":
+            return f"'{override}': {key} takes a name ({listed(available(key))})"
+    return "a group takes a name: write GROUP=NAME"
+
+
 def explain_value(error: Exception) -> str:
     """Return what is wrong with a value that cannot be resolved, in one line with the cure."""
     text = str(error)

@@ -139,6 +139,9 @@ def build_on_policy(algorithm: Any, config: Mapping[str, Any]) -> OnPolicyLearne
         }
     )
     check_arguments(algorithm, arguments, key="agent_algorithm")
+    for name, value in arguments.items():
+        if isinstance(value, str) and name.endswith("_class"):
+            arguments[name] = locate(value, key=f"agent_algorithm.{name}")
     _check_ranges(arguments)
     check_declared(algorithm, arguments, key="agent_algorithm")
     arguments = techniques.arguments(arguments)

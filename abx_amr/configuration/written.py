@@ -17,6 +17,7 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 
 from abx_amr.configuration.groups import groups
+from abx_amr.errors import InputError
 from abx_amr.host.folder_names import NAMES, check_is_text
 
 #: Keys whose value is a folder.
@@ -49,6 +50,8 @@ def _letter(override: str) -> str:
     if bare and "null" in [text.strip().lower() for text in bare[1].split(",")]:
         value = bare[1]  # Hydra reads null,0.01 but not choice(null,0.01)
         override = f"{written}={value}"
+    if re.search(r"\d{1000,}", value):
+        raise InputError(f"{key}: a number of so many digits is none here, got {value}")
     if not equals or any(sign in value for sign in "'\"${}"):
         return override
     inside = re.fullmatch(r"(\[|choice\(|)(.*?)(\]|\)|)", value.strip(), re.DOTALL)
@@ -66,11 +69,11 @@ def _letter(override: str) -> str:
 def _quoted(key: str, text: str) -> str:
     """Return an element in quotes where it would be read as something else than a text."""
     if text.startswith("~"):
-        return quoted(os.path.expanduser(text)) if key in _PATHS else text
+        return quoted(with_home(text)) if key in _PATHS else text
     try:
         value = OverridesParser.create().parse_override(f"key={text}").value()
-    except HydraException:  # it is said where the command line is read
-        return text
+    except HydraException:  # said where the command line is read; of a name, where it is checked
+        return quoted(text) if text and key in _TEXTS else text
     return quoted(text) if isinstance(value, bool | int | float) else text
 
 
@@ -87,10 +90,19 @@ def quoted(text: str) -> str:
 
 
 def with_home(value: Any) -> Any:
-    """Return a path, or a list of them, with ~ replaced by the home folder."""
+    """Return a path, or a list of them, with ~ replaced by the home folder.
+
+    Raises:
+        InputError: there is no such user.
+    """
     if isinstance(value, list):
         return [with_home(each) for each in value]
-    return os.path.expanduser(value) if isinstance(value, str) and value[:1] == "~" else value
+    if not isinstance(value, str) or not value.startswith("~"):
+        return value
+    there = os.path.expanduser(value)
+    if there.startswith("~"):
+        raise InputError(f"'{value}': there is no home folder of such a user")
+    return there
 
 
 def set_home_folders(config: DictConfig) -> list[str]:
@@ -119,6 +131,11 @@ def settle_texts(plain: dict[str, Any], config: DictConfig) -> dict[str, Any]:
     for key in (*NAMES, *FOLDERS, "run", "against", "resume_from"):
         if plain.get(key) is not None:
             plain[key] = with_home(check_is_text(key, plain[key]))
+            if not plain[key].strip():
+                raise InputError(
+                    f"{key} is empty (a variable of the shell that is not set?): "
+                    f"write {key}=null or leave it out"
+                )
     settled = {key: _settled(value, config, (str(key),)) for key, value in plain.items()}
     return settled
 
@@ -139,16 +156,17 @@ def _settled(value: Any, node: Any, path: tuple[str, ...]) -> Any:
     return [_settled(v, below, (*path, str(i))) for i, v in enumerate(value)]
 
 
-def _as_number(text: str) -> Any:
+def _as_number(written: str) -> Any:
     """Return the number, or the truth, that a text is; the text itself where it is none.
 
-    >>> [_as_number(text) for text in ("7", "1e-4", "true", "0100", "cpu", "nan")]
+    >>> [_as_number(text) for text in (" 7", "1e-4", "true", "0100", "cpu", "nan")]
     [7, 0.0001, True, '0100', 'cpu', 'nan']
     """
+    text = written.strip()
     if text.lower() in ("true", "false"):
         return text.lower() == "true"
     if re.fullmatch(r"[-+]?(0|[1-9]\d{0,300})", text):
         return int(text)
     if re.fullmatch(r"[-+]?(\d+\.\d*|\.\d+|\d+(?=[eE]))([eE][-+]?\d+)?", text):
         return float(text)
-    return text
+    return written

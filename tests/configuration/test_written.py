@@ -236,6 +236,11 @@ def test_a_tuning_file_chooses_its_experiment(project: Path) -> None:
         ("tune", "tuning=conf/tuning/ppo_default.yaml", r"write \+tuning=ppo_default$"),
         ("train", "hydra.job.chdir=true", "would change the working folder"),
         ("train", "results_dir=3", None),
+        ("train", "training=null", r"'training=null': training takes a name \(available: default"),
+        ("train", "run_name=", r"run_name is empty .* write run_name=null or leave it out"),
+        ("train", f"training.seed={'9' * 5000}", r"training.seed: a number of so many digits"),
+        ("train", "results_dir=~nobody_here/x", "no home folder of such a user"),
+        ("evaluate", "trust=no", "trust must be true or false, got 'no'"),
     ],
 )
 def test_a_cure_is_one_that_works(config_name: str, override: str, message: str | None) -> None:
@@ -243,7 +248,13 @@ def test_a_cure_is_one_that_works(config_name: str, override: str, message: str 
         assert compose(config_name, [override]).plain["results_dir"] == "3"
         return
     with pytest.raises(InputError, match=message):
-        compose(config_name, [override])
+        compose(config_name, [override]).plain  # noqa: B018
+
+
+def test_a_name_in_any_script_needs_no_quotes() -> None:
+    assert compose("train", ["run_name=日本-é"]).plain["run_name"] == "日本-é"
+    with pytest.raises(InputError, match=r"plain folder name \(not ';'\)"):
+        check_folder_name("run_name", compose("train", ["run_name=a;rm"]).plain["run_name"])
 
 
 def test_a_mistyped_option_of_a_launcher_is_guessed() -> None:
