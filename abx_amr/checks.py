@@ -26,9 +26,14 @@ class Range:
     open_high: bool = False
 
 
+#: The largest whole number that an array holds.
+LARGEST = 2**63 - 1
+
 Share = Annotated[float, Range(low=0.0, high=1.0)]
 Count = Annotated[int, Range(low=1)]
 Index = Annotated[int, Range(low=0)]
+#: What numpy's and torch's generators can be seeded with.
+Seed = Annotated[int, Range(low=0, high=2**32 - 1)]
 Positive = Annotated[float, Range(low=0.0, open_low=True)]
 NotNegative = Annotated[float, Range(low=0.0)]
 
@@ -88,8 +93,22 @@ def fits(name: str, value: Any, declared: Any) -> None:
             raise InputError(f"{name} must be a section (name: value), got {_short(value)}")
         for key, each in value.items():
             fits(f"{name}.{key}", each, inner)
+    elif origin is type:
+        _fits_class(name, value, get_args(declared)[0])
     elif (origin or declared) is Callable and not callable(value):
         raise InputError(f"{name} must be a function, got {_short(value)}")
+
+
+def _fits_class(name: str, value: Any, base: Any) -> None:
+    """Check a value against `type[base]`."""
+    if not isinstance(value, type):
+        raise InputError(f"{name} must be a class, got {_short(value)}")
+    if isinstance(base, type) and not issubclass(value, base):
+        raise InputError(f"{name} must be a class that is a {base.__name__}, got {_short(value)}")
+
+
+#: What a configuration itself holds: beside one of these, an object of a class is made in Python.
+_PLAIN = (bool, int, float, str, list, dict, type(None))
 
 
 def _fits_one_of(name: str, value: Any, members: Sequence[Any]) -> None:
@@ -97,6 +116,9 @@ def _fits_one_of(name: str, value: Any, members: Sequence[Any]) -> None:
     if value is None and any(each in (None, type(None)) for each in members):
         return
     others = [each for each in members if each not in (None, type(None))]
+    is_nullable = len(others) < len(members)
+    if isinstance(value, _PLAIN) and any(each in _PLAIN for each in others):
+        others = [each for each in others if each in _PLAIN or not inspect.isclass(each)]
     refusals: list[InputError] = []
     for member in others:
         try:
@@ -109,7 +131,7 @@ def _fits_one_of(name: str, value: Any, members: Sequence[Any]) -> None:
         raise InputError(f"{name} must be null, got {_short(value)}")
     nearest = next((e for e in refusals if not str(e).startswith(f"{name} must be")), refusals[0])
     text = str(nearest)
-    if len(others) < len(members) and text.startswith(start := f"{name} must be "):
+    if is_nullable and text.startswith(start := f"{name} must be "):
         text = f"{start}null or {text.removeprefix(start)}"
     raise InputError(text)
 
@@ -145,11 +167,21 @@ def declared_types(made: Callable[..., Any]) -> dict[str, Any]:
         parameters = inspect.signature(made).parameters
     except (TypeError, ValueError):
         return {}
+    written = {**getattr(signed, "__annotations__", {})}
+    names = getattr(inspect.unwrap(signed), "__globals__", {})
+    return {name: _resolved(written.get(name, Any), names) for name in parameters}
+
+
+def _resolved(annotation: Any, names: dict[str, Any]) -> Any:
+    """Return the type that one annotation means; Any where it cannot be told.
+
+    One at a time: a name that is imported for a type checker alone costs only what it declares.
+    """
+    alone = types.SimpleNamespace(__annotations__={"it": annotation})
     try:
-        known = get_type_hints(signed, include_extras=True)
-    except Exception:  # a name that is imported for a type checker alone, or a broken annotation
-        known = {}
-    return {name: known.get(name, Any) for name in parameters}
+        return get_type_hints(alone, globalns=names, include_extras=True)["it"]
+    except Exception:  # a name that is not there at run time, or a broken annotation
+        return Any
 
 
 def check_declared(made: Callable[..., Any], arguments: Mapping[str, Any], *, key: str) -> None:
@@ -176,7 +208,8 @@ def check_fields(settings: Any, *, key: str) -> None:
 def a_list(name: str, value: Any) -> Sequence[Any]:
     """Return `value` when it is a list or tuple, else raise."""
     if isinstance(value, str) or not isinstance(value, Sequence):
-        raise InputError(f"{name} must be a list, such as [1,2,3], got {_short(value)}")
+        cure = f": write [{value}]" if isinstance(value, str | int | float) else ""
+        raise InputError(f"{name} must be a list, such as [1,2,3], got {_short(value)}{cure}")
     return value
 
 
@@ -230,9 +263,11 @@ def _range(low: float, high: float, open_low: bool, open_high: bool) -> str:
 def whole_number(name: str, value: Any, low: float = -math.inf, high: float = math.inf) -> int:
     """Return `value` as an int when it is a whole number between `low` and `high`, else raise."""
     if not isinstance(value, bool) and hasattr(value, "__index__") and low <= int(value) <= high:
+        if abs(int(value)) > LARGEST:
+            raise InputError(f"{name} must be at most {LARGEST}, got {_short(value)}")
         return int(value)
-    limits = [f"of at least {low:g}"] if math.isfinite(low) else []
-    limits += [f"at most {high:g}"] if math.isfinite(high) else []
+    limits = [f"of at least {int(low)}"] if math.isfinite(low) else []
+    limits += [f"at most {int(high)}"] if math.isfinite(high) else []
     raise InputError(
         f"{name} must be a whole number{' ' if limits else ''}{' and '.join(limits)}, got "
         f"{_short(value)}{cure(value)}"

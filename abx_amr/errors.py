@@ -6,6 +6,7 @@ Also the words that such a line is made of: the nearest valid name, what there i
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable
 from difflib import get_close_matches
 from typing import Any
@@ -14,18 +15,37 @@ from typing import Any
 class InputError(ValueError):
     """A mistake in what the user gave: what it is, which value, what would be right."""
 
+    def __init__(self, message: object = "") -> None:
+        super().__init__(_LONG.sub(_beginning, str(message)))
+
+
+#: A number of very many digits, and any other word that is longer than a path is.
+_LONG = re.compile(r"\d{60,}|[^\s/]{400,}")
+
+
+def _beginning(word: re.Match[str]) -> str:
+    """Return what is shown of a very long word."""
+    return f"{word[0][:20]}... ({len(word[0])} characters)"
+
 
 def cure(value: Any, low: float = -math.inf, high: float = math.inf) -> str:
     """Return what was probably meant: a share for a percentage, a number for a text.
 
     >>> cure(35, 0, 1), cure("0.3", 0, 1), cure(-1, 0, 1)
     ('; 35 % is written 0.35', '; a number is written without quotes', '')
+    >>> cure("0100")
+    '; a number has no leading zeros: 100'
     """
     if isinstance(value, bool):
         return ""
     if isinstance(value, str):
+        text = value.strip("'\" ")
+        if re.fullmatch(r"[-+]?0\d+", text):
+            return f"; a number has no leading zeros: {int(text)}"
+        if percent := re.fullmatch(r"(\d+(?:\.\d+)?) ?%", text):
+            return f"; {percent[1]} % is written {float(percent[1]) / 100:g}"
         try:
-            float(value.strip("'\""))
+            float(text)
         except ValueError:
             return ""
         return "; a number is written without quotes"

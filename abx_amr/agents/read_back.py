@@ -1,11 +1,12 @@
 """Proof that a value reached the agent: read it back from the built agent.
 
-A snapshot lists what an agent is made of, name -> plain value. A searched value is read back where
-the snapshot follows it, or under the last part of its name.
+A snapshot lists what an agent is made of, name -> plain value. A searched value is read back under
+the last part of its name, or under the name that it stands for.
 """
 
 from __future__ import annotations
 
+import logging
 import sys
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
@@ -14,6 +15,8 @@ import numpy as np
 
 from abx_amr.agents.prescriber import Agent
 from abx_amr.errors import InputError
+
+log = logging.getLogger(__name__)
 
 Build = Callable[[Mapping[str, Any]], Agent]
 
@@ -121,43 +124,80 @@ def responding(
     )
 
 
-def name_of_read_back(path: str, names: Sequence[str]) -> str:
-    """Return the snapshot's name in which the value at `path` is read back.
+#: A key that stands for another -> the agent's own name, and its value from the one searched.
+_STANDS_FOR: dict[str, tuple[str, Callable[[float], float]]] = {
+    "one_minus_gamma": ("gamma", lambda complement: 1.0 - complement),
+}
+
+
+def own_name(path: str) -> str:
+    """Return what an agent calls the value at a path: its last part, but where it is a transform.
+
+    >>> own_name("training.vec_normalize.clip_obs"), own_name("agent_algorithm.one_minus_gamma")
+    ('clip_obs', 'gamma')
+    """
+    leaf = path.rsplit(".", 1)[-1]
+    return _STANDS_FOR[leaf][0] if leaf in _STANDS_FOR else leaf
+
+
+def meant(path: str, value: Any) -> Any:
+    """Return what the agent is to have where `value` is searched at a path.
+
+    >>> meant("agent_algorithm.one_minus_gamma", 0.25), meant("agent_algorithm.gamma", 0.5)
+    (0.75, 0.5)
+    """
+    leaf = path.rsplit(".", 1)[-1]
+    return value if value is None or leaf not in _STANDS_FOR else _STANDS_FOR[leaf][1](value)
+
+
+def name_of_read_back(path: str, names: Iterable[str]) -> str | None:
+    """Return the snapshot's name in which the value at `path` is read back; None: in none.
 
     >>> name_of_read_back("agent_algorithm.learning_rate", ["learning_rate", "optimizer.lr"])
     'learning_rate'
     >>> names = ["policy.layers", "policy.net_arch"]
     >>> name_of_read_back("agent_algorithm.policy_kwargs.net_arch", names)
     'policy.net_arch'
+    >>> name_of_read_back("training.vec_normalize.enabled", ["gamma"]) is None
+    True
     """
-    leaf = path.rsplit(".", 1)[-1]
-    named = [n for n in names if n.rsplit(".", 1)[-1] == leaf]
-    parent = [n for n in names if n in path.split(".")]
-    return min(named or parent or list(names), key=len)
+    own = own_name(path)
+    section = path.rsplit(".", 2)[-2] if "." in path else ""
+    named = [name for name in names if name.rsplit(".", 1)[-1] == own]
+    if section == "vec_normalize":
+        named = [name for name in named if name.startswith("normalise.")]
+    return min(named, key=len, default=None)
 
 
 def find_read_back(build: Build, probes: Mapping[str, Sequence[Any]]) -> dict[str, str]:
     """Return, for every searched path, where its value is read back in the built agent.
 
+    A path that changes the agent without a value of its own in it is left out, which is said.
+
     Raises:
         InputError: a path changes nothing, or all its values are rejected.
     """
     noise = volatile(build)
-    return {
-        path: name_of_read_back(path, responding(build, path, values, ignoring=noise))
-        for path, values in probes.items()
-    }
+    found: dict[str, str] = {}
+    for path, values in probes.items():
+        names = responding(build, path, values, ignoring=noise)
+        name = name_of_read_back(path, names)
+        if name is None:
+            log.warning(
+                "%s changes the built agent (%s), which has no value of that name: not read back",
+                path,
+                ", ".join(sorted(names, key=len)[:3]),
+            )
+        else:
+            found[path] = name
+    return found
 
 
 def read_back(agent: Agent, paths: Iterable[str]) -> dict[str, Any]:
-    """Return path -> the built agent's attribute of the same name, None where it has none."""
+    """Return path -> the built agent's own value, for the paths of which it has one."""
     built = agent.snapshot()
-    found = {}
-    for path in paths:
-        leaf = path.rsplit(".", 1)[-1]
-        names = [n for n in built if n.rsplit(".", 1)[-1] == leaf]
-        found[path] = built[min(names, key=len)] if names else None
-    return found
+    names = {path: name_of_read_back(path, built) for path in paths}
+    return {path: built[name] for path, name in names.items() if name is not None}
 
 
 def effective_values(agent: Agent, names: Mapping[str, str]) -> dict[str, Any]:
@@ -166,3 +206,32 @@ def effective_values(agent: Agent, names: Mapping[str, str]) -> dict[str, Any]:
         return {}
     built = agent.snapshot()
     return {path: built.get(name) for path, name in names.items()}
+
+
+def shown(path: str, value: Any, found: Mapping[str, Any]) -> str:
+    """Return what is shown of a value that was read back: under its own name where that differs.
+
+    Args:
+        path: The searched path.
+        value: What was searched.
+        found: Searched path -> what the agent has.
+
+    >>> shown("agent_algorithm.one_minus_gamma", 0.25, {"agent_algorithm.one_minus_gamma": 0.75})
+    'gamma 0.75'
+    >>> shown("agent_algorithm.n_steps", 100, {"agent_algorithm.n_steps": 96})
+    '96 (not as searched)'
+    >>> shown("a.b", 1, {})
+    'not read back'
+    """
+    if found.get(path) is None:
+        return "not read back"
+    own, there = own_name(path), found[path]
+    text = str(there) if path.endswith(own) else f"{own} {there}"
+    return text if _agree(meant(path, value), there) else f"{text} (not as searched)"
+
+
+def _agree(wanted: Any, there: Any) -> bool:
+    """Say whether two values mean the same, a class under the name it is imported by too."""
+    if isinstance(wanted, str) and isinstance(there, str):
+        return wanted.rpartition(".")[2] == there.rpartition(".")[2]
+    return bool(wanted == there)

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from abx_amr.checks import Count, Index, NotNegative, Positive, check_fields
+from abx_amr.checks import Count, Index, NotNegative, Positive, Seed, check_fields
 from abx_amr.errors import InputError
 
 
@@ -54,7 +54,7 @@ class VecNormalizeSettings:
 class TrainingSettings:
     """How an agent is trained and evaluated; the keys of conf/training/default.yaml."""
 
-    seed: Index
+    seed: Seed
     seed_batched: bool
     total_num_training_episodes: Count
     eval_freq_every_n_episodes: Count
@@ -63,7 +63,7 @@ class TrainingSettings:
     evaluation_seed: Index
     n_envs: Count
     torch_threads: Count
-    seeds: Sequence[Index] | None = None
+    seeds: Sequence[Seed] | None = None
     additional_episodes: Count | None = None
     early_stopping: EarlyStopping = field(default_factory=EarlyStopping)
     vec_normalize: VecNormalizeSettings = field(default_factory=VecNormalizeSettings)

@@ -3,7 +3,7 @@
 Hydra owns `-p` (--package) and reads `-s` as `-sc`, so that `-p x=y` would be swallowed without a
 word. Here: `-p a.b=v` -> `a.b=v`; `-s group=name` -> `group=name`; `-s group-subconfig=FILE` -> a
 copy of the file, named by its content, on the search path, and the choice of that copy, so that
-workers and a resumed study see the same bytes.
+workers and a resumed study see the same bytes; a component file of the prior tool is translated.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import re
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -78,8 +79,7 @@ def translate(arguments: Sequence[str]) -> list[str]:
             value = argument[2:].removeprefix("=") or (rest.pop(0) if rest else "")
             if argument == "-p" and "=" not in value and rest and "=" not in rest[0]:
                 raise InputError(f"-p {value} {rest[0]}: write -p {value}={rest[0]}")
-            make = _parameter if argument.startswith("-p") else _subconfig
-            settings.append(make(value))
+            settings += _subconfig(value) if argument.startswith("-s") else [_parameter(value)]
             continue
         flag = argument.split("=", 1)[0]
         if not flag.startswith("-") or _is_number(flag):
@@ -126,7 +126,7 @@ def _parameter(value: str) -> str:
     return value
 
 
-def _subconfig(value: str) -> str:
+def _subconfig(value: str) -> list[str]:
     group, equals, choice = value.partition("=")
     if "-" in group:
         group, _, ending = group.partition("-")
@@ -140,30 +140,46 @@ def _subconfig(value: str) -> str:
             f"-s patient_generator=high_risk; got '{value}'"
         )
     if Path(choice).suffix in (".yaml", ".yml") or "/" in choice:
-        return f"{group}={stage(group, Path(choice))}"
-    return f"{group}={choice}"
+        return stage(group, Path(choice))
+    return [f"{group}={choice}"]
 
 
-def _refuse_prior(group: str, file: Path, text: str) -> None:
-    """Refuse a file of the prior tool, whose keys mean nothing here."""
-    import yaml
+#: Files of the prior tool that are a whole of several -> what makes a project of them.
+_WHOLE = {
+    "umbrella": "`abx-init DIR --from-umbrella {file} [--tuning T.yaml]` makes a project of it",
+    "tuning": "`abx-init DIR --tuning {file}` makes a tuning file of it",
+    "option_library": "`abx-init DIR --from-umbrella U.yaml` makes a project of the umbrella file "
+    "that names it",
+}
 
-    from abx_amr.migration.prior_files import kind_of
 
-    try:
-        kind = kind_of(yaml.safe_load(text))
-    except yaml.YAMLError:
-        return  # it is said where it is composed
-    if kind is not None:
+def _of_the_prior_tool(group: str, file: Path) -> str | None:
+    """Return which component of the prior tool a file is, None where it is a file of ours.
+
+    Raises:
+        InputError: it is no component, or one of another group.
+    """
+    from abx_amr.migration.prior_files import kind_of, read_yaml
+
+    flag = f"-s {group}-subconfig"
+    kind = kind_of(read_yaml(file, said_by=flag))
+    if kind in _WHOLE:
         raise InputError(
-            f"-s {group}-subconfig: '{file}' is a file of the prior tool ({kind}): "
-            "`abx-init DIR --from-umbrella U.yaml [--tuning T.yaml]` makes a project of its "
-            "umbrella file with all that it names"
+            f"{flag}: '{file}' is a file of the prior tool ({kind}): "
+            f"{_WHOLE[kind].format(file=file)}"
         )
+    if kind is not None and kind != group:
+        raise InputError(
+            f"{flag}: '{file}' is a file of the prior tool ({kind}): write "
+            f"-s {kind}-subconfig={file}"
+        )
+    return kind
 
 
-def stage(group: str, file: Path) -> str:
-    """Return the name under which a copy of `file` can be chosen in `group`.
+def stage(group: str, file: Path) -> list[str]:
+    """Return the overrides that choose a copy of `file` in `group`.
+
+    A component file of the prior tool is translated; what is not as it was is said.
 
     Raises:
         InputError: the file cannot be read.
@@ -172,22 +188,37 @@ def stage(group: str, file: Path) -> str:
 
     if group not in groups():
         raise InputError(unknown("-s: group", group, groups()))
+    file = file.expanduser()
     try:
-        text = file.expanduser().read_text(encoding="utf-8")
+        text = file.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "it is not a text file"
+        reason = getattr(error, "strerror", None) or "it is not a text file in UTF-8"
         raise InputError(f"-s {group}-subconfig: cannot read '{file}': {reason}") from error
     _check_content(text, file)
-    _refuse_prior(group, file, text)
     digest = hashlib.sha256(text.encode()).hexdigest()[:12]
-    stem = re.sub(r"[^A-Za-z0-9_]+", "_", file.stem)
-    name = f"{stem}-{digest}"
+    name = f"{re.sub(r'[^A-Za-z0-9_]+', '_', file.stem)}-{digest}"
+    kind = _of_the_prior_tool(group, file)
+    if kind is None:
+        _copy(group, name, text)
+        return [f"{group}={name}"]
+    from abx_amr.migration.importing import import_component
+    from abx_amr.migration.prior_files import read_yaml
+
+    content = read_yaml(file, said_by=f"-s {group}-subconfig")
+    imported = import_component(kind, content, file, name=name)
+    for member, translated in imported.members.items():
+        _copy(member, name, translated)
+    for line in imported.lines:
+        print(f"-s {file}: {line.strip()}", file=sys.stderr)
+    return list(imported.overrides)
+
+
+def _copy(group: str, name: str, text: str) -> None:
     target = Path(from_here(str(_STAGED))) / group / f"{name}.yaml"
     if not target.exists():
         target.parent.mkdir(parents=True, exist_ok=True)
         write_text(target, text)
         _made.append(target)
-    return name
 
 
 #: The copies made for this command line.

@@ -23,6 +23,8 @@ from abx_amr.host.signals import CommandInterruptError, Interrupts
 from abx_amr.host.terminal import escaped_output, shown
 
 if TYPE_CHECKING:
+    from argparse import Namespace
+
     from omegaconf import DictConfig
 
     from abx_amr.configuration.composing import Composition
@@ -176,10 +178,22 @@ def enter_without_hydra(
         after_interrupt: What to do after an interrupt, see `carried_out`.
     """
     given = list(sys.argv[1:] if arguments is None else arguments)
+    about = _about(given, help_text, is_bare_help=is_bare_help)
+    if about is None:
+        run_command(command, task, given, after_interrupt=after_interrupt)
+    else:
+        run_command(command, print, about)
+
+
+def _about(given: Sequence[str], help_text: str, *, is_bare_help: bool = False) -> str | None:
+    """Return the help or the version where it is asked for, None where something is to be done."""
     if (is_bare_help and not given) or any(a in ("--help", "-h") for a in given):
-        print(help_text.strip())
-        return
-    run_command(command, task, given, after_interrupt=after_interrupt)
+        return help_text.strip()
+    if any(a in ("--version", "-V") for a in given):
+        from importlib.metadata import version
+
+        return f"abx-amr {version('abx-amr')}"
+    return None
 
 
 def _nobody_reads(descriptor: int) -> bool:
@@ -226,10 +240,11 @@ def enter(command: Command, arguments: Sequence[str] | None = None) -> None:
     """Run a command with the arguments of the command line (default: sys.argv)."""
     global _user_wants_traceback
     given = list(sys.argv[1:] if arguments is None else arguments)
-    if any(a in ("--help", "-h") for a in given):
-        print(command.help.strip())
+    if (about := _about(given, command.help)) is not None:
+        run_command(command.name, print, about)
         return
     logging.captureWarnings(True)
+    logging.raiseExceptions = False  # an output that nobody reads any more ends the command
     _user_wants_traceback = os.environ.get(FULL_ERROR) == "1"
     # Hydra then hands exceptions through instead of printing its own shortened traceback.
     os.environ[FULL_ERROR] = "1"
@@ -250,7 +265,10 @@ def composed(config: DictConfig) -> tuple[dict[str, Any], dict[str, str], list[s
 
     chosen = HydraConfig.get()
     choices = {group: str(choice) for group, choice in chosen.runtime.choices.items()}
-    return resolved(config), choices, [str(o) for o in chosen.overrides.task]
+    plain = resolved(config)
+    for of_a_search in (plain, choices):  # what an experiment carries for abx-tune
+        of_a_search.pop("tuning", None)
+    return plain, choices, [str(o) for o in chosen.overrides.task]
 
 
 def repeated(
@@ -279,34 +297,42 @@ def _enter_hydra(command: Command, given: list[str]) -> None:
     from abx_amr.configuration.composing import compose, is_search_override, places_in_project
     from abx_amr.configuration.groups import conf_dir, version_base
     from abx_amr.configuration.overrides import check_together
+    from abx_amr.configuration.search_space import without_sweeper_params
+    from abx_amr.configuration.written import to_the_letter
     from abx_amr.host.secrets import refuse_secrets
 
     arguments = translate(given)
-    _typed[:] = arguments
     parser = get_args_parser()
     parser.error = _refuse_flag  # type: ignore[method-assign]
     parsed = parser.parse_args(arguments)
+    shows_only = parsed.cfg or parsed.info or parsed.shell_completion or parsed.hydra_help
     if not parsed.shell_completion:
         refuse_secrets(parsed.overrides)  # sweeps too, which `compose` does not see
         for position, override in enumerate(parsed.overrides):
             if "=" not in override and not override.startswith("~"):
                 raise InputError(no_setting(parsed.overrides, position))
+        settings = to_the_letter(without_sweeper_params(parsed.overrides))
+        flags = [a for a in arguments if a not in parsed.overrides]
+        if shows_only:
+            flags = [flag for flag in flags if flag not in ("-m", "--multirun")]
+        arguments, parsed.overrides = [*flags, *settings], settings
         check_together(parsed.overrides)
-    shows_only = parsed.cfg or parsed.info or parsed.shell_completion or parsed.hydra_help
+        _check_flags(command, parsed)
+    _typed[:] = arguments
     extra: list[str] = []
     if not parsed.shell_completion and not parsed.hydra_help:
         fixed = [o for o in parsed.overrides if not is_search_override(o)]
-        if len(fixed) < len(parsed.overrides) and not (parsed.multirun or shows_only):
+        if len(fixed) < len(parsed.overrides) and (shows_only or not parsed.multirun):
             sweeping = next(o for o in parsed.overrides if o not in fixed)
-            raise InputError(f"'{sweeping}' sweeps over values: add -m ({command.name} -m ...)")
+            cure = "one configuration is shown: give one value" if shows_only else "add -m"
+            example = "" if shows_only else f" ({command.name} -m ...)"
+            raise InputError(f"'{sweeping}' sweeps over values: {cure}{example}")
         folders = [parsed.config_dir] if parsed.config_dir else []
-        if parsed.config_dir and not os.path.isdir(parsed.config_dir):
-            raise InputError(
-                f"--config-dir: there is no folder '{parsed.config_dir}' in {os.getcwd()}"
-            )
         composition = compose(parsed.config_name or command.config_name, fixed, search_path=folders)
+        _check_is_whole(command, composition, parsed.config_name)
         if not shows_only:
             extra = command.complete(composition, parsed.overrides)
+        extra += composition.home_folders
         extra += places_in_project(composition.config, parsed.overrides)
     GlobalHydra.instance().clear()
     saved = sys.argv
@@ -317,6 +343,50 @@ def _enter_hydra(command: Command, given: list[str]) -> None:
         )()
     finally:
         sys.argv = saved
+
+
+def _check_flags(command: Command, parsed: Namespace) -> None:
+    """Refuse flags of Hydra that mean nothing here, or nothing alone.
+
+    Raises:
+        InputError: naming what to write instead.
+    """
+    if parsed.resolve and not parsed.cfg:
+        raise InputError("--resolve goes with --cfg: write --cfg job --resolve")
+    if parsed.experimental_rerun:
+        raise InputError(
+            "--experimental-rerun is not used here: a run folder says what it was made with "
+            "(overrides.yaml), resume_from=FOLDER goes on with it"
+        )
+    if parsed.config_dir and not os.path.isdir(parsed.config_dir):
+        raise InputError(f"--config-dir: there is no folder '{parsed.config_dir}' in {os.getcwd()}")
+    name = parsed.config_name
+    if name in _PRIMARY and name != command.config_name:
+        theirs = f"is that of abx-{name}" if name != "umbrella" else "is a part of the others"
+        raise InputError(f"--config-name={name} {theirs}: leave the flag out")
+
+
+#: The primary configurations.
+_PRIMARY = ("umbrella", "train", "tune", "evaluate", "plan", "study", "gather")
+
+
+def _check_is_whole(command: Command, composition: Composition, config_name: str | None) -> None:
+    """Refuse a primary configuration of the user's own that lacks what the command reads.
+
+    Raises:
+        InputError: naming the key, and the cure.
+    """
+    from abx_amr.configuration.composing import compose
+
+    if config_name in (None, command.config_name):
+        return
+    needed = compose(command.config_name).config
+    missing = [str(key) for key in needed if key not in composition.config]
+    if missing:
+        raise InputError(
+            f"--config-name={config_name}: {config_name}.yaml lacks {missing[0]}: begin it with "
+            f"'defaults: [{command.config_name}, _self_]'"
+        )
 
 
 def _refuse_flag(message: str) -> NoReturn:

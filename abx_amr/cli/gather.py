@@ -5,12 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
+from abx_amr.checks import Count, Index, Range, fits
 from abx_amr.cli.arguments import translate
 from abx_amr.cli.door import RUN_AGAIN, enter_without_hydra
 from abx_amr.cli.numbers import figure, interval
-from abx_amr.errors import InputError, counted, unknown
+from abx_amr.errors import InputError, counted
 from abx_amr.host.terminal import in_one_line
 
 if TYPE_CHECKING:
@@ -98,6 +99,22 @@ def gather(asked: Mapping[str, Any]) -> None:
     print(f"tables: {', '.join(str(file) for file in files)}")
 
 
+#: Key -> what it must be.
+_ASKED: dict[str, Any] = {
+    "results_dir": str,
+    "runs": list[str],
+    "what": Literal["runs", "evaluations"],
+    "by": list[str],
+    "against": str | None,
+    "folder": str,
+    "format": Literal["csv", "parquet", "both"],
+    "figures": bool,
+    "confidence": Annotated[float, Range(low=0.0, high=1.0, open_low=True, open_high=True)],
+    "resamples": Count,
+    "seed": Index,
+}
+
+
 def _checked(asked: dict[str, Any]) -> dict[str, Any]:
     """Return the settings, checked.
 
@@ -105,25 +122,9 @@ def _checked(asked: dict[str, Any]) -> dict[str, Any]:
         InputError: a value is not of its kind.
     """
     for key in ("runs", "by"):
-        value = asked[key]
-        if isinstance(value, str):
-            asked[key] = [value]
-        elif not isinstance(value, list) or not all(isinstance(v, str) for v in value):
-            raise InputError(f"{key} must be a list of names such as '{key}=[a,b]', got {value!r}")
-    for key, known in (("what", ("runs", "evaluations")), ("format", ("csv", "parquet", "both"))):
-        if asked[key] not in known:
-            raise InputError(unknown(key, str(asked[key]), known))
-    if not isinstance(asked["figures"], bool):
-        raise InputError(f"figures must be true or false, got {asked['figures']!r}")
-    confidence = asked["confidence"]
-    if isinstance(confidence, bool) or not isinstance(confidence, float) or not 0 < confidence < 1:
-        raise InputError(f"confidence must be a number in (0, 1), got {confidence!r}")
-    for key, low in (("resamples", 1), ("seed", 0)):
-        value = asked[key]
-        if isinstance(value, bool) or not isinstance(value, int) or value < low:
-            raise InputError(f"{key} must be a whole number of at least {low}, got {value!r}")
-    if asked["against"] is not None:
-        asked["against"] = str(asked["against"])
+        asked[key] = [asked[key]] if isinstance(asked[key], str) else asked[key]
+    for key, declared in _ASKED.items():
+        fits(key, asked[key], declared)
     return asked
 
 

@@ -23,7 +23,7 @@ abx-init: make a project folder, in which all commands find your configuration a
   --check [DIR]      one line for each fault, with file, key and cure; exit status 2 if any
   --from-umbrella U  read an umbrella file of the prior tool and the files it names; what cannot be
                      carried over is listed, and kept in DIR/imported/. DIR may be a project already
-  --tuning T         with --from-umbrella: its tuning file
+  --tuning T         its tuning file; without --from-umbrella that file alone
   --force            write over files that exist (without it nothing is written if one does)
 
 conf/ of a project goes before the packaged configuration: a file there takes the place of the
@@ -81,8 +81,6 @@ def read(arguments: Sequence[str]) -> Asked:
     if "--check" in flags and len(flags) > 1:
         other = next(flag for flag in flags if flag != "--check")
         raise InputError(f"--check only looks: it does not go with {other}")
-    if "--tuning" in flags and "--from-umbrella" not in flags:
-        raise InputError("--tuning goes with --from-umbrella: the search is in that agent")
     if not folders and "--check" not in flags:
         raise InputError("which folder? write abx-init DIR (or abx-init --check)")
     return Asked(
@@ -102,7 +100,7 @@ def _run(given: list[str]) -> None:
     asked = read(given)
     if asked.check:
         _check(asked.folder)
-    elif asked.folder is not None and asked.umbrella is not None:
+    elif asked.folder is not None and (asked.umbrella or asked.tuning):
         _import(asked.folder, asked.umbrella, asked.tuning, force=asked.force)
     elif asked.folder is not None:
         _make(asked.folder, force=asked.force)
@@ -150,15 +148,19 @@ def _make(folder: Path, *, force: bool) -> None:
     _say_next(folder, "own_clinic")
 
 
-def _import(folder: Path, umbrella: Path, tuning: Path | None, *, force: bool) -> None:
+def _import(folder: Path, umbrella: Path | None, tuning: Path | None, *, force: bool) -> None:
     from abx_amr.host.locations import MARKER
     from abx_amr.host.progress import progress_bar
-    from abx_amr.migration.importing import import_prior
+    from abx_amr.migration.importing import import_prior, import_tuning
     from abx_amr.project.making import project_files, tree, write_files
 
     scaffold = {} if (folder / MARKER).is_file() else project_files()
     with progress_bar("import", "files") as advance:
-        imported = import_prior(umbrella, tuning, project=folder, on_progress=advance)
+        if umbrella is not None:
+            imported = import_prior(umbrella, tuning, project=folder, on_progress=advance)
+        else:
+            assert tuning is not None
+            imported = import_tuning(tuning, project=folder, on_progress=advance)
     files = {**scaffold, **imported.files}
     replaced = write_files(folder, files, overwrite=force)
     print("\n".join(tree(folder, files)))
@@ -169,14 +171,16 @@ def _import(folder: Path, umbrella: Path, tuning: Path | None, *, force: bool) -
     _say_next(folder, imported.experiment, tuning=imported.tuning)
 
 
-def _say_next(folder: Path, experiment: str, *, tuning: str | None = None) -> None:
+def _say_next(folder: Path, experiment: str | None, *, tuning: str | None = None) -> None:
     print("next:")
     if folder != Path.cwd():
         print(f"  cd {shlex.quote(os.path.relpath(folder))}")
     print("  abx-init --check")
-    print(f"  abx-train experiment={experiment}")
+    chosen = "" if experiment is None else f" experiment={experiment}"
+    if experiment is not None:
+        print(f"  abx-train{chosen}")
     if tuning is not None:
-        print(f"  abx-tune -m +tuning={tuning} experiment={experiment}")
+        print(f"  abx-tune -m +tuning={tuning}{chosen}")
 
 
 if __name__ == "__main__":

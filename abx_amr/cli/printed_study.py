@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from abx_amr.agents.read_back import shown
 from abx_amr.cli.door import repeated
 from abx_amr.errors import counted
 from abx_amr.planning.gap import gap_line
@@ -135,7 +136,7 @@ def _report(result: TuneResult) -> None:
         print(line)
     print(f"  {'parameter':<36} {'value':<24} read back from the agent")
     for path, value in best["params"].items():
-        print(f"  {path:<36} {value!s:<24} {result.read_back.get(path)}")
+        print(f"  {path:<36} {value!s:<24} {shown(path, value, result.read_back)}")
     if result.is_complete:
         # A manager's library and settings are the study's own: abx-train takes them from there.
         sections = ("experiment", *CLINIC_SECTIONS, "agent_algorithm", "optimization_dir")

@@ -142,7 +142,8 @@ def show(asked: Asked) -> None:
     print(f"last heartbeat: {_moment(study)}")
     if origin is not None:
         print(f"fingerprint: {origin.digest}")
-        print(f"created {origin.created or '?'} with Optuna {origin.optuna}")
+        when = f"created {origin.created}" if origin.created else "created at a time not recorded,"
+        print(f"{when} with Optuna {origin.optuna}")
 
 
 def best(asked: Asked) -> None:
@@ -238,6 +239,7 @@ def _run(given: list[str]) -> None:
 def _understood(verb: str, rest: list[str]) -> Asked:
     from abx_amr.configuration.composing import compose, places_in_project
     from abx_amr.configuration.storage import build_storage
+    from abx_amr.configuration.written import quoted
 
     name = "*"
     if verb != "list":
@@ -251,7 +253,7 @@ def _understood(verb: str, rest: list[str]) -> Asked:
     there = [a for a in arguments if a.partition("=")[0].split(".")[0] == "to"]
     here = [a for a in arguments if a not in there]
     if not any(argument.startswith("run_name=") for argument in here):
-        here.append(f"run_name={_quoted(name)}")
+        here.append(f"run_name={quoted(name)}")
     if there and verb != "copy":
         raise InputError(f"'{there[0]}' goes with abx-study copy")
     here += places_in_project(compose("study", here).config, here)
@@ -286,12 +288,6 @@ def _beside(storage: StudyStorage) -> list[StudyStorage]:
 
     path = getattr(storage, "path", None)
     return [JournalStorage(path=path.with_name(JOURNAL))] if isinstance(path, Path) else []
-
-
-def _quoted(text: str) -> str:
-    """Return a value that Hydra's grammar reads as this very text."""
-    escaped = text.replace("\\", "\\\\").replace("'", "\\'")
-    return f"'{escaped}'"
 
 
 def _study(asked: Asked) -> StudyRecord:

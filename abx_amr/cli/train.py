@@ -8,6 +8,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from abx_amr.agents.read_back import shown
 from abx_amr.cli.door import Command, composed, enter, task_of_command
 from abx_amr.cli.experiment_set import gather_line
 from abx_amr.cli.numbers import figure, interval
@@ -84,7 +85,7 @@ class PrintedRuns(RunListener):
         if run.collapse is not None:
             print(f"COLLAPSED: {run.collapse['evidence']}; {run.collapse['advice']}")
         for path, value in run.tuned_values.items():
-            print(f"  {path} = {value} (the agent has {run.effective_values.get(path)})")
+            print(f"  {path} = {value} (the agent: {shown(path, value, run.effective_values)})")
         print(f"results: {run.folder}")
         print(f"again:   abx-evaluate {shlex.quote(f'run={run.folder}')}")
 

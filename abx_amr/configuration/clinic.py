@@ -27,7 +27,7 @@ def build_clinic(config: Mapping[str, Any]) -> ClinicModel:
 
     formulary = section_of(config, "antibiotics")
     drugs = formulary.pop("drugs", None)
-    cross_resistance = formulary.pop("cross_resistance", None) or {}
+    cross_resistance = formulary.pop("cross_resistance", None)
     if formulary:
         raise InputError(
             unknown("antibiotics key", next(iter(formulary)), ["drugs", "cross_resistance"])
@@ -79,7 +79,7 @@ def build_clinic(config: Mapping[str, Any]) -> ClinicModel:
         return ClinicModel(
             antibiotics=names,
             dynamics=dynamics,
-            cross_resistance=cross_resistance,
+            cross_resistance={} if cross_resistance is None else cross_resistance,
             population=build_population(section_of(config, "patient_generator")),
             reward=reward,
             visible_amr=visible,

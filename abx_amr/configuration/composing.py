@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,15 +17,31 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from abx_amr.configuration.groups import file_of, fresh_hydra, groups
-from abx_amr.configuration.mistakes import explain, explain_yaml, misplaced
+from abx_amr.configuration.mistakes import (
+    explain,
+    explain_no_name,
+    explain_value,
+    explain_yaml,
+    misplaced,
+)
+from abx_amr.configuration.own_files import check_own_files
 from abx_amr.configuration.values import Plain
-from abx_amr.errors import InputError, first_line
+from abx_amr.configuration.written import (
+    FOLDERS,
+    set_home_folders,
+    settle_texts,
+    to_the_letter,
+)
+from abx_amr.errors import InputError
 from abx_amr.host.locations import find_project, from_here
 from abx_amr.host.secrets import refuse_secret_values, refuse_secrets
 
-_FLAGS = ("figures", "trajectories", "skip_if_exists", "overwrite_existing_study")
+_FLAGS = (
+    *("figures", "trajectories", "skip_if_exists", "overwrite_existing_study"),
+    *("trust", "force"),
+)
 _LEARN_NOTHING_FROM_TUNING = ("train", "evaluate", "plan")
-#: Keys that name a folder; a relative one is the project's, from wherever below it.
+#: Folders of which a relative one is the project's, from wherever below it.
 _PLACES = ("results_dir", "optimization_dir", "plan_cache")
 
 
@@ -34,6 +51,8 @@ class Composition:
 
     config: DictConfig
     choices: Mapping[str, str]
+    #: Overrides that say what files mean by ~, which Hydra alone leaves as it is.
+    home_folders: Sequence[str] = ()
 
     @property
     def plain(self) -> Plain:
@@ -50,11 +69,9 @@ def resolved(config: DictConfig) -> Plain:
     try:
         plain = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
     except OmegaConfBaseException as error:
-        key = getattr(error, "full_key", None)
-        where = f"{key}: " if key else ""
-        raise InputError(f"{where}{first_line(error)}") from error
+        raise InputError(explain_value(error)) from error
     refuse_secret_values(plain)
-    return cast(Plain, plain)
+    return settle_texts(cast(Plain, plain), config)
 
 
 def is_search_override(override: str) -> bool:
@@ -80,7 +97,7 @@ def compose(
         InputError: an override names what does not exist, or cannot be parsed.
     """
     refuse_secrets(overrides)
-    arguments = list(overrides)
+    arguments = to_the_letter(overrides)
     if search_path:
         folders = ",".join(f"file://{Path(p).resolve()}" for p in search_path)
         arguments.append(f"hydra.searchpath=[{folders}]")
@@ -91,17 +108,71 @@ def compose(
             raise InputError(explain(error, config_name, arguments)) from error
         except yaml.YAMLError as error:
             raise InputError(explain_yaml(error)) from error
+        except ValueError as error:
+            if not str(error).startswith("Config group override must be"):
+                raise
+            raise InputError(explain_no_name(arguments)) from error
         except UnicodeDecodeError as error:
             raise InputError(
                 f"a configuration file is no UTF-8 text ({error.reason}): save it as UTF-8"
             ) from error
         choices = {k: str(v) for k, v in config.hydra.runtime.choices.items()}
+        _check_hydra(config)
         composed = _without_hydra(config)
+    if config_name in _LEARN_NOTHING_FROM_TUNING:
+        _leave_tuning(composed, choices, overrides, config_name)
+    _check_choices(choices)
+    check_own_files(choices, config_name, search_path)
     try:
+        homes = set_home_folders(composed)
         _check_top_level(composed, config_name)
     except OmegaConfBaseException as error:
-        raise InputError(first_line(error)) from error
-    return Composition(config=composed, choices=choices)
+        raise InputError(explain_value(error)) from error
+    return Composition(config=composed, choices=choices, home_folders=homes)
+
+
+def _check_choices(choices: Mapping[str, str]) -> None:
+    """Refuse a file's name as a choice, after which a study or a run would be called.
+
+    Raises:
+        InputError: naming the choice.
+    """
+    for group, choice in choices.items():
+        if choice.endswith((".yaml", ".yml")):
+            name = group.partition("@")[0]
+            plus = "+" * (name == "tuning")
+            stem = choice.rpartition(".")[0]
+            raise InputError(f"{name} takes a name, not a file: write {plus}{name}={stem}")
+
+
+def _leave_tuning(
+    config: DictConfig, choices: dict[str, str], overrides: Sequence[str], config_name: str
+) -> None:
+    """Leave out the search that an experiment carries for abx-tune.
+
+    Raises:
+        InputError: the command line asks for it.
+    """
+    if any(o.lstrip("+~").startswith(("tuning=", "tuning.", "tuning@")) for o in overrides):
+        raise InputError(
+            f"tuning belongs to abx-tune: abx-{config_name} does not search "
+            "(abx-train best_params_from=RUN_NAME trains with what a study found)"
+        )
+    choices.pop("tuning", None)
+    config.pop("tuning", None)
+
+
+def _check_hydra(config: DictConfig) -> None:
+    """Refuse settings of Hydra under which a command would not do what it says.
+
+    Raises:
+        InputError: the working folder would be another one.
+    """
+    if config.hydra.job.get("chdir"):
+        raise InputError(
+            "hydra.job.chdir=true would change the working folder, from which every path is read: "
+            "leave it out (results_dir=FOLDER and optimization_dir=FOLDER say where files go)"
+        )
 
 
 def _check_top_level(config: DictConfig, config_name: str) -> None:
@@ -121,18 +192,20 @@ def _check_top_level(config: DictConfig, config_name: str) -> None:
             )
         if key not in known:
             raise InputError(f"key {misplaced(str(key), config, known)}")
-    if "tuning" in config and config_name in _LEARN_NOTHING_FROM_TUNING:
-        raise InputError(
-            f"tuning belongs to abx-tune: abx-{config_name} does not search "
-            f"(abx-train best_params_from=RUN_NAME trains with what a study found)"
-        )
     for key in _FLAGS:
         if key in config and not isinstance(config[key], bool):
             raise InputError(f"{key} must be true or false, got {config[key]!r}")
-    for key in ("results_dir", "optimization_dir"):
+    for key in FOLDERS:
         if key in config and not (isinstance(config[key], str) and config[key].strip()):
             raise InputError(
-                f"{key} must be a folder, such as {key}={key[:-4]}, got {config[key]!r}"
+                f"{key} must be a folder, such as {key}={key.removesuffix('_dir')}, "
+                f"got {config[key]!r}"
+            )
+        if key in config and (variable := re.search(r"\$(\w+)", config[key])):
+            written = config[key].replace(variable[0], f"${{oc.env:{variable[1]}}}", 1)
+            raise InputError(
+                f"{key}: {variable[0]} is not replaced in '{config[key]}': let the shell do it "
+                f"(without quotes), or write {key}={written}"
             )
         if key in config and Path(config[key]).is_file():
             raise InputError(f"{key} must be a folder, but '{config[key]}' is a file: name another")

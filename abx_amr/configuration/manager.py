@@ -63,7 +63,7 @@ def _option_entries(section: Any, part: str) -> tuple[OptionEntry, ...]:
         kind = parameters.pop("type", "custom")
         target = parameters.pop("_target_", None)
         if kind != "custom":
-            if kind not in _OPTION_TYPES:
+            if not isinstance(kind, str) or kind not in _OPTION_TYPES:
                 known = (*_OPTION_TYPES, "custom")
                 raise InputError(f"option '{name}': {unknown('type', str(kind), known)}")
             if target is not None:

@@ -30,12 +30,29 @@ def explain(error: Exception, config_name: str, overrides: Sequence[str]) -> str
     """Return Hydra's complaint as one line with the nearest valid name."""
     text = str(error)
     cause = str(error.__cause__ or "")
+    if found := re.search(r"Environment variable '([^']+)' not found", text):
+        return explain_value(error)
+    if found := re.search(
+        r"In '([\w./-]+)': .*Cannot merge DictConfig with ListConfig", text, re.S
+    ):
+        where = ""
+        if found.group(1).startswith("tuning/"):
+            where = ", such as search_space: {gamma: {type: float, low: 0.9, high: 0.99}}"
+        return f"{found.group(1)}.yaml: a list stands where a section is needed{where}"
+    if found := re.search(r"Key '(\w+)' not in '(?:Abx|Set)SweeperConf'", f"{text} {cause}"):
+        return _not_of_the_sweeper(found.group(1))
     if found := re.search(r"Could not (?:find|load) '([^']+)/([^'/]+)'", text):
         return _no_choice(found.group(1), found.group(2), text, overrides)
-    if found := re.search(r"In '([\w./-]+)': Could not override '[^'@]+@([\w.]+)", text):
+    if found := re.search(r"In '([\w./-]+)': Could not override '([^'@]+)@([\w.]*)", text):
+        file, group, package = found.groups()
+        if file.startswith("tuning/") and group in groups():
+            return (
+                f"{file}.yaml: what a tuning file chooses stands outside of tuning: write "
+                f"'- override /{group}@_global_.{group}: NAME'"
+            )
         return (
-            f"{found.group(1)}.yaml: the first line of the file must be '# @package _global_', so "
-            f"that what it chooses is not put into '{found.group(2).rpartition('.')[0]}'"
+            f"{file}.yaml: the first line of the file must be '# @package _global_', so "
+            f"that what it chooses is not put into '{package.rpartition('.')[0]}'"
         )
     if found := re.search(
         r"In '([\w./-]+)': Could not override '([^']+)'\.\s*No match in the defaults list", text
@@ -53,7 +70,8 @@ def explain(error: Exception, config_name: str, overrides: Sequence[str]) -> str
         if group in _OF_MANAGERS:
             return f"{group} {_ONLY_MANAGERS}"
         if available(group):
-            return f"{group} is not chosen yet: write +{group}={option}"
+            stem = Path(option).stem if option.endswith((".yaml", ".yml")) else option
+            return f"{group} is not chosen yet: write +{group}={stem}"
         return _unknown_path(group, config_name, overrides)
     if found := re.search(r"Could not append to config\. An item is already at '([^']+)'", text):
         key = found.group(1)
@@ -91,15 +109,68 @@ def explain(error: Exception, config_name: str, overrides: Sequence[str]) -> str
     return f"{config_name}: {' '.join(text.split())}"
 
 
+#: Options of other sweepers -> what says the same here.
+_OF_SWEEPERS = {
+    "n_trials": "tuning.n_trials",
+    "n_jobs": "tuning.n_workers",
+    "max_batch_size": "tuning.n_workers",
+    "direction": "tuning.direction",
+    "sampler": "tuning.sampler",
+    "search_space": "tuning.search_space",
+    "study_name": "study_name",
+    "storage": "storage=url with storage.url",
+}
+
+
+def _not_of_the_sweeper(option: str) -> str:
+    """Return the line about an option that another sweeper of Hydra has."""
+    cure = _OF_SWEEPERS.get(option)
+    instead = f"write {cure}" if cure else "leave it out (hydra.sweeper.params is read)"
+    return f"hydra.sweeper.{option} is not read here: {instead}"
+
+
+def explain_no_name(overrides: Iterable[str]) -> str:
+    """Return what is wrong with a group for which null or a number is given, in one line."""
+    for override in overrides:
+        key, _, value = override.lstrip("+").partition("=")
+        if key in groups() and value.strip().lower() == "null":
+            return f"'{override}': {key} takes a name ({listed(available(key))})"
+    return "a group takes a name: write GROUP=NAME"
+
+
+def explain_value(error: Exception) -> str:
+    """Return what is wrong with a value that cannot be resolved, in one line with the cure."""
+    text = str(error)
+    key = getattr(error, "full_key", None)
+    where = f"{key}: " if key else ""
+    if found := re.search(r"Environment variable '([^']+)' not found", text):
+        name = found.group(1)
+        return (
+            f"{where}the environment variable {name} is not set: export {name}=VALUE, or give a "
+            f"default: ${{oc.env:{name},VALUE}}"
+        )
+    if found := re.search(r"Interpolation key '([^']+)' not found", text):
+        name = found.group(1)
+        return (
+            f"{where}${{{name}}} names no key of the configuration (an environment variable is "
+            f"written ${{oc.env:{name}}})"
+        )
+    return f"{where}{first_line(error)}"
+
+
 def _no_choice(group: str, name: str, complaint: str, overrides: Sequence[str]) -> str:
     """Return the line about a choice that a group does not have."""
     top = group.split("/")[0]
+    if top == "storage" and "://" in (url := f"{group}/{name}".removeprefix("storage/")):
+        return f"storage takes a name: write storage=url storage.url={url}"
     if top != "hydra" and top in groups() and (group != top or name.endswith((".yaml", ".yml"))):
         file = f"{group}/{name}".removeprefix(f"{top}/")
         stem = Path(name).stem
         has_it = stem in available(top)
         return f"{top} takes a name, not a file: " + (
-            f"write {top}={stem}" if has_it else f"-s {top}-subconfig={file} takes a file"
+            f"write {'+' * (top == 'tuning')}{top}={stem}"
+            if has_it
+            else f"-s {top}-subconfig={file} takes a file"
         )
     options = [o for o in available(group, overrides) if (group, o) != ("tuning", "base")]
     if not options:
@@ -174,7 +245,7 @@ def _unknown_path(
     others = [o for o in others if o.lstrip("+").partition("=")[0] != path]
     if path.split(".")[0] in _OF_MANAGERS and not _has(path.split(".")[0], config_name, others):
         return f"{path.split('.')[0]} {_ONLY_MANAGERS}"
-    node: Any = None if path.startswith("hydra.") else _composed_quietly(config_name, others)
+    node: Any = _composed_quietly(config_name, others, with_hydra=path.startswith("hydra."))
     parts = path.split(".")
     for depth, part in enumerate(parts):
         if not isinstance(node, DictConfig):
@@ -220,11 +291,13 @@ def _has(section: str, config_name: str, overrides: Sequence[str]) -> bool:
     return config is None or section in config
 
 
-def _composed_quietly(config_name: str, overrides: Sequence[str]) -> DictConfig | None:
+def _composed_quietly(
+    config_name: str, overrides: Sequence[str], *, with_hydra: bool = False
+) -> DictConfig | None:
     """Return a composition that serves to explain another; None where it cannot be made."""
     with fresh_hydra():
         try:
-            return hydra.compose(config_name, list(overrides))
+            return hydra.compose(config_name, list(overrides), return_hydra_config=with_hydra)
         except (HydraException, OmegaConfBaseException, yaml.YAMLError, UnicodeDecodeError):
             return None
 

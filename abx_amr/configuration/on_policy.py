@@ -31,6 +31,7 @@ _DECLARED: dict[str, Any] = {
     "gae_lambda": Share,
     "learning_rate": Positive,
     "clip_range": Positive,
+    "clip_range_vf": Positive | None,
     "n_steps": Count,
     "batch_size": Annotated[int, Range(low=2)],
     "n_epochs": Count,
@@ -38,6 +39,7 @@ _DECLARED: dict[str, Any] = {
     "vf_coef": NotNegative,
     "max_grad_norm": Positive,
     "target_kl": Positive | None,
+    "stats_window_size": Count,
 }
 
 
@@ -137,6 +139,9 @@ def build_on_policy(algorithm: Any, config: Mapping[str, Any]) -> OnPolicyLearne
         }
     )
     check_arguments(algorithm, arguments, key="agent_algorithm")
+    for name, value in arguments.items():
+        if isinstance(value, str) and name.endswith("_class"):
+            arguments[name] = locate(value, key=f"agent_algorithm.{name}")
     _check_ranges(arguments)
     check_declared(algorithm, arguments, key="agent_algorithm")
     arguments = techniques.arguments(arguments)

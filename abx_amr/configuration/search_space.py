@@ -22,9 +22,10 @@ from hydra.core.override_parser.types import (
     QuotedString,
     RangeSweep,
 )
+from hydra.errors import HydraException
 
 from abx_amr.errors import InputError
-from abx_amr.studies.space import full_path, written_keys
+from abx_amr.studies.space import flatten, full_path, written_keys
 
 FIELDS = ("type", "low", "high", "step", "log", "choices")
 
@@ -51,6 +52,62 @@ def without_sweeps(
     if not entries:
         return settings
     return [*settings, search_space_override(entries, written=written(settings))]
+
+
+_PARAMS = "hydra.sweeper.params"
+
+
+def without_sweeper_params(arguments: Sequence[str]) -> list[str]:
+    """Return the overrides with those of `hydra.sweeper.params` as the sweeps that they mean.
+
+    >>> without_sweeper_params(["hydra.sweeper.params.training.seed=1,2", "run_name=a"])
+    ['training.seed=1,2', 'run_name=a']
+    >>> without_sweeper_params(["+hydra.sweeper.params={training.seed: 'range(1,3)'}"])
+    ['training.seed=range(1,3)']
+    """
+    found: list[str] = []
+    for argument in arguments:
+        key, _, value = argument.lstrip("+").partition("=")
+        if key.startswith(f"{_PARAMS}."):
+            found.append(f"{key.removeprefix(f'{_PARAMS}.')}={value.strip(_QUOTES)}")
+        elif key == _PARAMS:
+            found += sweeps_of(_mapping_in(argument))
+        else:
+            found.append(argument)
+    return found
+
+
+_QUOTES = "'\""
+
+
+def _mapping_in(argument: str) -> Mapping[str, Any]:
+    """Return the mapping that an override gives.
+
+    Raises:
+        InputError: it gives something else.
+    """
+    try:
+        value = OverridesParser.create().parse_override(argument).value()
+    except HydraException as error:
+        raise InputError(f"'{argument}' cannot be read: write KEY=VALUE,VALUE with -m") from error
+    if not isinstance(value, Mapping):
+        raise InputError(f"'{argument}' must be a section: write KEY=VALUE,VALUE with -m instead")
+    return value
+
+
+def sweeps_of(params: Mapping[str, Any]) -> list[str]:
+    """Return the overrides that `hydra.sweeper.params` of a file stands for.
+
+    >>> sweeps_of({"agent_algorithm": {"gamma": "choice(0.9,0.99)"}, "training.seed": 3})
+    ['agent_algorithm.gamma=choice(0.9,0.99)', 'training.seed=3']
+    """
+    texts = {
+        path: value.text if isinstance(value, QuotedString) else value
+        for path, value in flatten(params).items()
+    }
+    return [
+        f"{path}={text if isinstance(text, str) else _encode(text)}" for path, text in texts.items()
+    ]
 
 
 def split_arguments(
@@ -99,6 +156,20 @@ def entry_of(override: Override) -> Entry:
         is_whole = isinstance(low, int) and isinstance(high, int)
         return {"type": "int" if is_whole else "float", "low": low, "high": high, "log": is_log}
     raise InputError(f"{override.input_line}: a search space takes interval, range or choice")
+
+
+def values_of_range(sweep: RangeSweep, values: Sequence[str]) -> list[str]:
+    """Return the values of a range as its ends and its step are written: 0.3, not 0.30000000000004.
+
+    Args:
+        sweep: The range.
+        values: Its values as Hydra counts them.
+    """
+    numbers = [Decimal(str(number)) for number in (sweep.start, sweep.step)]
+    places = max(0, *(-int(number.as_tuple().exponent) for number in numbers))
+    return [
+        text if text.lstrip("+-").isdigit() else str(round(float(text), places)) for text in values
+    ]
 
 
 def search_space_override(entries: Mapping[str, Entry], *, written: Mapping[str, Any]) -> str:

@@ -149,11 +149,13 @@ class Option(ABC):
 
 def _steps(duration: Any) -> float:
     """Return a duration in steps: a whole number of at least 1, or infinity."""
-    if isinstance(duration, int | float) and not isinstance(duration, bool) and duration >= 1:
+    if isinstance(duration, float) and duration >= 1:
         if math.isinf(duration):
             return math.inf
-        if duration == int(duration):
+        if duration.is_integer():
             return int(duration)
+    if type(duration) is int and 1 <= duration <= checks.LARGEST:
+        return duration
     raise InputError(
         "duration must be a whole number of steps >= 1, or infinity (.inf in YAML, inf on the "
         f"command line: until the option terminates or the episode ends), got {duration!r}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,9 +14,22 @@ import yaml
 
 from abx_amr.errors import InputError
 from abx_amr.host.locations import CONF, MARKER, Project, packaged
-from abx_amr.migration.prior_files import read_tuning, read_umbrella, reading
-from abx_amr.migration.prior_sections import Groups, Notes
-from abx_amr.migration.prior_studies import translate_tuning
+from abx_amr.migration.prior_agents import translate_agent
+from abx_amr.migration.prior_clinic import (
+    add_adverse_effects,
+    translate_environment,
+    translate_reward,
+)
+from abx_amr.migration.prior_files import (
+    Part,
+    alone_in_umbrella,
+    read_tuning,
+    read_umbrella,
+    reading,
+)
+from abx_amr.migration.prior_patients import translate_patients
+from abx_amr.migration.prior_sections import Groups, Notes, Plain
+from abx_amr.migration.prior_studies import agent_of, translate_tuning
 from abx_amr.migration.prior_umbrella import translate_umbrella
 from abx_amr.project.making import Files, write_files
 
@@ -43,13 +56,13 @@ class Imported:
     Attributes:
         files: Path in the project -> text.
         lines: What to tell the user: all that is not as it was.
-        experiment: Name of the experiment.
+        experiment: Name of the experiment, if there is one.
         tuning: Name of the tuning file, if there was one.
     """
 
     files: Files
     lines: list[str]
-    experiment: str
+    experiment: str | None
     tuning: str | None
 
 
@@ -98,6 +111,101 @@ def import_prior(
         lines=[*lines, f"this list is kept in {report}"] if lines else ["all was carried over"],
         experiment=name,
         tuning=tuning,
+    )
+
+
+def import_tuning(
+    tuning_file: Path,
+    *,
+    project: Path,
+    on_progress: Callable[[int, int], None] = lambda done, total: None,
+) -> Imported:
+    """Return our file for one tuning file of the prior tool; its agent is told by its keys.
+
+    Args:
+        tuning_file: The file.
+        project: Where it will lie.
+        on_progress: Told how many files of how many are checked.
+
+    Raises:
+        InputError: it is none, or holds what no study here can have.
+    """
+    notes = Notes()
+    with reading(tuning_file, "--tuning: a setting"):
+        given = read_tuning(tuning_file)
+        agent = agent_of(given)
+        content = translate_tuning(given, agent=agent, notes=notes)
+    content = {
+        "defaults": ["base", {"override /agent_algorithm@_global_.agent_algorithm": agent}],
+        **{key: value for key, value in content.items() if key != "defaults"},
+    }
+    notes.filled.append(f"the agent: its keys are those of {agent}, which the study chooses")
+    name = _free_name(tuning_file.stem)
+    report = f"imported/{name}.md"
+    files = {
+        f"conf/tuning/{name}.yaml": _member("tuning", name, content, tuning_file, "base"),
+        report: _report(name, None, tuning_file, notes),
+    }
+    _check(files, tuning_file, on_progress, flag="--tuning")
+    _check_in_project(files, Project(project), experiment=None, tuning=name)
+    lines = [*_lines(notes), f"this list is kept in {report}"]
+    return Imported(files=files, lines=lines, experiment=None, tuning=name)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImportedComponent:
+    """What one component file has become.
+
+    Attributes:
+        members: Group -> the text of its file, each to be called `name`.
+        overrides: What chooses them.
+        lines: What to tell the user: all that is not as it was.
+    """
+
+    members: Mapping[str, str]
+    overrides: Sequence[str]
+    lines: Sequence[str]
+
+
+def import_component(
+    kind: str, content: Mapping[str, Any], file: Path, *, name: str
+) -> ImportedComponent:
+    """Return our files for one component file of the prior tool.
+
+    Args:
+        kind: environment, reward_calculator, patient_generator or agent_algorithm.
+        content: What the file holds.
+        file: The file, beside which others may lie that it names.
+        name: How its members are called.
+
+    Raises:
+        InputError: it holds a value that no clinic or agent here can have.
+    """
+    notes = Notes()
+    part = Part(content=content, file=file)
+    members: dict[str, Plain] = {}
+    more: list[str] = []
+    alone = alone_in_umbrella(kind, part)
+    with reading(file, f"-s {kind}-subconfig: a setting"):
+        if kind == "environment":
+            members["environment"], members["antibiotics"] = translate_environment(part, notes)
+            add_adverse_effects(members, {}, notes)
+        elif kind == "reward_calculator":
+            members["reward_calculator"], effects = translate_reward(part, notes)
+            more = [
+                f"antibiotics.drugs.{drug}.{key}={value}"
+                for drug, values in effects.items()
+                for key, value in values.items()
+            ]
+        elif kind == "patient_generator":
+            members["patient_generator"] = translate_patients(part, alone, notes)
+        else:
+            translate_agent(alone, members, (), notes)
+    files = _files(name, Groups(members=members, values={}), file)
+    return ImportedComponent(
+        members={group: files[f"conf/{group}/{name}.yaml"] for group in members},
+        overrides=[*(f"{g}={name}" for g in members if g not in _OF_THE_AGENT), *more],
+        lines=_lines(notes),
     )
 
 
@@ -204,7 +312,13 @@ def _choice(entry: str | Mapping[str, str]) -> str:
     return entry if isinstance(entry, str) else "".join(f"{k}: {v}" for k, v in entry.items())
 
 
-def _check(files: Files, umbrella: Path, on_progress: Callable[[int, int], None]) -> None:
+def _check(
+    files: Files,
+    source: Path,
+    on_progress: Callable[[int, int], None],
+    *,
+    flag: str = "--from-umbrella",
+) -> None:
     from abx_amr.project.checking import check_project
 
     with tempfile.TemporaryDirectory(prefix="abx-import-") as folder:
@@ -215,13 +329,13 @@ def _check(files: Files, umbrella: Path, on_progress: Callable[[int, int], None]
         more = len(found.faults) - 1
         also = f" (and {more} more)" if more else ""
         raise InputError(
-            f"--from-umbrella: '{umbrella}' holds what cannot be built here, nothing was written: "
+            f"{flag}: '{source}' holds what cannot be built here, nothing was written: "
             f"{found.faults[0].message}{also}"
         )
 
 
 def _check_in_project(
-    files: Files, project: Project, *, experiment: str, tuning: str | None
+    files: Files, project: Project, *, experiment: str | None, tuning: str | None
 ) -> None:
     """Refuse files that do not compose beside those that the project has already.
 
@@ -232,11 +346,10 @@ def _check_in_project(
 
     if not project.conf.is_dir():
         return
-    commands = [("train", [f"experiment={experiment}"])]
+    chosen = [] if experiment is None else [f"experiment={experiment}"]
+    commands = [("train", chosen)] if chosen else []
     if tuning is not None:
-        commands.append(
-            ("tune", [f"+tuning={tuning}", f"experiment={experiment}", f"run_name={tuning}"])
-        )
+        commands.append(("tune", [f"+tuning={tuning}", *chosen, f"run_name={tuning}"]))
     with tempfile.TemporaryDirectory(prefix="abx-import-") as folder:
         root = Path(folder)
         for name in (CONF, "components"):
@@ -246,7 +359,7 @@ def _check_in_project(
         for config_name, overrides in commands:
             if faults := faults_in(Project(root), config_name, overrides):
                 raise InputError(
-                    f"--from-umbrella: what is imported does not compose in {project.root}, "
+                    f"what is imported does not compose in {project.root}, "
                     f"nothing was written: {' '.join(overrides[:2])}: {faults[0]} (files there "
                     "take the place of packaged ones: abx-init --check, or import into a new "
                     "folder)"
@@ -269,8 +382,8 @@ def _chapters(notes: Notes) -> list[tuple[str, list[str]]]:
     return [(title, items) for title, items in chapters if items]
 
 
-def _report(name: str, umbrella: Path, tuning: Path | None, notes: Notes) -> str:
-    sources = f"`{umbrella}`" + ("" if tuning is None else f" and `{tuning}`")
+def _report(name: str, umbrella: Path | None, tuning: Path | None, notes: Notes) -> str:
+    sources = " and ".join(f"`{file}`" for file in (umbrella, tuning) if file is not None)
     lines = [f"# The import of `{name}`", "", f"Made from {sources}."]
     for title, items in _chapters(notes):
         lines += ["", f"## {title[0].upper()}{title[1:]}", "", *(f"- {item}" for item in items)]

@@ -180,6 +180,22 @@ def read_umbrella(file: Path) -> Umbrella:
     )
 
 
+def alone_in_umbrella(kind: str, part: Part) -> Umbrella:
+    """Return an umbrella that names one component alone, whose references begin beside it."""
+    parts = {key: part if key == kind else None for key in COMPONENTS}
+    is_agent = kind == "agent_algorithm"
+    return Umbrella(
+        file=part.file,
+        content={},
+        config_folder=part.folder,
+        options_folder=part.folder,
+        agent=part if is_agent else None,
+        hrl=_section(part.content, "hrl", part.file) if is_agent else {},
+        training={},
+        **parts,
+    )
+
+
 def _folder(file: Path, content: Mapping[str, Any], key: str) -> Path:
     given = content.get(key)
     return file.parent if given is None else (file.parent / str(given)).resolve()

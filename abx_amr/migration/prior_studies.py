@@ -48,6 +48,22 @@ def translate_tuning(given: Mapping[str, Any], *, agent: str, notes: Notes) -> P
     return ours
 
 
+def agent_of(given: Mapping[str, Any]) -> str:
+    """Return the agent whose hyper-parameters a prior tuning file searches, by their prefixes.
+
+    >>> agent_of({"search_space": {"ppo.gamma": {}, "option_gamma": {}}})
+    'hrl_ppo'
+    """
+    keys = [str(key) for key in mapping_of(given.get("search_space"), "search_space")]
+    prefixes = {key.partition(".")[0] for key in keys if "." in key}
+    is_manager = any(key.rpartition(".")[2] == "option_gamma" for key in keys)
+    if "recurrent_ppo" in prefixes:
+        return "hrl_rppo" if is_manager else "recurrent_ppo"
+    if "a2c" in prefixes:
+        return "a2c"
+    return "hrl_ppo" if is_manager else "ppo"
+
+
 def _tpe(given: Plain, ours: Plain, notes: Notes) -> None:
     if given and ours.get("sampler", "tpe") != "tpe":
         notes.lose("optimization.tpe_config", given, f"the sampler is {ours['sampler']}")
@@ -82,7 +98,8 @@ def _search_space(given: Any, agent: str, notes: Notes) -> Plain:
             continue
         fields = dict(mapping_of(entry, where))
         known = ("type", "low", "high", "step", "log", "choices")
-        found[path] = {k: fields.pop(k) for k in known if k in fields}
+        bare = "option_gamma" if path.startswith("hrl.") else name
+        found[bare] = {k: fields.pop(k) for k in known if k in fields}
         notes.lose_rest(fields, f"{where}.")
     if found:
         notes.changed.append(

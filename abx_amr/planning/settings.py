@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Annotated
 
-from abx_amr import checks
+from abx_amr.checks import Index, Range, Share, check_fields
 from abx_amr.errors import InputError
 
 
@@ -25,14 +26,14 @@ class PlanSettings:
         runs: Run folders or names of agents.
     """
 
-    episodes: int
-    seed: int
-    tolerance: float
+    episodes: Annotated[int, Range(low=2)]
+    seed: Index
+    tolerance: Annotated[float, Range(low=0.0, high=1.0, open_low=True)]
     rules: bool
     audit: bool
-    gammas: list[float]
+    gammas: list[Annotated[float, Range(low=0.0, high=1.0, open_low=True, open_high=True)]]
     front: bool
-    lambda_weights: list[float]
+    lambda_weights: list[Share]
     information: bool
     runs: list[str]
 
@@ -42,19 +43,7 @@ class PlanSettings:
         Raises:
             InputError: A value is out of its range.
         """
-        checks.whole_number("plan.episodes", self.episodes, 2)
-        checks.whole_number("plan.seed", self.seed, 0)
-        checks.number("plan.tolerance", self.tolerance, 0, 1, open_low=True)
-        for name in ("rules", "audit", "front", "information"):
-            checks.flag(f"plan.{name}", getattr(self, name))
-        for name in ("gammas", "lambda_weights", "runs"):
-            if not isinstance(getattr(self, name), list):
-                value = getattr(self, name)
-                raise InputError(f"plan.{name} must be a list: write plan.{name}=[{value}]")
-        for gamma in self.gammas:
-            checks.number("plan.gammas", gamma, 0, 1, open_low=True, open_high=True)
-        for weight in self.lambda_weights:
-            checks.number("plan.lambda_weights", weight, 0, 1)
+        check_fields(self, key="plan")
         if self.audit and not self.gammas:
             raise InputError("plan.gammas must hold at least one discount factor")
         if self.front and not self.lambda_weights:

@@ -62,7 +62,7 @@ class Fault:
     message: str
 
     def __str__(self) -> str:
-        return f"{self.file}: {self.message}"
+        return f"{self.file}: {self.message.removeprefix(self.file).lstrip(' :')}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -234,7 +234,12 @@ class _Check:
     # --- composing and building ------------------------------------------------------------------
 
     def _build_experiment(self, name: str) -> None:
-        self.experiments[name] = _attempt("train", [f"experiment={name}"])
+        attempt = _attempt("train", [f"experiment={name}"])
+        text = self._text(self.project.conf / "experiment" / f"{name}.yaml") or ""
+        if re.search(r"^ *- (?:override )?/?tuning\b", text, re.MULTILINE):
+            searched = _attempt("tune", [f"experiment={name}", "run_name=check"])
+            attempt.messages += [m for m in searched.messages if m not in attempt.messages]
+        self.experiments[name] = attempt
 
     def _try_member(self, group: str, name: str) -> None:
         """Say what is wrong in a member of a group wherever it is used."""

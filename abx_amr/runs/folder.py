@@ -373,11 +373,11 @@ class RunFolder:
         return summary
 
 
-def check_run_name(run_name: str) -> str:
+def check_run_name(run_name: object) -> str:
     """Return `run_name` when it can name a folder.
 
     Raises:
-        InputError: it is empty, hidden or holds characters that mean something else.
+        InputError: it is no text, empty, hidden or holds characters that mean something else.
     """
     return check_folder_name("run_name", run_name)
 

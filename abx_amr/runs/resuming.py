@@ -69,6 +69,27 @@ def resumed_configuration(
     return with_values(own, changed)
 
 
+def shortened_update(folder: RunFolder, own: Mapping[str, Any]) -> str | None:
+    """Return what to say of a finished run whose last update was shortened; None where it was not.
+
+    A run ends at its length: where that is no multiple of n_steps, the last update learns from what
+    is left, and a run that goes on from there is another than one that was longer from the start.
+    """
+    n_steps = own["agent_algorithm"].get("n_steps")
+    if type(n_steps) is not int or own.get("hrl") is not None or not folder.has_checkpoint("last"):
+        return None
+    n_envs = int(own["training"]["n_envs"])
+    of_an_update = max(1, n_steps // n_envs) * n_envs
+    seen = folder.read_checkpoint("last").state.get("transitions")
+    left = 0 if seen is None else int(seen) % of_an_update
+    if not left:
+        return None
+    return (
+        f"{folder.run_name} ended with an update of {left} transitions, not {of_an_update}: it "
+        "goes on from there, not to the bit as a run that is as long from the start"
+    )
+
+
 def first_overrides(folder: RunFolder) -> list[str]:
     """Return the overrides of the run that a resumed one goes back to: they name its clinic."""
     seen = {folder.path.resolve()}

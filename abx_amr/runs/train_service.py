@@ -23,7 +23,13 @@ from abx_amr.runs.folder import RunFolder, check_run_name, find_run
 from abx_amr.runs.listening import RunListener
 from abx_amr.runs.loading import config_of_run
 from abx_amr.runs.registry import completed_run
-from abx_amr.runs.resuming import first_overrides, half_run, how_to_go_on, resumed_configuration
+from abx_amr.runs.resuming import (
+    first_overrides,
+    half_run,
+    how_to_go_on,
+    resumed_configuration,
+    shortened_update,
+)
 from abx_amr.runs.trust import without_trust
 
 if TYPE_CHECKING:
@@ -118,6 +124,8 @@ def _requested(config: Plain, *, choices: Mapping[str, str], overrides: Sequence
         source = find_run(str(config["resume_from"]), results_dir=config["results_dir"])
         own = config_of_run(source, trust=trust)
         config = resumed_configuration(config, own, overrides)
+        if line := shortened_update(source, own):
+            log.warning("%s", line)
         run_name = run_name or source.run_name
         origin["resumed_from"] = str(source.path)
         origin["choices"] = source.read_provenance().get("choices") or {}
@@ -132,7 +140,7 @@ def _requested(config: Plain, *, choices: Mapping[str, str], overrides: Sequence
         origin["best_params_from"] = str(config["best_params_from"])
     else:
         run_name = run_name or default_run_name(choices)
-    named = {**config, "run_name": check_run_name(str(run_name))}
+    named = {**config, "run_name": check_run_name(run_name)}
     return _Request(
         config=named, source=source, tuned=tuned, origin=origin, overrides=overrides, trust=trust
     )

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import yaml
+
 from abx_amr.errors import InputError
-from abx_amr.studies.fingerprint import Fingerprint, show_difference
+from abx_amr.studies.fingerprint import Fingerprint, fingerprint, show_difference
 from abx_amr.studies.records import StudyAttributes
+from abx_amr.studies.space import parse_search_space
 from abx_amr.studies.stored import open_study, read_trials
 
 if TYPE_CHECKING:
@@ -40,6 +43,23 @@ def check_settings(settings: StudySettings, storage: StudyStorage) -> None:
             f"finished trials with other settings: {show_difference(difference)}. "
             f"{_ways_out(settings, storage)}"
         )
+
+
+def changed_since(settings: StudySettings) -> str | None:
+    """Return how the settings differ from those a study's folder says it was made with.
+
+    None where they do not, or where the folder does not say.
+    """
+    try:
+        files = (settings.files.configuration_file, settings.files.tuning_file)
+        stored = [yaml.safe_load(file.read_text(encoding="utf-8")) for file in files]
+        configuration = {**stored[0], **stored[1]}
+        space = parse_search_space(configuration["tuning"]["search_space"])
+    except (OSError, ValueError, TypeError, KeyError, yaml.YAMLError):
+        return None
+    differing = fingerprint(configuration, space=space).difference(settings.fingerprint)
+    known = [each for each in differing if each[0].split(".")[0] not in ("option_library",)]
+    return show_difference(known) if known else None
 
 
 def _ways_out(settings: StudySettings, storage: StudyStorage) -> str:

@@ -41,20 +41,22 @@ class TuningSection:
 
     def mapping(self, key: str) -> Mapping[str, Any]:
         """Return a mapping; nothing written is an empty one."""
-        value = self.given(key) or {}
+        value = self.given(key)
+        if value is None:
+            return {}
         if not isinstance(value, Mapping):
-            raise InputError(f"tuning.{key} must be a mapping, not {value!r}")
+            raise InputError(f"tuning.{key} must be a section (NAME: VALUE), got {value!r}")
         return value
 
     def choice(self, key: str, known: Sequence[str], *, later: str | None = None) -> str:
         """Return one of the `known` words; `later` says what is not in this release."""
         value = self.given(key)
-        text = str(value).lower()
+        text = "none" if value is None else value.lower() if isinstance(value, str) else ""
         if text not in known:
             why = f" ({later})" if later else ""
             raise InputError(
-                f"tuning.{key} must be {' or '.join(known)}, not {value!r}"
-                f"{did_you_mean(text, known)}{why}"
+                f"tuning.{key} must be {' or '.join(known)}, got {value!r}"
+                f"{did_you_mean(value, known)}{why}"
             )
         return text
 
@@ -90,4 +92,7 @@ class TuningSection:
             return None
         if not isinstance(value, Mapping) or set(value) != {"number", "seed"}:
             raise InputError(f"tuning.job must be {{number: ..., seed: ...}}, not {value!r}")
-        return {str(key): int(number) for key, number in value.items()}
+        return {
+            str(key): checks.whole_number(f"tuning.job.{key}", number)
+            for key, number in value.items()
+        }

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from abx_amr.checks import flag
 from abx_amr.errors import InputError
 from abx_amr.host.folder_names import check_folder_name
 from abx_amr.studies.fingerprint import Fingerprint, fingerprint
@@ -176,15 +177,10 @@ def _name(configuration: Mapping[str, Any], key: str, default: str | None) -> st
     name = configuration.get(key)
     if name is None:
         name = default
-    if name is None or not str(name).strip():
+    if name is None or (isinstance(name, str) and not name.strip()):
         raise InputError(f"{key} must be given, such as {key}=first_study")
-    return check_folder_name(key, str(name))
+    return check_folder_name(key, name)
 
 
 def _flag(configuration: Mapping[str, Any], key: str) -> bool:
-    value = configuration.get(key)
-    if value is None:
-        return False
-    if not isinstance(value, bool):
-        raise InputError(f"{key} must be true or false, not {value!r}")
-    return value
+    return flag(key, configuration.get(key, False))

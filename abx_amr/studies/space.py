@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import logging
-import math
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
+from abx_amr.checks import a_list, flag, number, whole_number
 from abx_amr.errors import InputError, did_you_mean
 
 if TYPE_CHECKING:
@@ -44,6 +44,20 @@ FIELDS = {
     "float": ("low", "high", "step", "log"),
     "int": ("low", "high", "step", "log"),
     "categorical": ("choices",),
+}
+
+
+_FLOAT, _INT = "float, low: LOW, high: HIGH", "int, low: LOW, high: HIGH"
+#: What other tools call a type -> the fields that say it here.
+_ELSEWHERE = {
+    **dict.fromkeys(("uniform", "real"), _FLOAT),
+    **dict.fromkeys(
+        ("loguniform", "log_uniform", "log_uniform_values", "log"), f"{_FLOAT}, log: true"
+    ),
+    **dict.fromkeys(("quniform", "q_uniform", "discrete_uniform"), f"{_FLOAT}, step: STEP"),
+    **dict.fromkeys(("integer", "randint", "int_uniform"), _INT),
+    **dict.fromkeys(("logint", "log_int", "lograndint"), f"{_INT}, log: true"),
+    **dict.fromkeys(("choice", "choices", "values", "constant"), "categorical, choices: [A, B]"),
 }
 
 
@@ -178,8 +192,8 @@ def _entries(
             continue
         if not isinstance(value, Mapping):
             raise InputError(
-                f"search_space.{key} must be a mapping with a type (float, int, categorical), "
-                f"not {value!r}"
+                f"search_space.{key} must be a section with a type (float, int, categorical), "
+                f"got {value!r}{_as_an_entry(value)}"
             )
         if isinstance(value.get("type"), str):
             yield path, value
@@ -191,9 +205,23 @@ def _entries(
             yield from _entries(value, path)
 
 
+def _as_an_entry(value: Any) -> str:
+    """Return how a list or a single value is written as an entry."""
+    if isinstance(value, list) and value:
+        return f": write {{type: categorical, choices: {value}}}"
+    if isinstance(value, int | float | bool | str):
+        return f": write {{type: categorical, choices: [{value}]}}, or set it outside search_space"
+    return ""
+
+
 def _distribution(key: str, entry: Mapping[str, Any]) -> BaseDistribution:
     fields = {name: value for name, value in entry.items() if value is not None}
     kind = str(fields.pop("type"))
+    if kind.lower() in _ELSEWHERE:
+        raise InputError(
+            f"search_space.{key}.type {kind!r} does not exist: write "
+            f"{{type: {_ELSEWHERE[kind.lower()]}}}"
+        )
     if kind not in FIELDS:
         raise InputError(
             f"search_space.{key}.type {kind!r} does not exist{did_you_mean(kind, FIELDS)} "
@@ -214,14 +242,17 @@ def _distribution(key: str, entry: Mapping[str, Any]) -> BaseDistribution:
 def _categorical(key: str, fields: Mapping[str, Any]) -> BaseDistribution:
     from optuna.distributions import CategoricalDistribution
 
-    choices = fields.get("choices")
-    if not isinstance(choices, Sequence) or isinstance(choices, str) or not choices:
-        raise InputError(f"search_space.{key}.choices must be a list of at least one value")
+    choices = a_list(f"search_space.{key}.choices", fields.get("choices"))
+    if not choices:
+        raise InputError(f"search_space.{key}.choices must hold at least one value, got none")
     for choice in choices:
-        if not isinstance(choice, bool | int | float | str | None):
+        is_number = isinstance(choice, int | float) and not isinstance(choice, bool)
+        if is_number:
+            number(f"search_space.{key}.choices", choice)
+        elif not isinstance(choice, bool | str | None):
             raise InputError(
                 f"search_space.{key}.choices must be numbers, text, true, false or null, "
-                f"not {choice!r}"
+                f"got {choice!r}"
             )
     repeated = [c for i, c in enumerate(choices) if any(_same(c, d) for d in choices[:i])]
     if repeated:
@@ -239,9 +270,7 @@ def _numeric(key: str, kind: str, fields: Mapping[str, Any]) -> BaseDistribution
     for name in ("low", "high"):
         if name not in fields:
             raise InputError(f"search_space.{key} (type {kind}) needs {name}")
-    is_log = fields.get("log", False)
-    if not isinstance(is_log, bool):
-        raise InputError(f"search_space.{key}.log must be true or false, not {is_log!r}")
+    is_log = flag(f"search_space.{key}.log", fields.get("log", False))
     numbers = {
         name: _number(key, name, kind, value) for name, value in fields.items() if name != "log"
     }
@@ -274,9 +303,7 @@ def _numeric(key: str, kind: str, fields: Mapping[str, Any]) -> BaseDistribution
 
 
 def _number(key: str, name: str, kind: str, value: Any) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        hint = ", written like 1.0e-5" if isinstance(value, str) and "e" in value.lower() else ""
-        raise InputError(f"search_space.{key}.{name} must be a number{hint}, not {value!r}")
-    if kind == "int" and value != int(value):
-        raise InputError(f"search_space.{key}.{name} must be a whole number, not {value!r}")
-    return int(value) if kind == "int" else float(value)
+    check = whole_number if kind == "int" else number
+    if kind == "int" and isinstance(value, float) and value.is_integer():
+        value = int(value)
+    return check(f"search_space.{key}.{name}", value)

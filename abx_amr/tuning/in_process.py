@@ -12,7 +12,8 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 
 from abx_amr.configuration.composing import compose, places_in_project
 from abx_amr.configuration.groups import fresh_hydra
-from abx_amr.configuration.search_space import without_sweeps
+from abx_amr.configuration.search_space import without_sweeper_params, without_sweeps
+from abx_amr.configuration.written import to_the_letter
 from abx_amr.errors import InputError
 from abx_amr.host.notebook import line_in_cell
 from abx_amr.host.signals import CommandInterruptError
@@ -71,9 +72,10 @@ def composed_study(*overrides: str) -> DictConfig:
     def written_space(settings: Any) -> Mapping[str, Any]:
         return (compose("tune", settings).plain.get("tuning") or {}).get("search_space") or {}
 
+    written = to_the_letter(without_sweeper_params(overrides))
     with fresh_hydra():
         loader = GlobalHydra.instance().config_loader()
-        settings = without_sweeps(overrides, loader=loader, written=written_space)
+        settings = without_sweeps(written, loader=loader, written=written_space)
     composition = compose("tune", settings)
     more = [*default_run_name(composition), *places_in_project(composition.config, overrides)]
     return compose("tune", [*settings, *more]).config if more else composition.config

@@ -5,6 +5,7 @@ The sweeper, its workers and a notebook all come through here; who listens is to
 
 from __future__ import annotations
 
+import logging
 import math
 import signal
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
     from abx_amr.tuning.contract import Launch
     from abx_amr.tuning.listening import OnProgress, StudyListener
     from abx_amr.tuning.result import TuneResult
+
+log = logging.getLogger(__name__)
 
 
 class SearchStoppedError(Exception):
@@ -225,6 +228,7 @@ class TuneService:
 
 def _prepare(study: TuningStudy, *, is_here: bool) -> Preparation:
     from abx_amr.simulator.validation import validate_components
+    from abx_amr.studies.agreement import changed_since
     from abx_amr.studies.preparation import prepare_study, refuse_overwriting
     from abx_amr.studies.registry import is_registered
 
@@ -232,6 +236,8 @@ def _prepare(study: TuningStudy, *, is_here: bool) -> Preparation:
     study.points.check()
     study.set_threads()
     if settings.skip_if_exists and is_registered(settings):
+        if different := changed_since(settings):
+            log.warning("study %s was made with other settings: %s", settings.run_name, different)
         return Preparation.SKIPPED
     validate_components(study.points.model)
     if is_here:

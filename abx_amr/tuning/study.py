@@ -120,10 +120,13 @@ def default_run_name(composition: Composition) -> list[str]:
     Raises:
         InputError: no tuning configuration is chosen.
     """
+    from abx_amr.configuration.written import to_the_letter
+
     choice = composition.choices.get("tuning")
     if choice is None:
         raise InputError(_no_tuning())
-    return [f"run_name={choice}"] if composition.config.run_name is None else []
+    named = to_the_letter([f"run_name={choice}"])
+    return named if composition.config.run_name is None else []
 
 
 def _no_tuning() -> str:

@@ -12,10 +12,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
-from hydra.core.override_parser.types import Glob, Override
+from hydra.core.override_parser.types import Glob, Override, RangeSweep
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
+from abx_amr.configuration.search_space import values_of_range
+from abx_amr.configuration.written import to_the_letter
 from abx_amr.errors import InputError
 from abx_amr.host.processors import available
 from abx_amr.host.signals import CommandInterruptError
@@ -126,14 +128,13 @@ def combinations(overrides: Sequence[Override]) -> list[SetJob]:
                 "give range(first, after the last)"
             )
         texts = list(override.sweep_string_iterator())
+        sweep = override.value()
+        if isinstance(sweep, RangeSweep):
+            texts = values_of_range(sweep, texts)
         if not texts:
-            empty = (
-                "no choice fits"
-                if isinstance(override.value(), Glob)
-                else "the range holds no value"
-            )
+            empty = "no choice fits" if isinstance(sweep, Glob) else "the range holds no value"
             raise InputError(f"{override.input_line}: {empty}")
-        values[key] = [f"{key}={text}" for text in texts]
+        values[key] = to_the_letter([f"{key}={text}" for text in texts])
         swept.append(key)
     jobs = []
     for chosen in itertools.product(*values.values()):

@@ -11,6 +11,8 @@ from hydra.core.override_parser.types import Override
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf
 
+from abx_amr.configuration.search_space import sweeps_of
+from abx_amr.configuration.written import to_the_letter
 from abx_amr.errors import InputError
 
 from ._job import Job
@@ -28,6 +30,12 @@ def never() -> bool:
 def always(overrides: Overrides) -> bool:
     """Return that a job has left what it was to leave, however it ended."""
     return True
+
+
+def in_file(params: Any) -> list[str]:
+    """Return the overrides that `hydra.sweeper.params` of a file stands for."""
+    plain: Any = OmegaConf.to_container(params) if OmegaConf.is_config(params) else params
+    return to_the_letter(sweeps_of(plain or {}))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,6 +1,6 @@
 """The choices hydra/sweeper=abx and hydra/sweeper=abx_set."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from hydra.core.config_store import ConfigStore
@@ -8,9 +8,10 @@ from hydra.core.config_store import ConfigStore
 
 @dataclass
 class AbxSweeperConf:
-    """The sweeper takes no options of its own: the study is described by `tuning`."""
+    """The study is described by `tuning`; `params` is searched as sweeps of a command line are."""
 
     _target_: str = "hydra_plugins.abx_sweeper.sweeper.AbxSweeper"
+    params: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass
@@ -19,7 +20,7 @@ class SetSweeperConf:
 
     _target_: str = "hydra_plugins.abx_sweeper.experiment_set.SetSweeper"
     max_batch_size: int | None = None
-    params: dict[str, Any] | None = None
+    params: dict[str, Any] = field(default_factory=dict)
 
 
 for name, node in {"abx": AbxSweeperConf, "abx_set": SetSweeperConf}.items():

@@ -4,7 +4,7 @@ from typing import Any
 
 from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
 
 class SetSweeper(Sweeper):
@@ -17,8 +17,7 @@ class SetSweeper(Sweeper):
     def __init__(self, max_batch_size: int | None = None, params: Any = None) -> None:
         """Take the options of the basic sweeper: runs launched together, sweeps of a file."""
         self.max_batch_size = max_batch_size
-        plain: Any = OmegaConf.to_container(params) if OmegaConf.is_config(params) else params
-        self.params: dict[str, Any] = plain or {}
+        self.params = params
         self.hydra_context: HydraContext | None = None
         self.task_function: TaskFunction | None = None
         self.config: DictConfig | None = None
@@ -34,13 +33,13 @@ class SetSweeper(Sweeper):
     def sweep(self, arguments: list[str]) -> Any:
         """Run all combinations that the command line describes."""
         from ._set import run_set
+        from ._sweep import in_file
 
         assert self.hydra_context is not None
         assert self.task_function is not None
         assert self.config is not None
-        in_file = [f"{key}={value}" for key, value in self.params.items()]
         return run_set(
-            [*in_file, *arguments],
+            [*in_file(self.params), *arguments],
             hydra_context=self.hydra_context,
             task_function=self.task_function,
             config=self.config,

@@ -13,7 +13,9 @@ class AbxSweeper(Sweeper):
     The task function is a `abx_amr.tuning.contract.StudyService`.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, params: Any = None) -> None:
+        """Take what a file searches: configuration path -> sweep, as Hydra's basic sweeper does."""
+        self.params = params
         self.hydra_context: HydraContext | None = None
         self.task_function: TaskFunction | None = None
         self.config: DictConfig | None = None
@@ -30,12 +32,13 @@ class AbxSweeper(Sweeper):
     def sweep(self, arguments: list[str]) -> Any:
         """Run the study that the command line describes and return what its workers returned."""
         from ._search import run_study
+        from ._sweep import in_file
 
         assert self.hydra_context is not None
         assert self.task_function is not None
         assert self.config is not None
         return run_study(
-            arguments,
+            [*in_file(self.params), *arguments],
             hydra_context=self.hydra_context,
             task_function=self.task_function,
             config=self.config,

@@ -1,6 +1,8 @@
 """A tuned value is the one the agent has; a key that changes nothing is found out."""
 
+import re
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -8,13 +10,14 @@ import torch
 from stable_baselines3 import PPO
 from stable_baselines3.common.policies import ActorCriticPolicy
 
-from abx_amr.agents.read_back import effective_values, find_read_back
+from abx_amr.agents.read_back import effective_values, find_read_back, own_name, shown
 from abx_amr.configuration.agent import build_learner
 from abx_amr.configuration.clinic import build_clinic
 from abx_amr.configuration.composing import compose
 from abx_amr.configuration.training import build_training
 from abx_amr.configuration.values import with_values
 from abx_amr.errors import InputError
+from abx_amr.studies.space import full_path
 
 SMALL = ["environment.max_time_steps=20", "training.n_envs=4"]
 
@@ -25,6 +28,14 @@ class SwallowingPPO(PPO):
     def __init__(self, *arguments: Any, magic: float = 0.0, **keywords: Any) -> None:
         keywords.pop("forgotten", None)
         super().__init__(*arguments, **keywords)
+
+
+class HidingPPO(PPO):
+    """A user's class that keeps what it is told under another name."""
+
+    def __init__(self, *arguments: Any, sharpness: float = 0.0, **keywords: Any) -> None:
+        super().__init__(*arguments, **keywords)
+        self.temperature = 1.0 / (1.0 + sharpness)
 
 
 class SwallowingPolicy(ActorCriticPolicy):
@@ -67,6 +78,59 @@ def test_every_searched_value_is_read_back_from_the_built_agent(
     names = find_read_back(build, {path: values})
     for value in values:
         assert effective_values(build({path: value}), names) == {path: value}
+
+
+#: What tutorials and how-to pages recommend besides -> two values, and what the agent has then.
+RECOMMENDED: dict[str, list[tuple[Any, Any]]] = {
+    "training.vec_normalize.enabled": [(False, False), (True, True)],
+    "training.n_envs": [(4, 4), (8, 8)],
+    "agent_algorithm.one_minus_gamma": [(0.001, 0.999), (0.1, 0.9)],
+    "agent_algorithm.policy_kwargs.net_arch": [([8], [8]), ([16, 16], [16, 16])],
+    "agent_algorithm.policy_kwargs.activation_fn": [
+        ("torch.nn.Tanh", "torch.nn.modules.activation.Tanh"),
+        ("torch.nn.ReLU", "torch.nn.modules.activation.ReLU"),
+    ],
+}
+
+
+@pytest.mark.parametrize("path", RECOMMENDED)
+def test_a_recommended_key_is_read_back_from_a_value_of_its_own(path: str) -> None:
+    build = builder()
+    names = find_read_back(build, {path: [value for value, _ in RECOMMENDED[path]]})
+    assert own_name(path) == names[path].rpartition(".")[2]
+    for value, there in RECOMMENDED[path]:
+        found = effective_values(build({path: value}), names)
+        assert found == {path: there}
+        assert "not" not in shown(path, value, found)
+
+
+def test_every_key_that_a_page_searches_is_in_these_tests() -> None:
+    pages = Path("docs").rglob("*.md")
+    known = {f"agent_algorithm.{name}" for name in EVERY_SHIPPED_KEY} | {*RECOMMENDED}
+    sweep = (
+        r"'?([\w.]+)=(?:tag\(|interval\(|range\()|^ *([\w.]+): \{type: (?:float|int|categorical)"
+    )
+    searched = {
+        full_path(first or second)
+        for page in pages
+        for first, second in re.findall(sweep, page.read_text(encoding="utf-8"), re.MULTILINE)
+    }
+    others = {path for path in searched if path.startswith(("agent_algorithm.", "training."))}
+    assert len(others) >= 10, "the pages are not read any more"
+    # A set of runs is no study; `every` belongs to a class that the page itself writes.
+    assert others - known <= {"training.seed", "agent_algorithm.every"}
+
+
+def test_a_value_that_is_none_of_the_agents_own_is_said_to_be_none(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    build = builder(
+        "agent_algorithm._target_=tests.agents.test_read_back.HidingPPO",
+        "+agent_algorithm.sharpness=1.0",
+    )
+    assert find_read_back(build, {"agent_algorithm.sharpness": (1.0, 2.0)}) == {}
+    assert "agent_algorithm.sharpness changes the built agent" in caplog.text
+    assert shown("agent_algorithm.sharpness", 1.0, {}) == "not read back"
 
 
 def test_a_tuned_learning_rate_is_the_one_the_optimiser_uses() -> None:

@@ -8,11 +8,12 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
 
-from abx_amr.cli import evaluate, train, tune
+from abx_amr.cli import evaluate, gather, init, train, tune
 from abx_amr.cli.door import RUN_AGAIN, run_command
 from tests.cli.conftest import SMALL_STUDY, Call
 
@@ -58,6 +59,12 @@ MISTAKES = {
     "training.additional_episodes=3": "goes with resume_from",
     "+foo=1": "foo",
     "--run-name": "run_name=NAME",
+    "--resolve": "--resolve goes with --cfg: write --cfg job --resolve",
+    "--experimental-rerun=x.pickle": "resume_from=FOLDER goes on with it",
+    "--config-name=tune": "--config-name=tune is that of abx-tune",
+    "run_name=None": "run_name=null (or none given) is the default one",
+    "hydra.job.chdir=true": "would change the working folder",
+    "agent_algorithm.normalize_advantage=no": "must be true or false, got 'no'",
 }
 
 
@@ -93,6 +100,35 @@ def test_cfg_shows_the_composed_configuration(call: Call) -> None:
     ended = call(train.main, "--cfg", "job", "--package", "environment", "experiment=paper_two")
     assert ended.status == 0
     assert "num_patients_per_time_step: 1" in ended.out
+
+
+def test_a_configuration_is_shown_with_m_too(call: Call) -> None:
+    ended = call(tune.main, "-m", "+tuning=ppo_default", "--cfg", "job", "--package", "tuning")
+    assert ended.status == 0
+    assert "n_trials: 50" in ended.out
+    ended = call(train.main, "-m", "--cfg", "job", "training.seed=1,2")
+    assert ended.status == 2
+    assert "'training.seed=1,2' sweeps over values: one configuration is shown" in ended.err
+
+
+@pytest.mark.parametrize("command", [train, gather, init])
+def test_the_version_is_that_of_the_package(command: object, call: Call) -> None:
+    ended = call(command.main, "--version")  # type: ignore[attr-defined]
+    assert (ended.status, ended.out.strip()) == (0, f"abx-amr {version('abx-amr')}")
+
+
+def test_a_set_searches_what_a_file_has_for_another_sweeper(call: Call, tmp_path: Path) -> None:
+    (tmp_path / "mine/experiment").mkdir(parents=True)
+    (tmp_path / "mine/experiment/swept.yaml").write_text(
+        "# @package _global_\n"
+        "hydra: {sweeper: {params: {reward_calculator.lambda_weight: 'choice(0.1, 0.2)'}}}\n"
+    )
+    ended = call(
+        train.main, "-m", "--config-dir", "mine", "experiment=swept", "agent_algorithm=never",
+        "environment.max_time_steps=5", "training.num_eval_episodes=2", "figures=false",
+    )  # fmt: skip
+    assert ended.status == 0, ended.err
+    assert "2 of 2 runs are complete" in ended.out
 
 
 def test_tuning_without_a_tuning_choice_lists_the_choices(call: Call, tmp_path: Path) -> None:

@@ -159,8 +159,8 @@ def test_a_notebook_gets_the_plan_as_an_object():
 @pytest.mark.parametrize(
     ("wrong", "text"),
     [
-        ("plan.gammas=[1.5]", "plan.gammas must be a number in (0, 1), got 1.5"),
-        ("plan.lambda_weights=[-1]", "plan.lambda_weights must be a number in [0, 1], got -1"),
+        ("plan.gammas=[1.5]", "plan.gammas[0] must be a number in (0, 1), got 1.5"),
+        ("plan.lambda_weights=[-1]", "plan.lambda_weights[0] must be a number in [0, 1], got -1"),
         ("plan.tolerance=0", "plan.tolerance must be a number in (0, 1], got 0"),
         ("plan.episodes=0", "plan.episodes must be a whole number of at least 2, got 0"),
         ("plan.fornt=true", "plan.fornt does not exist; did you mean 'front'?"),

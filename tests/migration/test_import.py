@@ -414,10 +414,7 @@ def test_a_tuning_file_is_read_with_and_without_its_outer_key(tmp_path: Path) ->
         assert ours["sampler"] == "tpe"
         assert ours["sampler_options"] == {"n_startup_trials": 3, "constant_liar": True}
         assert ours["stability_penalty_weight"] == 0.4
-        assert set(ours["search_space"]) == {
-            "agent_algorithm.learning_rate",
-            "agent_algorithm.gamma",
-        }
+        assert set(ours["search_space"]) == {"learning_rate", "gamma"}
         assert notes.lost[0] == "optimization.pruner = median: there is no such setting here"
         assert notes.lost[1].startswith("search_space.epsilon_greedy")
 
@@ -474,6 +471,56 @@ def test_what_was_imported_is_trained(
     assert config["training"]["seed"] == 7
     report = (project.root / "imported/base_experiment.md").read_text(encoding="utf-8")
     assert "base_experiment.yaml" in report
+
+
+def test_a_tuning_file_alone_becomes_a_study_of_the_agent_that_its_keys_name(
+    call: Call, tmp_path: Path
+) -> None:
+    file = prior.write(tmp_path, "ppo_tuning_default.yaml", prior.TUNING)
+    ended = call(init.main, str(tmp_path / "clinic"), "--tuning", str(file))
+    assert ended.status == 0, ended.err
+    assert "  abx-tune -m +tuning=ppo_tuning_default\n" in ended.out
+    written = tmp_path / "clinic/conf/tuning/ppo_tuning_default.yaml"
+    content = yaml.safe_load(written.read_text(encoding="utf-8"))
+    assert content["defaults"][1] == {"override /agent_algorithm@_global_.agent_algorithm": "ppo"}
+    assert set(content["search_space"]) == {"learning_rate", "gamma"}
+
+
+def test_component_files_are_translated_where_they_are_chosen(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    kinds = {
+        "environment": prior.ENVIRONMENT,
+        "reward_calculator": prior.REWARD,
+        "patient_generator": prior.PATIENTS,
+    }
+    flags: list[str] = []
+    for kind, text in kinds.items():
+        file = prior.write(tmp_path, f"{kind}.yaml", text)
+        flags += ["-s", f"{kind}-subconfig={file}"]
+    config = compose("train", translate(flags)).plain
+    model = build_clinic(config)
+    assert model.antibiotics == ("A", "B")
+    assert model.num_patients_per_time_step == 4
+    assert config["reward_calculator"]["lambda_weight"] == 0.3
+    drugs = config["antibiotics"]["drugs"]
+    assert [drugs[name]["adverse_effect_penalty"] for name in drugs] == [-1.5, -2.5]
+
+
+def test_a_component_file_of_another_group_is_sent_there(tmp_path: Path) -> None:
+    file = prior.write(tmp_path, "r.yaml", prior.REWARD)
+    with pytest.raises(InputError, match=f"write -s reward_calculator-subconfig={file}"):
+        translate(["-s", f"environment-subconfig={file}"])
+    file = prior.write(tmp_path, "t.yaml", prior.TUNING)
+    with pytest.raises(InputError, match=f"abx-init DIR --tuning {file}"):
+        translate(["-s", f"tuning-subconfig={file}"])
+
+
+def test_the_prior_tutorials_line_for_postgresql_finds_a_driver() -> None:
+    from sqlalchemy import make_url
+
+    make_url("postgresql://me@server:5432/studies").get_dialect().import_dbapi()
 
 
 def test_what_was_imported_is_tuned_over_the_prior_search_space(

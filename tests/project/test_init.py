@@ -113,7 +113,7 @@ def test_nothing_is_overwritten_unless_it_is_forced(call: Call, tmp_path: Path) 
         (["--check", " "], "the folder has an empty name"),
         (["p", "q"], "one folder at a time"),
         (["--force"], "which folder? write abx-init DIR"),
-        (["p", "--tuning", "t.yaml"], "--tuning goes with --from-umbrella"),
+        (["p", "--tuning", "t.yaml"], "--tuning: cannot read"),
         (["p", "--from-umbrella"], "--from-umbrella needs a file"),
         (["p", "--force=yes"], "--force takes no value"),
         (["--check", "--force"], "it does not go with --force"),

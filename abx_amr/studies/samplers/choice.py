@@ -76,7 +76,9 @@ def choose_sampler(
         choice = SamplerChoice(name=target, options={**own, **options}, seed=sampler_seed)
         sampler_called(target).constructor()  # said before anything is stored
         return choice
-    return SamplerChoice(name=str(written), options=options, seed=sampler_seed)
+    if not isinstance(written, str):
+        raise InputError(f"tuning.sampler must be a name, such as tpe, got {written!r}")
+    return SamplerChoice(name=written, options=options, seed=sampler_seed)
 
 
 def effective_budget(

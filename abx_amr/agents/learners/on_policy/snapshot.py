@@ -51,7 +51,11 @@ def snapshot(agent: OnPolicyAlgorithm) -> dict[str, Any]:
     found["optimizer"] = plain(type(optimizer))
     group = {k: v for k, v in optimizer.param_groups[0].items() if k != "params"}
     found.update((f"optimizer.{k}", plain(v)) for k, v in group.items())
+    if (memory := getattr(policy, "lstm_actor", None)) is not None:
+        found["policy.lstm_hidden_size"] = memory.hidden_size
+        found["policy.n_lstm_layers"] = memory.num_layers
     env = agent.get_env()
+    found["normalise.enabled"] = isinstance(env, VecNormalize)
     while env is not None:
         kind = "normalise." if isinstance(env, VecNormalize) else "environment."
         found.update(_part(kind, env))
