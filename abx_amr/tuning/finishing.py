@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from abx_amr.evaluation.collapse import advice
+from abx_amr.host.atomic_files import jsonable, write_json
+from abx_amr.tuning.limits import limits_of_trial
 from abx_amr.tuning.result import TuneResult
 
 if TYPE_CHECKING:
@@ -22,7 +25,22 @@ def write_summary(study: TuningStudy) -> StudySummary:
     from abx_amr.studies.finishing import finish_study
 
     reference = study.points.reference  # before the storage is locked: it may take two seconds
-    return finish_study(study.settings, study.storage, describe_best=reference.gap)
+
+    def describe(best: Mapping[str, Any]) -> Mapping[str, Any]:
+        return reference.gap(best["mean_reward"])
+
+    return finish_study(study.settings, study.storage, describe_best=describe)
+
+
+def _with_limits(study: TuningStudy, summary: StudySummary) -> StudySummary:
+    """Return the summary, and write it, with what can be said of the best trial at some cost."""
+    best = summary.content["best_trial"]
+    if best is None or best["mean_reward"] is None:
+        return summary
+    said = jsonable(limits_of_trial(study, best))
+    content = {**summary.content, "best_trial": {**best, **said}}
+    write_json(study.settings.files.summary_file, content)
+    return replace(summary, content=content)
 
 
 def finish(study: TuningStudy) -> TuneResult:
@@ -33,7 +51,7 @@ def finish(study: TuningStudy) -> TuneResult:
     from abx_amr.tuning.figures import draw_study
 
     settings = study.settings
-    summary = write_summary(study)
+    summary = _with_limits(study, write_summary(study))
     trials = table_of(read_study(study.storage, settings.study_name))
     if summary.n_finished and study.config["figures"] and is_first_to_draw(settings, study.storage):
         draw_study(settings.folder, trials, direction=settings.direction)
@@ -50,6 +68,7 @@ def finish(study: TuningStudy) -> TuneResult:
         best_trial=summary.content["best_trial"],
         n_best=0 if best is None else int((trials["value"] == best).sum()),
         trials=trials,
+        training_episodes=study.training_episodes,
         collapse_advice=_collapse_advice(study, summary.content["best_trial"]),
     )
 
