@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from abx_amr.evaluation.collapse import advice
-from abx_amr.host.atomic_files import jsonable, write_json
+from abx_amr.host.atomic_files import jsonable
 from abx_amr.tuning.limits import limits_of_trial
 from abx_amr.tuning.result import TuneResult
 
@@ -16,11 +15,16 @@ if TYPE_CHECKING:
     from abx_amr.tuning.study import TuningStudy
 
 
-def write_summary(study: TuningStudy) -> StudySummary:
+def write_summary(study: TuningStudy, *, is_whole: bool = False) -> StudySummary:
     """Write how far the study is, with the best trial's gap to the optimum, and return it.
 
     A complete study also gets its best_params.json and its row in the registry. Safe to call again
     and from many processes.
+
+    Args:
+        study: The study.
+        is_whole: Also say of the best trial what takes some seconds: where its gap comes from, and
+            whether it beats the best rule.
     """
     from abx_amr.studies.finishing import finish_study
 
@@ -29,18 +33,18 @@ def write_summary(study: TuningStudy) -> StudySummary:
     def describe(best: Mapping[str, Any]) -> Mapping[str, Any]:
         return reference.gap(best["mean_reward"])
 
-    return finish_study(study.settings, study.storage, describe_best=describe)
-
-
-def _with_limits(study: TuningStudy, summary: StudySummary) -> StudySummary:
-    """Return the summary, and write it, with what can be said of the best trial at some cost."""
-    best = summary.content["best_trial"]
-    if best is None or best["mean_reward"] is None:
+    summary = finish_study(study.settings, study.storage, describe_best=describe)
+    known = summary.content["best_trial"]
+    if not is_whole or known is None or known["mean_reward"] is None:
         return summary
-    said = jsonable(limits_of_trial(study, best))
-    content = {**summary.content, "best_trial": {**best, **said}}
-    write_json(study.settings.files.summary_file, content)
-    return replace(summary, content=content)
+    said = limits_of_trial(study, known)
+
+    def describe_wholly(best: Mapping[str, Any]) -> Mapping[str, Any]:
+        same = best["number"] == known["number"]  # else another process has just found a better one
+        more = said if same else limits_of_trial(study, best)
+        return {**describe(best), **jsonable(more)}
+
+    return finish_study(study.settings, study.storage, describe_best=describe_wholly)
 
 
 def finish(study: TuningStudy) -> TuneResult:
@@ -51,7 +55,7 @@ def finish(study: TuningStudy) -> TuneResult:
     from abx_amr.tuning.figures import draw_study
 
     settings = study.settings
-    summary = _with_limits(study, write_summary(study))
+    summary = write_summary(study, is_whole=True)
     trials = table_of(read_study(study.storage, settings.study_name))
     if summary.n_finished and study.config["figures"] and is_first_to_draw(settings, study.storage):
         draw_study(settings.folder, trials, direction=settings.direction)
