@@ -182,3 +182,9 @@ def test_a_run_says_where_its_gap_comes_from_and_which_rule_is_the_best(call: Ca
     again = call(evaluate.main, *rule["overrides"], "evaluation.seed=0", "evaluation.episodes=3")
     assert again.status == 0, again.err
     assert f"mean return {rule['mean_return']:.3f}" in again.out
+
+
+def test_a_parameter_behind_a_rule_s_name_is_told_where_it_stands(call: Call) -> None:
+    ended = call(evaluate.main, "against=amr_threshold", "against.threshold=0.1", *EPISODES)
+    assert ended.status == 2
+    assert "'against={rule: amr_threshold, threshold: VALUE}'" in ended.err
