@@ -364,11 +364,9 @@ class RunFolder:
         atomic_files.write_text(self.regret_by_amr_file, table.to_csv(index=False))
 
     def read_regret_by_amr(self) -> pd.DataFrame | None:
-        """Return that table, None where the optimum was not at hand."""
-        import pandas as pd
-
+        """Return that table, None where the optimum was not at hand; InputError if damaged."""
         file = self.regret_by_amr_file
-        return pd.read_csv(file) if file.is_file() else None
+        return _table(file, ("level_low", "level_high", "regret")) if file.is_file() else None
 
     # --- the end ---------------------------------------------------------------------------------
 
