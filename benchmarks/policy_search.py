@@ -41,7 +41,6 @@ from abx_amr.configuration.composing import compose
 from abx_amr.configuration.training import build_training
 from abx_amr.evaluation.episodes import evaluate
 from abx_amr.evaluation.statistics import paired_difference
-from abx_amr.planning.rule_values import ThresholdAndRisk
 from abx_amr.rng import stream_states
 from abx_amr.simulator.clinic import Clinic
 from abx_amr.simulator.model import ClinicModel
@@ -170,7 +169,7 @@ def rules_of(task: Task) -> dict[str, list[float]]:
         found["risk_stratified, tuned"] = best([RiskStratified(model, threshold=r) for r in risks])
         found["threshold and risk, tuned"] = best(
             [
-                ThresholdAndRisk(model, threshold=level, risk=risk)
+                AmrThreshold(model, threshold=level, risk=risk)
                 for level in sorted({near / 2, near, min(1.0, 2 * near), 1.0})
                 for risk in risks
             ]

@@ -104,7 +104,11 @@ class Rule(ABC):
         return np.repeat(per_clinic.astype(np.int64)[:, None], self.num_patients, axis=1)
 
     def __repr__(self) -> str:
-        own = [f"{k}={v!r}" for k, v in vars(self).items() if k in ("threshold", "period")]
+        own = [
+            f"{k}={v!r}"
+            for k, v in vars(self).items()
+            if k in ("threshold", "risk", "period") and v is not None
+        ]
         return f"{type(self).__name__}({', '.join(own)})"
 
 
@@ -213,21 +217,31 @@ class Myopic(Rule):
 
 
 class AmrThreshold(Rule):
-    """The antibiotic with the lowest visible AMR while below the threshold, else nothing."""
+    """The antibiotic with the lowest visible AMR while below the threshold, else nothing.
 
-    def __init__(self, model: ClinicModel, *, threshold: float = 0.5) -> None:
-        """Take the AMR level, in [0, 1], below which is treated."""
+    With a risk, only for patients whose observed probability of infection exceeds it.
+    """
+
+    def __init__(
+        self, model: ClinicModel, *, threshold: float = 0.5, risk: float | None = None
+    ) -> None:
+        """Take the AMR level below which, and the risk above which, is treated, in [0, 1]."""
         super().__init__(model)
         self.threshold = checks.number("threshold", threshold, 0.0, 1.0)
+        self.risk = None if risk is None else checks.number("risk", risk, 0.0, 1.0)
 
     def prescribe(
         self, seen: Decoded, state: Any, begins: NDArray[np.bool_]
     ) -> tuple[Actions, None]:
-        """Return the same treatment for all patients of a clinic."""
+        """Return the same treatment for all patients of a clinic, or for those at risk."""
         antibiotic, level = self.lowest_amr(seen)
         # As the observation, the threshold is of single precision: what equals it is not below it.
         below = level < np.float32(self.threshold)
-        return self.for_all(np.where(below, antibiotic, self.no_treatment)), None
+        if self.risk is None:
+            return self.for_all(np.where(below, antibiotic, self.no_treatment)), None
+        at_risk = self.believed(seen, "prob_infected") > np.float32(self.risk)
+        treated = below[:, None] & at_risk
+        return np.where(treated, antibiotic[:, None], self.no_treatment), None
 
 
 class RiskStratified(Rule):

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 from abx_amr.cli.door import Command, composed, enter, task_of_command
 from abx_amr.cli.numbers import figure, interval
 from abx_amr.errors import counted
-from abx_amr.planning.gap import gap_line
+from abx_amr.planning.gap import gap_lines
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -26,7 +27,8 @@ means the same patients and the same luck, whoever prescribes.
   run                a run folder, or the run_name of the newest one; its own clinic unless told
   agent_algorithm    without run: a rule (never, random, always_best, greedy, myopic, amr_threshold,
                      risk_stratified, cycling), or optimal, which knows the parameters
-  against            another run or rule: the paired difference of the two, with its figure
+  against            another run or rule: the paired difference of the two, with its figure;
+                     a rule with parameters: 'against={rule: amr_threshold, threshold: 0.02}'
   checkpoint         best (default) or last
   evaluation.episodes, evaluation.seed, evaluation.deterministic
   experiment, antibiotics, patient_generator, environment, reward_calculator: another clinic
@@ -53,7 +55,7 @@ def _report(result: EvaluateResult) -> None:
         f"95 % interval {interval(low, high, 3)} "
         f"({counted(result.n_episodes, 'episode')}, seed {result.evaluation_seed})"
     )
-    print(gap_line(result.summary))
+    print("\n".join(gap_lines(result.summary)))
     if result.knows_the_parameters:
         print("this policy knows the parameters of the clinic, which no agent does")
     if result.against is not None:
@@ -63,7 +65,28 @@ def _report(result: EvaluateResult) -> None:
             f"standard error {figure(paired['standard_error'], 3)} paired "
             f"({figure(paired['unpaired_standard_error'], 3)} unpaired)"
         )
+        print(f"  {_in_words(paired['verdict'])}; {_who_sees_time(result, paired)}")
     print(f"results: {result.folder}")
+
+
+def _in_words(verdict: str) -> str:
+    """Return what the paired interval says."""
+    if verdict == "not distinguishable":
+        return "not distinguishable: the 95 % interval of the difference holds 0"
+    return f"{verdict}: the 95 % interval of the difference does not hold 0"
+
+
+def _who_sees_time(result: EvaluateResult, paired: Mapping[str, Any]) -> str:
+    """Return which of the two knows how much of the episode is left."""
+    seeing = [
+        name
+        for name, sees in (
+            (result.run_name, paired["first_sees_time"]),
+            (paired["name"], paired["sees_time"]),
+        )
+        if sees
+    ]
+    return f"who sees the time: {' and '.join(seeing) or 'neither'}"
 
 
 def main() -> None:

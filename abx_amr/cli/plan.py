@@ -95,14 +95,18 @@ def _print_values(plan: Plan) -> None:
     found, rows = plan.optimum, plan.policies
     if found is None and not rows:
         return
-    print(f"{'policy':<44} {'return':>10} {'+-':>6} {'gap':>9} {'of range':>9}")
+    print(f"{'policy':<44} {'return':>10} {'+-':>6} {'gap':>9} {'of range':>9} {'sees time':>10}")
     if found is not None:
         if found.is_exact:
-            print(f"{found.name:<44} {found.value:>10.3f} {'exact':>6} {0.0:>9.3f} {1:>9.1%}")
+            print(
+                f"{found.name:<44} {found.value:>10.3f} {'exact':>6} {0.0:>9.3f} {1:>9.1%}"
+                f" {'yes':>10}"
+            )
         else:
             sure = "" if found.confidence is None else f", {found.confidence:.0%} sure"
-            print(f"{'upper bound' + sure:<44} {found.upper:>10.3f}")
-            print(f"{'reached by a policy that knows all' + sure:<44} {found.lower:>10.3f}")
+            print(f"{'upper bound' + sure:<44} {found.upper:>10.3f} {'yes':>37}")
+            known = "reached by a policy that knows all" + sure
+            print(f"{known:<44} {found.lower:>10.3f} {'yes':>37}")
         if found.caveats:
             print(f"  agents may see too little to reach it: {'; '.join(found.caveats)}")
     for row in sorted(rows, key=lambda row: -row["value"]):
@@ -110,7 +114,11 @@ def _print_values(plan: Plan) -> None:
         gap, share = row["optimality_gap"], row["share_of_range"]
         gap_said = "" if gap is None else f"{gap:.3f}"
         share_said = "" if share is None else f"{share:.1%}"
-        print(f"{row['name']:<44} {row['value']:>10.3f} {error:>6} {gap_said:>9} {share_said:>9}")
+        sees = "yes" if row["sees_time"] else "no"
+        print(
+            f"{row['name']:<44} {row['value']:>10.3f} {error:>6} {gap_said:>9} {share_said:>9}"
+            f" {sees:>10}"
+        )
     if found is not None:
         if not found.is_exact:
             print(

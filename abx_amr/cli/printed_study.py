@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from abx_amr.agents.read_back import shown
 from abx_amr.cli.door import repeated
 from abx_amr.errors import counted
-from abx_amr.planning.gap import gap_line
+from abx_amr.planning.gap import gap_lines
 from abx_amr.studies.preparation import Preparation
 from abx_amr.tuning.display import DisplayedStudy
 
@@ -131,7 +131,7 @@ def _report(result: TuneResult) -> None:
             "cannot tell them apart (more tuning.truncated_episodes or evaluation episodes would)"
         )
     if "optimum" in best:
-        print(gap_line(best))
+        print("\n".join(gap_lines(best)))
     for line in _collapse_lines(result, best):
         print(line)
     print(f"  {'parameter':<36} {'value':<24} read back from the agent")
@@ -142,6 +142,7 @@ def _report(result: TuneResult) -> None:
         sections = ("experiment", *CLINIC_SECTIONS, "agent_algorithm", "optimization_dir")
         same = repeated(*sections, leaving_out=best["params"])
         source = shlex.quote(f"best_params_from={result.run_name}")
-        print(f"train with them:  abx-train {source}{same}")
+        long = f"training.total_num_training_episodes={result.training_episodes}"
+        print(f"train with them:  abx-train {source}{same} {long}")
     else:
         print("unfinished: run the same command again to go on")

@@ -13,7 +13,7 @@ from abx_amr.cli.door import Command, composed, enter, task_of_command
 from abx_amr.cli.experiment_set import gather_line
 from abx_amr.cli.numbers import figure, interval
 from abx_amr.errors import counted
-from abx_amr.planning.gap import gap_line
+from abx_amr.planning.gap import gap_lines
 from abx_amr.runs.listening import NOTHING_KEPT, RunListener
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ class PrintedRuns(RunListener):
             f"{counted(run.n_episodes, 'episode')}), IQM {run.iqm_return:.2f}, "
             f"std {figure(run.std_return)}"
         )
-        print(gap_line(run.summary))
+        print("\n".join(gap_lines(run.summary)))
         if run.collapse is not None:
             print(f"COLLAPSED: {run.collapse['evidence']}; {run.collapse['advice']}")
         for path, value in run.tuned_values.items():

@@ -18,7 +18,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from abx_amr.comparison.conditions import CLINIC_SECTIONS, MISSING, clinic_of, settings_of
+from abx_amr.comparison.conditions import MISSING, clinic_of, is_of_clinic, settings_of
 from abx_amr.comparison.reading import GatheredRun
 from abx_amr.errors import InputError, unknown
 from abx_amr.evaluation.statistics import (
@@ -395,7 +395,7 @@ def _differing_over_clinics(members: Sequence[Condition]) -> str:
         values = in_each.setdefault(clinic_of(member.runs[0]), {})
         for run in member.runs:
             for path, value in settings_of(run).items():
-                if path.split(".")[0] not in CLINIC_SECTIONS:
+                if not is_of_clinic(path):
                     values.setdefault(path, set()).add(value)
     text = []
     for path in sorted({path for values in in_each.values() for path in values}):

@@ -34,6 +34,7 @@ _NO_SETTINGS = (
 _SAYS_NOTHING = {
     "best_params_from": "null",
     "environment.include_time_remaining": "false",
+    "agent_algorithm.risk": "null",
     "agent_algorithm.normalize_reward": "false",
     "agent_algorithm.exploring_starts": "0.0",
     "agent_algorithm.exploring_doses": "60",
@@ -43,6 +44,14 @@ _SAYS_NOTHING = {
     "agent_algorithm.least_entropy": "0.0",
     "agent_algorithm.clip_gradients_separately": "false",
 }
+#: What an agent sees of a clinic beside its patients: the same clinic, patients and luck all the
+#: same, so that agents which differ in it are conditions. Rules look at none of it.
+_SEEN = (
+    "environment.include_time_remaining",
+    "environment.include_previous_action",
+    "environment.include_steps_since_amr_update",
+    "environment.temporal_windows",
+)
 _CHOSEN_FIRST = ("experiment", "agent_algorithm", "option_library", "hrl", "training")
 _TARGET = "agent_algorithm._target_"
 _LONGEST_LABEL = 48
@@ -60,7 +69,10 @@ def settings_of(run: GatheredRun) -> dict[str, str]:
         if not any(path == no or path.startswith((f"{no}.", f"{no}_")) for no in _NO_SETTINGS)
     }
     if not run.learned:  # how it would have been trained is no matter
-        leaves = {p: v for p, v in leaves.items() if p.split(".")[0] not in ("training", "tuning")}
+        sections = ("training", "tuning")
+        leaves = {
+            p: v for p, v in leaves.items() if p.split(".")[0] not in sections and p not in _SEEN
+        }
     return {path: value for path, value in leaves.items() if _SAYS_NOTHING.get(path) != value}
 
 
@@ -73,8 +85,17 @@ def evaluation_of(run: GatheredRun) -> tuple[str, int]:
 
 def clinic_of(run: GatheredRun) -> str:
     """Return the resolved values of a run's clinic as text, however it was evaluated."""
-    own = {p: v for p, v in settings_of(run).items() if p.split(".")[0] in CLINIC_SECTIONS}
+    own = {p: v for p, v in settings_of(run).items() if is_of_clinic(p)}
     return json.dumps(sorted(own.items()))
+
+
+def is_of_clinic(path: str) -> bool:
+    """Return whether a value makes the clinic what it is, whatever is seen of it.
+
+    >>> is_of_clinic("environment.max_time_steps"), is_of_clinic("environment.temporal_windows")
+    (True, False)
+    """
+    return path.split(".")[0] in CLINIC_SECTIONS and path not in _SEEN
 
 
 def label_runs(
@@ -90,9 +111,7 @@ def label_runs(
         InputError: `by` names what no run has.
     """
     settings = [settings_of(run) for run in runs]
-    in_clinic = [
-        {p: v for p, v in s.items() if p.split(".")[0] in CLINIC_SECTIONS} for s in settings
-    ]
+    in_clinic = [{p: v for p, v in s.items() if is_of_clinic(p)} for s in settings]
     outside = [
         {p: v for p, v in s.items() if p not in c} for s, c in zip(settings, in_clinic, strict=True)
     ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,9 +13,8 @@ from abx_amr.errors import InputError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from abx_amr.evaluation.episodes import Policy
     from abx_amr.planning.progress import OnProgress
-    from abx_amr.planning.service import Plan
+    from abx_amr.planning.service import Plan, PlannedAgent
     from abx_amr.simulator.model import ClinicModel
 
 
@@ -72,19 +72,26 @@ def planned(
     return found
 
 
-def _agents(config: Mapping[str, Any], runs: list[str], model: ClinicModel) -> dict[str, Policy]:
-    """Return the trained agents of run folders by their run names."""
+def _agents(
+    config: Mapping[str, Any], runs: list[str], model: ClinicModel
+) -> dict[str, PlannedAgent]:
+    """Return the trained agents of run folders by their run names, each with its own view."""
     if not runs:
         return {}
     import torch
 
+    from abx_amr.configuration.clinic import build_clinic
+    from abx_amr.planning.service import PlannedAgent
     from abx_amr.runs.folder import find_run
-    from abx_amr.runs.loading import load_policy
+    from abx_amr.runs.loading import config_of_run, load_policy
 
     torch.set_num_threads(config["training"]["torch_threads"] or 1)
     trust = flag("trust", config.get("trust", False))
     found = {}
     for run in runs:
         source = find_run(str(run), results_dir=config["results_dir"])
-        found[source.run_name] = load_policy(source.path, model=model, trust=trust)
+        own = config_of_run(source, trust=trust)
+        sees = replace(model, observation=build_clinic(own).observation)
+        policy = load_policy(source.path, model=sees, trust=trust)
+        found[source.run_name] = PlannedAgent(policy=policy, model=sees)
     return found

@@ -274,6 +274,9 @@ def _unknown_path(
             return (
                 f"{path} has no key '{new.group(1)}' yet: add it with +{path}.{new.group(1)}=VALUE"
             )
+        if parts[0] == "against":
+            example = f"'against={{rule: amr_threshold, {new.group(1)}: VALUE}}'"
+            return f"a rule's parameters stand beside its name: {example}"
         return f"{path} has no key '{new.group(1)}'"
     return f"{path}: {reason}"
 

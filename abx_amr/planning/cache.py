@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import logging
 from collections.abc import Callable, Mapping, Sequence
@@ -17,12 +18,11 @@ import numpy as np
 
 from abx_amr.errors import InputError, counted, first_line
 from abx_amr.host import atomic_files
-from abx_amr.host.locations import from_here
 from abx_amr.host.plain_files import read_json
 from abx_amr.planning import discounted
 from abx_amr.planning.allocations import number_of_allocations
 from abx_amr.planning.certificate import TOLERANCE, expected_seconds, first_grid
-from abx_amr.planning.kept_values import FOLDER, KeptValues
+from abx_amr.planning.kept_values import KeptValues, default_folder
 from abx_amr.planning.lattice import counts, highest_pressure, natural_spacing
 from abx_amr.planning.optimum import Optimum, optimum
 from abx_amr.planning.play import never
@@ -31,7 +31,7 @@ from abx_amr.planning.programme import Programme, size_of_work
 from abx_amr.planning.progress import OnProgress, counting, within
 from abx_amr.planning.sampled import MOST_ANTIBIOTICS
 from abx_amr.planning.stationary import Audit, Stationary, stationary
-from abx_amr.planning.views import SampledView, values_of, view
+from abx_amr.planning.views import SampledView, sampled_view, values_of, view
 from abx_amr.simulator.model import ClinicModel
 
 log = logging.getLogger(__name__)
@@ -73,8 +73,9 @@ class PlanCache:
         return kept
 
     def _add(self, posed: Posed, key: str, value: Any) -> None:
-        self.folder.mkdir(parents=True, exist_ok=True)
-        atomic_files.write_json(self.file(posed), {**self._read(posed), key: value})
+        with contextlib.suppress(OSError):  # it can be computed again
+            self.folder.mkdir(parents=True, exist_ok=True)
+            atomic_files.write_json(self.file(posed), {**self._read(posed), key: value})
 
     def known(self, posed: Posed) -> Optimum | None:
         """Return the optimum if it was computed before."""
@@ -135,7 +136,7 @@ class PlanCache:
             NotComputable: The lattice is too large.
         """
         asked = sorted({*gammas} | ({gamma} if gamma is not None and 0 < gamma < 1 else set()))
-        kept = {float(k): v for k, v in self._read(posed).get("stationary", {}).items()}
+        kept = self._stationary_kept(posed)
         missing = [one for one in asked if one not in kept]
         if missing:
             compute = _stationary_of(posed, missing, say)
@@ -144,9 +145,8 @@ class PlanCache:
                 for n, one in enumerate(missing, start=1)
             ]
             for name, one in counting(on_progress, "discount audit: factor", named):
-                row = compute(one, within(on_progress, name))
-                kept[one] = asdict(row)
-                self._add(posed, "stationary", {repr(k): v for k, v in kept.items()})
+                kept[one] = asdict(compute(one, within(on_progress, name)))
+                self._keep_stationary(posed, kept)
         rows = tuple(Stationary(**kept[one]) for one in asked)
         return Audit(
             rows=rows,
@@ -158,8 +158,50 @@ class PlanCache:
 
     def is_audited(self, posed: Posed, gammas: Sequence[float]) -> bool:
         """Return whether all these discount factors are kept."""
-        kept = self._read(posed).get("stationary", {})
-        return all(repr(float(one)) in kept for one in gammas)
+        kept = self._stationary_kept(posed)
+        return all(float(one) in kept for one in gammas)
+
+    def stationary_returns(self, posed: Posed) -> dict[float, float]:
+        """Return discount factor -> return of its best stationary policy, those that are kept."""
+        return {k: float(v["episode_return"]) for k, v in self._stationary_kept(posed).items()}
+
+    def stationary(self, posed: Posed, gamma: float) -> Stationary:
+        """Return the best stationary policy of a discount factor, computed where it is not kept.
+
+        Raises:
+            NotComputable: The lattice is too large.
+        """
+        kept = self._stationary_kept(posed)
+        if gamma not in kept:
+            found = _stationary_of(posed, [gamma], lambda line: None)(gamma, None)
+            kept[gamma] = asdict(found)
+            self._keep_stationary(posed, kept)
+        return Stationary(**kept[gamma])
+
+    def _stationary_kept(self, posed: Posed) -> dict[float, dict[str, Any]]:
+        return {float(k): v for k, v in self._read(posed).get("stationary", {}).items()}
+
+    def _keep_stationary(self, posed: Posed, rows: Mapping[float, Mapping[str, Any]]) -> None:
+        self._add(posed, "stationary", {repr(k): v for k, v in rows.items()})
+
+    def episode_discount(self, posed: Posed, gamma: float) -> float | None:
+        """Return what is kept of an agent that sees the time and discounts, see `value_at`."""
+        kept = self._read(posed).get("episode_discount", {}).get(repr(float(gamma)))
+        return None if kept is None else float(kept)
+
+    def keep_episode_discount(self, posed: Posed, gamma: float, value: float) -> None:
+        """Keep it."""
+        kept = self._read(posed).get("episode_discount", {})
+        self._add(posed, "episode_discount", {**kept, repr(float(gamma)): value})
+
+    def tuned_rules(self, posed: Posed) -> dict[str, Any] | None:
+        """Return the rules that were tuned for a clinic, None where none were."""
+        kept = self._read(posed).get("tuned_rules")
+        return kept if isinstance(kept, dict) else None
+
+    def keep_tuned_rules(self, posed: Posed, rules: Mapping[str, Any]) -> None:
+        """Keep them."""
+        self._add(posed, "tuned_rules", dict(rules))
 
 
 def _parsed(kept: Mapping[str, Any]) -> Optimum | None:
@@ -170,6 +212,11 @@ def _parsed(kept: Mapping[str, Any]) -> Optimum | None:
     """
     for gamma, row in kept.get("stationary", {}).items():
         float(gamma), float(Stationary(**row).episode_return)
+    for value in kept.get("episode_discount", {}).values():
+        float(value)
+    for rules in kept.get("tuned_rules", {}).values():
+        for rule in rules:
+            str(rule["name"]), dict(rule["parameters"]), float(rule["value"])
     found = kept.get("optimum")
     if found is None:
         return None
@@ -215,12 +262,32 @@ def is_quick(posed: Posed) -> bool:
         few = len(posed.problem.antibiotics) <= MOST_ANTIBIOTICS
         return few and expected_seconds(first_grid(posed.clinic)) <= QUICK_SECONDS
     problem = posed.problem
-    k = len(problem.antibiotics)
-    if k > 2 or number_of_allocations(problem) > 500:
+    if len(problem.antibiotics) > 2 or number_of_allocations(problem) > 500:
         return False
-    choices = len(counts(problem.num_patients, k))
+    return expected_seconds_of_exact(posed) <= QUICK_SECONDS
+
+
+def expected_seconds_of_exact(posed: Posed) -> float:
+    """Return about how many processor seconds the exact lattice takes."""
+    problem = posed.problem
+    choices = len(counts(problem.num_patients, len(problem.antibiotics)))
     work = size_of_work(problem, _cells(posed), choices, number_of_allocations(problem))
-    return work <= QUICK_WORK
+    return QUICK_SECONDS * work / QUICK_WORK
+
+
+def quick_view(model: ClinicModel, posed: Posed) -> Posed | None:
+    """Return the clinic as it is solved in about two seconds: exactly, by sampling, or not at all.
+
+    Args:
+        model: The clinic.
+        posed: As `view` returns it.
+    """
+    if is_quick(posed):
+        return posed
+    if isinstance(posed, SampledView) or len(model.antibiotics) > MOST_ANTIBIOTICS:
+        return None
+    sampled = sampled_view(model)
+    return sampled if is_quick(sampled) else None
 
 
 def audits_quickly(posed: Posed) -> bool:
@@ -240,6 +307,13 @@ def _cells(posed: Posed) -> int:
         highest, _ = highest_pressure(problem, choices, j)
         cells *= int(highest / float(natural_spacing(problem, choices, j))) + 2
     return cells
+
+
+def solved_view(model: ClinicModel, posed: Posed, *, folder: Path) -> Posed | None:
+    """Return the clinic as its values are kept or quickly computed, None where they are neither."""
+    if isinstance(posed, SampledView) and KeptValues(folder).file(posed.fingerprint).is_file():
+        return posed
+    return quick_view(model, posed)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -282,17 +356,18 @@ class Reference:
 def reference(model: ClinicModel, *, folder: Path | str | None = None) -> Reference:
     """Return what returns are measured against: what is kept, or what takes under two seconds.
 
-    `folder` holds what is kept; None: FOLDER of the project, else of the working folder.
+    `folder` holds what is kept; None: that of the project, else of the working folder.
     """
     try:
         posed = view(model)
-        cache = PlanCache(Path(from_here(FOLDER) if folder is None else folder))
+        cache = PlanCache(default_folder() if folder is None else Path(folder))
         found = cache.known(posed)
-        if found is None and not is_quick(posed):
-            reason = "not computed: it takes more than 2 s; run abx-plan for this clinic first"
-            return Reference(optimum=None, never=None, reason=reason)
         if found is None:
-            found = cache.optimum(posed)
+            quick = quick_view(model, posed)
+            if quick is None:
+                reason = "not computed: it takes more than 2 s; run abx-plan for this clinic first"
+                return Reference(optimum=None, never=never(posed.problem), reason=reason)
+            found = cache.optimum(quick)
         return Reference(optimum=found, never=never(posed.problem), reason=None)
     except NotComputable as error:
         return Reference(optimum=None, never=None, reason=str(error))

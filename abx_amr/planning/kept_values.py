@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from abx_amr.host import atomic_files
+from abx_amr.host.locations import from_here
 from abx_amr.planning.sampled import Grid, SampledClinic, Values
 
 #: Where results of a project are kept.
@@ -21,6 +22,11 @@ FOLDER = ".abx/plans"
 #: Raised when what is kept would come out otherwise.
 VERSION = 1
 LIMIT_BYTES = 512 * 1024**2  # of all files together
+
+
+def default_folder() -> Path:
+    """Return where results are kept unless told: in the project, else in the working folder."""
+    return Path(from_here(FOLDER))
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,9 @@ Shapes: N observations, P patients, K antibiotics, G types of patients.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -82,14 +84,12 @@ class Optimal(Rule):
         for one in np.unique(step):
             at = np.flatnonzero(step == one)
             now = int(one) % problem.num_steps
-            if isinstance(self.posed, SampledView):
-                values = values_of(self.posed, told)
-                gain, slope = self._worth(seen, at)
-                actions[at] = best_treatments(values, now, pressure[at], gain, slope)
-            else:
-                after = _solution(problem, told).choice_values(now, pressure[at])
-                level = problem.level(pressure[at])
-                actions[at] = self._best(after, level, self._types(seen)[at])
+            after = None
+            if not isinstance(self.posed, SampledView):
+                after = self.solution(told).choice_values(now, pressure[at])
+            attributes = {name: values[at] for name, values in seen.attributes.items()}
+            gain, slope = self.expected_worth(attributes, len(at))
+            actions[at] = self.best_of(now, pressure[at], after, gain, slope, on_progress=told)
         if self.on_progress is not None:
             made = int(step.max()) % problem.num_steps + 1
             self.on_progress("optimal policy played: step", made, problem.num_steps)
@@ -98,37 +98,67 @@ class Optimal(Rule):
             step=step + 1, pressure=next_pressure(problem, pressure, given)
         )
 
-    def _worth(self, seen: Decoded, at: Ints) -> tuple[Floats, Floats]:
-        """Return gain and slope, (N, P, 1 or K), expected of patients as they are observed."""
-        assert isinstance(self.posed, SampledView)
-        observed = np.full((len(at), self.num_patients, len(ATTRIBUTES)), PADDING)
-        for name, values in seen.attributes.items():
-            observed[:, :, ATTRIBUTES.index(name)] = values[at]
-        gain, slope = self.posed.clinic.beliefs.worth(observed.reshape(-1, len(ATTRIBUTES)))
-        shape = (*observed.shape[:2], -1)
-        return gain.reshape(shape), slope.reshape(shape)
+    def expected_worth(self, seen: Mapping[str, Any], rows: int) -> tuple[Floats, Floats]:
+        """Return gain and slope, (N, P, 1 or K), expected of patients as they are observed.
 
-    def _best(self, values: Floats, level: Floats, types: Ints) -> Ints:
-        problem = self.problem
+        Args:
+            seen: Attribute -> what is observed of it, (N, P).
+            rows: N.
+        """
+        if isinstance(self.posed, SampledView):
+            observed = np.full((rows, self.num_patients, len(ATTRIBUTES)), PADDING)
+            for name, values in seen.items():
+                observed[:, :, ATTRIBUTES.index(name)] = values
+            gain, slope = self.posed.clinic.beliefs.worth(observed.reshape(-1, len(ATTRIBUTES)))
+            shape = (*observed.shape[:2], -1)
+            return gain.reshape(shape), slope.reshape(shape)
+        types = self._types(seen, rows)
+        return self.problem.gain[types][:, :, None], self.problem.slope[types][:, :, None]
+
+    def best_of(
+        self,
+        step: int,
+        pressure: Floats,
+        after: Floats | None,
+        gain: Floats,
+        slope: Floats,
+        *,
+        on_progress: OnProgress | None = None,
+    ) -> Ints:
+        """Return the best treatment of each patient, (N, P).
+
+        Args:
+            step: Steps made in the episode.
+            pressure: Latent pressures, (N, K).
+            after: What comes after each choice, (N, C); not needed where values are interpolated.
+            gain: Expected of the patients, (N, P, 1 or K).
+            slope: Likewise.
+            on_progress: Told how far solving is.
+        """
+        if isinstance(self.posed, SampledView):
+            return best_treatments(values_of(self.posed, on_progress), step, pressure, gain, slope)
+        assert after is not None
+        problem, level = self.problem, self.problem.level(pressure)
         if problem.is_homogeneous and len(problem.antibiotics) > 1:
             choices = counts(self.num_patients, len(problem.antibiotics))
-            given = best_counts(problem, choices, values, level)
+            given = best_counts(problem, choices, after, level)
             bounds = given.cumsum(axis=1)
             patient = np.arange(self.num_patients)
             actions: Ints = (patient[None, :, None] >= bounds[:, None, :]).sum(axis=2)
             return actions
-        return best_actions(problem, values, level, problem.gain[types], problem.slope[types])
+        return best_actions(problem, after, level, gain[:, :, 0], slope[:, :, 0])
 
-    def _observed(self, seen: Decoded) -> Floats:
-        """Return what is observed of the patients, (N, P, V)."""
-        columns = [seen.attributes[name] for name in self.model.layout.attributes]
-        return np.stack(columns, axis=-1).astype(np.float64)
+    def solution(self, on_progress: OnProgress | None = None) -> Solution:
+        """Return the solved programme, where the lattice holds the clinic."""
+        return _solution(self.problem, on_progress)
 
-    def _types(self, seen: Decoded) -> Ints:
+    def _types(self, seen: Mapping[str, Any], rows: int) -> Ints:
         """Return the type that looks most alike, of each patient, (N, P)."""
         if self.problem.is_homogeneous:
-            return np.zeros((len(seen.visible_amr), self.num_patients), dtype=np.int64)
-        distance = np.abs(self._observed(seen)[:, :, None, :] - self.problem.seen).sum(axis=3)
+            return np.zeros((rows, self.num_patients), dtype=np.int64)
+        columns = [seen[name] for name in self.model.layout.attributes]
+        observed = np.stack(columns, axis=-1).astype(np.float64)
+        distance = np.abs(observed[:, :, None, :] - self.problem.seen).sum(axis=3)
         nearest: Ints = distance.argmin(axis=2)
         return nearest
 

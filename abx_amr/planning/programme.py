@@ -233,11 +233,12 @@ class Programme:
         self._warm["value"] = value
         return value
 
-    def solve(self, on_progress: OnProgress | None = None) -> Solution:
+    def solve(self, on_progress: OnProgress | None = None, *, gamma: float = 1.0) -> Solution:
         """Return the optimum over the whole episode.
 
         Args:
             on_progress: Told how many steps, from the last one backwards, are done.
+            gamma: Discount factor of a step.
 
         Raises:
             NotComputable: It takes more memory or time than allowed.
@@ -250,11 +251,13 @@ class Programme:
         kept = {steps: box}
         for step in counting(on_progress, "step", range(steps - 1, -1, -1)):
             weight = self.problem.report_weight(step + 1)
-            box = self.back(box, low=zero, high=self.limits(step), weight=weight)
+            high = self.limits(step)
+            box = self.back(box, low=zero, high=high, weight=weight, gamma=gamma)
             if step % self.every == 0:
                 kept[step] = box
         start = tuple(np.array(self.start))
-        return Solution(self, kept, float(box.values[start]) + self.community_at_reset)
+        value = float(box.values[start]) + self.community_at_reset
+        return Solution(self, kept, value, gamma)
 
     @property
     def start(self) -> tuple[int, ...]:
@@ -301,12 +304,14 @@ class Solution:
     Attributes:
         programme: What was solved.
         kept: Step -> values of the cells with that many steps made.
-        value: Expected return of the whole episode.
+        value: Expected return of the whole episode, discounted by `gamma`.
+        gamma: Discount factor of a step.
     """
 
     programme: Programme
     kept: dict[int, Box]
     value: float
+    gamma: float = 1.0
     _segments: dict[int, tuple[Ints, Ints, dict[int, Box]]] = field(default_factory=dict)
 
     def choice_values(self, step: int, pressure: ArrayLike) -> Floats:
@@ -320,7 +325,8 @@ class Solution:
         cells = programme.cells_of(pressure)
         box = self._values_after(step, cells)
         weight = programme.problem.report_weight(step + 1)
-        return programme.choice_values(programme.ahead_of(box, weight, 1.0), box.low, cells)
+        ahead = programme.ahead_of(box, weight, self.gamma)
+        return programme.choice_values(ahead, box.low, cells)
 
     def _values_after(self, step: int, cells: Ints) -> Box:
         """Return the values with step + 1 steps made, around what is reached from the cells."""
@@ -358,7 +364,9 @@ class Solution:
         boxes: dict[int, Box] = {last: self.kept[last]}
         for t in range(last - 1, step, -1):
             weight = programme.problem.report_weight(t + 1)
-            boxes[t] = programme.back(boxes[t + 1], low=lows[t], high=highs[t], weight=weight)
+            boxes[t] = programme.back(
+                boxes[t + 1], low=lows[t], high=highs[t], weight=weight, gamma=self.gamma
+            )
         return lows, highs, boxes
 
 

@@ -9,9 +9,7 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-from abx_amr import checks
 from abx_amr.agents.rules import (
     AlwaysBest,
     AmrThreshold,
@@ -29,7 +27,6 @@ from abx_amr.planning.problem import Posed
 from abx_amr.planning.progress import OnProgress, counting
 from abx_amr.planning.tuned_rules import best_level_and_worth
 from abx_amr.simulator.model import ClinicModel
-from abx_amr.simulator.observation import Decoded
 
 RULES: dict[str, type[Rule]] = {
     "never": Never,
@@ -59,6 +56,7 @@ class RuleValue:
         standard_error: Of the mean; 0: exact.
         individual: The clinical part of the return.
         final_amr: Mean AMR level after the last step.
+        sees_time: Whether it knows how much of the episode is left; no rule does.
     """
 
     name: str
@@ -66,25 +64,7 @@ class RuleValue:
     standard_error: float
     individual: float
     final_amr: float
-
-
-class ThresholdAndRisk(Rule):
-    """The antibiotic with the lowest visible AMR below a threshold, for patients above a risk."""
-
-    def __init__(self, model: ClinicModel, *, threshold: float, risk: float) -> None:
-        """Take the AMR level below which, and the risk above which, is treated, in [0, 1]."""
-        super().__init__(model)
-        self.threshold = checks.number("threshold", threshold, 0.0, 1.0)
-        self.risk = checks.number("risk", risk, 0.0, 1.0)
-
-    def prescribe(
-        self, seen: Decoded, state: object, begins: NDArray[np.bool_]
-    ) -> tuple[NDArray[np.int64], None]:
-        """Return the treatment of each patient by its observed risk."""
-        antibiotic, level = self.lowest_amr(seen)
-        at_risk = self.believed(seen, "prob_infected") > np.float32(self.risk)
-        treated = at_risk & (level < np.float32(self.threshold))[:, None]
-        return np.where(treated, antibiotic[:, None], self.no_treatment), None
+    sees_time: bool = False
 
 
 def rule_value(
@@ -95,7 +75,7 @@ def rule_value(
     A rule that sees the same in every episode treats the same: one episode gives its treatments,
     the closed form their expectation.
     """
-    if posed is not None and _is_exact(rule, posed):
+    if posed is not None and is_exact(rule, posed):
         problem = posed.problem
         played = evaluate(rule, model, episodes=1, seed=seed, per_step=True)
         assert played.per_step is not None
@@ -117,7 +97,8 @@ def rule_value(
     )
 
 
-def _is_exact(rule: Rule, posed: Posed) -> bool:
+def is_exact(rule: Rule, posed: Posed) -> bool:
+    """Return whether chance does not move what a rule does, so that its value is exact."""
     problem = posed.problem
     if isinstance(rule, Random) or (problem.epsilon > 0 and not problem.sees_amr):
         return False
@@ -178,9 +159,9 @@ def tuned_values(
         ]
         best = max(
             counting(on_progress, "thresholds and risks", pairs),
-            key=lambda pair: score(ThresholdAndRisk(model, threshold=pair[0], risk=float(pair[1]))),
+            key=lambda pair: score(AmrThreshold(model, threshold=pair[0], risk=float(pair[1]))),
         )
-        rule = ThresholdAndRisk(model, threshold=best[0], risk=float(best[1]))
+        rule = AmrThreshold(model, threshold=best[0], risk=float(best[1]))
         found.append(reported(f"threshold {best[0]:.3g} and risk above {best[1]:.2g}, best", rule))
     searched = best_level_and_worth(
         model, threshold=threshold, seed=seed + 1, on_progress=on_progress

@@ -331,6 +331,7 @@ def solve(
     bounds: bool = True,
     into: Floats32 | None = None,
     share: float = 1.0,
+    gamma: float = 1.0,
     on_progress: OnProgress | None = None,
 ) -> Values:
     """Return the values of one draw of cohorts.
@@ -342,6 +343,7 @@ def solve(
         bounds: Whether the upper value is computed too, which takes as long again.
         into: Values (T, n, n, n) to which `share` of these are added; None: new ones.
         share: See `into`.
+        gamma: Discount factor of a step, for values without bounds.
         on_progress: Told how many steps, from the last one backwards, are done.
 
     Raises:
@@ -357,7 +359,7 @@ def solve(
     values, upper = np.zeros(grid.shape), np.zeros(grid.shape)
     for step in counting(on_progress, "step", range(steps - 1, -1, -1)):
         report = problem.report_weight(step + 1) * grid.community
-        ahead = values + report
+        ahead = values * gamma + report
         kept[step] += share * ahead
         values = grid.back(ahead, gain[step], slope[step])
         if bounds:

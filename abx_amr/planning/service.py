@@ -14,11 +14,12 @@ import numpy as np
 
 from abx_amr.evaluation.episodes import Policy, evaluate
 from abx_amr.planning.cache import PlanCache, Reference
+from abx_amr.planning.episode_discount import value_at
 from abx_amr.planning.front import FrontPoint, Information, front, information
 from abx_amr.planning.optimum import Optimum
 from abx_amr.planning.play import never
 from abx_amr.planning.problem import NotComputable, Posed
-from abx_amr.planning.progress import OnProgress, counting
+from abx_amr.planning.progress import OnProgress, counting, within
 from abx_amr.planning.rule_values import RuleValue, rule_values, tuned_values
 from abx_amr.planning.settings import PlanSettings
 from abx_amr.planning.stationary import Audit
@@ -26,6 +27,14 @@ from abx_amr.planning.views import view
 from abx_amr.simulator.model import ClinicModel
 
 Say = Callable[[str], None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlannedAgent:
+    """A trained agent, and the clinic with what this one sees of it."""
+
+    policy: Policy
+    model: ClinicModel
 
 
 @dataclass(kw_only=True)
@@ -107,7 +116,7 @@ def plan_clinic(
     *,
     cache: PlanCache,
     gamma: float | None,
-    agents: Mapping[str, Policy],
+    agents: Mapping[str, PlannedAgent],
     say: Say = lambda line: None,
     on_part: Callable[[Plan, str], None] = lambda plan, part: None,
     on_progress: OnProgress | None = None,
@@ -127,7 +136,7 @@ def plan_clinic(
     """
     model = plan.model
     played: Any = {"episodes": settings.episodes, "seed": settings.seed}
-    plan.agents = _agent_values(agents, model, **played, on_progress=on_progress)
+    plan.agents = _agent_values(agents, **played, on_progress=on_progress)
 
     def take(found: Optimum) -> None:
         plan.optimum = found
@@ -192,6 +201,9 @@ def _audit(
         say=say,
         on_progress=on_progress,
     )
+    if gamma is not None and plan.model.observation.include_time_remaining:
+        told = within(on_progress, f"discount factor {gamma:g} of an agent that sees the time")
+        value_at(plan.posed, gamma, cache=cache, on_progress=told)
 
 
 def _front(plan: Plan, weights: Sequence[float], say: Say, shared: Any) -> None:
@@ -206,8 +218,7 @@ def _information(plan: Plan, shared: Any) -> None:
 
 
 def _agent_values(
-    agents: Mapping[str, Policy],
-    model: ClinicModel,
+    agents: Mapping[str, PlannedAgent],
     *,
     episodes: int,
     seed: int,
@@ -215,8 +226,9 @@ def _agent_values(
 ) -> tuple[RuleValue, ...]:
     """Return what agents are worth in a clinic, on paired episodes."""
     found = []
-    for name, policy in counting(on_progress, "agents", list(agents.items())):
-        played = evaluate(policy, model, episodes=episodes, seed=seed)
+    for name, agent in counting(on_progress, "agents", list(agents.items())):
+        model = agent.model
+        played = evaluate(agent.policy, model, episodes=episodes, seed=seed)
         finals = [played.episodes[f"final_true_amr_{a}"].mean() for a in model.antibiotics]
         found.append(
             RuleValue(
@@ -225,6 +237,7 @@ def _agent_values(
                 standard_error=float(played.returns.std(ddof=1)) / math.sqrt(episodes),
                 individual=float(played.episodes["individual_return"].mean()),
                 final_amr=float(np.mean(finals)),
+                sees_time=model.observation.include_time_remaining,
             )
         )
     return tuple(found)

@@ -376,3 +376,18 @@ def actions_of(
     for e in range(pressure.shape[0]):
         values_after(pressure[e], doses, leak, positions, sizes, ahead, values)
         allocate(gain[e], slope[e], level[e], values, fewer, totals, worth, chosen, actions[e])
+
+
+@compiled
+def choice_values_of(
+    pressure: Floats,
+    doses: Floats,
+    leak: Floats,
+    positions: Floats,
+    sizes: Ints,
+    ahead: Floats32,
+    out: Floats,
+) -> None:
+    """Write the interpolated values after each choice at pressures (E, K) to `out` (E, C)."""
+    for e in range(pressure.shape[0]):
+        values_after(pressure[e], doses, leak, positions, sizes, ahead, out[e])

@@ -6,9 +6,8 @@ import hashlib
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from abx_amr.host.locations import from_here
 from abx_amr.planning.certificate import certify
-from abx_amr.planning.kept_values import FOLDER, KeptValues
+from abx_amr.planning.kept_values import KeptValues, default_folder
 from abx_amr.planning.lattice import counts, highest_pressure
 from abx_amr.planning.problem import LATE, NotComputable, Posed, pose
 from abx_amr.planning.programme import fits
@@ -129,7 +128,7 @@ def values_of(
     """
     name = posed.fingerprint
     if name not in _VALUES:
-        kept = KeptValues(Path(from_here(FOLDER) if folder is None else folder))
+        kept = KeptValues(default_folder() if folder is None else Path(folder))
         values = kept.read(name, posed.clinic)
         if values is None:
             values = certify(posed.clinic, on_progress=on_progress).values

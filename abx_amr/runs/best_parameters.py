@@ -12,7 +12,7 @@ from abx_amr.configuration.values import AGENT_SECTIONS, Plain, value_at, with_v
 from abx_amr.errors import InputError
 from abx_amr.runs.differences import differences_from_study
 from abx_amr.runs.trust import check_named_classes
-from abx_amr.studies.best import read_best
+from abx_amr.studies.best import episodes_with_best, read_best
 
 log = logging.getLogger(__name__)
 
@@ -52,6 +52,7 @@ def with_best_parameters(
     tuned = {p: v for p, v in best.values.items() if p not in kept}
     if kept:
         log.warning("given on the command line, not taken from the study: %s", ", ".join(kept))
+    config = _as_long_as_a_trial(config, best.trial_episodes, overrides)
     if different := differences_from_study(studied, config, searched=best.values):
         log.warning("the configuration differs from the one that was tuned in: %s", different)
     return with_values(config, tuned), tuned
@@ -80,3 +81,15 @@ def _with_the_studys_agent(
         adopted["training"] = {**adopted["training"], **length}
     given = [k for k in keys if k.split(".")[0] in sections and "." in k]
     return with_values(adopted, {k: value_at(config, k) for k in given})
+
+
+def _as_long_as_a_trial(
+    config: Plain, trial_episodes: int | None, overrides: Sequence[str]
+) -> Plain:
+    """Return the configuration with a training no shorter than a trial's, unless it is given."""
+    key = "total_num_training_episodes"
+    episodes = episodes_with_best(config, trial_episodes)
+    if f"training.{key}" in keys_of(overrides) or config["training"][key] == episodes:
+        return config
+    log.info("trains for %s episodes, as the trials of the study did", episodes)
+    return {**config, "training": {**config["training"], key: episodes}}

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from abx_amr.configuration.overrides import settings_of
 from abx_amr.configuration.values import CLINIC_SECTIONS
-from abx_amr.host.locations import from_here
 
 if TYPE_CHECKING:
     from abx_amr.simulator.model import ClinicModel
@@ -49,14 +47,14 @@ def audit_discount_factor(
         return
     # Here, so that what is refused before is refused without loading the planner.
     from abx_amr.planning.cache import PlanCache, audits_quickly
-    from abx_amr.planning.kept_values import FOLDER
+    from abx_amr.planning.kept_values import default_folder
     from abx_amr.planning.problem import NotComputable
     from abx_amr.planning.stationary import GAMMAS
     from abx_amr.planning.views import view
 
     try:
         posed = view(model)
-        cache = PlanCache(Path(from_here(FOLDER)))
+        cache = PlanCache(default_folder())
         known = cache.known(posed)
         is_kept = known is not None and cache.is_audited(posed, (*GAMMAS, gamma))
         if not is_kept and not audits_quickly(posed):

@@ -24,6 +24,7 @@ from abx_amr.runs.trust import check_named_classes, named_classes, without_trust
 
 if TYPE_CHECKING:
     from abx_amr.evaluation.episodes import Policy
+    from abx_amr.runs.training import Opponent
     from abx_amr.simulator.model import ClinicModel
 
 #: What a clinic is composed of on a command line.
@@ -40,6 +41,7 @@ class _Request:
         model: The clinic.
         policy: Who prescribes in it.
         origin: What provenance.json says beside the usual.
+        clinic_overrides: What the clinic was composed with.
     """
 
     name: str
@@ -47,6 +49,7 @@ class _Request:
     model: ClinicModel
     policy: Policy
     origin: Mapping[str, Any]
+    clinic_overrides: Sequence[str]
 
 
 def evaluate(
@@ -67,7 +70,7 @@ def evaluate(
     config, trust = without_trust(config)
     asked = _asked(config["evaluation"])
     if config["run"] is None:
-        request = _of_a_rule(config, choices)
+        request = _of_a_rule(config, choices, overrides)
     else:
         request = _of_a_run(config, choices=choices, overrides=overrides, trust=trust)
     config, model = request.config, request.model
@@ -94,10 +97,11 @@ def evaluate(
         figures=bool(config["figures"]),
         deterministic=bool(asked["deterministic"]),
         origin=request.origin,
+        clinic_overrides=request.clinic_overrides,
     )
     other = None
     if config["against"] is not None:
-        other = _other(str(config["against"]), config, model, trust=trust)
+        other = _other(config["against"], config, model, trust=trust)
     folder = execute(run, against=other)
     return EvaluateResult(
         folder=folder.path,
@@ -106,7 +110,7 @@ def evaluate(
     )
 
 
-def _of_a_rule(config: Plain, choices: Mapping[str, str]) -> _Request:
+def _of_a_rule(config: Plain, choices: Mapping[str, str], overrides: Sequence[str]) -> _Request:
     """Return the rule that is chosen, in the clinic that is composed."""
     model = build_clinic(config)
     policy = _policy(config, None, model, checkpoint=config["checkpoint"])
@@ -116,6 +120,7 @@ def _of_a_rule(config: Plain, choices: Mapping[str, str]) -> _Request:
         model=model,
         policy=policy,
         origin={"choices": chosen_groups(choices)},
+        clinic_overrides=overrides,
     )
 
 
@@ -144,7 +149,14 @@ def _of_a_run(
             "torch_threads": config["training"]["torch_threads"],
         },
     }
-    return _Request(name=source.run_name, config=kept, model=model, policy=policy, origin=origin)
+    return _Request(
+        name=source.run_name,
+        config=kept,
+        model=model,
+        policy=policy,
+        origin=origin,
+        clinic_overrides=[*source.read_overrides(), *overrides],
+    )
 
 
 def _origin(
@@ -238,22 +250,61 @@ def _policy(
 
 
 def _other(
-    name: str, config: Mapping[str, Any], model: ClinicModel, *, trust: bool
-) -> tuple[str, Policy]:
+    asked: object, config: Mapping[str, Any], model: ClinicModel, *, trust: bool
+) -> Opponent:
     """Return the rule or run to compare with."""
+    if isinstance(asked, Mapping):
+        return _rule_with_parameters(asked, model)
+    name = str(asked)
     if name in available("agent_algorithm") and not Path(name).is_dir():
-        chosen = compose("evaluate", [f"agent_algorithm={name}"]).plain
-        if learns(chosen):
-            raise InputError(
-                f"against={name} has learned nothing yet: give a trained run (against=RUN_NAME) or "
-                "a rule such as against=greedy"
-            )
-        return name, build_rule(chosen, model)
+        return _rule_with_parameters({"rule": name}, model)
     try:
         source = find_run(name, results_dir=config["results_dir"])
     except InputError as error:
         hint = did_you_mean(name, available("agent_algorithm"))
         raise InputError(f"against={name} is no rule and no run{hint}: {error}") from error
     own = config_of_run(source, trust=trust)
+    # It sees what it has learned to see, of the same patients and the same luck.
+    sees = replace(model, observation=build_clinic(own).observation)
     chosen_checkpoint = str(config["checkpoint"])
-    return name, _policy(own, source.path, model, checkpoint=chosen_checkpoint, trust=trust)
+    policy = _policy(own, source.path, sees, checkpoint=chosen_checkpoint, trust=trust)
+    return _opponent(name, policy, own, sees)
+
+
+def _rule_with_parameters(asked: Mapping[str, Any], model: ClinicModel) -> Opponent:
+    """Return a rule by its name and, if it has any, its parameters.
+
+    Raises:
+        InputError: no such rule, or it has no such parameter.
+    """
+    example = "'against={rule: amr_threshold, threshold: 0.1}'"
+    given = {str(key): value for key, value in asked.items()}
+    name = given.pop("rule", None)
+    if not isinstance(name, str):
+        raise InputError(f"against takes a run, a rule, or a rule with its parameters: {example}")
+    if name not in available("agent_algorithm"):
+        raise InputError(f"against: {unknown('rule', name, available('agent_algorithm'))}")
+    chosen = compose("evaluate", [f"agent_algorithm={name}"]).plain
+    if learns(chosen):
+        raise InputError(
+            f"against={name} has learned nothing yet: give a trained run (against=RUN_NAME) or "
+            "a rule such as against=greedy"
+        )
+    section = chosen["agent_algorithm"]
+    for key in given:
+        if key not in section or key.startswith("_"):
+            own = [one for one in section if not one.startswith("_")]
+            raise InputError(f"against: {unknown(f'parameter of {name}', key, own)}")
+    config = {**chosen, "agent_algorithm": {**section, **given}}
+    said = ", ".join(f"{key} {value}" for key, value in given.items())
+    label = f"{name} ({said})" if said else name
+    return _opponent(label, build_rule(config, model), config, model)
+
+
+def _opponent(name: str, policy: Policy, config: Mapping[str, Any], model: ClinicModel) -> Opponent:
+    # With the libraries of agents: after what is refused.
+    from abx_amr.runs.optimality import prescribing_of
+    from abx_amr.runs.training import Opponent
+
+    who = prescribing_of(config, model, policy)
+    return Opponent(name=name, policy=policy, model=model, prescribing=who)

@@ -35,6 +35,9 @@ def draw_run(
     generations = folder.read_generations()
     if generations is not None:
         tables["generations"] = generations
+    regret = folder.read_regret_by_amr()
+    if regret is not None:
+        tables["regret_by_amr"] = regret
     if decisions is not None:
         tables |= option_tables(decisions)
     final = f", {counted(played['episode'].nunique(), 'evaluation episode')}"

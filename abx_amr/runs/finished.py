@@ -77,6 +77,21 @@ class FinishedRun:
         return self._number("optimality_gap")
 
     @property
+    def gap(self) -> Mapping[str, Any] | None:
+        """Where the gap comes from, its parts adding up to it; None without an optimum."""
+        return self.summary.get("gap")
+
+    @property
+    def agreement(self) -> Mapping[str, Any] | None:
+        """Where it acts as the optimum does, and its regret by AMR level; None where not known."""
+        return self.summary.get("agreement")
+
+    @property
+    def best_rule(self) -> Mapping[str, Any] | None:
+        """The best fixed rule of the clinic, and whether it is beaten."""
+        return self.summary.get("best_rule")
+
+    @property
     def collapse(self) -> Mapping[str, str] | None:
         """What a trained policy has collapsed to: kind, evidence, advice; None where it has not."""
         found: Mapping[str, str] | None = self.summary.get("collapse")

@@ -144,6 +144,11 @@ class RunFolder:
         return self.path / f"{name}.csv"
 
     @property
+    def regret_by_amr_file(self) -> Path:
+        """How the final evaluation's treatments compare with the optimum's, by AMR level."""
+        return self.path / "regret_by_amr.csv"
+
+    @property
     def summary_file(self) -> Path:
         """Written last: a folder that has one is complete."""
         return self.path / "summary.json"
@@ -353,6 +358,15 @@ class RunFolder:
     def read_decisions(self) -> pd.DataFrame:
         """Return decisions.csv; raises InputError where no manager was evaluated."""
         return _read_csv(self.decisions_file)
+
+    def write_regret_by_amr(self, table: pd.DataFrame) -> None:
+        """Write one row per (antibiotic, AMR level), as `Agreement.by_level` returns them."""
+        atomic_files.write_text(self.regret_by_amr_file, table.to_csv(index=False))
+
+    def read_regret_by_amr(self) -> pd.DataFrame | None:
+        """Return that table, None where the optimum was not at hand; InputError if damaged."""
+        file = self.regret_by_amr_file
+        return _table(file, ("level_low", "level_high", "regret")) if file.is_file() else None
 
     # --- the end ---------------------------------------------------------------------------------
 

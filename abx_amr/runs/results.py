@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from abx_amr.evaluation.episodes import Evaluation
 from abx_amr.evaluation.statistics import summarise
-from abx_amr.planning.cache import reference
+from abx_amr.planning.best_rule import verdict
 from abx_amr.runs.folder import RunFolder
+from abx_amr.runs.optimality import judge
 from abx_amr.runs.registry import register_completion
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from abx_amr.planning.reachable import Prescribing
     from abx_amr.simulator.model import ClinicModel
 
 
@@ -25,7 +27,8 @@ def write_difference(
     from abx_amr.runs.figures import draw_difference
 
     draw_difference(folder, evaluation.to_frame(), other.to_frame(), other=name)
-    return {"name": name, **asdict(evaluation.difference_from(other))}
+    difference = evaluation.difference_from(other)
+    return {"name": name, **asdict(difference), "verdict": verdict(difference)}
 
 
 def write_results(
@@ -35,12 +38,15 @@ def write_results(
     *,
     about: Mapping[str, Any],
     facts: Mapping[str, Any],
+    who: Prescribing,
+    overrides: Sequence[str],
     trajectories: bool,
     figures: bool,
 ) -> None:
     """Write the final evaluation's tables and figures and, last, the summary; register the run.
 
-    The summary says whom it is `about`, then the scores, then the further `facts`.
+    The summary says whom it is `about`, then the scores, then how far they are from what `who`
+    could have reached in the clinic of these `overrides`, then the further `facts`.
     """
     steps = final.trajectories_frame()
     if trajectories:
@@ -48,6 +54,9 @@ def write_results(
     decisions = None if final.decisions is None else final.decisions_frame()
     if decisions is not None:
         _write_decisions(folder, decisions)
+    judgement = judge(final, model, who, overrides)
+    if judgement.regret_by_amr is not None:
+        folder.write_regret_by_amr(judgement.regret_by_amr)
     if figures:
         from abx_amr.runs.figures import draw_run
 
@@ -61,7 +70,7 @@ def write_results(
             "std_return": scores.std,
             "iqm_return": scores.iqm,
             "mean_return_interval_95": list(scores.mean_interval),
-            **reference(model).gap(scores.mean),
+            **judgement.facts,
             **facts,
         }
     )

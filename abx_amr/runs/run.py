@@ -11,6 +11,7 @@ from abx_amr.agents.prescriber import Learner
 from abx_amr.agents.settings import TrainingSettings, transitions_of
 from abx_amr.evaluation.episodes import Evaluation, Policy
 from abx_amr.runs.folder import CheckpointName, RunFolder
+from abx_amr.runs.optimality import prescribing_of
 from abx_amr.runs.provenance import provenance
 from abx_amr.runs.results import write_results
 from abx_amr.runs.trust import signed
@@ -36,6 +37,7 @@ class Run:
         deterministic: the policy's most probable actions, not sampled ones (only what is played).
         tuned: searched path -> value that came from a study.
         origin: what provenance.json says beside the usual (resumed_from, best_params_from).
+        clinic_overrides: what the clinic was composed with, where that is not `overrides`.
         opened: the run folders that were opened for it, filled while it runs.
     """
 
@@ -51,6 +53,7 @@ class Run:
     deterministic: bool = True
     tuned: Mapping[str, Any] = field(default_factory=dict)
     origin: Mapping[str, Any] = field(default_factory=dict)
+    clinic_overrides: Sequence[str] | None = None
     opened: list[RunFolder] = field(default_factory=list, compare=False)
 
     @property
@@ -103,6 +106,8 @@ def finish(run: Run, folder: RunFolder, final: Evaluation, facts: Mapping[str, A
         run.model,
         about=about,
         facts=facts,
+        who=prescribing_of(run.config, run.model, run.prescriber),
+        overrides=run.overrides if run.clinic_overrides is None else run.clinic_overrides,
         trajectories=run.trajectories,
         figures=run.figures,
     )

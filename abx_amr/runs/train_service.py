@@ -193,8 +193,7 @@ def _carry_out(
     from abx_amr.runs import training
 
     source = request.source
-    clinic = request.overrides if source is None else first_overrides(source)
-    audit_discount_factor(config, model, clinic)
+    audit_discount_factor(config, model, _clinic_overrides(request))
     try:
         with listener.progress(config["run_name"]) as advance:
             if source is not None:
@@ -212,6 +211,11 @@ def _carry_out(
     for run in finished:
         listener.finished(run)
     return {config["run_name"]: run for config, run in zip(configs, finished, strict=True)}
+
+
+def _clinic_overrides(request: _Request) -> Sequence[str]:
+    """Return what the clinic was composed with: a resumed run's own command said it."""
+    return request.overrides if request.source is None else first_overrides(request.source)
 
 
 def _runs(configs: Sequence[Plain], request: _Request) -> list[Run]:
@@ -242,6 +246,7 @@ def _runs(configs: Sequence[Plain], request: _Request) -> list[Run]:
             figures=bool(each["figures"]),
             tuned=request.tuned,
             origin=request.origin,
+            clinic_overrides=_clinic_overrides(request),
         )
         for each in configs
     ]

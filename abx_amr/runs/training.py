@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from abx_amr.agents.prescriber import Agent, Learner
@@ -13,6 +14,7 @@ from abx_amr.agents.torch_state import own_draws, set_threads
 from abx_amr.errors import InputError, counted
 from abx_amr.evaluation.collapse import collapse_of
 from abx_amr.evaluation.episodes import Evaluation, Policy, evaluate
+from abx_amr.planning.reachable import Prescribing
 from abx_amr.runs.callbacks import (
     Evaluate,
     KeepBest,
@@ -25,12 +27,31 @@ from abx_amr.runs.checkpoints import learned_episodes
 from abx_amr.runs.evaluations import append_evaluation, carry_over_evaluations
 from abx_amr.runs.folder import RunFolder
 from abx_amr.runs.loop import Counters, Trainee, learn
+from abx_amr.runs.optimality import prescribing_of, records_patients
 from abx_amr.runs.results import write_difference
 from abx_amr.runs.run import Run, finish, open_folder, removed_where_in_vain
+from abx_amr.simulator.model import ClinicModel
 
 log = logging.getLogger(__name__)
 
 Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Opponent:
+    """Whom a prescriber is compared with on the same episodes.
+
+    Attributes:
+        name: What it is called.
+        policy: What prescribes.
+        model: The clinic, with what this one sees of it.
+        prescribing: What decides what it could reach.
+    """
+
+    name: str
+    policy: Policy
+    model: ClinicModel
+    prescribing: Prescribing
 
 
 # --- playing -------------------------------------------------------------------------------------
@@ -39,14 +60,14 @@ Progress = Callable[[int, int], None]
 def execute(
     run: Run,
     *,
-    against: tuple[str, Policy] | None = None,
+    against: Opponent | None = None,
     on_progress: Progress | None = None,
 ) -> RunFolder:
     """Train (or, for a rule or a trained policy, only play); return the finished run folder.
 
     Args:
         run: what to run.
-        against: name and policy to compare with on the same episodes; only for what is played.
+        against: whom to compare with on the same episodes; only for what is played.
         on_progress: called with (transitions seen, transitions planned) after every update.
 
     Raises:
@@ -63,8 +84,13 @@ def execute(
         facts: dict[str, Any] = {"transitions": 0, "updates": 0}
         facts |= {"tuned_values": dict(run.tuned), "effective_values": {}}
         if against is not None:
-            name, policy = against
-            facts["against"] = write_difference(folder, final, _play(run, policy), name=name)
+            other = _play(replace(run, model=against.model), against.policy)
+            own = prescribing_of(run.config, run.model, run.prescriber)
+            facts["against"] = {
+                **write_difference(folder, final, other, name=against.name),
+                "sees_time": against.prescribing.sees_time,
+                "first_sees_time": own.sees_time,
+            }
         facts["evaluation_seconds"] = time.perf_counter() - started
         return finish(run, folder, final, facts)
 
@@ -78,8 +104,13 @@ def _play(run: Run, policy: Policy) -> Evaluation:
             seed=run.settings.evaluation_seed,
             deterministic=run.deterministic,
             per_step=True,
-            trajectories=run.trajectories,
+            trajectories=_records_patients(run),
         )
+
+
+def _records_patients(run: Run) -> bool:
+    episodes = run.settings.num_eval_episodes
+    return run.trajectories or records_patients(run.model, episodes)
 
 
 # --- training ------------------------------------------------------------------------------------
@@ -203,7 +234,7 @@ def _train(
             run.model,
             settings,
             passed=passed.evaluations,
-            trajectories=run.trajectories,
+            trajectories=_records_patients(run),
             then=then,
         ),
         SaveLast(

@@ -19,11 +19,24 @@ _SECTIONS = ("agent_algorithm", "training")
 
 @dataclass(frozen=True)
 class BestParameters:
-    """The best point of a study: configuration path -> value, and the configuration around it."""
+    """The best point of a study: configuration path -> value, and the configuration around it.
+
+    `trial_episodes` is how long its trials were trained, None where its folder does not say.
+    """
 
     folder: Path
     values: Mapping[str, Any]
     configuration: Mapping[str, Any]
+    trial_episodes: int | None = None
+
+
+def episodes_with_best(config: Mapping[str, Any], trial_episodes: int | None) -> int:
+    """Return how long to train with the best parameters: never shorter than a trial.
+
+    >>> episodes_with_best({"training": {"total_num_training_episodes": 25}}, 50)
+    50
+    """
+    return max(int(config["training"]["total_num_training_episodes"]), trial_episodes or 0)
 
 
 def read_best(optimization_dir: Path | str, run_name: str) -> BestParameters:
@@ -49,7 +62,16 @@ def read_best(optimization_dir: Path | str, run_name: str) -> BestParameters:
         folder=study.path,
         values=_mapping(file, read_json),
         configuration=canonical(configuration),
+        trial_episodes=_trial_episodes(study),
     )
+
+
+def _trial_episodes(study: StudyFolder) -> int | None:
+    if not study.tuning_file.is_file():
+        return None
+    tuning = _mapping(study.tuning_file, partial(read_yaml, is_ours=True))
+    found = tuning.get("tuning", tuning).get("truncated_episodes")
+    return found if type(found) is int else None
 
 
 def _mapping(file: Path, read: Callable[[Path], Any]) -> dict[str, Any]:

@@ -39,7 +39,7 @@ def finish_study(
     settings: StudySettings,
     storage: StudyStorage,
     *,
-    describe_best: Callable[[float], Mapping[str, Any]] = lambda mean: {},
+    describe_best: Callable[[Mapping[str, Any]], Mapping[str, Any]] = lambda trial: {},
 ) -> StudySummary:
     """Write how far the study is and return it; safe to call again and from many processes.
 
@@ -49,7 +49,7 @@ def finish_study(
     Args:
         settings: The study.
         storage: Where it is.
-        describe_best: What else to say of the best trial, by its mean over seeds.
+        describe_best: What else to say of the best trial, by what is said of it.
     """
     quiet_optuna()
     with storage.explained(), storage.critical_section():
@@ -58,7 +58,7 @@ def finish_study(
         summary = _summarise(settings, read_trials(backend, study_id), attributes)
         best = summary.content["best_trial"]
         if best is not None and best["mean_reward"] is not None:
-            best.update(describe_best(best["mean_reward"]))
+            best.update(describe_best(best))
         settings.folder.mkdir(parents=True, exist_ok=True)
         write_json(settings.files.summary_file, summary.content)
         if summary.is_complete:

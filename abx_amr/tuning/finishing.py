@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from abx_amr.evaluation.collapse import advice
+from abx_amr.host.atomic_files import jsonable
+from abx_amr.tuning.limits import limits_of_trial
 from abx_amr.tuning.result import TuneResult
 
 if TYPE_CHECKING:
@@ -13,16 +15,36 @@ if TYPE_CHECKING:
     from abx_amr.tuning.study import TuningStudy
 
 
-def write_summary(study: TuningStudy) -> StudySummary:
+def write_summary(study: TuningStudy, *, is_whole: bool = False) -> StudySummary:
     """Write how far the study is, with the best trial's gap to the optimum, and return it.
 
     A complete study also gets its best_params.json and its row in the registry. Safe to call again
     and from many processes.
+
+    Args:
+        study: The study.
+        is_whole: Also say of the best trial what takes some seconds: where its gap comes from, and
+            whether it beats the best rule.
     """
     from abx_amr.studies.finishing import finish_study
 
     reference = study.points.reference  # before the storage is locked: it may take two seconds
-    return finish_study(study.settings, study.storage, describe_best=reference.gap)
+
+    def describe(best: Mapping[str, Any]) -> Mapping[str, Any]:
+        return reference.gap(best["mean_reward"])
+
+    summary = finish_study(study.settings, study.storage, describe_best=describe)
+    known = summary.content["best_trial"]
+    if not is_whole or known is None or known["mean_reward"] is None:
+        return summary
+    said = limits_of_trial(study, known)
+
+    def describe_wholly(best: Mapping[str, Any]) -> Mapping[str, Any]:
+        same = best["number"] == known["number"]  # else another process has just found a better one
+        more = said if same else limits_of_trial(study, best)
+        return {**describe(best), **jsonable(more)}
+
+    return finish_study(study.settings, study.storage, describe_best=describe_wholly)
 
 
 def finish(study: TuningStudy) -> TuneResult:
@@ -33,7 +55,7 @@ def finish(study: TuningStudy) -> TuneResult:
     from abx_amr.tuning.figures import draw_study
 
     settings = study.settings
-    summary = write_summary(study)
+    summary = write_summary(study, is_whole=True)
     trials = table_of(read_study(study.storage, settings.study_name))
     if summary.n_finished and study.config["figures"] and is_first_to_draw(settings, study.storage):
         draw_study(settings.folder, trials, direction=settings.direction)
@@ -50,6 +72,7 @@ def finish(study: TuningStudy) -> TuneResult:
         best_trial=summary.content["best_trial"],
         n_best=0 if best is None else int((trials["value"] == best).sum()),
         trials=trials,
+        training_episodes=study.training_episodes,
         collapse_advice=_collapse_advice(study, summary.content["best_trial"]),
     )
 

@@ -29,6 +29,7 @@ class TuneResult:
         best_trial: What study_summary.json says of it.
         n_best: How many trials share the best value.
         trials: One row per trial: number, state, value, params.<path>, ...
+        training_episodes: How long an agent is trained with its best parameters, unless told.
         collapse_advice: What helps where the best trial's policies have collapsed, else None.
     """
 
@@ -43,6 +44,7 @@ class TuneResult:
     best_trial: Mapping[str, Any] | None = field(repr=False)
     n_best: int
     trials: pd.DataFrame = field(repr=False, compare=False)
+    training_episodes: int
     collapse_advice: str | None = None
 
     @property
@@ -57,3 +59,13 @@ class TuneResult:
         A mean over few evaluation episodes may lie above it.
         """
         return (self.best_trial or {}).get("optimality_gap")
+
+    @property
+    def gap(self) -> Mapping[str, Any] | None:
+        """Where the best trial's gap comes from; None without an optimum."""
+        return (self.best_trial or {}).get("gap")
+
+    @property
+    def best_rule(self) -> Mapping[str, Any] | None:
+        """The clinic's best fixed rule, and whether the best trial's seeds beat it on average."""
+        return (self.best_trial or {}).get("best_rule")

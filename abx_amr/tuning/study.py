@@ -63,6 +63,13 @@ class TuningStudy:
     def _watched_storage(self) -> StudyStorage:
         return self._new_storage()
 
+    @property
+    def training_episodes(self) -> int:
+        """How long an agent is trained with the best parameters, unless told otherwise."""
+        from abx_amr.studies.best import episodes_with_best
+
+        return episodes_with_best(self.config, self.config["tuning"]["truncated_episodes"])
+
     def _new_storage(self) -> StudyStorage:
         from abx_amr.configuration.storage import build_storage
 

@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 import torch
 
+from abx_amr.planning import kept_values
+
 #: A clinic and an agent small enough for a test.
 SMALL = (
     "environment.max_time_steps=16",
@@ -42,14 +44,21 @@ class Ended:
 
 
 Call = Callable[..., Ended]
+_plans: list[Path] = []  # what is known of clinics, shared by the tests of a process
 
 
 @pytest.fixture
 def call(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+    tmp_path: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
 ) -> Call:
     """Call a command's main with arguments; its status, output and errors come back."""
     monkeypatch.chdir(tmp_path)
+    if not _plans:
+        _plans.append(tmp_path_factory.mktemp("plans"))
+    monkeypatch.setattr(kept_values, "FOLDER", str(_plans[0]))
     # Hydra logs to the output of this test, which later tests do not have.
     monkeypatch.setattr(logging.getLogger(), "handlers", [])
     torch.set_num_threads(1)

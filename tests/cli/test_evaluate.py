@@ -1,5 +1,7 @@
 """abx-evaluate: any run or rule, on any clinic it fits, through paired episodes."""
 
+from pathlib import Path
+
 import pandas as pd
 import pytest
 
@@ -114,3 +116,75 @@ def test_of_one_episode_no_spread_is_told(call: Call) -> None:
     assert "95 % interval - (1 episode," in ended.out
     assert "standard error - paired (- unpaired)" in ended.out
     assert newest_run("results", "one").read_summary()["std_return"] is None
+
+
+def test_a_rule_with_its_parameters_is_compared_with_and_named(call: Call) -> None:
+    own = ("agent_algorithm=amr_threshold", "agent_algorithm.threshold=0.1")
+    other = "against={rule: amr_threshold, threshold: 0.9}"
+    ended = call(evaluate.main, *own, other, *EPISODES)
+    assert ended.status == 0, ended.err
+    assert "against amr_threshold (threshold 0.9): difference" in ended.out
+    assert "who sees the time: neither" in ended.out
+    found = newest_run("results", "base_amr_threshold_evaluated").read_summary()
+    same = call(evaluate.main, *own, "against={rule: amr_threshold, threshold: 0.1}", *EPISODES)
+    assert "difference 0.000" in same.out
+    assert "not distinguishable" in same.out
+    assert found["against"]["verdict"] in ("better", "worse", "not distinguishable")
+
+
+@pytest.mark.parametrize(
+    ("against", "said"),
+    [
+        ("{rule: amr_treshold, threshold: 0.1}", "did you mean 'amr_threshold'"),
+        ("{rule: amr_threshold, treshold: 0.1}", "did you mean 'threshold'"),
+        ("{threshold: 0.1}", "'against={rule: amr_threshold, threshold: 0.1}'"),
+        ("{rule: amr_threshold, threshold: 7}", "threshold must be"),
+        ("{rule: ppo}", "has learned nothing yet"),
+    ],
+)
+def test_a_rule_that_cannot_be_compared_with_is_refused_in_one_line(
+    call: Call, against: str, said: str
+) -> None:
+    ended = call(evaluate.main, "agent_algorithm=never", f"against={against}", *EPISODES)
+    assert ended.status == 2
+    assert said in ended.err
+    assert not Path("results").exists()
+
+
+def test_agents_that_see_other_things_meet_the_same_patients(call: Call) -> None:
+    trained(call, "run_name=plain")
+    trained(call, "run_name=timed", "environment.include_time_remaining=true")
+    ended = call(evaluate.main, "run=timed", "against=plain", "evaluation.episodes=4")
+    assert ended.status == 0, ended.err
+    assert "who sees the time: timed" in ended.out
+    timed = newest_run("results", "timed_evaluated").read_summary()
+    alone = call(evaluate.main, "run=plain", "evaluation.episodes=4")
+    assert alone.status == 0, alone.err
+    plain = newest_run("results", "plain_evaluated").read_summary()
+    difference = timed["mean_return"] - plain["mean_return"]
+    assert timed["against"]["mean"] == pytest.approx(difference)
+    assert timed["gap"]["sees_time"] and not plain["gap"]["sees_time"]
+
+
+def test_a_run_says_where_its_gap_comes_from_and_which_rule_is_the_best(call: Call) -> None:
+    trained(call, "run_name=mine", "patient_generator=mixed_risk", "figures=true")
+    run = newest_run("results", "mine")
+    summary = run.read_summary()
+    parts = summary["gap"]["parts"]
+    assert sum(part["value"] or 0.0 for part in parts) == pytest.approx(summary["gap"]["total"])
+    assert summary["gap"]["total"] == pytest.approx(summary["optimality_gap"])
+    table = run.read_regret_by_amr()
+    assert list(table["regret"]) == pytest.approx(
+        [row["regret"] for row in summary["agreement"]["by_level"]]
+    )
+    assert run.figure_file("regret_by_amr").is_file()
+    rule = summary["best_rule"]
+    again = call(evaluate.main, *rule["overrides"], "evaluation.seed=0", "evaluation.episodes=3")
+    assert again.status == 0, again.err
+    assert f"mean return {rule['mean_return']:.3f}" in again.out
+
+
+def test_a_parameter_behind_a_rule_s_name_is_told_where_it_stands(call: Call) -> None:
+    ended = call(evaluate.main, "against=amr_threshold", "against.threshold=0.1", *EPISODES)
+    assert ended.status == 2
+    assert "'against={rule: amr_threshold, threshold: VALUE}'" in ended.err

@@ -11,7 +11,9 @@ from abx_amr.cli import tune as tune_door
 from abx_amr.planning.cache import Reference, reference
 from abx_amr.planning.gap import gap_line
 from tests.cli.conftest import SMALL, SMALL_STUDY
-from tests.clinics import clinic_model, crowded_model, population
+from tests.clinics import clinic_model, crowded_model, default_clinics, population
+
+CLINICS = default_clinics()
 
 
 def summary() -> dict:
@@ -36,14 +38,12 @@ def test_an_evaluation_says_how_far_from_the_optimum_it_is(call):
     assert found["optimum_note"] is None
 
 
-def test_a_large_clinic_says_that_its_optimum_was_not_computed(call):
-    ended = call(
-        evaluate_door.main, "agent_algorithm=never", "evaluation.episodes=2", "figures=false"
-    )
-    assert ended.status == 0, ended.err
-    found = summary()
-    assert found["optimality_gap"] is None
-    assert "run abx-plan" in found["optimum_note"]
+def test_a_large_clinic_has_bounds_at_once_and_a_larger_one_is_sent_to_abx_plan():
+    known = reference(CLINICS["two"]).gap(-400.0)
+    assert known["optimality_gap"] > 0
+    large = reference(crowded_model())
+    assert large.gap(-300.0)["optimality_gap"] is None
+    assert "run abx-plan" in large.reason
 
 
 @pytest.mark.parametrize("patients", [1, 2])

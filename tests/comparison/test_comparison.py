@@ -74,6 +74,44 @@ def test_the_same_choice_with_another_value_in_it_is_another_clinic(tmp_path: Pa
     assert found == {"ppo"}
 
 
+def test_agents_of_one_clinic_that_see_other_things_are_conditions_and_pair(tmp_path: Path) -> None:
+    """The same patients and luck come to all of them."""
+    timed = (*TWO, "environment.include_time_remaining=true")
+    windowed = (*TWO, "environment.temporal_windows=[5,20]")
+    for seed in (1, 2):
+        write_run(tmp_path, *TWO, returns=[1.0, 2.0], seed=seed)
+        write_run(tmp_path, *timed, returns=[3.0, 4.5], seed=seed, name=f"timed{seed}")
+        write_run(tmp_path, *windowed, returns=[2.0, 3.0], seed=seed, name=f"windowed{seed}")
+    rule = ("agent_algorithm=never",)
+    write_run(tmp_path, *TWO, *rule, returns=[0.0, 0.0], learned=False)
+    write_run(tmp_path, *timed, *rule, returns=[0.0, 0.0], learned=False, minute=1, name="again")
+    runs, left_out = reading.read_runs(reading.chosen_folders(tmp_path, []))
+    assert not left_out
+    clinics, found, _ = labels(runs)
+    assert clinics == {"paper_two"}
+    assert any("include_time_remaining" in name for name in found)
+    assert len(found) == 4  # the rule looks at none of it and is one condition
+    pairs = pairs_of(runs)
+    assert len(pairs) == 6
+
+
+def test_what_is_seen_besides_changes_neither_patients_nor_luck() -> None:
+    from abx_amr import make_model
+    from abx_amr.agents.rules import Greedy
+    from abx_amr.evaluation.episodes import evaluate
+
+    short = ("experiment=paper_degraded", "environment.max_time_steps=60")
+    seen = (
+        "environment.include_time_remaining=true",
+        "environment.temporal_windows=[5]",
+        "environment.include_previous_action=true",
+        "environment.include_steps_since_amr_update=true",
+    )
+    plain, showing = (make_model(*short, *more) for more in ((), seen))
+    returns = [evaluate(Greedy(m), m, episodes=4, seed=3).returns for m in (plain, showing)]
+    assert (returns[0] == returns[1]).all()
+
+
 @pytest.mark.parametrize("key", ["environment", "agent_algorithm"])
 def test_values_that_differ_in_their_sign_alone_are_told_apart(tmp_path: Path, key: str) -> None:
     for number, text in enumerate(("-0.1", "0.1", "'[-0.1]'", "'(0.1)'")):

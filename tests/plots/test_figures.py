@@ -17,6 +17,7 @@ from abx_amr.plots import (
     outcomes,
     paired_difference,
     prescriptions,
+    regret_by_amr,
     reward_parts,
     seed_spread,
     study_history,
@@ -262,3 +263,19 @@ def test_rules_are_told_apart_in_the_figures_of_their_runs():
     steps = evaluate(rule, MODEL, episodes=2, seed=0, per_step=True).trajectories_frame()
     (here,), (there,) = (prescriptions.draw(t, title="t").axes for t in (steps, STEPS))
     assert not np.array_equal(line(here, "antibiotic B"), line(there, "antibiotic B"))
+
+
+def test_regret_is_drawn_over_the_levels_that_were_visited():
+    row = {"antibiotic": "A", "level_low": 0.0, "level_high": 0.01, "agrees": 1.0}
+    rows = [
+        {**row, "share_of_states_visited": 0.75, "regret": 0.0},
+        {**row, "level_low": 0.01, "level_high": 0.02, "share_of_states_visited": 0.2495}
+        | {"regret": 0.5},
+        {**row, "level_low": 0.4, "level_high": 0.6, "share_of_states_visited": 0.0005}
+        | {"regret": 9.0},
+    ]
+    figure = regret_by_amr.draw(pd.DataFrame(rows), title="t")
+    above, below = figure.axes
+    assert [bar.get_height() for bar in above.patches] == [0.0, 0.5]  # rare levels say nothing
+    assert [label.get_text() for label in above.get_xticklabels()] == ["0-0.01", "0.01-0.02"]
+    assert [bar.get_height() for bar in below.patches] == [1.0, 1.0]

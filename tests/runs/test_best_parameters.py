@@ -42,3 +42,33 @@ def test_a_length_that_the_command_line_gives_is_kept(tmp_path: Path) -> None:
     training = trained_with(tmp_path, "training.total_num_training_episodes=384")
     assert training["total_num_training_episodes"] == 384
     assert training["eval_freq_every_n_episodes"] == 3840
+
+
+PPO_FOUND = {"agent_algorithm.gamma": 0.996}
+
+
+def ppo_training_with(folder: Path, *overrides: str) -> dict:
+    """Return the training section with the best values of a study of 60 episodes a trial."""
+    studied = compose(
+        "tune", ["+tuning=ppo_default", "run_name=long", "tuning.truncated_episodes=60"]
+    ).plain
+    study = folder / "long"
+    study.mkdir()
+    parts = {"full_agent_env_config": studied, "tuning_config": studied["tuning"]}
+    for name, content in parts.items():
+        (study / f"{name}.yaml").write_text(yaml.safe_dump(content), encoding="utf-8")
+    (study / "best_params.json").write_text(json.dumps(PPO_FOUND), encoding="utf-8")
+    given = [f"optimization_dir={folder}", "best_params_from=long", *overrides]
+    return with_best_parameters(compose("train", given).plain, given)[0]["training"]
+
+
+def test_an_agent_is_trained_no_shorter_than_the_trials_that_chose_its_values(
+    tmp_path: Path,
+) -> None:
+    assert ppo_training_with(tmp_path)["total_num_training_episodes"] == 60
+
+
+@pytest.mark.parametrize("episodes", [20, 400])
+def test_a_given_length_wins_over_that_of_the_trials(tmp_path: Path, episodes: int) -> None:
+    given = f"training.total_num_training_episodes={episodes}"
+    assert ppo_training_with(tmp_path, given)["total_num_training_episodes"] == episodes

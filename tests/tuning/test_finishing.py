@@ -81,6 +81,18 @@ def test_a_summary_holds_the_gap_whoever_wrote_it(
     assert best["optimality_gap"] == pytest.approx(best["optimum"] - best["mean_reward"])
 
 
+def test_the_best_trial_is_told_as_a_run_is_and_how_long_to_train_with_it(call: Call) -> None:
+    result = abx_amr.tune(*STUDY, ONE)
+    gap = result.gap
+    assert gap["total"] == pytest.approx(result.optimality_gap)
+    assert sum(part["value"] or 0.0 for part in gap["parts"]) == pytest.approx(gap["total"])
+    assert best_trial()["best_rule"] == result.best_rule
+    assert result.best_rule["difference"]["mean"] == pytest.approx(
+        result.best_trial["mean_reward"] - result.best_rule["mean_return"]
+    )
+    assert result.training_episodes >= 25
+
+
 def test_a_worker_that_leaves_early_writes_the_gap_too(call: Call) -> None:
     service = TuneService(StudyListener())
     config = composed_study(*STUDY, TWO, "tuning.worker=0", "tuning.n_trials_per_worker=1")

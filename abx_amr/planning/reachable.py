@@ -1,0 +1,204 @@
+"""What a prescriber could have reached in a clinic, by what it sees and how far it looks ahead.
+
+All values are undiscounted expected returns of an episode.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from abx_amr.errors import InputError
+from abx_amr.planning import discounted
+from abx_amr.planning.best_rule import RuleSearch
+from abx_amr.planning.cache import PlanCache, Reference, quick_view, reference
+from abx_amr.planning.episode_discount import expected_seconds, value_at
+from abx_amr.planning.kept_values import default_folder
+from abx_amr.planning.problem import NotComputable, Posed
+from abx_amr.planning.programme import Programme
+from abx_amr.planning.views import SampledView, view
+from abx_amr.simulator.model import ClinicModel
+
+#: Discount factors whose stationary policies are tried for the best one, of each kind of clinic.
+_FAR_SIGHTED = {"exact": (0.998, 0.9995), "sampled": (0.999,)}
+_FAR = 0.998  # from here on a kept one is far-sighted enough to stand for the best
+_QUICK_SECONDS = 2.5  # of a processor, for each value
+_QUICK_COMPARISONS = 2.5e6  # cells x (choices + allocations) of a policy iteration in that time
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prescribing:
+    """What of a prescriber decides what it could reach.
+
+    Attributes:
+        sees_time: Whether it knows how much of the episode is left.
+        gamma: Its discount factor; None: it looks at the whole episode.
+        remembers: Whether it may count the steps itself.
+        learns: Whether it is an agent, not a fixed rule.
+    """
+
+    sees_time: bool
+    gamma: float | None = None
+    remembers: bool = False
+    learns: bool = True
+
+
+@dataclass(frozen=True)
+class Known:
+    """A return, or why it is not known."""
+
+    value: float | None
+    why_missing: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reachable:
+    """What a prescriber could have reached.
+
+    Attributes:
+        reference: The optimum, or why there is none.
+        prescribing: Whose limits these are.
+        best_stationary: The best policy known that sees everything but the time.
+        at_own_discount: The best policy, with the prescriber's view of time, at its discount.
+        with_its_view: The best rule known that sees of AMR what is reported.
+        sees_amr: Whether what is reported is all there is to see.
+    """
+
+    reference: Reference
+    prescribing: Prescribing
+    best_stationary: Known
+    at_own_discount: Known
+    with_its_view: Known
+    sees_amr: bool
+
+
+def reachable(
+    model: ClinicModel,
+    prescribing: Prescribing,
+    *,
+    rules: RuleSearch | None = None,
+    folder: Path | None = None,
+    command: str = "abx-plan for this clinic",
+) -> Reachable:
+    """Return what is kept of a clinic, or takes a few seconds; all else is missing and says why.
+
+    Args:
+        model: The clinic.
+        prescribing: Whose limits are asked for.
+        rules: The clinic's tuned rules, which are stationary policies too.
+        folder: Of kept results; None: that of the project.
+        command: What fills in what is missing.
+    """
+    cache = PlanCache(folder or default_folder())
+    known = reference(model, folder=cache.folder)
+    found = _Search(model, cache, rules, command)
+    unasked = Known(None, "it is not asked for")
+    try:
+        posed = view(model)
+    except NotComputable as error:
+        unknown = Known(None, str(error))
+        return Reachable(
+            reference=known,
+            prescribing=prescribing,
+            best_stationary=unknown,
+            at_own_discount=unknown,
+            with_its_view=unknown,
+            sees_amr=False,
+        )
+    sees_amr = posed.problem.sees_amr
+    return Reachable(
+        reference=known,
+        prescribing=prescribing,
+        best_stationary=unasked if prescribing.sees_time else found.best_stationary(posed),
+        at_own_discount=found.at_own_discount(posed, prescribing),
+        with_its_view=unasked if sees_amr else found.best_rule(),
+        sees_amr=sees_amr,
+    )
+
+
+@dataclass(frozen=True)
+class _Search:
+    """Looks values up, and computes what is quick."""
+
+    model: ClinicModel
+    cache: PlanCache
+    rules: RuleSearch | None
+    command: str
+
+    def best_stationary(self, posed: Posed) -> Known:
+        """Return the best of the policies that discount factors lead to and of the tuned rules."""
+        kept = self._kept(posed)
+        asked = [gamma for gamma in kept if gamma >= _FAR]
+        if not asked:
+            quick = self._quick(posed)
+            kind = "sampled" if isinstance(quick, SampledView) else "exact"
+            for gamma in _FAR_SIGHTED[kind]:
+                row = self._stationary(posed, gamma)
+                if row.value is None:
+                    return row
+                kept[gamma] = row.value
+        values = [*kept.values()]
+        if self.rules is not None:
+            values += [one.value for one in self.rules.found if one.is_stationary]
+        return Known(max(values))
+
+    def at_own_discount(self, posed: Posed, prescribing: Prescribing) -> Known:
+        """Return the best policy of the prescriber's discount factor."""
+        gamma = prescribing.gamma
+        if gamma is None:
+            return Known(None, "it does not discount")
+        if not prescribing.sees_time:
+            return self._stationary(posed, gamma)
+        for one in (posed, self._quick(posed)):
+            if one is not None and (kept := self.cache.episode_discount(one, gamma)) is not None:
+                return Known(kept)
+        quick = self._quick(posed)
+        if quick is None or (seconds := expected_seconds(quick)) > _QUICK_SECONDS:
+            return self._too_slow(None if quick is None else seconds)
+        return Known(value_at(quick, gamma, cache=self.cache))
+
+    def best_rule(self) -> Known:
+        """Return what the best tuned rule is worth, which sees of AMR what is reported."""
+        if self.rules is None or not self.rules.found:
+            return Known(None, "no rule was tuned here")
+        return Known(max(one.value for one in self.rules.found))
+
+    def _kept(self, posed: Posed) -> dict[float, float]:
+        kept: dict[float, float] = {}
+        for one in filter(None, (self._quick(posed), posed)):
+            kept |= self.cache.stationary_returns(one)
+        return kept
+
+    def _quick(self, posed: Posed) -> Posed | None:
+        return quick_view(self.model, posed)
+
+    def _stationary(self, posed: Posed, gamma: float) -> Known:
+        """Return the undiscounted value of the best stationary policy of a discount factor."""
+        kept = self._kept(posed)
+        if gamma in kept:
+            return Known(kept[gamma])
+        quick = self._quick(posed)
+        if quick is None:
+            return self._too_slow(None)
+        if not isinstance(quick, SampledView) and _comparisons(quick) > _QUICK_COMPARISONS:
+            from abx_amr.planning.views import sampled_view
+
+            quick = sampled_view(self.model)
+        if isinstance(quick, SampledView):
+            seconds = discounted.expected_seconds(quick.clinic, gamma)
+            if not quick.is_homogeneous or seconds > _QUICK_SECONDS:
+                return self._too_slow(seconds)
+        return Known(self.cache.stationary(quick, gamma).episode_return)
+
+    def _too_slow(self, seconds: float | None) -> Known:
+        takes = "" if seconds is None else f" (about {max(seconds, 5):.0f} s)"
+        return Known(None, f"not computed{takes}; {self.command} keeps it")
+
+
+def _comparisons(posed: Posed) -> float:
+    """Return cells x (choices + allocations) of the exact lattice."""
+    try:
+        programme = Programme(posed.problem)
+    except InputError:
+        return float("inf")
+    return programme.work / posed.problem.num_steps
