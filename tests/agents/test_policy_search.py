@@ -12,6 +12,7 @@ from abx_amr.agents.learners.policy_search.evolution import Evolution
 from abx_amr.agents.learners.policy_search.network import PolicyNetwork, attribute_scales
 from abx_amr.agents.learners.policy_search.policy import SearchedPolicy
 from abx_amr.agents.learners.policy_search.rollouts import Rollouts
+from abx_amr.agents.learners.policy_search.search import PolicySearchAgent
 from abx_amr.agents.read_back import effective_values, find_read_back
 from abx_amr.api import load_policy
 from abx_amr.configuration.agent import build_learner
@@ -349,3 +350,16 @@ def test_every_value_of_the_shipped_search_space_is_read_back_from_the_built_age
     names = find_read_back(build, points)
     last = {path: values[-1] for path, values in points.items()}
     assert effective_values(build(last), names) == last
+
+
+@pytest.mark.parametrize(("told", "threads"), [("null", 6), ("1", 1), ("3", 3)])
+def test_it_takes_the_processors_that_there_are_unless_told_how_many(
+    told: str, threads: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("abx_amr.host.processors.available", lambda: 6)
+    config = compose("train", [*PLAN, SHORT, f"training.torch_threads={told}"]).plain
+    settings = build_training(config)
+    agent = build_learner(config).build(build_clinic(config), settings)
+    assert isinstance(agent, PolicySearchAgent)
+    assert agent.rollouts.threads == threads
+    assert settings.threads == (1 if told == "null" else threads)  # of torch
