@@ -45,9 +45,18 @@ def option_libraries(folder: Path, text: str) -> None:
     assert all((run.path / "figures" / f"{figure}.png").is_file() for figure in figures)
 
 
+def beats_the_rules(folder: Path, text: str) -> None:
+    results = folder / "our_hospital" / "results"
+    for name, at_least in (("searched", 4.0), ("informed", 8.0)):
+        against = newest_run(results, f"{name}_evaluated").read_summary()["against"]
+        assert against["mean"] > at_least
+        assert against["interval"][0] > 0
+
+
 #: What must be there after a page has run, beside what it shows.
 AFTER: dict[str, Callable[[Path, str], None]] = {
     "how-to/parallel-tuning.md": parallel_tuning,
+    "how-to/an-agent-that-beats-the-rules.md": beats_the_rules,
     "tutorials/06-option-libraries.md": option_libraries,
 }
 
