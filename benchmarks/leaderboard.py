@@ -337,7 +337,8 @@ def table() -> str:
     return "\n".join(
         [
             f"Mean returns in {EVALUATED} paired episodes; in bold the best of those that do not "
-            "know the clinic's parameters. Optimum: of who knows them and sees the time.",
+            "know the clinic's parameters. Nobody sees the time but who is said to, and the "
+            "optimum, which knows the parameters too.",
             "",
             *overview(found),
             "",
