@@ -25,6 +25,7 @@ LONG = (
     "hierarchy",
     "policy_search",
     "optimum",
+    "leaderboard",
 )
 README = Path(__file__).with_name("README.md")
 
@@ -39,15 +40,15 @@ def machine() -> str:
     )
 
 
-def write(name: str, command: str, table: str) -> None:
-    """Replace the section of a benchmark between its markers."""
-    text = README.read_text(encoding="utf-8")
+def write(name: str, command: str, table: str, *, file: Path = README) -> None:
+    """Replace the section of a benchmark between its markers in a file."""
+    text = file.read_text(encoding="utf-8")
     begin, end = f"<!-- {name}: begin -->", f"<!-- {name}: end -->"
     body = f"{begin}\n`{command}` on {machine()}:\n\n{table}\n{end}"
     pattern = re.compile(re.escape(begin) + ".*?" + re.escape(end), re.DOTALL)
     if not pattern.search(text):
-        raise SystemExit(f"benchmarks/README.md has no section for {name}")
-    README.write_text(pattern.sub(lambda _: body, text), encoding="utf-8")
+        raise SystemExit(f"{file} has no section for {name}")
+    file.write_text(pattern.sub(lambda _: body, text), encoding="utf-8")
 
 
 def main() -> None:

@@ -52,7 +52,11 @@ class VecNormalizeSettings:
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingSettings:
-    """How an agent is trained and evaluated; the keys of conf/training/default.yaml."""
+    """How an agent is trained and evaluated; the keys of conf/training/default.yaml.
+
+    `torch_threads` is None where it is left to who trains: torch takes one (`threads`), and what
+    comes out the same to the bit with any number takes the processors that there are.
+    """
 
     seed: Seed
     seed_batched: bool
@@ -62,7 +66,7 @@ class TrainingSettings:
     num_eval_episodes: Count
     evaluation_seed: Index
     n_envs: Count
-    torch_threads: Count
+    torch_threads: Count | None
     seeds: Sequence[Seed] | None = None
     additional_episodes: Count | None = None
     early_stopping: EarlyStopping = field(default_factory=EarlyStopping)
@@ -74,6 +78,11 @@ class TrainingSettings:
             raise InputError("training.seeds must list seeds, such as [1,2,3], got none")
         if self.seeds is not None and len(set(self.seeds)) < len(self.seeds):
             raise InputError(f"training.seeds must name each seed once, got {list(self.seeds)}")
+
+    @property
+    def threads(self) -> int:
+        """The threads of torch, and of what is not to be given all processors unasked."""
+        return self.torch_threads or 1
 
 
 def transitions_of(episodes: int, steps: int, n_envs: int) -> int:

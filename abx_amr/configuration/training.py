@@ -15,8 +15,6 @@ _TUNING_SEEDS = range(1000, 10_000)
 def build_training(config: Mapping[str, Any]) -> TrainingSettings:
     """Return the training plan of a configuration."""
     arguments = dataclass_arguments(TrainingSettings, config.get("training"), key="training")
-    if arguments.get("torch_threads", 0) is None:
-        arguments["torch_threads"] = 1
     for name, made in (("early_stopping", EarlyStopping), ("vec_normalize", VecNormalizeSettings)):
         if name in arguments:
             key = f"training.{name}"

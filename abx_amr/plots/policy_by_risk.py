@@ -7,7 +7,14 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from abx_amr.plots import canvas
-from abx_amr.plots.policy_map import add_scale, before_each_step, draw_cells, highest_level
+from abx_amr.plots.policy_map import (
+    Panel,
+    bands,
+    before_each_step,
+    draw_panels,
+    even_bands,
+    mean_by_cell,
+)
 
 NAME = "policy_by_risk"
 READS = ("patients", "steps")
@@ -15,6 +22,7 @@ CAPTION = "whom it treats, by observed risk of infection and AMR"
 ORDER = 6
 
 _RISK = "observed_prob_infected"
+_RISKS = 10
 
 
 def is_worth_drawing(patients: pd.DataFrame, steps: pd.DataFrame) -> bool:
@@ -37,19 +45,16 @@ def draw(patients: pd.DataFrame, steps: pd.DataFrame, *, title: str) -> Figure:
     canvas.require(steps, ["episode", "step", *(f"visible_amr_{name}" for name in names)])
     known = before_each_step(steps)
     seen = [f"seen_{name}" for name in names]
-    top = highest_level(known[seen].to_numpy(dtype=np.float64))
     joined = patients.merge(known[["episode", "step", *seen]], on=["episode", "step"])
-    risk = joined[_RISK].to_numpy(dtype=np.float64)
-    figure, axes = canvas.blank(
-        title, columns=len(names), panel_height=3.2, share_x=True, share_y=True
-    )
+    risk = even_bands(joined[_RISK].to_numpy(dtype=np.float64), _RISKS, digits=2)
+    figure, axes = canvas.blank(title, columns=len(names), panel_height=3.4, share_x=False)
+    panels = []
     for axis, name in zip(axes, names, strict=True):
         given = (joined["treatment"] == name).to_numpy().astype(np.float64)
-        level = joined[f"seen_{name}"].to_numpy(dtype=np.float64)
-        limits = ((min(0.0, float(risk.min())), max(1.0, float(risk.max()))), (0.0, top))
-        mesh = draw_cells(axis, risk, level, given, limits)
+        level = bands(joined[f"seen_{name}"].to_numpy(dtype=np.float64))
+        panels.append(Panel(axis, mean_by_cell(risk, level, given), risk, level))
         axis.set_title(f"given {name}", fontsize=10)
         axis.set_xlabel("observed probability of infection")
         axis.set_ylabel(f"visible AMR of {name}")
-    add_scale(figure, mesh, axes)
+    draw_panels(figure, panels)
     return figure

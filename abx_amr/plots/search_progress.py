@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
-from matplotlib.ticker import EngFormatter
+from matplotlib.ticker import EngFormatter, StrMethodFormatter
 
 from abx_amr.plots import canvas
 
@@ -48,6 +48,8 @@ def draw(generations: pd.DataFrame, evaluations: pd.DataFrame, *, title: str) ->
     canvas.legend_beside(returns)
     step.plot(seen, generations["step_size"], color=canvas.ORANGE)
     step.set_yscale("log")
+    for write in (step.yaxis.set_major_formatter, step.yaxis.set_minor_formatter):
+        write(StrMethodFormatter("{x:g}"))
     step.set_ylabel("step size")
     step.set_xlabel("environment steps, all candidates together")
     step.xaxis.set_major_formatter(EngFormatter(sep=""))

@@ -75,7 +75,7 @@ def execute(
     """
     if isinstance(run.prescriber, Learner):
         return run_seeds([run], on_progress=on_progress)[0]
-    set_threads(run.settings.torch_threads)
+    set_threads(run.settings.threads)
     with removed_where_in_vain([run]):
         folder = open_folder(run)
         started = time.perf_counter()
@@ -132,7 +132,7 @@ def run_seeds(runs: Sequence[Run], *, on_progress: Progress | None = None) -> li
     """
     settings = runs[0].settings
     learner = _learner_of(runs[0])
-    set_threads(settings.torch_threads)
+    set_threads(settings.threads)
 
     def built(run: Run) -> Trainee:
         agent = _learner_of(run).build(run.model, run.settings)
@@ -174,7 +174,7 @@ def resume(
     """
     if not isinstance(run.prescriber, Learner):
         raise InputError("resume_from: a fixed rule does not learn, there is nothing to resume")
-    set_threads(run.settings.torch_threads)
+    set_threads(run.settings.threads)
     checkpoint = source.read_checkpoint("last", trust=trust)
     agent = run.prescriber.restore(checkpoint, run.model, run.settings)
     if run.planned_transitions <= agent.transitions:

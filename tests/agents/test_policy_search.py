@@ -12,12 +12,16 @@ from abx_amr.agents.learners.policy_search.evolution import Evolution
 from abx_amr.agents.learners.policy_search.network import PolicyNetwork, attribute_scales
 from abx_amr.agents.learners.policy_search.policy import SearchedPolicy
 from abx_amr.agents.learners.policy_search.rollouts import Rollouts
+from abx_amr.agents.learners.policy_search.search import PolicySearchAgent
+from abx_amr.agents.read_back import effective_values, find_read_back
 from abx_amr.api import load_policy
 from abx_amr.configuration.agent import build_learner
 from abx_amr.configuration.clinic import build_clinic
 from abx_amr.configuration.composing import compose
 from abx_amr.configuration.training import build_training
 from abx_amr.configuration.values import with_values
+from abx_amr.envs.single_env import ClinicEnv
+from abx_amr.envs.vec_env import ClinicVecEnv
 from abx_amr.errors import InputError
 from abx_amr.evaluation.episodes import evaluate
 from abx_amr.rng import stream_states, stream_states_at
@@ -181,6 +185,24 @@ def test_one_observation_gives_one_row_of_treatments() -> None:
         policy.predict(row[:-1])
 
 
+def test_stable_baselines3_evaluates_it_as_one_of_its_own() -> None:
+    from stable_baselines3.common.evaluation import evaluate_policy
+    from stable_baselines3.common.monitor import Monitor
+    from stable_baselines3.common.vec_env import VecMonitor
+
+    model = clinic("experiment=paper_two")
+    network = network_of(model)
+    policy = SearchedPolicy(network, candidates_of(network)[0])
+    playing: Any = policy
+    for env in (VecMonitor(ClinicVecEnv(model, 3, seed=1)), Monitor(ClinicEnv(model, seed=1))):
+        returns, lengths = evaluate_policy(
+            playing, env, n_eval_episodes=6, deterministic=False, return_episode_rewards=True
+        )
+        assert len(returns) >= 6
+        assert set(lengths) == {model.max_time_steps}
+    assert np.std(returns) > 0
+
+
 # --- compiled episodes ---------------------------------------------------------------------------
 
 
@@ -310,3 +332,34 @@ def test_shipped_settings_bring_their_own_length_and_a_given_one_counts() -> Non
     assert build_training(told.plain).total_num_training_episodes == 100
     ppo = build_training(compose("train", []).plain)
     assert (ppo.total_num_training_episodes, ppo.eval_freq_every_n_episodes) == (25, 5)
+
+
+def test_every_value_of_the_shipped_search_space_is_read_back_from_the_built_agent() -> None:
+    config = compose("tune", ["+tuning=policy_search_default", SHORT]).plain
+    space = config["tuning"]["search_space"]
+    points = {
+        f"agent_algorithm.{name}": entry.get("choices") or [entry["low"], entry["high"]]
+        for name, entry in space.items()
+    }
+    assert len(points) == 5
+
+    def build(values: Any) -> Any:
+        told = with_values(config, values)
+        return build_learner(told).build(build_clinic(told), build_training(told))
+
+    names = find_read_back(build, points)
+    last = {path: values[-1] for path, values in points.items()}
+    assert effective_values(build(last), names) == last
+
+
+@pytest.mark.parametrize(("told", "threads"), [("null", 6), ("1", 1), ("3", 3)])
+def test_it_takes_the_processors_that_there_are_unless_told_how_many(
+    told: str, threads: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("abx_amr.host.processors.available", lambda: 6)
+    config = compose("train", [*PLAN, SHORT, f"training.torch_threads={told}"]).plain
+    settings = build_training(config)
+    agent = build_learner(config).build(build_clinic(config), settings)
+    assert isinstance(agent, PolicySearchAgent)
+    assert agent.rollouts.threads == threads
+    assert settings.threads == (1 if told == "null" else threads)  # of torch

@@ -96,3 +96,20 @@ def test_a_page_runs_from_top_to_bottom_and_shows_what_it_says(
 
 def test_what_is_checked_after_a_page_belongs_to_a_page() -> None:
     assert set(AFTER) <= set(PAGES)
+
+
+@pytest.mark.slow
+def test_the_agent_that_is_said_to_beat_the_rules_does(
+    environment: dict[str, str], tmp_path: Path
+) -> None:
+    text = (DOCS / "how-to/an-agent-that-beats-the-rules.md").read_text(encoding="utf-8")
+    folder, notes = tmp_path / "page", tmp_path / "notes"
+    folder.mkdir()
+    notes.mkdir()
+    whole = environment | {"ABX_PAGE_WHOLE": "1"}
+    run_page(steps_of(text), folder=folder, notes=notes, environment=whole, timeout=SECONDS)
+    results = folder / "our_hospital" / "results"
+    for name, at_least in (("searched", 4.0), ("informed", 8.0)):
+        against = newest_run(results, f"{name}_evaluated").read_summary()["against"]
+        assert against["mean"] > at_least
+        assert against["interval"][0] > 0

@@ -44,12 +44,14 @@ SHOWING = ("--help", "-h", "--cfg", "-c", "--info", "-i", "--shell-completion", 
 def sized(command: str, arguments: Sequence[str]) -> list[str]:
     """Return the arguments with small sizes added for what the page does not set itself.
 
+    Where ABX_PAGE_WHOLE is set they stay as they are.
+
     >>> sized("abx-train", ["training.total_num_training_episodes=9"])[1:3]
     ['environment.max_time_steps=20', 'training.n_envs=2']
     """
     given = {a.lstrip("+~").partition("=")[0]: a.partition("=")[2] for a in arguments}
     added: tuple[str, ...] = ()
-    if any(argument in SHOWING for argument in arguments):
+    if any(argument in SHOWING for argument in arguments) or "ABX_PAGE_WHOLE" in os.environ:
         pass
     elif command == "abx-train" and "resume_from" in given:
         added = ("training.num_eval_episodes=2",)

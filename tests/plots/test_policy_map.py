@@ -27,24 +27,53 @@ def test_levels_are_those_that_stood_when_it_was_prescribed():
     assert set(given) == {0, 5}
 
 
+def banded(values, *labels):
+    return policy_map.Bands(np.array(values), labels)
+
+
 def test_a_cell_holds_the_mean_and_a_rare_one_nothing():
-    x = np.array([0.1] * 4 + [0.9])
-    means, _, _ = policy_map.mean_by_cell(
-        x, x, np.array([1.0, 1.0, 0.0, 0.0, 1.0]), ((0.0, 1.0), (0.0, 1.0))
-    )
-    assert np.nansum(means) == 0.5
+    both = banded([0, 0, 0, 0, 1], "low", "high")
+    means = policy_map.mean_by_cell(both, both, np.array([1.0, 1.0, 0.0, 0.0, 1.0]))
+    assert means[0, 0] == 0.5
     assert np.isfinite(means).sum() == 1
 
 
-@pytest.mark.parametrize("antibiotics", ["single", "two"])
-def test_a_rule_has_a_column_of_panels_for_each_antibiotic(antibiotics):
-    steps = played(AmrThreshold, f"antibiotics={antibiotics}").trajectories_frame()
+def test_levels_that_are_held_fill_the_bands_however_low_they_are():
+    levels = np.concatenate([np.linspace(0.0, 0.02, 4000), np.linspace(0.02, 0.9, 400)])
+    found = policy_map.bands(levels)
+    assert len(found.labels) == 8
+    assert np.bincount(found.number).min() > 0.8 * len(levels) / 8
+    assert float(found.labels[5]) < 0.02
+
+
+def test_few_levels_are_a_band_each_under_names_that_differ():
+    found = policy_map.bands(np.array([0.1011, 0.1011, 0.0, 0.1012]))
+    assert found.labels == ("0", "0.1011", "0.1012")
+    assert found.number.tolist() == [1, 1, 0, 2]
+    assert policy_map.bands(np.zeros(5)).labels == ("0",)
+
+
+THIRD = (
+    "+antibiotics.drugs.C={leak: 0.15, flatness_parameter: 30.0, permanent_residual_volume: 0.0,"
+    " initial_amr_level: 0.0, adverse_effect_penalty: -1.0, adverse_effect_probability: 0.2}"
+)
+
+
+@pytest.mark.parametrize(
+    ("names", "overrides"),
+    [("A", ("antibiotics=single",)), ("AB", ()), ("ABC", (THIRD,))],
+)
+def test_a_rule_has_a_column_of_panels_for_each_antibiotic(names, overrides):
+    steps = played(AmrThreshold, *overrides).trajectories_frame()
     figure = policy_map.draw(steps, title="t")
-    columns = 1 if antibiotics == "single" else 2
+    columns = len(names)
     assert len(figure.axes) == 2 * columns + 1  # and the scale
     assert [axis.get_title() for axis in figure.axes[:columns]] == [
-        f"given {name}" for name in "AB"[:columns]
+        f"given {name}" for name in names
     ]
+    above = figure.axes[0].get_ylabel()
+    expected = ["% of patients who are given it", "visible AMR of the other"]
+    assert above == [*expected, "visible AMR of the best other"][columns - 1]
 
 
 def test_risk_is_drawn_where_it_is_seen_and_differs():
@@ -52,11 +81,13 @@ def test_risk_is_drawn_where_it_is_seen_and_differs():
     tables = mixed.patients_frame(), mixed.trajectories_frame()
     assert policy_by_risk.is_worth_drawing(*tables)
     figure = policy_by_risk.draw(*tables, title="t")
-    mesh = figure.axes[0].collections[0]
-    shares = np.ma.masked_invalid(mesh.get_array()).mean(axis=0)
-    risk = np.linspace(0.0, 1.0, 24, endpoint=False) + 1 / 48
-    assert shares[risk < 0.55].max() == 0.0  # a rule that treats above 0.6
-    assert shares[risk > 0.65].max() > 0.0
+    percent = figure.axes[0].collections[0].get_array()
+    risk = [float(label.get_text()) for label in figure.axes[0].get_xticklabels()]
+    for column, middle in zip(percent.T, risk, strict=True):
+        if middle < 0.55:  # a rule that treats above 0.6
+            assert np.ma.max(column) == 0.0
+        elif middle > 0.65:
+            assert np.ma.max(column) > 0.0
     alike = played(RiskStratified)
     assert not policy_by_risk.is_worth_drawing(alike.patients_frame(), alike.trajectories_frame())
 

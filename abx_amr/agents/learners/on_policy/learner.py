@@ -67,5 +67,5 @@ class OnPolicyLearner(AgentSpec, Learner):
         """Return the seed-batched trainer, for one seed too, or the library's own loop."""
         if self.can_learn_together(agents[0], settings):
             ours = cast("Sequence[OnPolicyAgent]", agents)
-            return SeedBatchedTrainer(ours, threads=settings.torch_threads)
+            return SeedBatchedTrainer(ours, threads=settings.threads)
         return super().trainer(agents, settings)

@@ -25,6 +25,7 @@ from abx_amr.agents.learners.policy_search.rollouts import Rollouts
 from abx_amr.agents.prescriber import Agent, Learner, SavedAgent, StoredAgent
 from abx_amr.agents.settings import TrainingSettings
 from abx_amr.errors import InputError
+from abx_amr.host import processors
 from abx_amr.rng import stream, stream_states
 from abx_amr.simulator.model import ClinicModel
 
@@ -79,7 +80,7 @@ class PolicySearch(Learner):
         evolution = Evolution.begin(np.zeros(network.size), self.initial_step_size)
         return PolicySearchAgent(
             evolution,
-            Rollouts(model, network, threads=settings.torch_threads),
+            Rollouts(model, network, threads=_threads(settings)),
             seed=settings.seed,
             population=self.population,
             episodes=self.episodes_per_candidate,
@@ -91,7 +92,7 @@ class PolicySearch(Learner):
         """Return the agent that was saved; its search goes on to the bit."""
         agent = self.build(model, settings)
         network = self._network(model, *_stored_scales(stored))
-        agent.rollouts = Rollouts(model, network, threads=settings.torch_threads)
+        agent.rollouts = Rollouts(model, network, threads=_threads(settings))
         agent.restore(stored)
         return agent
 
@@ -122,6 +123,11 @@ class PolicySearch(Learner):
             centres=centres,
             spreads=spreads,
         )
+
+
+def _threads(settings: TrainingSettings) -> int:
+    """Return the given threads, or the processors of this process: they change no bit."""
+    return settings.torch_threads or processors.available()
 
 
 def _stored_scales(stored: StoredAgent) -> tuple[tuple[float, ...], tuple[float, ...]]:
