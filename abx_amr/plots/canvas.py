@@ -6,11 +6,14 @@ Shapes: N episodes, T steps.
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import pandas as pd
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
@@ -150,6 +153,29 @@ def legend_beside(axis: Axes, title: str | None = None, *, upwards: bool = False
 def band_note(episodes: int) -> str | None:
     """Return what the bands stand for, as a legend's title."""
     return f"mean and\n{BAND}" if episodes > 1 else None
+
+
+@dataclass(frozen=True)
+class Point:
+    """What a mark stands for: in words, and the trial it belongs to, if it is one of a study."""
+
+    name: str
+    trial: int | None = None
+
+
+_NAMED: WeakKeyDictionary[Artist, Sequence[Point]] = WeakKeyDictionary()
+
+
+def name_points(artist: Artist, points: Sequence[Point]) -> None:
+    """Say what each mark of a drawn series stands for, in its order: a page shows it."""
+    _NAMED[artist] = points
+
+
+def named_points(figure: Figure) -> Iterator[tuple[Artist, Sequence[Point]]]:
+    """Yield each series of a figure whose marks have names, with these."""
+    for artist in figure.findobj():
+        if artist in _NAMED:
+            yield artist, _NAMED[artist]
 
 
 def panel_height(rows: int) -> float:

@@ -14,6 +14,7 @@
       option_by_amr.csv, option_transitions.csv, option_trigrams.csv    drawn from these
       tensorboard/              logs of the training
       figures/<name>.png
+      figures/data/<table>.parquet   what figures are drawn from and no other file holds
       summary.json              written last: a folder that has one is complete
 
 Every file is written atomically: a reader sees the old one or the new one, never a part.
@@ -164,6 +165,10 @@ class RunFolder:
         folder = self.path / "figures"
         folder.mkdir(exist_ok=True)
         return folder / f"{name}.png"
+
+    def drawn_file(self, table: str) -> Path:
+        """Return where a table lies that figures are drawn from, e.g. `steps`."""
+        return self.path / "figures" / "data" / f"{table}.parquet"
 
     @property
     def is_complete(self) -> bool:
@@ -321,6 +326,13 @@ class RunFolder:
     def read_patients(self) -> pd.DataFrame:
         """Return the table of every patient; raises InputError where it was not asked for."""
         return _read_parquet(self.patients_file)
+
+    def write_drawn(self, name: str, table: pd.DataFrame) -> None:
+        """Write a table that figures are drawn from, its numbers in 32 bits."""
+        file = self.drawn_file(name)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        wide = [c for c, kind in table.dtypes.items() if str(kind) == "float64"]
+        atomic_files.write_bytes(file, _parquet(table.astype(dict.fromkeys(wide, "float32"))))
 
     def append_option_usage(self, transitions: int, seed: int, usage: pd.DataFrame) -> None:
         """Append one row per option: transitions trained, training seed, the usage's columns."""
