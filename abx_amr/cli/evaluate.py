@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from abx_amr.cli.door import Command, composed, enter, task_of_command
 from abx_amr.cli.numbers import figure, interval
+from abx_amr.cli.written_report import print_run_report
 from abx_amr.errors import counted
 from abx_amr.planning.gap import gap_line
 
@@ -31,6 +32,7 @@ means the same patients and the same luck, whoever prescribes.
   evaluation.episodes, evaluation.seed, evaluation.deterministic
   experiment, antibiotics, patient_generator, environment, reward_calculator: another clinic
   trajectories=true  every step as Parquet
+  report=false       no report.html, the page to send
 Gives mean, std, IQM and a 95 % bootstrap interval, and a run folder with tables and figures.
 """
 
@@ -42,6 +44,8 @@ def task(config: DictConfig) -> float:
     plain, choices, overrides = composed(config)
     result = evaluate(plain, choices=choices, overrides=overrides)
     _report(result)
+    print_run_report(result, plain)
+    print(f"results: {result.folder}")
     return result.mean_return
 
 
@@ -63,7 +67,6 @@ def _report(result: EvaluateResult) -> None:
             f"standard error {figure(paired['standard_error'], 3)} paired "
             f"({figure(paired['unpaired_standard_error'], 3)} unpaired)"
         )
-    print(f"results: {result.folder}")
 
 
 def main() -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from abx_amr.cli.arguments import translate
 from abx_amr.cli.door import RUN_AGAIN, enter_without_hydra
 from abx_amr.cli.numbers import figure, interval
+from abx_amr.cli.written_report import print_report
 from abx_amr.errors import InputError, counted, unknown
 from abx_amr.host.terminal import in_one_line
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from abx_amr.comparison.reading import LeftOut
+    from abx_amr.reports.subjects import Subject
 
 HELP = """
 abx-gather: many runs in one table, with intervals for each condition and paired tests between them.
@@ -33,8 +35,9 @@ choices and values that tell it apart. Clinics and evaluation seeds are never mi
   by               what makes a condition: groups and paths, [experiment,agent_algorithm.gamma]
   against          a condition: all others are compared with it, not every pair
   folder, format   where the tables go, and as csv, parquet or both
-  figures, confidence, resamples, seed (of the bootstrap)
-Writes runs, conditions, pairs (and overall, for several clinics) as tables, and returns.png.
+  figures, report, confidence, resamples, seed (of the bootstrap)
+Writes runs, conditions, pairs (and overall, for several clinics) as tables, returns.png, and
+report.html, a page to send.
 A run counts once, with the mean return of its final evaluation: IQM and bootstrap are over runs.
 """
 
@@ -95,7 +98,28 @@ def gather(asked: Mapping[str, Any]) -> None:
     counts = {"run": len(runs), "condition": len(grouped), "clinic": len(set(clinics))}
     text = [counted(count, name) for name, count in counts.items()]
     print(f"{text[0]}, {text[1]} in {text[2]}")
+    print_report(
+        lambda: _page_of(tables, [*notes, *comparing.notes_on(grouped, pairs)], asked),
+        is_wanted=asked["report"],
+    )
     print(f"tables: {', '.join(str(file) for file in files)}")
+
+
+def _page_of(
+    tables: Mapping[str, pd.DataFrame], notes: Sequence[str], asked: Mapping[str, Any]
+) -> Subject:
+    """Return what the page is about."""
+    from abx_amr.reports.subjects import SetSubject
+
+    folder = Path(str(asked["folder"]))
+    return SetSubject(
+        path=folder,
+        name=folder.resolve().name,
+        tables=tables,
+        notes=notes,
+        confidence=asked["confidence"],
+        has_figures=asked["figures"],
+    )
 
 
 def _checked(asked: dict[str, Any]) -> dict[str, Any]:
@@ -113,8 +137,9 @@ def _checked(asked: dict[str, Any]) -> dict[str, Any]:
     for key, known in (("what", ("runs", "evaluations")), ("format", ("csv", "parquet", "both"))):
         if asked[key] not in known:
             raise InputError(unknown(key, str(asked[key]), known))
-    if not isinstance(asked["figures"], bool):
-        raise InputError(f"figures must be true or false, got {asked['figures']!r}")
+    for key in ("figures", "report"):
+        if not isinstance(asked[key], bool):
+            raise InputError(f"{key} must be true or false, got {asked[key]!r}")
     confidence = asked["confidence"]
     if isinstance(confidence, bool) or not isinstance(confidence, float) or not 0 < confidence < 1:
         raise InputError(f"confidence must be a number in (0, 1), got {confidence!r}")

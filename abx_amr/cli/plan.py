@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from abx_amr.cli.door import Command, composed, enter, task_of_command
 from abx_amr.cli.numbers import figure
+from abx_amr.cli.written_report import print_report
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
 
     from abx_amr.planning.service import Plan
     from abx_amr.planning.stationary import Audit
+    from abx_amr.reports.subjects import Subject
 
 HELP = """
 abx-plan: the optimum of a clinic, exact where the lattice of pressures holds it, else between two
@@ -35,7 +38,7 @@ bounds; tuned rules, and what the agent's discount factor costs even a perfect l
   agent_algorithm    its gamma is audited
 The tutorial's -s GROUP-subconfig=FILE and -p KEY=VALUE work too.
   abx-plan --cfg job                                    show the composed configuration
-Results: results/<experiment>_plan_<timestamp>/ (plan.json, tables, figures).
+Results: results/<experiment>_plan_<timestamp>/ (plan.json, figures, report.html, a page to send).
 """
 
 
@@ -74,8 +77,18 @@ def plan(config: dict[str, Any], *, name: str) -> float | None:
             )
         if missing is not None:
             print(f"no figure of the optimal policy: {missing}")
+    print_report(
+        lambda: _page_of(folder, has_figures=config["figures"]), is_wanted=config["report"]
+    )
     print(f"results: {folder}")
     return None if found.optimum is None else found.optimum.value
+
+
+def _page_of(folder: Path, *, has_figures: bool) -> Subject:
+    """Return what the page is about."""
+    from abx_amr.reports.subjects import PlanSubject
+
+    return PlanSubject(folder, has_figures=has_figures)
 
 
 def _say(line: str) -> None:

@@ -26,7 +26,17 @@ CLINIC_SECTIONS = (
 #: Settings of a run that say nothing about what was trained.
 _NO_SETTINGS = (
     *("run_name", "study_name", "results_dir", "optimization_dir", "skip_if_exists"),
-    *("figures", "trajectories", "storage", "resume_from", "run", "against", "evaluation", "wait"),
+    *(
+        "figures",
+        "report",
+        "trajectories",
+        "storage",
+        "resume_from",
+        "run",
+        "against",
+        "evaluation",
+        "wait",
+    ),
     *("training.seed", "training.seeds", "training.torch_threads", "training.save_freq"),
     *("training.evaluation_seed", "training.num_eval_episodes", "training.additional_episodes"),
 )

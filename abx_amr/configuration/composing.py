@@ -22,7 +22,7 @@ from abx_amr.errors import InputError, first_line
 from abx_amr.host.locations import find_project, from_here
 from abx_amr.host.secrets import refuse_secret_values, refuse_secrets
 
-_FLAGS = ("figures", "trajectories", "skip_if_exists", "overwrite_existing_study")
+_FLAGS = ("figures", "report", "trajectories", "skip_if_exists", "overwrite_existing_study")
 _LEARN_NOTHING_FROM_TUNING = ("train", "evaluate", "plan")
 #: Keys that name a folder; a relative one is the project's, from wherever below it.
 _PLACES = ("results_dir", "optimization_dir", "plan_cache")

@@ -30,6 +30,7 @@ class TuneResult:
         n_best: How many trials share the best value.
         trials: One row per trial: number, state, value, params.<path>, ...
         collapse_advice: What helps where the best trial's policies have collapsed, else None.
+        configuration: What was searched in, and what the command asks for beside.
     """
 
     run_name: str
@@ -44,6 +45,7 @@ class TuneResult:
     n_best: int
     trials: pd.DataFrame = field(repr=False, compare=False)
     collapse_advice: str | None = None
+    configuration: Mapping[str, Any] = field(repr=False, compare=False, default_factory=dict)
 
     @property
     def read_back(self) -> Mapping[str, Any]:

@@ -1,4 +1,4 @@
-"""A study as a page takes it: from its storage where that is at hand, else from its folder alone."""
+"""A study as a page takes it: from its storage where that is at hand, else from its folder."""
 
 from __future__ import annotations
 
