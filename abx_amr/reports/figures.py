@@ -95,6 +95,8 @@ def _name_points(root: ElementTree.Element, of: str, named: Any) -> None:
     """Give each mark of a group its name, shown when it is pointed at, and its trial."""
     group = next((e for e in root.iter() if e.get("id") == of), None)
     marks = [] if group is None else [e for e in group.iter() if e.tag.endswith("}use")]
+    if group is not None and not marks:
+        marks = [group]  # a line
     if len(marks) != len(named):
         return  # one lies outside of the figure: which is not known
     for mark, point in zip(marks, named, strict=True):

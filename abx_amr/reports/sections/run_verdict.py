@@ -93,9 +93,9 @@ def _optimum(subject: RunSubject) -> str:
     if not is_known(gap):
         return f"How far it is from the optimum is not known{f': {note}' if note else ''}."
     reference = f"the {note}" if note else f"the optimum, {number(found.get('optimum'))}"
-    ends = found.get("mean_return_interval_95") or (None, None)
+    low, high = found.get("mean_return_interval_95") or (None, None)
     optimum = found.get("optimum")
-    if is_known(optimum) and all(map(is_known, ends)) and ends[0] <= optimum <= ends[1]:
+    if is_known(low) and is_known(high) and is_known(optimum) and low <= optimum <= high:
         return f"It cannot be told apart from {reference}, which lies within its interval."
     if gap < 0:
         return f"It lies above {reference}, which nothing does in the long run: easy episodes."

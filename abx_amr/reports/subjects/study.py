@@ -82,6 +82,12 @@ class StudySubject:
         return self.reading.yaml(self.folder.tuning_file).get("tuning") or {}
 
     @cached_property
+    def best(self) -> dict[str, Any] | None:
+        """What the summary says of the best trial; None where none has a finite value."""
+        found = self.summary.get("best_trial")
+        return found if isinstance(found, dict) else None
+
+    @cached_property
     def space(self) -> SearchSpace:
         """Configuration path -> distribution; empty where it cannot be read."""
         try:
