@@ -12,6 +12,9 @@ from abx_amr.errors import InputError, unknown
 
 if TYPE_CHECKING:
     from abx_amr.reports.finding import Places
+    from abx_amr.studies.storages import StudyStorage
+
+_OF_THE_CONFIGURATION = ("results_dir", "optimization_dir", "storage")
 
 HELP = """
 abx-report: one page to send: of a study, a run, a set of runs or a plan. One HTML file that needs
@@ -51,8 +54,11 @@ def _run(given: list[str]) -> None:
     output, has_figures, rest = _own_settings(settings)
     if not names:
         raise InputError("say what the page is of: abx-report NAME (of a run or a study) or FOLDER")
-    places = _places(rest, has_figures=has_figures)
-    subjects = [subject for name in names for subject in find_subjects(name, places)]
+    subjects = [
+        subject
+        for name in names
+        for subject in find_subjects(name, _places(rest, name=name, has_figures=has_figures))
+    ]
     if output is not None and len(subjects) > 1:
         raise InputError(f"output is for one page, these are {len(subjects)}: leave it out")
     for subject in subjects:
@@ -79,28 +85,42 @@ def _own_settings(settings: Sequence[str]) -> tuple[Path | None, bool, list[str]
     return output, has_figures, rest
 
 
-def _places(settings: list[str], *, has_figures: bool) -> Places:
-    """Return where names are looked up, from the configuration of studies."""
-    from abx_amr.configuration.composing import compose, places_in_project
+def _places(settings: list[str], *, name: str, has_figures: bool) -> Places:
+    """Return where a name is looked up; a folder needs no configuration."""
     from abx_amr.reports.finding import Places
-    from abx_amr.reports.subjects import StudySubject
 
-    known = ("results_dir", "optimization_dir", "storage")
     for word in settings:
         key = word.partition("=")[0].lstrip("+").split(".")[0]
-        if key not in known:
-            raise InputError(unknown("setting", key, [*known, "output", "figures"]))
-    settings = [*settings, *places_in_project(compose("study", settings).config, settings)]
-    config = compose("study", settings).config
+        if key not in _OF_THE_CONFIGURATION:
+            raise InputError(unknown("setting", key, [*_OF_THE_CONFIGURATION, "output", "figures"]))
+    if Path(name).is_dir() and not settings:
+        return Places(
+            results_dir=Path("results"), optimization_dir=Path("optimization"), figures=has_figures
+        )
+    from abx_amr.configuration.composing import compose, places_in_project
 
-    def study(folder: Path) -> StudySubject:
-        return StudySubject(folder)
-
+    composition = compose("study", settings)
+    if added := places_in_project(composition.config, settings):
+        settings = [*settings, *added]
+        composition = compose("study", settings)
+    config = composition.config
     return Places(
         results_dir=Path(str(config.results_dir)),
         optimization_dir=Path(str(config.optimization_dir)),
-        study=study,
+        figures=has_figures,
+        storage=_storage(settings, name)
+        if any(s.startswith("storage") for s in settings)
+        else None,
     )
+
+
+def _storage(settings: list[str], name: str) -> StudyStorage:
+    """Return the storage that the command line names, of the study of this name."""
+    from abx_amr.configuration.composing import compose
+    from abx_amr.configuration.storage import build_storage
+
+    text = Path(name).name.replace("\\", "\\\\").replace("'", "\\'")
+    return build_storage(compose("study", [*settings, f"run_name='{text}'"]).plain)
 
 
 if __name__ == "__main__":

@@ -4,10 +4,17 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
+from abx_amr.host import atomic_files
 from abx_amr.planning.front import optimal_episode
 from abx_amr.planning.problem import NotComputable
 from abx_amr.planning.progress import OnProgress
 from abx_amr.planning.service import Plan
+from abx_amr.simulator.model import ClinicModel
+
+Floats = NDArray[np.float64]
 
 
 def draw_plan(
@@ -35,6 +42,7 @@ def draw_plan(
     except NotComputable as error:
         reason = str(error)
     else:
+        _keep(given, level, model, folder / "data" / "optimal_episode.csv")
         figure = optimal_policy.draw(
             given,
             level,
@@ -60,3 +68,18 @@ def draw_plan(
         figure = stewardship_front.draw(pd.DataFrame(points), title=title)
         canvas.save(figure, folder / "stewardship_front.png")
     return reason
+
+
+def _keep(given: Floats, level: Floats, model: ClinicModel, file: Path) -> None:
+    """Write what the figure of the optimal policy is drawn from: a row before and after each step.
+
+    Columns: step, patients (a step), given_<X> (nan before the first), level_<X>.
+    """
+    import pandas as pd
+
+    table = pd.DataFrame({"step": range(len(level)), "patients": model.num_patients_per_time_step})
+    for k, name in enumerate(model.antibiotics):
+        table[f"given_{name}"] = np.append(np.nan, given[:, k])
+        table[f"level_{name}"] = level[:, k]
+    file.parent.mkdir(exist_ok=True)
+    atomic_files.write_text(file, table.to_csv(index=False, float_format="%.6g"))

@@ -158,16 +158,16 @@ def _shorten(element: ElementTree.Element) -> None:
 
 def _with_plain_names(table: pd.DataFrame) -> pd.DataFrame:
     """Return a table whose texts are no formulas to matplotlib and hold nothing unseen."""
-    plain = table.rename(columns=lambda name: _plain(name))
-    for column in plain.select_dtypes(exclude="number"):
-        plain[column] = plain[column].map(_plain)
-    return plain
+    renamed = table.rename(columns=plain)
+    for column in renamed.select_dtypes(exclude="number"):
+        renamed[column] = renamed[column].map(plain)
+    return renamed
 
 
-def _plain(text: Any) -> Any:
+def plain(text: Any) -> Any:
     r"""Return a text in which a dollar begins no formula.
 
-    >>> print(_plain("a$b"), _plain(3))
+    >>> print(plain("a$b"), plain(3))
     a\$b 3
     """
     return wording.visible(text).replace("$", r"\$") if isinstance(text, str) else text

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,6 +9,7 @@ from abx_amr.errors import InputError, unknown
 from abx_amr.reports.subjects import PlanSubject, RunSubject, SetSubject, StudySubject, Subject
 from abx_amr.runs.folder import run_folders, run_folders_below
 from abx_amr.studies.folder import StudyFolder, study_folders
+from abx_amr.studies.storages import StudyStorage
 
 PLAN = "plan.json"
 TABLES = ("conditions.csv", "conditions.parquet")
@@ -22,12 +22,18 @@ class Places:
     Args:
         results_dir: Runs and plans.
         optimization_dir: Studies.
-        study: Returns the study of a folder, read from wherever its trials are.
+        figures: Whether figures are drawn.
+        storage: Where the trials of a study are (default: in its folder).
     """
 
     results_dir: Path
     optimization_dir: Path
-    study: Callable[[Path], StudySubject] = StudySubject
+    figures: bool = True
+    storage: StudyStorage | None = None
+
+    def study(self, path: Path) -> StudySubject:
+        """Return the study of a folder."""
+        return StudySubject(path, storage=self.storage, has_figures=self.figures)
 
 
 def find_subjects(name: str, places: Places) -> list[Subject]:
@@ -47,7 +53,7 @@ def find_subjects(name: str, places: Places) -> list[Subject]:
     runs = run_folders(places.results_dir, name)
     complete = [folder for folder in runs if folder.is_complete]
     if runs:
-        found.append(RunSubject((complete or runs)[-1].path))
+        found.append(RunSubject((complete or runs)[-1].path, has_figures=places.figures))
     if (places.results_dir / name).is_dir():
         found.append(in_folder(places.results_dir / name, places))
     if found:
@@ -67,17 +73,17 @@ def in_folder(path: Path, places: Places) -> Subject:
         InputError: nothing that has a page.
     """
     if (path / "config.yaml").is_file():
-        return RunSubject(path)
+        return RunSubject(path, has_figures=places.figures)
     if _is_study(path):
         return places.study(path)
     if (path / PLAN).is_file():
-        return PlanSubject(path)
+        return PlanSubject(path, has_figures=places.figures)
     if any((path / name).is_file() for name in TABLES):
-        return SetSubject.in_folder(path)
+        return SetSubject.in_folder(path, has_figures=places.figures)
     if run_folders_below(path):
         from abx_amr.reports.gathering import gathered
 
-        return gathered(path)
+        return gathered(path, has_figures=places.figures)
     raise InputError(
         f"{path} holds no run, study, plan or tables of abx-gather: give such a folder, or a name"
     )

@@ -18,6 +18,7 @@ ENOUGH, LEAST = 30, 8
 
 def space_table(space: SearchSpace) -> pd.DataFrame:
     """Return a row per searched value: path, label, low, high, is_log, choices (None: a number)."""
+    described = describe(space)
     rows = [
         {
             "path": path,
@@ -27,7 +28,7 @@ def space_table(space: SearchSpace) -> pd.DataFrame:
             "is_log": bool(fields.get("log")),
             "choices": fields.get("choices"),
         }
-        for path, fields in describe(space).items()
+        for path, fields in ((path, described[path]) for path in space)
     ]
     table = pd.DataFrame(rows, columns=["path", "label", "low", "high", "is_log", "choices"])
     shared = table["label"].duplicated(keep=False)
@@ -38,9 +39,15 @@ def space_table(space: SearchSpace) -> pd.DataFrame:
 def drawn_trials(subject: StudySubject) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Return the trials and the searched values that both trials and space know."""
     space = space_table(subject.space)
-    trials = subject.trials
+    trials = subject.trials.copy()
     has = [f"params.{path}" in trials for path in space["path"]]
-    return trials, space[has].reset_index(drop=True)
+    known = space[has].reset_index(drop=True)
+    for path in known.loc[known["choices"].notna(), "path"]:
+        column = trials[f"params.{path}"]
+        trials[f"params.{path}"] = pd.Series(
+            [_typed(v, subject, path) for v in column], dtype=object
+        )
+    return trials, known
 
 
 def importance(subject: StudySubject) -> pd.DataFrame | None:
@@ -52,6 +59,9 @@ def importance(subject: StudySubject) -> pd.DataFrame | None:
     import optuna
     from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
 
+    from abx_amr.studies.stored import quiet_optuna
+
+    quiet_optuna()
     trials, space = drawn_trials(subject)
     known = trials[np.isfinite(pd.to_numeric(trials["value"], errors="coerce"))]
     if len(known) < LEAST or len(space) < 2 or known["value"].nunique() < 2:

@@ -53,6 +53,11 @@ def setting(value: Any) -> Cell:
     return Cell(wording.value(value), float(value) if wording.is_known(value) else None)
 
 
+def short_setting(value: Any) -> Cell:
+    """Return a setting's value in few digits, sorted by all of them."""
+    return Cell(wording.short(value), float(value) if wording.is_known(value) else None)
+
+
 @dataclass(frozen=True)
 class KeyFigure:
     """A number that stands by itself: what it is, how much, how sure or of what."""

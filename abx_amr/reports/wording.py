@@ -90,6 +90,17 @@ def value(found: Any) -> str:
     return str(found)
 
 
+def short(found: Any) -> str:
+    """Return a setting's value for a table of many: four significant digits.
+
+    >>> short(0.00031234567), short(128), short("tanh")
+    ('0.0003123', '128', 'tanh')
+    """
+    if isinstance(found, float) and math.isfinite(found):
+        return f"{found:.4g}".replace("-", MINUS)
+    return value(found)
+
+
 def duration(seconds: Any) -> str:
     """Return a time as people say it, a dash where it is not known.
 

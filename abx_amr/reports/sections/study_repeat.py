@@ -41,6 +41,27 @@ def _next_steps(subject: StudySubject) -> list[tuple[str, str]]:
                 "Evaluate one of them on unseen episodes, against a rule",
                 shlex.join(["abx-evaluate", f"run={name}_optimized_seed1", *_FAIRLY]),
             ),
-            ("Compare all runs", "abx-gather"),
+            (
+                "Train as many with the default settings, to compare them with",
+                shlex.join(_default(subject, name)),
+            ),
+            ("Compare all of these runs, with paired tests", "abx-gather"),
         ]
     return steps
+
+
+def _default(subject: StudySubject, name: str) -> list[str]:
+    """Return the command that trains with what the study's own command says, without a search."""
+    command = str(subject.provenance.get("command") or "")
+    try:
+        words = shlex.split(command)[1:]
+    except ValueError:
+        words = []
+    dropped = ("tuning", "+tuning", "run_name", "study_name", "storage", "hydra")
+    kept = [
+        w for w in words if "=" in w and w.split("=")[0].split(".")[0].split("/")[0] not in dropped
+    ]
+    chosen = (subject.provenance.get("choices") or {}).get("agent_algorithm")
+    if chosen and not any(w.startswith("agent_algorithm=") for w in kept):
+        kept.append(f"agent_algorithm={chosen}")
+    return ["abx-train", *kept, f"run_name={name}_default", "training.seeds=[1,2,3,4,5]"]

@@ -11,7 +11,7 @@ from markupsafe import Markup
 from abx_amr.reports.figures import inline_svg
 from abx_amr.reports.search import drawn_trials
 from abx_amr.reports.subjects import StudySubject
-from abx_amr.reports.tables import Cell, Column, numbers, setting
+from abx_amr.reports.tables import Cell, Column, numbers, short_setting
 from abx_amr.reports.templating import fill
 from abx_amr.reports.wording import duration, is_known
 
@@ -83,7 +83,7 @@ def _row(trial: Mapping[Any, Any], space: pd.DataFrame) -> list[Any]:
         numbers(trial.get("value"), 3),
         numbers(trial.get("mean_reward"), 3),
         numbers(trial.get("std_reward"), 3),
-        *(setting(_plain(trial.get(f"params.{path}"))) for path in space["path"]),
+        *(short_setting(_plain(trial.get(f"params.{path}"))) for path in space["path"]),
         Cell(duration(seconds), seconds if is_known(seconds) else None),
     ]
 

@@ -11,7 +11,7 @@ from abx_amr.errors import counted
 from abx_amr.reports.subjects import StudySubject
 from abx_amr.reports.tables import KeyFigure
 from abx_amr.reports.templating import fill
-from abx_amr.reports.wording import interval, is_known, number, percent, signed, value
+from abx_amr.reports.wording import interval, is_known, number, percent, short, signed
 
 NAME = "Verdict"
 PAGES = ("study",)
@@ -21,11 +21,10 @@ ORDER = 0
 def render(subject: StudySubject) -> Markup:
     """Return the three sentences and the figures they rest on."""
     best = subject.best
-    sentences = [_searched(subject)]
     if best is None:
-        sentences.append("No trial has a finite value yet.")
+        sentences = [f"Of {counted(_how_many(subject), 'finished trial')} none has a value yet."]
     else:
-        sentences += [_found(subject, best), *_worth(best)]
+        sentences = [_found(subject, best), _settings(best), *_worth(best)]
     return fill(
         "verdict.html",
         sentences=sentences,
@@ -40,30 +39,28 @@ def agent_of(subject: StudySubject) -> str:
     return str(target).rpartition(".")[2] if target else "the agent"
 
 
-def _searched(subject: StudySubject) -> str:
-    found, tuning = subject.summary, subject.tuning
-    finished, budget = found.get("n_finished"), found.get("budget")
-    if finished is None:
-        finished = int(subject.trials["state"].isin(["COMPLETE", "PRUNED"]).sum())
-    of = f"{finished} of {budget}" if budget is not None and finished != budget else f"{finished}"
-    n_seeds = tuning.get("n_seeds_per_trial")
-    each = "" if n_seeds is None else f", each of them trained with {counted(n_seeds, 'seed')}"
-    return (
-        f"{of} trials ({found.get('sampler', tuning.get('sampler', 'unknown sampler'))}) searched "
-        f"{counted(len(subject.space), 'setting')} of {agent_of(subject)}{each}."
-    )
+def _how_many(subject: StudySubject) -> int:
+    """Return how many trials have finished."""
+    finished = subject.summary.get("n_finished")
+    if isinstance(finished, int):
+        return finished
+    return int(subject.trials["state"].isin(["COMPLETE", "PRUNED"]).sum())
 
 
 def _found(subject: StudySubject, best: dict[str, Any]) -> str:
-    settings = ", ".join(
-        f"{path.rsplit('.', 1)[-1]} {value(v)}" for path, v in (best.get("params") or {}).items()
-    )
     seeds = len([s for s in best.get("seeds") or [] if is_known(s.get("episode_return"))])
     return (
-        f"Trial {best.get('number')} is the best: mean return {number(best.get('mean_reward'))} "
-        f"over {counted(seeds, 'seed')}, standard deviation {number(best.get('std_reward'))}, "
-        f"with {settings}."
+        f"The best of {_how_many(subject)} settings of {agent_of(subject)} that were tried earns a "
+        f"mean return of {number(best.get('mean_reward'))} per episode over "
+        f"{counted(seeds, 'training seed')} (standard deviation {number(best.get('std_reward'))})."
     )
+
+
+def _settings(best: dict[str, Any]) -> str:
+    settings = ", ".join(
+        f"{path.rsplit('.', 1)[-1]} {short(v)}" for path, v in (best.get("params") or {}).items()
+    )
+    return f"It is trial {best.get('number')}: {settings}."
 
 
 def _worth(best: dict[str, Any]) -> list[str]:
@@ -84,9 +81,9 @@ def _worth(best: dict[str, Any]) -> list[str]:
     elif note:
         sentences.append(f"How far that is from the optimum is not known: {note}.")
     sentences.append(
-        "It was chosen on these evaluation episodes, so that it looks better than it is: what the "
-        "settings are worth is measured by training with them and evaluating on other episodes "
-        "(commands below)."
+        "It was chosen by these evaluation episodes and looks better than it is: what the settings "
+        "are worth, also against the default, is measured on other seeds and episodes (last "
+        "section)."
     )
     return sentences
 

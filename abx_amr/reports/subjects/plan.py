@@ -54,6 +54,11 @@ class PlanSubject:
         """What plan.json holds."""
         return self.reading.json(self.path / "plan.json")
 
+    @cached_property
+    def optimal_episode(self) -> pd.DataFrame | None:
+        """A row per step of the optimal policy: patients, given_<X>, level_<X>; None: not kept."""
+        return self.reading.table(self.path / "figures" / "data" / "optimal_episode.csv")
+
     @property
     def optimum(self) -> dict[str, Any]:
         """The optimum or its bounds; empty where there is none."""

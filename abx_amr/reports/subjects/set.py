@@ -49,7 +49,7 @@ class SetSubject:
         return self.path / self.file
 
     @classmethod
-    def in_folder(cls, folder: Path) -> SetSubject:
+    def in_folder(cls, folder: Path, *, has_figures: bool = True) -> SetSubject:
         """Return what abx-gather wrote into a folder."""
         reading = Reading(folder)
         tables = {}
@@ -63,5 +63,6 @@ class SetSubject:
             path=folder,
             name=folder.resolve().name,
             tables=tables,
+            has_figures=has_figures,
             problems=reading.problems,
         )

@@ -106,8 +106,12 @@ class StudySubject:
     def seeds(self) -> pd.DataFrame:
         """One row per trial and seed, as `studies.tables.seeds_table` gives it.
 
-        From the storage; where it is not at hand from trials.csv in the folder.
+        From trials.csv where that is all there is to come; else from the storage, and where that
+        is not at hand from trials.csv again.
         """
+        table = self.reading.table(self.folder.trials_file)
+        if self.storage is None and table is not None and self._is_whole(table):
+            return table
         for storage in self._storages():
             try:
                 return _from_storage(storage, str(self.summary.get("study_name") or self.name))
@@ -115,7 +119,6 @@ class StudySubject:
                 self.problems.append(
                     f"the trials in {storage.label} cannot be read: {first_line(error)}"
                 )
-        table = self.reading.table(self.folder.trials_file)
         if table is None:
             self.problems.append(
                 f"no trials: neither a database nor {self.folder.trials_file.name} is here"
@@ -135,6 +138,13 @@ class StudySubject:
         """The trials and their seeds."""
         found = {"trials": self.trials, "seeds": self.seeds}
         return {name: table for name, table in found.items() if not table.empty}
+
+    def _is_whole(self, table: pd.DataFrame) -> bool:
+        """Return whether a table holds every trial of a study that is complete."""
+        if self.summary.get("status") != "complete" or "state" not in table:
+            return False
+        finished = table[table["state"].isin(["COMPLETE", "PRUNED"])]
+        return bool(finished["number"].nunique() == self.summary.get("n_finished"))
 
     def _storages(self) -> list[StudyStorage]:
         if self.storage is not None:
