@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -45,14 +46,23 @@ Results: results/<experiment>_plan_<timestamp>/ (plan.json, figures, report.html
 def task(config: DictConfig) -> float | None:
     """Plan as composed; return the optimum."""
     plain, choices, _ = composed(config)
-    return plan(plain, name=choices["experiment"])
+    return plan(plain, name=choices["experiment"], choices=choices)
 
 
-def plan(config: dict[str, Any], *, name: str) -> float | None:
-    """Plan with a resolved configuration; return the optimum, None where there is none."""
+def plan(
+    config: dict[str, Any], *, name: str, choices: Mapping[str, str] | None = None
+) -> float | None:
+    """Plan with a resolved configuration; return the optimum, None where there is none.
+
+    Args:
+        config: The configuration.
+        name: Of the clinic.
+        choices: Group -> what was chosen in it.
+    """
     from abx_amr.comparison.planned import planned
     from abx_amr.host.atomic_files import claim_folder, write_json
     from abx_amr.host.progress import phase_display
+    from abx_amr.runs.provenance import provenance
 
     with phase_display() as on_progress:
         found = planned(config, name=name, say=_say, on_part=_print_part, on_progress=on_progress)
@@ -62,6 +72,8 @@ def plan(config: dict[str, Any], *, name: str) -> float | None:
         raise found.interrupt
     folder = claim_folder(config["results_dir"], f"{name}_plan")
     write_json(folder / "plan.json", found.to_dict())
+    facts = provenance(seeds={"evaluation": config["plan"]["seed"]})
+    write_json(folder / "provenance.json", {**facts, "choices": choices or {}})
     if config["figures"] and found.optimum is not None:
         from abx_amr.planning.drawing import draw_plan
 

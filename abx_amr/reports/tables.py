@@ -58,6 +58,9 @@ def short_setting(value: Any) -> Cell:
     return Cell(wording.short(value), float(value) if wording.is_known(value) else None)
 
 
+Table = tuple[list[Column], list[list[Any]]]
+
+
 @dataclass(frozen=True)
 class KeyFigure:
     """A number that stands by itself: what it is, how much, how sure or of what."""

@@ -91,6 +91,7 @@ def evaluate(
         overrides=overrides,
         trajectories=bool(config["trajectories"]),
         figures=bool(config["figures"]),
+        report=bool(config.get("report", True)),
         deterministic=bool(asked["deterministic"]),
         origin=request.origin,
     )

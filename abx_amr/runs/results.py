@@ -37,6 +37,7 @@ def write_results(
     facts: Mapping[str, Any],
     trajectories: bool,
     figures: bool,
+    report: bool = True,
 ) -> None:
     """Write the final evaluation's tables and figures and, last, the summary; register the run.
 
@@ -52,6 +53,8 @@ def write_results(
         from abx_amr.runs.figures import draw_run
 
         draw_run(folder, steps, decisions)
+    if report and figures:
+        _keep_drawn(folder, steps, has_trajectories=trajectories)
     scores = summarise(final.episodes["episode_return"])
     folder.write_summary(
         {
@@ -66,6 +69,15 @@ def write_results(
         }
     )
     register_completion(folder, mean_return=scores.mean)
+
+
+def _keep_drawn(folder: RunFolder, steps: pd.DataFrame, *, has_trajectories: bool) -> None:
+    """Write what a page draws its figures from, where no other file of the folder holds it."""
+    if not has_trajectories:
+        folder.write_drawn("steps", steps)
+    generations = folder.read_generations()
+    if generations is not None:
+        folder.write_drawn("generations", generations)
 
 
 def _write_decisions(folder: RunFolder, decisions: pd.DataFrame) -> None:

@@ -33,6 +33,7 @@ class Run:
         overrides: what was said on the command line.
         trajectories: write every step of the final evaluation.
         figures: draw the figures.
+        report: keep what a page of the run draws its figures from.
         deterministic: the policy's most probable actions, not sampled ones (only what is played).
         tuned: searched path -> value that came from a study.
         origin: what provenance.json says beside the usual (resumed_from, best_params_from).
@@ -48,6 +49,7 @@ class Run:
     overrides: Sequence[str] = ()
     trajectories: bool = False
     figures: bool = True
+    report: bool = True
     deterministic: bool = True
     tuned: Mapping[str, Any] = field(default_factory=dict)
     origin: Mapping[str, Any] = field(default_factory=dict)
@@ -105,5 +107,6 @@ def finish(run: Run, folder: RunFolder, final: Evaluation, facts: Mapping[str, A
         facts=facts,
         trajectories=run.trajectories,
         figures=run.figures,
+        report=run.report,
     )
     return folder

@@ -10,7 +10,7 @@ from markupsafe import Markup
 
 from abx_amr.reports.figures import inline_svg
 from abx_amr.reports.subjects import SetSubject
-from abx_amr.reports.tables import Cell, Column, intervals, numbers, signed
+from abx_amr.reports.tables import Cell, Column, Table, intervals, numbers, signed
 from abx_amr.reports.templating import fill
 from abx_amr.reports.wording import duration, is_known, percent
 
@@ -38,9 +38,6 @@ def render(subject: SetSubject) -> Markup | None:
         notes=subject.notes,
         left_out=subject.left_out,
     )
-
-
-Table = tuple[list[Column], list[list[Any]]]
 
 
 def _conditions(table: pd.DataFrame, sure: str) -> Table:

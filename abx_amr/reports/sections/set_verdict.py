@@ -50,8 +50,8 @@ def _of_clinic(
     where = f"In clinic {clinic}, the" if is_named else "The"
     sentences = [
         f"{where} best of {counted(len(rows), 'condition')} is {best['condition']}, with a mean "
-        f"return of {number(best['mean'])} "
-        f"({interval((best['mean_low'], best['mean_high']))}) over {counted(best['runs'], 'run')}."
+        f"return of {number(best['mean'])}{_within((best['mean_low'], best['mean_high']))} over "
+        f"{counted(best['runs'], 'run')}."
     ]
     if len(rows) > 1:
         sentences.append(_against_next(clinic, best, rows[1], pairs))
@@ -72,13 +72,22 @@ def _against_next(
     if found is None:
         return f"The next, {other['condition']}, has {number(other['mean'])}; they were not paired."
     difference, ends, p_value, count = found
+    if not count:
+        return (
+            f"The next, {other['condition']}, has {number(other['mean'])}; no seeds are in common."
+        )
     is_sure = is_known(p_value) and p_value < 0.05
     word = "is better than" if is_sure else "cannot be told apart from"
     chance = f", t test p = {number(p_value, 3)} after Holm" if is_known(p_value) else ""
     return (
         f"It {word} the next, {other['condition']}: {signed(difference)} "
-        f"({interval(ends)}) over {counted(count, 'pair')}{chance}."
+        f"over {counted(count, 'pair')}{_within(ends)}{chance}."
     )
+
+
+def _within(ends: tuple[float, float]) -> str:
+    """Return an interval in brackets, nothing where there is none."""
+    return f" ({interval(ends)})" if all(map(is_known, ends)) else ""
 
 
 def _pair(

@@ -55,6 +55,12 @@ class PlanSubject:
         return self.reading.json(self.path / "plan.json")
 
     @cached_property
+    def provenance(self) -> dict[str, Any]:
+        """Command, versions, commit; empty for a plan of an earlier release."""
+        file = self.path / "provenance.json"
+        return self.reading.json(file) if file.is_file() else {}
+
+    @cached_property
     def optimal_episode(self) -> pd.DataFrame | None:
         """A row per step of the optimal policy: patients, given_<X>, level_<X>; None: not kept."""
         return self.reading.table(self.path / "figures" / "data" / "optimal_episode.csv")
