@@ -293,7 +293,7 @@ class RunFolder:
             before = ""
             writer.writerow(columns)
         else:
-            header = before.split("\n", 1)[0].split(",")
+            header = next(csv.reader(io.StringIO(before, newline="")))
             if header != columns:
                 raise InputError(
                     f"{self.evaluations_file} has the columns {header}, not {columns}: "
