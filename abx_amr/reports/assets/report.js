@@ -87,6 +87,11 @@
     for (const element of document.querySelectorAll(`[data-trial="${CSS.escape(trial)}"]`))
       element.classList.add("hot");
   };
+  for (const row of document.querySelectorAll("tr[data-trial]")) {
+    const button = make("button", { type: "button", title: "show this trial in the figures" });
+    button.append(...row.cells[0].childNodes);
+    row.cells[0].append(button);
+  }
   const trialOf = (event) => {
     const element = event.target.closest && event.target.closest("[data-trial]");
     return element ? element.dataset.trial : null;
