@@ -20,6 +20,8 @@ _OF_THE_PAGE = {
     "#222222": "var(--ink)",
     "#e3e3e3": "var(--line)",
     "#ffffff": "var(--paper)",
+    "#0072b2": "var(--blue)",
+    "#d55e00": "var(--vermilion)",
 }
 _STYLE: Any = {
     "svg.fonttype": "none",

@@ -17,6 +17,11 @@ NAME = "Verdict"
 PAGES = ("study",)
 ORDER = 0
 
+_CHOSEN = (
+    "It was chosen by these evaluation episodes and looks better than it is: what the settings are "
+    "worth, also against the default, is measured on other seeds and episodes (last section)."
+)
+
 
 def render(subject: StudySubject) -> Markup:
     """Return the three sentences and the figures they rest on."""
@@ -24,7 +29,7 @@ def render(subject: StudySubject) -> Markup:
     if best is None:
         sentences = [f"Of {counted(_how_many(subject), 'finished trial')} none has a value yet."]
     else:
-        sentences = [_found(subject, best), _settings(best), *_worth(best)]
+        sentences = [_found(subject, best), *_worth(best), _settings(best), _CHOSEN]
     return fill(
         "verdict.html",
         sentences=sentences,
@@ -80,11 +85,6 @@ def _worth(best: dict[str, Any]) -> list[str]:
         sentences.append(f"That is {number(gap)} below {reference}{reached}.")
     elif note:
         sentences.append(f"How far that is from the optimum is not known: {note}.")
-    sentences.append(
-        "It was chosen by these evaluation episodes and looks better than it is: what the settings "
-        "are worth, also against the default, is measured on other seeds and episodes (last "
-        "section)."
-    )
     return sentences
 
 
