@@ -85,6 +85,9 @@ def as_svg(figure: Any, description: str) -> Markup:
         artist.set_gid(f"points-{number}")
     buffer = io.StringIO()
     with matplotlib.rc_context(_STYLE):
+        if (layout := figure.get_layout_engine()) is not None:
+            layout.execute(figure)  # once; a figure with an engine is drawn twice
+            figure.set_layout_engine("none")
         nothing = {"Date": None, "Creator": None, "Format": None, "Type": None}
         figure.savefig(buffer, format="svg", transparent=True, metadata=nothing, dpi=110)
     root = ElementTree.fromstring(wording.visible(buffer.getvalue()))
