@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,7 +29,9 @@ def print_report(subject: Callable[[], Subject], *, is_wanted: bool) -> None:
     try:
         from abx_amr.reports.writing import write_report
 
-        print(f"report:  {write_report(subject())}", flush=True)
+        page = write_report(subject())
+        shown = os.path.relpath(page) if page.absolute().is_relative_to(Path.cwd()) else page
+        print(f"report:  {shown}", flush=True)
     except InputError as error:
         log.warning("no report: %s", error)
     except Exception as error:  # what the page is about is whole without it

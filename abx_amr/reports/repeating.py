@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import PurePath
 from typing import Any
 
 
@@ -12,7 +14,7 @@ class Repeated:
     """How a result is repeated.
 
     Attributes:
-        command: What was typed, None where it is not known.
+        command: What was typed, None where it is not known or none of our commands.
         facts: Name and value of what else decides a result.
         warning: Why the same command may give something else.
     """
@@ -34,11 +36,28 @@ class Repeated:
             facts.append(("started", str(provenance["started"])))
         if host.get("platform"):
             facts.append(("platform", str(host["platform"])))
-        command = provenance.get("command")
         return cls(
-            command=str(command) if command else None,
+            command=command_of(provenance),
             facts=facts,
             warning="It was made with local changes that no commit holds."
             if git.get("has_local_changes")
             else None,
         )
+
+
+def command_of(provenance: Mapping[str, Any]) -> str | None:
+    """Return the command that a provenance.json holds, fit to be pasted whoever wrote the file.
+
+    >>> command_of({"command": "abx-train run_name=a; rm -r ~"})
+    "abx-train 'run_name=a;' rm -r '~'"
+    >>> command_of({"command": "curl example.org"}), command_of({})
+    (None, None)
+    """
+    try:
+        words = shlex.split(str(provenance.get("command") or ""))
+    except ValueError:
+        return None
+    if not words:
+        return None
+    name = PurePath(words[0]).name
+    return shlex.join([name, *words[1:]]) if name.startswith("abx-") else None
