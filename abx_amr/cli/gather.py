@@ -70,6 +70,8 @@ def _run(given: list[str]) -> None:
 def gather(asked: Mapping[str, Any]) -> None:
     """Write the tables and the figure, and print what they say."""
     from abx_amr.comparison import comparing, conditions, reading
+    from abx_amr.reports.subjects.subject import PAGE
+    from abx_amr.reports.writing import remove_report
 
     folders = reading.chosen_folders(asked["results_dir"], asked["runs"])
     runs, left_out = reading.read_runs(folders, kind=asked["what"])
@@ -98,6 +100,8 @@ def gather(asked: Mapping[str, Any]) -> None:
     counts = {"run": len(runs), "condition": len(grouped), "clinic": len(set(clinics))}
     text = [counted(count, name) for name, count in counts.items()]
     print(f"{text[0]}, {text[1]} in {text[2]}")
+    if not asked["report"]:
+        remove_report(Path(str(asked["folder"])) / PAGE)
     print_report(
         lambda: _page_of(tables, [*notes, *comparing.notes_on(grouped, pairs)], asked),
         is_wanted=asked["report"],

@@ -39,6 +39,12 @@ def write_report(subject: Subject, file: Path | None = None) -> Path:
     return place
 
 
+def remove_report(file: Path) -> None:
+    """Remove a page that tells of what is no more, unless it is none of ours."""
+    if file.is_file() and _is_ours(file):
+        file.unlink()
+
+
 def _is_ours(file: Path) -> bool:
     try:
         with file.open(encoding="utf-8", errors="replace") as stream:
