@@ -1,11 +1,12 @@
 """Folders that pages are made of, one of each kind, and a browser that opens pages."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 from selenium import webdriver
 
 from abx_amr.reports.gathering import gathered
+from abx_amr.reports.page import page_of
 from abx_amr.reports.subjects import PlanSubject, RunSubject, SetSubject, StudySubject
 from tests.comparison.written import write_run as write_compared
 from tests.docs.browser import browsing
@@ -43,6 +44,22 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> SetSubject:
         gamma = "agent_algorithm.gamma=0.9"
         write_compared(folder, gamma, returns=better, seed=seed, minute=10 + seed, name=f"g{seed}")
     return gathered(folder)
+
+
+Written = Callable[[str], str]
+
+
+@pytest.fixture(scope="session")
+def written(request: pytest.FixtureRequest) -> Written:
+    """The page of a fixture by its name, written once."""
+    pages: dict[str, str] = {}
+
+    def page(kind: str) -> str:
+        if kind not in pages:
+            pages[kind] = page_of(request.getfixturevalue(kind)).html()
+        return pages[kind]
+
+    return page
 
 
 @pytest.fixture(scope="session")

@@ -14,6 +14,7 @@ from selenium.webdriver.common.keys import Keys
 from abx_amr.reports.subjects import RunSubject, StudySubject
 from abx_amr.reports.writing import write_report
 from tests.docs.browser import resize, visit
+from tests.reports.conftest import Written
 from tests.reports.runs import RULE, write_run
 from tests.reports.studies import write_study
 from tests.reports.test_page import HOSTILE, KINDS
@@ -63,11 +64,11 @@ def shown(browser: webdriver.Chrome, *, scheme: str) -> None:
 
 
 @pytest.fixture(scope="session")
-def pages(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Path:
+def pages(tmp_path_factory: pytest.TempPathFactory, written: Written) -> Path:
     """A folder with a page of each kind, and one of hostile names."""
     folder = tmp_path_factory.mktemp("pages")
     for kind in KINDS:
-        write_report(request.getfixturevalue(kind), folder / f"{kind}.html")
+        (folder / f"{kind}.html").write_text(written(kind), encoding="utf-8")
     name = HOSTILE.replace("/", "").replace("\x00", "")
     drugs = (HOSTILE.replace("\x00", ""), "B")
     rule = {**RULE, "name": HOSTILE}

@@ -12,9 +12,10 @@ from markupsafe import Markup
 
 from abx_amr.reports import page as page_module
 from abx_amr.reports.page import page_of, sections_of
-from abx_amr.reports.subjects import RunSubject, SetSubject, StudySubject
+from abx_amr.reports.subjects import RunSubject, StudySubject
 from abx_amr.reports.templating import as_json, fill
 from abx_amr.reports.writing import write_report
+from tests.reports.conftest import Written
 from tests.reports.runs import PROVENANCE, write_run
 from tests.reports.studies import GAP, write_study
 
@@ -59,8 +60,8 @@ def html_of(subject: Any) -> str:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_page_is_complete_in_itself(kind: str, request: pytest.FixtureRequest) -> None:
-    text = html_of(request.getfixturevalue(kind))
+def test_a_page_is_complete_in_itself(kind: str, written: Written) -> None:
+    text = written(kind)
     seen = Seen(text)
     for name, value in seen.attributes:
         if name in ("src", "href"):
@@ -78,9 +79,9 @@ def test_a_page_is_complete_in_itself(kind: str, request: pytest.FixtureRequest)
 
 
 def test_a_run_is_told_with_its_number_its_interval_and_what_it_is_compared_with(
-    run: RunSubject,
+    written: Written,
 ) -> None:
-    text = Seen(html_of(run)).text
+    text = Seen(written("run")).text
     assert "a mean return of −54.28 per episode (95 % interval −56.20 to −52.39" in text
     assert "It is better than the best tuned rule, amr_threshold, best (0.004)" in text
     assert "+24.76 (22.10 to 27.40)" in text
@@ -107,8 +108,10 @@ def test_a_run_that_is_not_complete_says_so(tmp_path: Path) -> None:
     assert "summary.json is missing" in text
 
 
-def test_a_study_is_told_with_what_was_found_and_what_it_is_worth(study: StudySubject) -> None:
-    text = Seen(html_of(study)).text
+def test_a_study_is_told_with_what_was_found_and_what_it_is_worth(
+    study: StudySubject, written: Written
+) -> None:
+    text = Seen(written("study")).text
     best = study.summary["best_trial"]
     assert "The best of 12 settings of PPO that were tried earns a mean return of" in text
     assert f"It is trial {best['number']}: learning_rate" in text
@@ -118,8 +121,8 @@ def test_a_study_is_told_with_what_was_found_and_what_it_is_worth(study: StudySu
     assert "Importance of each setting by PED-ANOVA" in text
 
 
-def test_every_seed_of_every_trial_is_a_named_mark(study: StudySubject) -> None:
-    text = html_of(study)
+def test_every_seed_of_every_trial_is_a_named_mark(written: Written) -> None:
+    text = written("study")
     for trial, seed in ((0, 1000), (11, 1002)):
         assert re.search(rf"<title>trial {trial}, seed {seed}: -?\d", text)
     assert text.count(", seed 10") >= 12 * 3 - 12
@@ -129,15 +132,15 @@ def test_every_seed_of_every_trial_is_a_named_mark(study: StudySubject) -> None:
 
 
 def test_a_study_s_folder_without_its_database_gives_the_same_page(
-    study: StudySubject, tmp_path: Path
+    study: StudySubject, tmp_path: Path, written: Written
 ) -> None:
     import shutil
 
     sent = tmp_path / study.path.name
     shutil.copytree(study.path, sent, ignore=shutil.ignore_patterns("optuna_study.db*"))
-    assert Seen(html_of(StudySubject(sent))).text == Seen(html_of(StudySubject(study.path))).text
+    assert Seen(html_of(StudySubject(sent))).text == Seen(written("study")).text
     (sent / "trials.csv").unlink()
-    text = Seen(html_of(StudySubject(sent))).text
+    text = Seen(html_of(StudySubject(sent, has_figures=False))).text
     assert "The best of 12 settings" in text
     assert "no trials: neither a database nor trials.csv is here" in text
 
@@ -150,16 +153,16 @@ def test_an_unfinished_study_is_read_from_its_database(tmp_path: Path) -> None:
     assert len(subject.seeds) == 9
 
 
-def test_a_plan_tells_the_optimum_and_what_comes_nearest(plan: Any) -> None:
-    text = Seen(html_of(plan)).text
+def test_a_plan_tells_the_optimum_and_what_comes_nearest(written: Written) -> None:
+    text = Seen(written("plan")).text
     assert "exactly −51.83 per episode; never treating earns −281.75" in text
     assert "The best rule is amr_threshold, best (0.004) with −79.04 (exactly)" in text
     assert "The best agent is first with −54.28 (standard error 1.00)" in text
     assert "dynamic programme over the pressure lattice" in text
 
 
-def test_a_set_names_its_best_condition_and_whether_it_may_be_chance(runs: SetSubject) -> None:
-    text = Seen(html_of(runs)).text
+def test_a_set_names_its_best_condition_and_whether_it_may_be_chance(written: Written) -> None:
+    text = Seen(written("runs")).text
     assert "The best of 2 conditions is" in text
     assert "over 3 runs" in text
     assert "+8.00" in text
@@ -248,21 +251,17 @@ def test_nothing_of_a_folder_is_executed(tmp_path: Path) -> None:
         def __reduce__(self) -> tuple[Any, ...]:
             return (Path.touch, (tmp_path / "exploded",))
 
-    folder = write_run(tmp_path, config={"agent_algorithm": {"_target_": "os.system"}})
-    folder.write_checkpoint("last", agent=_empty_zip(), state={}, vec_normalize=Bomb())
-    (folder.path / "checkpoints" / "best.zip").write_bytes(pickle.dumps(Bomb()))
-    html_of(RunSubject(folder.path, has_figures=False))
-    assert not (tmp_path / "exploded").exists()
-
-
-def _empty_zip() -> bytes:
-    import io
     import zipfile
 
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w") as archive:
-        archive.writestr("data", "{}")
-    return buffer.getvalue()
+    folder = write_run(tmp_path, config={"agent_algorithm": {"_target_": "os.system"}})
+    checkpoints = folder.path / "checkpoints"
+    checkpoints.mkdir()
+    (checkpoints / "best.zip").write_bytes(pickle.dumps(Bomb()))
+    with zipfile.ZipFile(checkpoints / "last.zip", "w") as archive:
+        archive.writestr("data", pickle.dumps(Bomb()))
+        archive.writestr("abx_amr_vec_normalize.pkl", pickle.dumps(Bomb()))
+    html_of(RunSubject(folder.path, has_figures=False))
+    assert not (tmp_path / "exploded").exists()
 
 
 def test_a_page_replaces_an_earlier_one_but_no_file_of_others(run: RunSubject) -> None:

@@ -71,6 +71,7 @@ def _columns(space: pd.DataFrame) -> list[Column]:
     return [
         *(Column(name, numeric=name != "state") for name in names),
         *(Column(str(label), numeric=True) for label in space["label"]),
+        Column("collapsed", numeric=True, title="seeds whose policy has collapsed"),
         Column("time", numeric=True),
     ]
 
@@ -84,6 +85,7 @@ def _row(trial: Mapping[Any, Any], space: pd.DataFrame) -> list[Any]:
         numbers(trial.get("mean_reward"), 3),
         numbers(trial.get("std_reward"), 3),
         *(short_setting(_plain(trial.get(f"params.{path}"))) for path in space["path"]),
+        numbers(trial.get("collapsed"), 0),
         Cell(duration(seconds), seconds if is_known(seconds) else None),
     ]
 

@@ -95,6 +95,10 @@ def _warning(subject: StudySubject) -> str | None:
     failed = subject.summary.get("n_all_seeds_failed")
     if failed:
         lines.append(f"{counted(failed, 'trial')} failed on all seeds.")
+    collapsed = (subject.best or {}).get("collapsed_seeds")
+    if collapsed:
+        seeds = ", ".join(f"seed {s}: {str(k).replace('_', ' ')}" for s, k in collapsed.items())
+        lines.append(f"Policies of the best trial have collapsed ({seeds}).")
     return " ".join(lines) or None
 
 
