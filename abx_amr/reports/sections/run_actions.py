@@ -6,9 +6,11 @@ import shlex
 
 from markupsafe import Markup
 
+from abx_amr.plots import treatment_by_group
 from abx_amr.reports.figures import inline_svg
 from abx_amr.reports.subjects import RunSubject
 from abx_amr.reports.templating import fill
+from abx_amr.runs.figures import group_names
 
 NAME = "What it does"
 PAGES = ("run",)
@@ -19,6 +21,10 @@ FIGURES = {
     "policy_map": (
         "How often each antibiotic is given, by the visible AMR levels before the step, and over "
         "time. White: hardly ever visited."
+    ),
+    "treatment_by_group": (
+        "What was given to whom: the shares of each group of patients, and of each observed "
+        "probability of infection, who were given what."
     ),
     "policy_by_risk": (
         "Whom it treats: how often each antibiotic is given, by a patient's observed risk of "
@@ -36,7 +42,7 @@ def render(subject: RunSubject) -> Markup | None:
     drawn = [
         (svg, text)
         for name, text in FIGURES.items()
-        if (svg := inline_svg(name, subject.drawn, description=text)) is not None
+        if (svg := _drawn(name, subject, text)) is not None
     ]
     advice = None
     if "patients" not in subject.drawn and _risk_differs(subject):
@@ -44,6 +50,13 @@ def render(subject: RunSubject) -> Markup | None:
     if not drawn and advice is None:
         return None
     return fill("figures.html", drawn=drawn, advice=advice)
+
+
+def _drawn(name: str, subject: RunSubject, text: str) -> Markup | None:
+    if name == treatment_by_group.NAME:
+        groups = group_names(subject.config)
+        return inline_svg(name, subject.drawn, description=text, groups=groups)
+    return inline_svg(name, subject.drawn, description=text)
 
 
 def _risk_differs(subject: RunSubject) -> bool:
