@@ -243,7 +243,7 @@ class Standing:
     def optimum(self) -> str:
         """The optimum, or its bounds, in words."""
         if self.plan["optimum"] is None:
-            return "–"  # noqa: RUF001
+            return "–"
         lower, upper = self.plan["optimum"]
         return f"{upper:.1f}" if f"{lower:.1f}" == f"{upper:.1f}" else f"{lower:.1f} to {upper:.1f}"
 

@@ -208,7 +208,8 @@ def test_a_wheel_holds_both_packages_conf_and_templates_and_no_tests(wheel: Path
         if path.is_file() and path.suffix != ".pyc"
     }
     rest = {name for name in set(names) - template if ".dist-info/" not in name}
-    assert {Path(name).suffix for name in rest} == {".py", ".yaml", ".sh"}
+    pages = {".html", ".css", ".js"}  # of abx_amr/reports/
+    assert {Path(name).suffix for name in rest} == {".py", ".yaml", ".sh", *pages}
 
 
 @pytest.mark.slow

@@ -96,6 +96,9 @@ def completions(line: str) -> list[str]:
         return [shell for shell in SHELLS if shell.startswith(last) and not given]
     if command in _CONFIG_NAMES:
         return _of_hydra(_CONFIG_NAMES[command], given, last)
+    if command == "abx-report":
+        found = _of_hydra("study", [], last) if last.startswith("storage=") else _OF_REPORT
+        return [word for word in found if last and word.startswith(last)]
     if command == "abx-init":
         from abx_amr.cli.init import _FLAGS as flags
 
@@ -117,6 +120,14 @@ _CONFIG_NAMES = {
     "abx-plan": "plan",
     "abx-gather": "gather",
 }
+_OF_REPORT = (
+    "figures=",
+    "optimization_dir=",
+    "output=",
+    "results_dir=",
+    "storage=",
+    "storage.path=",
+)
 
 
 def _verbs(command: str) -> dict[str, tuple[str, ...]]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from abx_amr.cli.door import Command, composed, enter, task_of_command
 from abx_amr.cli.numbers import figure, interval
+from abx_amr.cli.written_report import print_run_report
 from abx_amr.errors import counted
 from abx_amr.planning.gap import gap_lines
 
@@ -33,6 +34,9 @@ means the same patients and the same luck, whoever prescribes.
   evaluation.episodes, evaluation.seed, evaluation.deterministic
   experiment, antibiotics, patient_generator, environment, reward_calculator: another clinic
   trajectories=true  every step as Parquet
+  card=true          card.md, the policy card: for a clinician, whom it treats with what, and what
+                     comes of it per 1,000 patients
+  report=false       no report.html, the page to send
 Gives mean, std, IQM and a 95 % bootstrap interval, and a run folder with tables and figures.
 """
 
@@ -44,6 +48,12 @@ def task(config: DictConfig) -> float:
     plain, choices, overrides = composed(config)
     result = evaluate(plain, choices=choices, overrides=overrides)
     _report(result)
+    if plain["card"]:
+        from abx_amr.reports.card_writing import write_card
+
+        print(f"policy card: {write_card(result.folder)}")
+    print_run_report(result, plain)
+    print(f"results: {result.folder}")
     return result.mean_return
 
 
@@ -66,7 +76,6 @@ def _report(result: EvaluateResult) -> None:
             f"({figure(paired['unpaired_standard_error'], 3)} unpaired)"
         )
         print(f"  {_in_words(paired['verdict'])}; {_who_sees_time(result, paired)}")
-    print(f"results: {result.folder}")
 
 
 def _in_words(verdict: str) -> str:

@@ -6,12 +6,15 @@ import contextlib
 import logging
 import shlex
 from collections.abc import Callable, Sequence
+from itertools import takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from abx_amr.cli.door import explain_os
+from abx_amr.cli.written_report import print_set_report
 from abx_amr.errors import InputError, counted
 from abx_amr.host.exit_codes import FAILURE
+from abx_amr.runs.folder import RunFolder
 from abx_amr.runs.set_failures import write_failure
 
 if TYPE_CHECKING:
@@ -63,9 +66,23 @@ class PrintedSet:
             print(f"failed: {Path(place).name}: {reason}")
         if outcome.failed:
             print("skip_if_exists=true with the same command runs only what is missing")
+        for folder in outcome.results_dirs:
+            runs = [run for run in outcome.complete if run.parent == Path(folder)]
+            print_set_report(runs, name=_set_name(runs), config=self._set.config)
         print(gather_line(outcome.results_dirs))
         if outcome.failed:
             raise SystemExit(FAILURE)
+
+
+def _set_name(runs: Sequence[Path]) -> str:
+    """Return what a set's page is called: what the names of its runs begin with.
+
+    >>> _set_name([Path("r/ppo_seed1_20261128_190000"), Path("r/ppo_seed2_20261128_190001")])
+    'ppo_seed'
+    """
+    names = [RunFolder(path).run_name for path in runs]
+    alike = takewhile(lambda letters: len(set(letters)) == 1, zip(*names, strict=False))
+    return "".join(letters[0] for letters in alike).rstrip("_-.=") or "set"
 
 
 def is_member() -> bool:

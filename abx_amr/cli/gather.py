@@ -11,6 +11,7 @@ from abx_amr.checks import Count, Index, Range, fits
 from abx_amr.cli.arguments import translate
 from abx_amr.cli.door import RUN_AGAIN, enter_without_hydra
 from abx_amr.cli.numbers import figure, interval
+from abx_amr.cli.written_report import print_report
 from abx_amr.errors import InputError, counted
 from abx_amr.host.terminal import in_one_line
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from abx_amr.comparison.reading import LeftOut
+    from abx_amr.reports.subjects import Subject
 
 HELP = """
 abx-gather: many runs in one table, with intervals for each condition and paired tests between them.
@@ -34,8 +36,9 @@ choices and values that tell it apart. Clinics and evaluation seeds are never mi
   by               what makes a condition: groups and paths, [experiment,agent_algorithm.gamma]
   against          a condition: all others are compared with it, not every pair
   folder, format   where the tables go, and as csv, parquet or both
-  figures, confidence, resamples, seed (of the bootstrap)
-Writes runs, conditions, pairs (and overall, for several clinics) as tables, and returns.png.
+  figures, report, confidence, resamples, seed (of the bootstrap)
+Writes runs, conditions, pairs (and overall, for several clinics) as tables, returns.png, and
+report.html, a page to send.
 A run counts once, with the mean return of its final evaluation: IQM and bootstrap are over runs.
 """
 
@@ -68,6 +71,8 @@ def _run(given: list[str]) -> None:
 def gather(asked: Mapping[str, Any]) -> None:
     """Write the tables and the figure, and print what they say."""
     from abx_amr.comparison import comparing, conditions, reading
+    from abx_amr.reports.subjects.subject import PAGE
+    from abx_amr.reports.writing import remove_report
 
     folders = reading.chosen_folders(asked["results_dir"], asked["runs"])
     runs, left_out = reading.read_runs(folders, kind=asked["what"])
@@ -96,6 +101,12 @@ def gather(asked: Mapping[str, Any]) -> None:
     counts = {"run": len(runs), "condition": len(grouped), "clinic": len(set(clinics))}
     text = [counted(count, name) for name, count in counts.items()]
     print(f"{text[0]}, {text[1]} in {text[2]}")
+    if not asked["report"]:
+        remove_report(Path(str(asked["folder"])) / PAGE)
+    print_report(
+        lambda: _page_of(tables, [*notes, *comparing.notes_on(grouped, pairs)], asked),
+        is_wanted=asked["report"],
+    )
     print(f"tables: {', '.join(str(file) for file in files)}")
 
 
@@ -109,10 +120,28 @@ _ASKED: dict[str, Any] = {
     "folder": str,
     "format": Literal["csv", "parquet", "both"],
     "figures": bool,
+    "report": bool,
     "confidence": Annotated[float, Range(low=0.0, high=1.0, open_low=True, open_high=True)],
     "resamples": Count,
     "seed": Index,
 }
+
+
+def _page_of(
+    tables: Mapping[str, pd.DataFrame], notes: Sequence[str], asked: Mapping[str, Any]
+) -> Subject:
+    """Return what the page is about."""
+    from abx_amr.reports.subjects import SetSubject
+
+    folder = Path(str(asked["folder"]))
+    return SetSubject(
+        path=folder,
+        name=folder.resolve().name,
+        tables=tables,
+        notes=notes,
+        confidence=asked["confidence"],
+        has_figures=asked["figures"],
+    )
 
 
 def _checked(asked: dict[str, Any]) -> dict[str, Any]:
@@ -158,7 +187,18 @@ def _print(
         known = "" if math.isnan(optimum) else f", optimum {optimum:.2f}"
         print(f"clinic {clinic}{known}")
         rows = [
-            ("condition", "seeds", "mean", percent, "IQM", percent, "AMR", "prescriptions", "gap")
+            (
+                "condition",
+                "seeds",
+                "mean",
+                percent,
+                "IQM",
+                percent,
+                "AMR",
+                "prescriptions",
+                "gap",
+                "runs",
+            )
         ]
         rows += [
             (
@@ -171,6 +211,7 @@ def _print(
                 figure(row["mean_amr"], 3),
                 figure(row["prescriptions"], 1),
                 figure(row["gap"]),
+                row["run_names"],
             )
             for row in here.to_dict("records")
         ]

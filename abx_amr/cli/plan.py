@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from abx_amr.cli.door import Command, composed, enter, task_of_command
 from abx_amr.cli.numbers import figure
+from abx_amr.cli.written_report import print_report
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
 
     from abx_amr.planning.service import Plan
     from abx_amr.planning.stationary import Audit
+    from abx_amr.reports.subjects import Subject
 
 HELP = """
 abx-plan: the optimum of a clinic, exact where the lattice of pressures holds it, else between two
@@ -35,21 +39,30 @@ bounds; tuned rules, and what the agent's discount factor costs even a perfect l
   agent_algorithm    its gamma is audited
 The tutorial's -s GROUP-subconfig=FILE and -p KEY=VALUE work too.
   abx-plan --cfg job                                    show the composed configuration
-Results: results/<experiment>_plan_<timestamp>/ (plan.json, tables, figures).
+Results: results/<experiment>_plan_<timestamp>/ (plan.json, figures, report.html, a page to send).
 """
 
 
 def task(config: DictConfig) -> float | None:
     """Plan as composed; return the optimum."""
     plain, choices, _ = composed(config)
-    return plan(plain, name=choices["experiment"])
+    return plan(plain, name=choices["experiment"], choices=choices)
 
 
-def plan(config: dict[str, Any], *, name: str) -> float | None:
-    """Plan with a resolved configuration; return the optimum, None where there is none."""
+def plan(
+    config: dict[str, Any], *, name: str, choices: Mapping[str, str] | None = None
+) -> float | None:
+    """Plan with a resolved configuration; return the optimum, None where there is none.
+
+    Args:
+        config: The configuration.
+        name: Of the clinic.
+        choices: Group -> what was chosen in it.
+    """
     from abx_amr.comparison.planned import planned
     from abx_amr.host.atomic_files import claim_folder, write_json
     from abx_amr.host.progress import phase_display
+    from abx_amr.runs.provenance import provenance
 
     with phase_display() as on_progress:
         found = planned(config, name=name, say=_say, on_part=_print_part, on_progress=on_progress)
@@ -59,6 +72,8 @@ def plan(config: dict[str, Any], *, name: str) -> float | None:
         raise found.interrupt
     folder = claim_folder(config["results_dir"], f"{name}_plan")
     write_json(folder / "plan.json", found.to_dict())
+    facts = provenance(seeds={"evaluation": config["plan"]["seed"]})
+    write_json(folder / "provenance.json", {**facts, "choices": choices or {}})
     if config["figures"] and found.optimum is not None:
         from abx_amr.planning.drawing import draw_plan
 
@@ -74,8 +89,18 @@ def plan(config: dict[str, Any], *, name: str) -> float | None:
             )
         if missing is not None:
             print(f"no figure of the optimal policy: {missing}")
+    print_report(
+        lambda: _page_of(folder, has_figures=config["figures"]), is_wanted=config["report"]
+    )
     print(f"results: {folder}")
     return None if found.optimum is None else found.optimum.value
+
+
+def _page_of(folder: Path, *, has_figures: bool) -> Subject:
+    """Return what the page is about."""
+    from abx_amr.reports.subjects import PlanSubject
+
+    return PlanSubject(folder, has_figures=has_figures)
 
 
 def _say(line: str) -> None:

@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 from abx_amr.agents.read_back import shown
 from abx_amr.cli.door import repeated
+from abx_amr.cli.written_report import print_report
 from abx_amr.errors import counted
 from abx_amr.planning.gap import gap_lines
 from abx_amr.studies.preparation import Preparation
 from abx_amr.tuning.display import DisplayedStudy
 
 if TYPE_CHECKING:
+    from abx_amr.reports.subjects import Subject
     from abx_amr.studies.events import Event, WorkerReport
     from abx_amr.studies.objective import SeedOutcome, TrialScore
     from abx_amr.studies.settings import StudySettings
@@ -75,6 +77,19 @@ class PrintedStudy(DisplayedStudy):
         _report(result)
 
 
+def _print_page(result: TuneResult) -> None:
+    def subject() -> Subject:
+        from abx_amr.configuration.storage import build_storage
+        from abx_amr.reports.subjects import StudySubject
+
+        config = result.configuration
+        return StudySubject(
+            result.folder, storage=build_storage(config), has_figures=bool(config["figures"])
+        )
+
+    print_report(subject, is_wanted=bool(result.configuration.get("report", True)))
+
+
 def _return_of(outcome: SeedOutcome) -> str:
     if outcome.failure_reason is not None:
         return outcome.failure_reason
@@ -120,6 +135,7 @@ def _report(result: TuneResult) -> None:
     best = result.best_trial
     if best is None:
         print("no trial has a finite value yet")
+        _print_page(result)
         return
     print(
         f"best value {best['value']:.3f} (trial {best['number']}): mean {best['mean_reward']:.3f}, "
@@ -137,6 +153,7 @@ def _report(result: TuneResult) -> None:
     print(f"  {'parameter':<36} {'value':<24} read back from the agent")
     for path, value in best["params"].items():
         print(f"  {path:<36} {value!s:<24} {shown(path, value, result.read_back)}")
+    _print_page(result)
     if result.is_complete:
         # A manager's library and settings are the study's own: abx-train takes them from there.
         sections = ("experiment", *CLINIC_SECTIONS, "agent_algorithm", "optimization_dir")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,6 +12,7 @@ from abx_amr.agents.read_back import shown
 from abx_amr.cli.door import Command, composed, enter, task_of_command
 from abx_amr.cli.experiment_set import gather_line
 from abx_amr.cli.numbers import figure, interval
+from abx_amr.cli.written_report import print_run_report, print_set_report
 from abx_amr.errors import counted
 from abx_amr.planning.gap import gap_lines
 from abx_amr.runs.listening import NOTHING_KEPT, RunListener
@@ -42,11 +43,12 @@ Parts, each a folder in conf/ (GROUP=NAME chooses, KEY=VALUE sets, +KEY=VALUE ad
   option_library     default_deterministic, heuristic; and hrl: how the manager sees and discounts
   training           seed (or seeds), episodes, evaluations, early stopping, n_envs
 
-Other keys: run_name, results_dir, skip_if_exists, trajectories, figures, best_params_from,
+Other keys: run_name, results_dir, skip_if_exists, trajectories, figures, report, best_params_from,
   resume_from
 The tutorial's -s GROUP-subconfig=FILE and -p KEY=VALUE work too.
   abx-train --cfg job                                   show the composed configuration
-Results: results/<run_name>_<timestamp>/ (config, checkpoints, evaluations, figures, summary).
+Results: results/<run_name>_<timestamp>/ (config, checkpoints, evaluations, figures, summary,
+and report.html, a page to send).
 """
 
 
@@ -55,15 +57,26 @@ def task(config: DictConfig) -> float:
     from abx_amr.runs.train_service import train
 
     plain, choices, overrides = composed(config)
-    result = train(plain, choices=choices, overrides=overrides, listener=PrintedRuns())
+    listener = PrintedRuns(plain)
+    result = train(plain, choices=choices, overrides=overrides, listener=listener)
     if len(result.runs) > 1:
         _report_seeds(result)
+        # They are called <name>_seed<seed>.
+        name = result.runs[0].run_name.rpartition("_seed")[0]
+        print_set_report([run.folder for run in result.runs], name=name, config=plain)
         print(gather_line([plain["results_dir"]]))
     return result.mean_return
 
 
 class PrintedRuns(RunListener):
-    """Prints what happens to runs, and shows a bar on a terminal."""
+    """Prints what happens to runs, writes their pages, and shows a bar on a terminal.
+
+    Args:
+        config: The resolved configuration of the command.
+    """
+
+    def __init__(self, config: Mapping[str, Any]) -> None:
+        self._config = config
 
     def skipped(self, run: FinishedRun) -> None:
         """Say that a run is complete already."""
@@ -87,6 +100,7 @@ class PrintedRuns(RunListener):
         for path, value in run.tuned_values.items():
             print(f"  {path} = {value} (the agent: {shown(path, value, run.effective_values)})")
         print(f"results: {run.folder}")
+        print_run_report(run, self._config)
         print(f"again:   abx-evaluate {shlex.quote(f'run={run.folder}')}")
 
     def progress(self, run_name: str) -> AbstractContextManager[Callable[[int, int], None]]:

@@ -43,10 +43,12 @@ Parts, each a folder in conf/ (GROUP=NAME chooses, KEY=VALUE sets):
 Often set: run_name, study_name, optimization_dir, overwrite_existing_study=true,
   skip_if_exists=true, tuning.n_trials, tuning.n_seeds_per_trial, tuning.truncated_episodes,
   tuning.n_workers, tuning.wait=false (leave them alone), tuning.parallel=jobs (one per seed),
-  tuning.sampler (tpe|random|cmaes|gp|qmc|grid), tuning.stability_penalty_weight
+  tuning.sampler (tpe|random|cmaes|gp|qmc|grid), tuning.stability_penalty_weight,
+  report=false (no page)
 The tutorial's -s GROUP-subconfig=FILE and -p KEY=VALUE work too.
   abx-tune --cfg job +tuning=ppo_default          show the composed configuration
-Results: optimization/<run_name>/ (best_params.json, study_summary.json, trials, figures).
+Results: optimization/<run_name>/ (best_params.json, study_summary.json, trials, figures,
+and report.html, a page to send).
 """
 
 

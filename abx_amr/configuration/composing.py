@@ -37,7 +37,7 @@ from abx_amr.host.locations import find_project, from_here
 from abx_amr.host.secrets import refuse_secret_values, refuse_secrets
 
 _FLAGS = (
-    *("figures", "trajectories", "skip_if_exists", "overwrite_existing_study"),
+    *("figures", "report", "trajectories", "skip_if_exists", "overwrite_existing_study"),
     *("trust", "force"),
 )
 _LEARN_NOTHING_FROM_TUNING = ("train", "evaluate", "plan")

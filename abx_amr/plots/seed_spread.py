@@ -42,7 +42,7 @@ def draw(seeds: pd.DataFrame, *, title: str) -> Figure:
             ecolor="#0072B255",
             label="mean and standard deviation",
         )
-        axis.plot(
+        (marks,) = axis.plot(
             good["trial"],
             good["episode_return"],
             "o",
@@ -50,6 +50,11 @@ def draw(seeds: pd.DataFrame, *, title: str) -> Figure:
             markersize=3.5,
             label="seed",
             zorder=3,
+        )
+        named = zip(good["trial"], good["seed"], good["episode_return"], strict=True)
+        canvas.name_points(
+            marks,
+            [canvas.Point(f"trial {t}, seed {s}: {r:.3f}", trial=int(t)) for t, s, r in named],
         )
     if len(failed):
         counts = failed.groupby("trial").size()

@@ -41,8 +41,15 @@ def draw(trials: pd.DataFrame, *, title: str, direction: str = "maximize") -> Fi
             linewidth=1.8,
             label=f"best so far: {so_far[-1]:.2f}",
         )
-        axis.plot(
+        (marks,) = axis.plot(
             number[good], value[good], "o", color=canvas.BLUE, markersize=5, label="trial's value"
+        )
+        canvas.name_points(
+            marks,
+            [
+                canvas.Point(f"trial {n:.0f}: {v:.3f}", trial=int(n))
+                for n, v in zip(number[good], value[good], strict=True)
+            ],
         )
     if not good.all():
         axis.plot(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from abx_amr.configuration.agent import learns
@@ -57,11 +58,13 @@ class SetOutcome:
         n_runs: How many runs it has, those that were skipped among them.
         failed: Folder of results and run name -> why it failed.
         results_dirs: Where the runs lie.
+        complete: Folders of the runs that are complete, those that were skipped among them.
     """
 
     n_runs: int
     failed: Mapping[str, str]
     results_dirs: Sequence[str]
+    complete: Sequence[Path]
 
 
 class ExperimentSet:
@@ -70,6 +73,7 @@ class ExperimentSet:
     Attributes:
         members: What is to be run.
         skipped: Names of runs that are complete already.
+        config: The configuration of one of them.
         played_once: Rule -> how many seeds were asked for; it is played with none.
     """
 
@@ -79,6 +83,8 @@ class ExperimentSet:
         self.played_once: dict[str, int] = {}
         self._before: dict[str, RunFolder] = {}
         self._results_dirs: list[str] = []
+        self._skipped_places: set[str] = set()
+        self.config: Mapping[str, Any] = {}
 
     @property
     def n_runs(self) -> int:
@@ -96,6 +102,7 @@ class ExperimentSet:
                 runs have one name.
         """
         members = self._named(jobs, compose)
+        self.config = members[0].config if members else {}
         self._results_dirs = sorted({str(m.config["results_dir"]) for m in members})
         for folder in self._results_dirs:
             self._before |= {f"{folder}/{n}": r for n, r in completed_runs(folder).items()}
@@ -108,6 +115,7 @@ class ExperimentSet:
                     clear_failure(member.config["results_dir"], name)
                 continue
             self.skipped += member.names
+            self._skipped_places |= {_place(member, name) for name in member.names}
             if member.config.get("best_params_from"):
                 continue  # the study's values are not in what is composed here
             for run in filter(None, done):
@@ -150,7 +158,19 @@ class ExperimentSet:
             for folder in self._results_dirs:
                 remove_if_empty(folder)
             raise InputError(f"each of the {self.n_runs} runs failed: {reasons.pop()}")
-        return SetOutcome(n_runs=self.n_runs, failed=failed, results_dirs=self._results_dirs)
+        names = {_place(m, name) for m in self.members for name in m.names} | self._skipped_places
+        complete = [
+            run.path
+            for folder, runs in now.items()
+            for name, run in runs.items()
+            if f"{folder}/{name}" in names - set(failed)
+        ]
+        return SetOutcome(
+            n_runs=self.n_runs,
+            failed=failed,
+            results_dirs=self._results_dirs,
+            complete=complete,
+        )
 
     def _is_new(self, member: Member, name: str, run: RunFolder | None) -> bool:
         """Return whether a run of this name was completed since the set began."""

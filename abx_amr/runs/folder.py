@@ -7,6 +7,7 @@
       checkpoints/last.zip      the agent as it was last saved, with all that going on needs
       checkpoints/best.zip      the agent of the best evaluation so far
       evaluations.csv           one row per (transitions trained, episode)
+      compared.csv              one row per (policy, episode) of who was played against it
       trajectories.parquet      one row per (episode, step) of the final evaluation, when asked for
       patients.parquet          one row per (episode, step, patient), beside it
       option_usage.csv          of a manager: one row per (transitions trained, option)
@@ -14,6 +15,7 @@
       option_by_amr.csv, option_transitions.csv, option_trigrams.csv    drawn from these
       tensorboard/              logs of the training
       figures/<name>.png
+      figures/data/<table>.parquet   what figures are drawn from and no other file holds
       summary.json              written last: a folder that has one is complete
 
 Every file is written atomically: a reader sees the old one or the new one, never a part.
@@ -120,6 +122,11 @@ class RunFolder:
         return self.path / "evaluations.csv"
 
     @property
+    def compared_file(self) -> Path:
+        """One row per (policy, episode) of other policies on the episodes of the evaluation."""
+        return self.path / "compared.csv"
+
+    @property
     def trajectories_file(self) -> Path:
         """One row per (episode, step)."""
         return self.path / "trajectories.parquet"
@@ -169,6 +176,10 @@ class RunFolder:
         folder = self.path / "figures"
         folder.mkdir(exist_ok=True)
         return folder / f"{name}.png"
+
+    def drawn_file(self, table: str) -> Path:
+        """Return where a table lies that figures are drawn from, e.g. `steps`."""
+        return self.path / "figures" / "data" / f"{table}.parquet"
 
     @property
     def is_complete(self) -> bool:
@@ -293,7 +304,7 @@ class RunFolder:
             before = ""
             writer.writerow(columns)
         else:
-            header = before.split("\n", 1)[0].split(",")
+            header = next(csv.reader(io.StringIO(before, newline="")))
             if header != columns:
                 raise InputError(
                     f"{self.evaluations_file} has the columns {header}, not {columns}: "
@@ -313,6 +324,24 @@ class RunFolder:
             raise InputError(f"{self.path} holds no {self.evaluations_file.name}")
         return _table(self.evaluations_file, ("transitions", "episode"))
 
+    def add_compared(self, policy: str, episodes: pd.DataFrame) -> None:
+        """Add what another policy did in the episodes of the final evaluation."""
+        import pandas as pd
+
+        table = episodes.assign(policy=policy)
+        if self.compared_file.is_file():
+            before = self.read_compared()
+            table = pd.concat([before[before["policy"] != policy], table])
+        atomic_files.write_text(self.compared_file, table.to_csv(index=False))
+
+    def read_compared(self) -> pd.DataFrame:
+        """Return compared.csv; raises InputError where nobody else was played."""
+        import pandas as pd
+
+        if not self.compared_file.is_file():
+            raise InputError(f"{self.path} holds no {self.compared_file.name}")
+        return pd.read_csv(self.compared_file, dtype={"policy": str}, keep_default_na=False)
+
     def write_trajectories(self, steps: pd.DataFrame, patients: pd.DataFrame | None = None) -> None:
         """Write the tables of every step and, if given, of every patient, as Parquet."""
         atomic_files.write_bytes(self.trajectories_file, _parquet(steps))
@@ -326,6 +355,13 @@ class RunFolder:
     def read_patients(self) -> pd.DataFrame:
         """Return the table of every patient; raises InputError where it was not asked for."""
         return _read_parquet(self.patients_file)
+
+    def write_drawn(self, name: str, table: pd.DataFrame) -> None:
+        """Write a table that figures are drawn from, its numbers in 32 bits."""
+        file = self.drawn_file(name)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        wide = [c for c, kind in table.dtypes.items() if str(kind) == "float64"]
+        atomic_files.write_bytes(file, _parquet(table.astype(dict.fromkeys(wide, "float32"))))
 
     def append_option_usage(self, transitions: int, seed: int, usage: pd.DataFrame) -> None:
         """Append one row per option: transitions trained, training seed, the usage's columns."""

@@ -26,6 +26,7 @@ def write_difference(
     """Return the paired difference from another prescriber's evaluation and draw it."""
     from abx_amr.runs.figures import draw_difference
 
+    folder.add_compared(name, other.to_frame())
     draw_difference(folder, evaluation.to_frame(), other.to_frame(), other=name)
     difference = evaluation.difference_from(other)
     return {"name": name, **asdict(difference), "verdict": verdict(difference)}
@@ -42,6 +43,7 @@ def write_results(
     overrides: Sequence[str],
     trajectories: bool,
     figures: bool,
+    report: bool = True,
 ) -> None:
     """Write the final evaluation's tables and figures and, last, the summary; register the run.
 
@@ -57,24 +59,34 @@ def write_results(
     judgement = judge(final, model, who, overrides)
     if judgement.regret_by_amr is not None:
         folder.write_regret_by_amr(judgement.regret_by_amr)
+    scores = summarise(final.episodes["episode_return"])
+    summary = {
+        **about,
+        "evaluation_episodes": scores.n,
+        "mean_return": scores.mean,
+        "std_return": scores.std,
+        "iqm_return": scores.iqm,
+        "mean_return_interval_95": list(scores.mean_interval),
+        **judgement.facts,
+        **facts,
+    }
     if figures:
         from abx_amr.runs.figures import draw_run
 
-        draw_run(folder, steps, decisions)
-    scores = summarise(final.episodes["episode_return"])
-    folder.write_summary(
-        {
-            **about,
-            "evaluation_episodes": scores.n,
-            "mean_return": scores.mean,
-            "std_return": scores.std,
-            "iqm_return": scores.iqm,
-            "mean_return_interval_95": list(scores.mean_interval),
-            **judgement.facts,
-            **facts,
-        }
-    )
+        draw_run(folder, steps, decisions, summary)
+    if report and figures:
+        _keep_drawn(folder, steps, has_trajectories=trajectories)
+    folder.write_summary(summary)
     register_completion(folder, mean_return=scores.mean)
+
+
+def _keep_drawn(folder: RunFolder, steps: pd.DataFrame, *, has_trajectories: bool) -> None:
+    """Write what a page draws its figures from, where no other file of the folder holds it."""
+    if not has_trajectories:
+        folder.write_drawn("steps", steps)
+    generations = folder.read_generations()
+    if generations is not None:
+        folder.write_drawn("generations", generations)
 
 
 def _write_decisions(folder: RunFolder, decisions: pd.DataFrame) -> None:

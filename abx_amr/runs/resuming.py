@@ -37,10 +37,11 @@ _FREE = (
     "trajectories",
     "figures",
     "trust",
+    "report",
     "hydra",
 )
 #: What a run keeps: of the present command, never of the resumed run.
-_KEPT = ("trajectories", "figures")
+_KEPT = ("trajectories", "figures", "report")
 #: That, and whether a finished run is skipped.
 _NEVER_INHERITED = ("skip_if_exists", *_KEPT)
 

@@ -34,6 +34,7 @@ class Run:
         overrides: what was said on the command line.
         trajectories: write every step of the final evaluation.
         figures: draw the figures.
+        report: keep what a page of the run draws its figures from.
         deterministic: the policy's most probable actions, not sampled ones (only what is played).
         tuned: searched path -> value that came from a study.
         origin: what provenance.json says beside the usual (resumed_from, best_params_from).
@@ -50,6 +51,7 @@ class Run:
     overrides: Sequence[str] = ()
     trajectories: bool = False
     figures: bool = True
+    report: bool = True
     deterministic: bool = True
     tuned: Mapping[str, Any] = field(default_factory=dict)
     origin: Mapping[str, Any] = field(default_factory=dict)
@@ -110,5 +112,6 @@ def finish(run: Run, folder: RunFolder, final: Evaluation, facts: Mapping[str, A
         overrides=run.overrides if run.clinic_overrides is None else run.clinic_overrides,
         trajectories=run.trajectories,
         figures=run.figures,
+        report=run.report,
     )
     return folder

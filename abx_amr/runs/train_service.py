@@ -244,6 +244,7 @@ def _runs(configs: Sequence[Plain], request: _Request) -> list[Run]:
             overrides=request.overrides,
             trajectories=bool(each["trajectories"]),
             figures=bool(each["figures"]),
+            report=bool(each.get("report", True)),
             tuned=request.tuned,
             origin=request.origin,
             clinic_overrides=_clinic_overrides(request),

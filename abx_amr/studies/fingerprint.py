@@ -27,6 +27,7 @@ FREE_SECTIONS = (
         "best_params_from",
         "trajectories",
         "figures",
+        "report",
     ),
     *(
         "training.seed",

@@ -8,6 +8,8 @@ optimization/
     option_library.yaml                of a manager's study
     best_params.json                   written once the budget is reached
     study_summary.json
+    trials.csv                         a row per trial and seed, as of the summary
+    provenance.json                    command, versions, machine and commit that made it
     trials/<number>/
       parameters.json                  the point, where the seeds are jobs of their own
       seed_<seed>/result.json          what the seed gave
@@ -110,6 +112,16 @@ class StudyFolder:
     def summary_file(self) -> Path:
         """How far the study is, and its best trial."""
         return self.path / "study_summary.json"
+
+    @property
+    def trials_file(self) -> Path:
+        """A row per trial and seed, for whoever has the folder without the storage."""
+        return self.path / "trials.csv"
+
+    @property
+    def provenance_file(self) -> Path:
+        """The command that made the study, versions, machine and commit."""
+        return self.path / "provenance.json"
 
     @property
     def trials_folder(self) -> Path:

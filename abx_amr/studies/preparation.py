@@ -162,9 +162,10 @@ def _refuse_while_at_work(settings: StudySettings, storage: StudyStorage) -> Non
 
 def _clear_folder(settings: StudySettings) -> None:
     """Remove the results of a study that is no more."""
-    for file in (settings.files.best_params_file, settings.files.summary_file):
+    files = settings.files
+    for file in (files.best_params_file, files.summary_file, files.trials_file):
         file.unlink(missing_ok=True)
-    shutil.rmtree(settings.files.trials_folder, ignore_errors=True)
+    shutil.rmtree(files.trials_folder, ignore_errors=True)
     unregister(settings)
 
 

@@ -48,15 +48,18 @@ def write_summary(study: TuningStudy, *, is_whole: bool = False) -> StudySummary
 
 
 def finish(study: TuningStudy) -> TuneResult:
-    """Write how far the study is and, once for every number of finished trials, its figures."""
+    """Write how far the study is, its trials and, once for every number of them, its figures."""
+    from abx_amr.host.atomic_files import write_text
     from abx_amr.studies.finishing import is_first_to_draw
     from abx_amr.studies.stored import read_study
-    from abx_amr.studies.tables import table_of
+    from abx_amr.studies.tables import seeds_table, table_of
     from abx_amr.tuning.figures import draw_study
 
     settings = study.settings
     summary = write_summary(study, is_whole=True)
-    trials = table_of(read_study(study.storage, settings.study_name))
+    record = read_study(study.storage, settings.study_name)
+    trials = table_of(record)
+    write_text(settings.files.trials_file, seeds_table(record).to_csv(index=False))
     if summary.n_finished and study.config["figures"] and is_first_to_draw(settings, study.storage):
         draw_study(settings.folder, trials, direction=settings.direction)
     best = summary.best_value
@@ -74,6 +77,7 @@ def finish(study: TuningStudy) -> TuneResult:
         trials=trials,
         training_episodes=study.training_episodes,
         collapse_advice=_collapse_advice(study, summary.content["best_trial"]),
+        configuration=study.config,
     )
 
 

@@ -31,6 +31,7 @@ class TuneResult:
         trials: One row per trial: number, state, value, params.<path>, ...
         training_episodes: How long an agent is trained with its best parameters, unless told.
         collapse_advice: What helps where the best trial's policies have collapsed, else None.
+        configuration: What was searched in, and what the command asks for beside.
     """
 
     run_name: str
@@ -46,6 +47,7 @@ class TuneResult:
     trials: pd.DataFrame = field(repr=False, compare=False)
     training_episodes: int
     collapse_advice: str | None = None
+    configuration: Mapping[str, Any] = field(repr=False, compare=False, default_factory=dict)
 
     @property
     def read_back(self) -> Mapping[str, Any]:

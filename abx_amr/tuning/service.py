@@ -227,6 +227,8 @@ class TuneService:
 
 
 def _prepare(study: TuningStudy, *, is_here: bool) -> Preparation:
+    from abx_amr.host.atomic_files import write_json
+    from abx_amr.runs.provenance import provenance
     from abx_amr.simulator.validation import validate_components
     from abx_amr.studies.agreement import changed_since
     from abx_amr.studies.preparation import prepare_study, refuse_overwriting
@@ -245,7 +247,14 @@ def _prepare(study: TuningStudy, *, is_here: bool) -> Preparation:
     refuse_overwriting(settings, study.storage)
     study.storage.check()  # a server that is not there is said before agents are built
     _ = study.points.read_back_names
-    return prepare_study(settings, study.storage)
+    found = prepare_study(settings, study.storage)
+    if found is Preparation.CREATED:
+        seeds = {
+            "first tuning": settings.first_seed,
+            "sampler": study.config["tuning"]["sampler_seed"],
+        }
+        write_json(settings.files.provenance_file, provenance(seeds=seeds))
+    return found
 
 
 def _run_trial(

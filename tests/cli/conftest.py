@@ -20,6 +20,7 @@ SMALL = (
     "agent_algorithm.n_epochs=1",
     "agent_algorithm.policy_kwargs.net_arch=[4]",
     "figures=false",
+    "report=false",
 )
 #: A study over two values of that agent.
 SMALL_STUDY = (

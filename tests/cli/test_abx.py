@@ -70,6 +70,8 @@ LINES = {
     "abx-train agent_algorithm=hrl_ppo hrl.opt": ["hrl.option_gamma="],
     "abx-train hrl.opt": [],
     "abx-gather res": ["resamples=", "results_dir="],
+    "abx-report out": ["output="],
+    "abx-report first storage=p": ["storage=postgres"],
     "abx-init --f": ["--force", "--from-umbrella"],
     "abx-study sh": ["show"],
     "abx-study show done storage=p": ["storage=postgres"],

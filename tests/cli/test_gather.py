@@ -64,7 +64,8 @@ def test_the_same_command_writes_the_same_bytes(call: Call) -> None:
     write_some()
     written = []
     for folder in ("one", "other"):
-        assert call(gather.main, f"folder={folder}", "figures=false").status == 0
+        plain = ("figures=false", "report=false")
+        assert call(gather.main, f"folder={folder}", *plain).status == 0
         written.append({file.name: file.read_bytes() for file in Path(folder).iterdir()})
     assert len(written[0]) == 7
     assert written[0] == written[1]
@@ -77,9 +78,11 @@ def test_what_an_earlier_gather_wrote_and_this_one_has_not_is_removed(call: Call
         slower = ("experiment=paper_single", "agent_algorithm.gamma=0.9")
         write_run(Path("results"), *slower, returns=[1.0, 1.0], seed=seed, name=f"single_{seed}")
     assert call(gather.main, "folder=t").status == 0
+    assert Path("t/report.html").is_file()
     seen = {f.name for f in Path("t").iterdir() if not f.name.startswith(".")}
     assert {"overall.csv", "overall.parquet", "pairs.csv", "returns.png"} <= seen
-    ended = call(gather.main, "folder=t", "format=csv", "figures=false", "runs=[slow_*]")
+    plain = ("figures=false", "report=false")
+    ended = call(gather.main, "folder=t", "format=csv", *plain, "runs=[slow_*]")
     assert ended.status == 0, ended.err
     seen = {f.name for f in Path("t").iterdir() if not f.name.startswith(".")}
     assert seen == {"runs.csv", "conditions.csv"}

@@ -69,6 +69,8 @@ def sized(command: str, arguments: Sequence[str]) -> list[str]:
         added = (*CLINIC, "plan.episodes=2")
     if added and command != "abx-plan" and "ABX_PAGE_FIGURES" not in os.environ:
         added = (*added, "figures=false")
+    if added:
+        added = (*added, "report=false")
     kept = [
         f"tuning.n_workers={min(int(given['tuning.n_workers']), WORKERS)}"
         if argument.startswith("tuning.n_workers=") and argument[17:].isdigit()

@@ -1,0 +1,53 @@
+"""What policies earn in a clinic, side by side, with the optimum."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from abx_amr.plots import canvas
+
+NAME = "policy_returns"
+READS = ("policies",)
+CAPTION = "mean return of the agent, of rules and of the optimum"
+
+_COLOURS = {"agent": canvas.BLUE, "rule": canvas.ORANGE, "optimum": canvas.GREEN}
+
+
+def draw(policies: pd.DataFrame, *, title: str) -> Figure:
+    """Return a row for each policy, the best above, with its interval where it has one.
+
+    Args:
+        policies: One row per policy: name, kind (agent, rule or optimum), value (mean return),
+            low and high (of its interval; nan: none).
+        title: Says which clinic it is.
+    """
+    canvas.require(policies, ["name", "kind", "value", "low", "high"])
+    rows = policies.sort_values("value", kind="stable").reset_index(drop=True)
+    figure, (axis,) = canvas.blank(title, panel_height=0.3 + 0.24 * len(rows))
+    for kind, colour in _COLOURS.items():
+        some = rows[rows["kind"] == kind]
+        if some.empty:
+            continue
+        ends = some.dropna(subset=["low", "high"])
+        axis.hlines(ends.index, ends["low"], ends["high"], color=colour, linewidth=3, alpha=0.55)
+        (marks,) = axis.plot(some["value"], some.index, "o", color=colour, markersize=6, label=kind)
+        canvas.name_points(
+            marks,
+            [
+                canvas.Point(f"{n}: {v:.2f}")
+                for n, v in zip(some["name"], some["value"], strict=True)
+            ],
+        )
+    best = rows[rows["kind"] == "optimum"]["value"]
+    if len(best):
+        axis.axvline(float(best.max()), color=canvas.GREEN, linewidth=1.0, linestyle=(0, (4, 2)))
+    canvas.name_rows(axis, rows["name"])
+    axis.set_ylim(-0.7, len(rows) - 0.3)
+    axis.set_xlabel("mean episode return (undiscounted)")
+    axis.tick_params(axis="y", length=0)
+    if np.ptp(rows["value"]) == 0:
+        axis.margins(x=0.2)
+    canvas.legend_beside(axis)
+    return figure

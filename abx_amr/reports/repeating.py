@@ -1,0 +1,63 @@
+"""Where a result comes from, as a page says it: command, versions, commit, machine."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import PurePath
+from typing import Any
+
+
+@dataclass(frozen=True, kw_only=True)
+class Repeated:
+    """How a result is repeated.
+
+    Attributes:
+        command: What was typed, None where it is not known or none of our commands.
+        facts: Name and value of what else decides a result.
+        warning: Why the same command may give something else.
+    """
+
+    command: str | None
+    facts: list[tuple[str, str]]
+    warning: str | None
+
+    @classmethod
+    def of(cls, provenance: Mapping[str, Any]) -> Repeated:
+        """Return what a provenance.json says, as far as it says it."""
+        git, host = provenance.get("git") or {}, provenance.get("host") or {}
+        seeds, versions = provenance.get("seeds") or {}, provenance.get("versions") or {}
+        facts = [(f"{name} seed", str(seed)) for name, seed in seeds.items()]
+        facts += [(str(name), str(version)) for name, version in versions.items() if version]
+        if git.get("commit"):
+            facts.append(("commit", str(git["commit"])[:12]))
+        if provenance.get("started"):
+            facts.append(("started", str(provenance["started"])))
+        if host.get("platform"):
+            facts.append(("platform", str(host["platform"])))
+        return cls(
+            command=command_of(provenance),
+            facts=facts,
+            warning="It was made with local changes that no commit holds."
+            if git.get("has_local_changes")
+            else None,
+        )
+
+
+def command_of(provenance: Mapping[str, Any]) -> str | None:
+    """Return the command that a provenance.json holds, fit to be pasted whoever wrote the file.
+
+    >>> command_of({"command": "abx-train run_name=a; rm -r ~"})
+    "abx-train 'run_name=a;' rm -r '~'"
+    >>> command_of({"command": "curl example.org"}), command_of({})
+    (None, None)
+    """
+    try:
+        words = shlex.split(str(provenance.get("command") or ""))
+    except ValueError:
+        return None
+    if not words:
+        return None
+    name = PurePath(words[0]).name
+    return shlex.join([name, *words[1:]]) if name.startswith("abx-") else None

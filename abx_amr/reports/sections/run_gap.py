@@ -1,0 +1,129 @@
+"""Why a run is below the optimum: the gap part by part, and where its actions are others."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pandas as pd
+from markupsafe import Markup
+
+from abx_amr.reports.figures import inline_svg
+from abx_amr.reports.subjects import RunSubject
+from abx_amr.reports.tables import Column, numbers
+from abx_amr.reports.templating import fill
+from abx_amr.reports.wording import is_known, number, percent
+
+NAME = "Why it is below the optimum"
+PAGES = ("run",)
+ORDER = 20
+
+#: Part -> what it is called, and what it means.
+PARTS = {
+    "unseen_time": (
+        "the end is not seen",
+        "what is lost because the agent does not see how much of the episode is left",
+    ),
+    "discount": (
+        "discounting",
+        "what a perfect learner with the agent's discount factor loses",
+    ),
+    "partial_observation": (
+        "what is not observed",
+        "what late, noisy or missing reports of resistance and patients cost",
+    ),
+    "learning": (
+        "not learned",
+        "what is left: a better policy could be learned from what the agent sees",
+    ),
+}
+
+
+def render(subject: RunSubject) -> Markup | None:
+    """Return the parts and the agreement with the optimum, None where neither was computed."""
+    gap, agreement = subject.summary.get("gap"), subject.summary.get("agreement")
+    if not isinstance(gap, dict) and not isinstance(agreement, dict):
+        return None
+    parts = _parts(gap or {})
+    known = pd.DataFrame(
+        [
+            {"name": PARTS.get(p["name"], (p["name"],))[0], "start": p["from"], "end": p["to"]}
+            for p in parts
+            if is_known(p.get("value")) and is_known(p.get("from")) and is_known(p.get("to"))
+        ]
+    )
+    return fill(
+        "gap.html",
+        sentence=_sentence(gap or {}, parts),
+        svg=inline_svg("gap_parts", {"gap": known}) if len(known) and subject.has_figures else None,
+        columns=[
+            Column("part"),
+            Column("costs", numeric=True),
+            Column("share", numeric=True),
+            Column("what it is"),
+        ],
+        rows=[_row(part, (gap or {}).get("total")) for part in parts],
+        agreement=_agreement(agreement or {}),
+        levels=(agreement or {}).get("by_level") or [],
+        level_columns=[
+            Column("antibiotic"),
+            Column("AMR level", numeric=True),
+            Column("of the visits", numeric=True),
+            Column("as the optimum", numeric=True),
+            Column("regret per step", numeric=True, title="expected return lost by a step there"),
+        ],
+        level_rows=[_level(row) for row in (agreement or {}).get("by_level") or []],
+        note=(agreement or {}).get("note"),
+    )
+
+
+def _parts(gap: dict[str, Any]) -> list[dict[str, Any]]:
+    return [part for part in gap.get("parts") or [] if isinstance(part, dict) and "name" in part]
+
+
+def _sentence(gap: dict[str, Any], parts: list[dict[str, Any]]) -> str | None:
+    known = [part for part in parts if is_known(part.get("value"))]
+    if not known:
+        return None
+    most = max(known, key=lambda part: float(part["value"]))
+    name, meaning = PARTS.get(most["name"], (most["name"], ""))
+    return (
+        f"Of the {number(gap.get('total'))} to the {gap.get('reference', 'optimum')}, the largest "
+        f"part is “{name}” with {number(most['value'])}: {meaning}."
+    )
+
+
+def _row(part: dict[str, Any], total: Any) -> list[Any]:
+    name, meaning = PARTS.get(part["name"], (str(part["name"]), ""))
+    value = part.get("value")
+    missing = part.get("why_missing")
+    share = value / total if is_known(value) and is_known(total) and total else None
+    text = (
+        meaning
+        if not missing
+        else f"{meaning} (not computed, it is inside “not learned”: {missing})"
+    )
+    return [name, numbers(value), percent(share, 0), text]
+
+
+def _agreement(found: dict[str, Any]) -> str | None:
+    if not is_known(found.get("share_of_states")):
+        return None
+    regret = found.get("regret")
+    more = (
+        f" What it does otherwise costs {number(regret, 3)} per step." if is_known(regret) else ""
+    )
+    return (
+        f"In {percent(found['share_of_states'], 0)} of the states that it met, the agent did what "
+        f"the optimal policy does there.{more}"
+    )
+
+
+def _level(row: dict[str, Any]) -> list[Any]:
+    low, high = row.get("level_low"), row.get("level_high")
+    return [
+        str(row.get("antibiotic")),
+        f"{number(low)} to {number(high)}",
+        percent(row.get("share_of_states_visited"), 0),
+        percent(row.get("agrees"), 0),
+        numbers(row.get("regret"), 3),
+    ]

@@ -1,0 +1,152 @@
+"""What a run is worth, in plain words: its return, how sure, against which rule and the optimum."""
+
+from __future__ import annotations
+
+from markupsafe import Markup
+
+from abx_amr.reports.subjects import RunSubject
+from abx_amr.reports.tables import KeyFigure
+from abx_amr.reports.templating import fill
+from abx_amr.reports.wording import interval, is_known, number, percent, signed
+
+NAME = "Verdict"
+PAGES = ("run",)
+ORDER = 0
+
+
+def render(subject: RunSubject) -> Markup:
+    """Return sentences and the figures they rest on."""
+    if not subject.summary:
+        return fill(
+            "verdict.html",
+            sentences=["This run is not complete: it has no result yet."],
+            warning=None,
+            keys=[],
+        )
+    return fill(
+        "verdict.html",
+        sentences=[s for s in (_return(subject), *_against(subject), _optimum(subject)) if s],
+        warning=_collapse(subject),
+        keys=_keys(subject),
+    )
+
+
+def _return(subject: RunSubject) -> str:
+    found = subject.summary
+    who = f"The agent {_agent(subject)}" if subject.learned else f"The rule {_agent(subject)}"
+    return (
+        f"{who} earned a mean return of {number(found.get('mean_return'))} per episode "
+        f"(95 % interval {interval(found.get('mean_return_interval_95'))}, "
+        f"{number(found.get('evaluation_episodes'), 0)} episodes of evaluation seed "
+        f"{found.get('evaluation_seed')})."
+    )
+
+
+def _agent(subject: RunSubject) -> str:
+    chosen = (subject.provenance.get("choices") or {}).get("agent_algorithm")
+    return str(chosen or str(subject.summary.get("algorithm")).rpartition(".")[2])
+
+
+def _against(subject: RunSubject) -> list[str]:
+    sentences = []
+    rule, other = subject.summary.get("best_rule"), subject.summary.get("against")
+    if rule:
+        difference = rule.get("difference") or {}
+        sentences.append(
+            f"{_compared(rule.get('verdict'))} the best tuned rule, {rule.get('name')}, which "
+            f"earns {number(rule.get('mean_return'))}: the difference on the same "
+            f"{number(difference.get('episodes'), 0)} episodes is "
+            f"{signed(difference.get('mean'))} ({interval(difference.get('interval_95'))})."
+        )
+    if other:
+        ends = other.get("interval") or (None, None)
+        sentences.append(
+            f"{_compared(verdict_of(ends))} {other.get('name')}: the difference on the same "
+            f"episodes is {signed(other.get('mean'))} ({interval(ends)})."
+        )
+    return sentences
+
+
+def verdict_of(ends: object) -> str:
+    """Return what an interval of a difference says.
+
+    >>> verdict_of((0.5, 2.0)), verdict_of((-1.0, 2.0)), verdict_of((-2.0, -1.0))
+    ('better', 'not distinguishable', 'worse')
+    """
+    low, high = ends if isinstance(ends, list | tuple) and len(ends) == 2 else (None, None)
+    if not is_known(low) or not is_known(high):
+        return "not distinguishable"
+    return "better" if low > 0 else "worse" if high < 0 else "not distinguishable"
+
+
+def _compared(verdict: object) -> str:
+    return {"better": "It is better than", "worse": "It is worse than"}.get(
+        str(verdict), "It cannot be told apart from"
+    )
+
+
+def _optimum(subject: RunSubject) -> str:
+    found = subject.summary
+    gap, share, note = (
+        found.get(key) for key in ("optimality_gap", "share_of_range", "optimum_note")
+    )
+    if not is_known(gap):
+        return f"How far it is from the optimum is not known{f': {note}' if note else ''}."
+    reference = f"the {note}" if note else f"the optimum, {number(found.get('optimum'))}"
+    low, high = found.get("mean_return_interval_95") or (None, None)
+    optimum = found.get("optimum")
+    if is_known(low) and is_known(high) and is_known(optimum) and low <= optimum <= high:
+        return f"It cannot be told apart from {reference}, which lies within its interval."
+    if gap < 0:
+        return f"It lies above {reference}, which nothing does in the long run: easy episodes."
+    if is_known(share) and share < 0:
+        return f"It is {number(gap)} below {reference}, and worse than never treating."
+    reached = f": it reaches {percent(share)} of what can be gained over never treating"
+    return f"It is {number(gap)} below {reference}{reached if is_known(share) else ''}."
+
+
+def _collapse(subject: RunSubject) -> str | None:
+    found = subject.summary.get("collapse")
+    if not isinstance(found, dict):
+        return None
+    kind = str(found.get("kind")).replace("_", " ")
+    return f"The policy has collapsed ({kind}): {found.get('evidence')}. {found.get('advice')}"
+
+
+def _keys(subject: RunSubject) -> list[KeyFigure]:
+    found = subject.summary
+    keys = [
+        KeyFigure(
+            "mean return",
+            number(found.get("mean_return")),
+            interval(found.get("mean_return_interval_95")),
+        )
+    ]
+    rule = found.get("best_rule")
+    if rule:
+        difference = rule.get("difference") or {}
+        keys.append(
+            KeyFigure(
+                f"against {rule.get('name')}",
+                signed(difference.get("mean")),
+                interval(difference.get("interval_95")),
+            )
+        )
+    other = found.get("against")
+    if other:
+        keys.append(
+            KeyFigure(
+                f"against {other.get('name')}",
+                signed(other.get("mean")),
+                interval(other.get("interval")),
+            )
+        )
+    if is_known(found.get("optimality_gap")):
+        keys.append(
+            KeyFigure(
+                "gap to the optimum",
+                number(found["optimality_gap"]),
+                f"{percent(found.get('share_of_range'))} of the range",
+            )
+        )
+    return keys

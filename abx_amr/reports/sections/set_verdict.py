@@ -1,0 +1,114 @@
+"""Which condition of a set is best in each clinic, and whether that may be chance."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import pandas as pd
+from markupsafe import Markup
+
+from abx_amr.errors import counted
+from abx_amr.reports.subjects import SetSubject
+from abx_amr.reports.tables import KeyFigure
+from abx_amr.reports.templating import fill
+from abx_amr.reports.wording import interval, is_known, number, signed
+
+NAME = "Verdict"
+PAGES = ("set",)
+ORDER = 0
+
+_MOST = 5  # clinics that are told in sentences
+
+
+def render(subject: SetSubject) -> Markup | None:
+    """Return two sentences for each clinic."""
+    conditions = subject.tables.get("conditions")
+    if conditions is None or conditions.empty:
+        return None
+    clinics = list(dict.fromkeys(conditions["clinic"]))
+    sentences: list[str] = []
+    for clinic in clinics[:_MOST]:
+        here = conditions[conditions["clinic"] == clinic].sort_values("mean", ascending=False)
+        sentences += _of_clinic(str(clinic), here, subject.tables.get("pairs"), len(clinics) > 1)
+    if len(clinics) > _MOST:
+        sentences.append(f"{len(clinics) - _MOST} more clinics are in the tables.")
+    runs = int(conditions["runs"].sum())
+    keys = [
+        KeyFigure("runs", str(runs)),
+        KeyFigure("conditions", str(len(conditions))),
+        KeyFigure("clinics", str(len(clinics))),
+    ]
+    return fill("verdict.html", sentences=sentences, warning=_few(conditions), keys=keys)
+
+
+def _of_clinic(
+    clinic: str, here: pd.DataFrame, pairs: pd.DataFrame | None, is_named: bool
+) -> list[str]:
+    rows = here.to_dict("records")
+    best = rows[0]
+    where = f"In clinic {clinic}, the" if is_named else "The"
+    sentences = [
+        f"{where} best of {counted(len(rows), 'condition')} is {best['condition']}, with a mean "
+        f"return of {number(best['mean'])}{_within((best['mean_low'], best['mean_high']))} over "
+        f"{counted(best['runs'], 'run')}."
+    ]
+    if len(rows) > 1:
+        sentences.append(_against_next(clinic, best, rows[1], pairs))
+    optimum = best.get("optimum")
+    if is_known(optimum):
+        sentences.append(
+            f"It is {number(optimum - best['mean'])} below the optimum, {number(optimum)}."
+            if optimum >= best["mean"]
+            else f"It lies above the optimum, {number(optimum)}: these episodes were easy."
+        )
+    return sentences
+
+
+def _against_next(
+    clinic: str, best: Mapping[Any, Any], other: Mapping[Any, Any], pairs: pd.DataFrame | None
+) -> str:
+    found = None if pairs is None else _pair(clinic, best, other, pairs)
+    if found is None:
+        return f"The next, {other['condition']}, has {number(other['mean'])}; they were not paired."
+    difference, ends, p_value, count = found
+    if not count:
+        return (
+            f"The next, {other['condition']}, has {number(other['mean'])}; no seeds are in common."
+        )
+    is_sure = is_known(p_value) and p_value < 0.05
+    word = "is better than" if is_sure else "cannot be told apart from"
+    chance = f", t test p = {number(p_value, 3)} after Holm" if is_known(p_value) else ""
+    return (
+        f"It {word} the next, {other['condition']}: {signed(difference)} "
+        f"over {counted(count, 'pair')}{_within(ends)}{chance}."
+    )
+
+
+def _within(ends: tuple[float, float]) -> str:
+    """Return an interval in brackets, nothing where there is none."""
+    return f" ({interval(ends)})" if all(map(is_known, ends)) else ""
+
+
+def _pair(
+    clinic: str, best: Mapping[Any, Any], other: Mapping[Any, Any], pairs: pd.DataFrame
+) -> tuple[float, tuple[float, float], float, int] | None:
+    """Return difference, interval, p-value and number of pairs, of the best minus the other."""
+    for row in pairs[pairs["clinic"] == clinic].to_dict("records"):
+        named = (row["first"], row["second"])
+        ends = (row["low"], row["high"])
+        if named == (best["condition"], other["condition"]):
+            return row["difference"], ends, row["t_p_holm"], int(row["pairs"])
+        if named == (other["condition"], best["condition"]):
+            return -row["difference"], (-ends[1], -ends[0]), row["t_p_holm"], int(row["pairs"])
+    return None
+
+
+def _few(conditions: pd.DataFrame) -> str | None:
+    few = conditions[conditions["learns"].astype(bool) & (conditions["seeds"] < 5)]
+    if few.empty:
+        return None
+    return (
+        f"{len(few)} of {len(conditions)} conditions have fewer than 5 training seeds: their "
+        "intervals are too narrow, and which is best may change with the next seed."
+    )

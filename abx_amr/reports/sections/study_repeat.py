@@ -1,0 +1,79 @@
+"""How a study is repeated, and what can be done with what it found."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping
+
+from markupsafe import Markup
+
+from abx_amr.configuration.values import CLINIC_SECTIONS
+from abx_amr.reports.repeating import Repeated, command_of
+from abx_amr.reports.subjects import StudySubject
+from abx_amr.reports.templating import fill
+
+NAME = "Repeat it, go on"
+PAGES = ("study",)
+ORDER = 80
+
+_SEEDS = "training.seeds=[1,2,3,4,5]"
+_REPEATED = ("experiment", *CLINIC_SECTIONS, "agent_algorithm")
+_FAIRLY = ("evaluation.episodes=500", "against=greedy")
+
+
+def render(subject: StudySubject) -> Markup:
+    """Return the command, versions and commit, and commands to paste."""
+    provenance = {"versions": subject.summary.get("versions") or {}, **subject.provenance}
+    return fill("repeat.html", repeated=Repeated.of(provenance), steps=_next_steps(subject))
+
+
+def _next_steps(subject: StudySubject) -> list[tuple[str, str]]:
+    name = subject.path.resolve().name
+    steps = []
+    given = _given(subject)
+    place = subject.config.get("optimization_dir")
+    where = [] if place in (None, "optimization") else [f"optimization_dir={place}"]
+    command = command_of(subject.provenance)
+    if subject.summary.get("status") == "unfinished" and command is not None:
+        steps.append(("Go on with the study", command))
+    if subject.folder.best_params_file.is_file():
+        train = ["abx-train", f"best_params_from={name}", *_settings(given), *where]
+        steps += [
+            (
+                "Train five agents with the best settings, on seeds that the search has not seen",
+                shlex.join([*train, _SEEDS]),
+            ),
+            (
+                "Evaluate one of them on unseen episodes, against a rule",
+                shlex.join(["abx-evaluate", f"run={name}_optimized_seed1", *_FAIRLY]),
+            ),
+        ]
+        if default := _default(given, name):
+            steps.append(("Train as many with the default settings", shlex.join(default)))
+        steps.append(("Compare all of these runs, with paired tests", "abx-gather"))
+    return steps
+
+
+def _given(subject: StudySubject) -> dict[str, str]:
+    """Return key -> value of what the study's command said, without what it searched."""
+    words = shlex.split(command_of(subject.provenance) or "")[1:]
+    pairs = [word.lstrip("+").partition("=") for word in words if "=" in word]
+    return {key: value for key, _, value in pairs if key not in subject.space}
+
+
+def _settings(given: Mapping[str, str]) -> list[str]:
+    """Return the settings of clinic and agent among them, to be repeated behind a command."""
+    return [f"{key}={value}" for key, value in given.items() if key.split(".")[0] in _REPEATED]
+
+
+def _default(given: Mapping[str, str], name: str) -> list[str] | None:
+    """Return the command that trains as the study's own does, with defaults instead of a search.
+
+    None where the agent is not known by a name.
+    """
+    chosen = given.get("tuning", "")
+    agent = given.get("agent_algorithm") or chosen.removesuffix("_default")
+    if not agent or agent == chosen:
+        return None
+    settings = _settings({"agent_algorithm": agent, **given})
+    return ["abx-train", *settings, f"run_name={name}_default", _SEEDS]

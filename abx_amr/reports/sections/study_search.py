@@ -1,0 +1,54 @@
+"""How values and what trials are worth go together, and which values matter."""
+
+from __future__ import annotations
+
+from markupsafe import Markup
+
+from abx_amr.reports.figures import inline_svg
+from abx_amr.reports.search import ENOUGH, LEAST, drawn_trials, importance
+from abx_amr.reports.subjects import StudySubject
+from abx_amr.reports.templating import fill
+
+NAME = "What matters"
+PAGES = ("study",)
+ORDER = 30
+
+
+def render(subject: StudySubject) -> Markup | None:
+    """Return importance, parallel coordinates and slices; None without figures."""
+    if not subject.has_figures:
+        return None
+    trials, space = drawn_trials(subject)
+    direction = str(subject.summary.get("direction") or "maximize")
+    if space.empty or trials.empty:
+        return None
+    tables = {"trials": trials, "space": space}
+    found = importance(subject)
+    return fill(
+        "study_search.html",
+        importance=None if found is None else inline_svg("importance", {"importance": found}),
+        caveat=_caveat(int(trials["value"].notna().sum()), is_told=found is not None),
+        drawn=[
+            (
+                inline_svg("parallel_coordinates", tables, direction=direction),
+                "A line for each trial through its settings; the thick one is the best.",
+            ),
+            (
+                inline_svg("parameter_slices", tables),
+                "Value of each trial over each setting.",
+            ),
+        ],
+    )
+
+
+def _caveat(n_trials: int, *, is_told: bool) -> str | None:
+    if not is_told:
+        return (
+            f"Importance is not told for fewer than {LEAST} trials with a value: it would be noise."
+        )
+    if n_trials < ENOUGH:
+        return (
+            f"Of {n_trials} trials importance is a rough guess: settings that a sampler tried "
+            f"together are not told apart, and below {ENOUGH} trials ranks change by chance."
+        )
+    return None

@@ -1,0 +1,103 @@
+"""Every trial and every seed: in the order in which they were run, and as a table."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import pandas as pd
+from markupsafe import Markup
+
+from abx_amr.reports.figures import inline_svg
+from abx_amr.reports.search import drawn_trials
+from abx_amr.reports.subjects import StudySubject
+from abx_amr.reports.tables import Cell, Column, numbers, short_setting
+from abx_amr.reports.templating import fill
+from abx_amr.reports.wording import duration, is_known
+
+NAME = "Trials and seeds"
+PAGES = ("study",)
+ORDER = 20
+
+
+def render(subject: StudySubject) -> Markup | None:
+    """Return history, seeds and the table of trials; None where there is no trial yet."""
+    trials, space = drawn_trials(subject)
+    if trials.empty:
+        return None
+    direction = str(subject.summary.get("direction") or "maximize")
+    drawn = []
+    if subject.has_figures:
+        tables = {"trials": trials, "seeds": seeds_of(subject)}
+        drawn = [
+            (
+                inline_svg("study_history", tables, direction=direction),
+                "Value of every trial in the order in which they were run, and the best so far. "
+                "Point at a trial, or click it, to see it in all figures and in the table.",
+            ),
+            (
+                inline_svg("seed_spread", tables),
+                "Every seed's mean return of every trial, with their mean and standard deviation.",
+            ),
+        ]
+    shown = trials.sort_values("value", ascending=direction != "maximize", kind="stable")
+    return fill(
+        "study_trials.html",
+        drawn=drawn,
+        columns=_columns(space),
+        rows=[_row(row, space) for row in shown.to_dict("records")],
+        trials=[int(number) for number in shown["number"]],
+        marked=_place_of_best(subject, shown),
+    )
+
+
+def seeds_of(subject: StudySubject) -> pd.DataFrame:
+    """Return a row per trial and seed: trial, seed, episode_return (nan for a failed seed)."""
+    table = subject.seeds
+    if "seed" not in table:
+        return pd.DataFrame(columns=["trial", "seed", "episode_return"])
+    found = table[table["seed"].notna()]
+    return pd.DataFrame(
+        {
+            "trial": found["number"].astype(int),
+            "seed": found["seed"].astype(int),
+            "episode_return": pd.to_numeric(found["episode_return"], errors="coerce"),
+        }
+    ).reset_index(drop=True)
+
+
+def _columns(space: pd.DataFrame) -> list[Column]:
+    names = ("trial", "state", "value", "mean", "std")
+    return [
+        *(Column(name, numeric=name != "state") for name in names),
+        *(Column(str(label), numeric=True) for label in space["label"]),
+        Column("collapsed", numeric=True, title="seeds whose policy has collapsed"),
+        Column("time", numeric=True),
+    ]
+
+
+def _row(trial: Mapping[Any, Any], space: pd.DataFrame) -> list[Any]:
+    seconds = trial.get("wall_time_seconds")
+    return [
+        Cell(str(trial["number"]), float(trial["number"])),
+        str(trial["state"]).lower(),
+        numbers(trial.get("value"), 3),
+        numbers(trial.get("mean_reward"), 3),
+        numbers(trial.get("std_reward"), 3),
+        *(short_setting(_plain(trial.get(f"params.{path}"))) for path in space["path"]),
+        numbers(trial.get("collapsed"), 0),
+        Cell(duration(seconds), seconds if is_known(seconds) else None),
+    ]
+
+
+def _plain(value: Any) -> Any:
+    """Return a value of a table as it was searched: whole numbers without a point."""
+    if isinstance(value, float) and value.is_integer() and abs(value) < 1e15:
+        return int(value)
+    return value
+
+
+def _place_of_best(subject: StudySubject, shown: pd.DataFrame) -> int | None:
+    number = (subject.best or {}).get("number")
+    places = [i for i, each in enumerate(shown["number"]) if each == number]
+    return places[0] if places else None

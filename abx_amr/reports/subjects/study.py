@@ -1,0 +1,160 @@
+"""A study as a page takes it: from its storage where that is at hand, else from its folder."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from abx_amr.errors import InputError, first_line
+from abx_amr.reports.subjects.subject import PAGE, Reading
+from abx_amr.studies.folder import StudyFolder
+from abx_amr.studies.space import SearchSpace, parse_search_space
+from abx_amr.studies.storages import JournalStorage, SqliteStorage, StudyStorage
+
+#: The storages that lie in a study's own folder.
+_OWN: Mapping[str, type[SqliteStorage | JournalStorage]] = {
+    "optuna_study.db": SqliteStorage,
+    "optuna_journal.log": JournalStorage,
+}
+
+
+@dataclass(frozen=True)
+class StudySubject:
+    """A study.
+
+    Args:
+        path: Its folder.
+        storage: Where its trials are (default: what lies in the folder).
+        has_figures: Whether figures are drawn.
+    """
+
+    path: Path
+    storage: StudyStorage | None = None
+    has_figures: bool = True
+    reading: Reading = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "reading", Reading(self.path))
+
+    @property
+    def kind(self) -> str:
+        """The page of a study."""
+        return "study"
+
+    @property
+    def name(self) -> str:
+        """The study's run name."""
+        return str(self.summary.get("run_name") or self.path.resolve().name)
+
+    @property
+    def page_file(self) -> Path:
+        """In its own folder."""
+        return self.path / PAGE
+
+    @property
+    def problems(self) -> list[str]:
+        """What could not be read."""
+        return self.reading.problems
+
+    @property
+    def folder(self) -> StudyFolder:
+        """The folder by its names."""
+        return StudyFolder(self.path)
+
+    @cached_property
+    def summary(self) -> dict[str, Any]:
+        """study_summary.json."""
+        return self.reading.json(self.folder.summary_file)
+
+    @cached_property
+    def config(self) -> dict[str, Any]:
+        """The configuration that was searched in."""
+        return self.reading.yaml(self.folder.configuration_file)
+
+    @cached_property
+    def tuning(self) -> dict[str, Any]:
+        """The settings of the search."""
+        return self.reading.yaml(self.folder.tuning_file).get("tuning") or {}
+
+    @cached_property
+    def best(self) -> dict[str, Any] | None:
+        """What the summary says of the best trial; None where none has a finite value."""
+        found = self.summary.get("best_trial")
+        return found if isinstance(found, dict) else None
+
+    @cached_property
+    def space(self) -> SearchSpace:
+        """Configuration path -> distribution; empty where it cannot be read."""
+        try:
+            return parse_search_space(self.tuning.get("search_space") or {})
+        except InputError as error:
+            self.problems.append(f"the search space cannot be read: {error}")
+            return {}
+
+    @cached_property
+    def provenance(self) -> dict[str, Any]:
+        """Versions, command, host, commit; empty for a study of an earlier release."""
+        file = self.folder.provenance_file
+        return self.reading.json(file) if file.is_file() else {}
+
+    @cached_property
+    def seeds(self) -> pd.DataFrame:
+        """One row per trial and seed, as `studies.tables.seeds_table` gives it.
+
+        From trials.csv where that is all there is to come; else from the storage, and where that
+        is not at hand from trials.csv again.
+        """
+        table = self.reading.table(self.folder.trials_file)
+        if self.storage is None and table is not None and self._is_whole(table):
+            return table
+        for storage in self._storages():
+            try:
+                return _from_storage(storage, str(self.summary.get("study_name") or self.name))
+            except Exception as error:  # any driver's own; the folder tells the rest
+                self.problems.append(
+                    f"the trials in {storage.label} cannot be read: {first_line(error)}"
+                )
+        if table is None:
+            self.problems.append(
+                f"no trials: neither a database nor {self.folder.trials_file.name} is here"
+            )
+            return pd.DataFrame(columns=["number", "state", "value", "seed", "episode_return"])
+        return table
+
+    @cached_property
+    def trials(self) -> pd.DataFrame:
+        """One row per trial: number, state, value, mean_reward, std_reward, ..., params.<path>."""
+        own = ("study", "seed", "episode_return", "seed_failure", "seed_seconds")
+        table = self.seeds.drop(columns=[c for c in own if c in self.seeds])
+        return table.drop_duplicates("number").reset_index(drop=True)
+
+    @property
+    def tables(self) -> Mapping[str, pd.DataFrame]:
+        """The trials and their seeds."""
+        found = {"trials": self.trials, "seeds": self.seeds}
+        return {name: table for name, table in found.items() if not table.empty}
+
+    def _is_whole(self, table: pd.DataFrame) -> bool:
+        """Return whether a table holds every trial of a study that is complete."""
+        if self.summary.get("status") != "complete" or "state" not in table:
+            return False
+        finished = table[table["state"].isin(["COMPLETE", "PRUNED"])]
+        return bool(finished["number"].nunique() == self.summary.get("n_finished"))
+
+    def _storages(self) -> list[StudyStorage]:
+        if self.storage is not None:
+            return [self.storage]
+        files = {self.path / name: made for name, made in _OWN.items()}
+        return [made(path=file) for file, made in files.items() if file.is_file()]
+
+
+def _from_storage(storage: StudyStorage, name: str) -> pd.DataFrame:
+    from abx_amr.studies.stored import read_study
+    from abx_amr.studies.tables import seeds_table
+
+    return seeds_table(read_study(storage, name))

@@ -1,0 +1,112 @@
+"""Numbers as a page writes them: a true minus sign, thousands apart, a dash for what is missing."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Sequence
+from typing import Any, TypeGuard
+
+MISSING = "–"
+MINUS = "−"
+#: What a browser would not show, or would show in another order: controls, marks of direction.
+_UNSEEN = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ufffe\uffff]")
+
+
+def visible(text: str) -> str:
+    r"""Return text with a mark in place of each character that cannot be seen.
+
+    >>> visible("a\x00b\u202ec")
+    'a\ufffdb\ufffdc'
+    """
+    return _UNSEEN.sub("\ufffd", text).encode("utf-8", "replace").decode()
+
+
+def is_known(value: Any) -> TypeGuard[float]:
+    """Return whether a value is a finite number."""
+    return (
+        isinstance(value, int | float)
+        and not isinstance(value, bool)
+        and math.isfinite(float(value))
+    )
+
+
+def number(value: Any, digits: int = 2) -> str:
+    """Return a number with so many decimals, a dash for what is none.
+
+    >>> number(-1234.567), number(None), number(float("nan")), number(12, 0)
+    ('−1,234.57', '–', '–', '12')
+    """
+    if not is_known(value):
+        return MISSING
+    text = f"{float(value):,.{digits}f}"
+    if float(text.replace(",", "")) == 0:
+        text = text.lstrip("-")
+    return text.replace("-", MINUS)
+
+
+def signed(value: Any, digits: int = 2) -> str:
+    """Return a difference: with its sign.
+
+    >>> signed(1.5), signed(-1.5), signed(0.001)
+    ('+1.50', '−1.50', '0.00')
+    """
+    text = number(value, digits)
+    return text if not is_known(value) or text[0] == MINUS or not text.strip("0.") else f"+{text}"
+
+
+def interval(ends: Sequence[Any] | None, digits: int = 2) -> str:
+    """Return an interval, a dash where there is none.
+
+    >>> interval((-2, 3.25)), interval((None, None)), interval(None)
+    ('−2.00 to 3.25', '–', '–')
+    """
+    if ends is None or len(ends) != 2 or not all(map(is_known, ends)):
+        return MISSING
+    return f"{number(ends[0], digits)} to {number(ends[1], digits)}"
+
+
+def percent(share: Any, digits: int = 1) -> str:
+    """Return a share in percent.
+
+    >>> percent(0.9893), percent(None)
+    ('98.9 %', '–')
+    """
+    return f"{number(100 * share, digits)} %" if is_known(share) else MISSING
+
+
+def value(found: Any) -> str:
+    """Return a setting's value in few characters.
+
+    >>> value(0.00031234567), value(None), value(True), value([1, 2]), value("tanh")
+    ('0.000312346', 'null', 'true', '[1, 2]', 'tanh')
+    """
+    if found is None:
+        return "null"
+    if isinstance(found, bool):
+        return str(found).lower()
+    if isinstance(found, float):
+        return f"{found:.6g}".replace("-", MINUS) if math.isfinite(found) else str(found)
+    return str(found)
+
+
+def short(found: Any) -> str:
+    """Return a setting's value for a table of many: four significant digits.
+
+    >>> short(0.00031234567), short(128), short("tanh")
+    ('0.0003123', '128', 'tanh')
+    """
+    if isinstance(found, float) and math.isfinite(found):
+        return f"{found:.4g}".replace("-", MINUS)
+    return value(found)
+
+
+def duration(seconds: Any) -> str:
+    """Return a time as people say it, a dash where it is not known.
+
+    >>> duration(61), duration(None)
+    ('1 min 1 s', '–')
+    """
+    from abx_amr.host.progress import duration as said
+
+    return said(float(seconds)) if is_known(seconds) else MISSING
