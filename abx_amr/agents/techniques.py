@@ -10,7 +10,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Annotated, Any
 
-from abx_amr.agents.entropy import trace_of
 from abx_amr.agents.schedules import ComplementSchedule, LinearSchedule
 from abx_amr.checks import Count, NotNegative, Range, Share, check_fields
 from abx_amr.errors import InputError
@@ -19,10 +18,6 @@ if TYPE_CHECKING:
     from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
 
 _Discount = Annotated[float, Range(low=0.0, high=1.0, open_low=True, open_high=True)]
-
-
-#: An update below least_entropy raises ent_coef by this factor, at most so many times over.
-_RAISED_BY, _MOST_RAISED = 1.5, 10
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,8 +34,6 @@ class Techniques:
             in every equal share of it; None: gamma stays.
         final_ent_coef: ent_coef at the end of training, reached in a straight line; None: it stays.
         final_learning_rate: learning_rate at the end of training, likewise.
-        least_entropy: Share of a uniform choice's entropy below which ent_coef is raised, by half
-            after every update, and above which it returns to what it was; 0: ent_coef is as given.
         clip_gradients_separately: Whether max_grad_norm is for the policy's gradient and for the
             value function's each, and not for both together.
     """
@@ -51,7 +44,6 @@ class Techniques:
     final_gamma: _Discount | None = None
     final_ent_coef: NotNegative | None = None
     final_learning_rate: NotNegative | None = None
-    least_entropy: Share = 0.0
     clip_gradients_separately: bool = False
 
     def __post_init__(self) -> None:
@@ -68,22 +60,9 @@ class Techniques:
         if self.final_gamma is not None:
             schedule = ComplementSchedule(initial=first["gamma"], final=self.final_gamma)
             agent.gamma = agent.rollout_buffer.gamma = schedule(remaining)
-        if self.final_ent_coef is None and self.least_entropy == 0.0:
-            return
-        last = self.final_ent_coef
-        line = LinearSchedule(
-            initial=first["ent_coef"], final=first["ent_coef"] if last is None else last
-        )
-        agent.ent_coef = line(remaining) * self._raised(agent)
-
-    def _raised(self, agent: OnPolicyAlgorithm) -> float:
-        """Return by what ent_coef is raised for the next update, and keep it with the agent."""
-        trace = trace_of(agent)
-        if trace.share is not None:
-            steps = trace.raised + (1 if trace.share < self.least_entropy else -1)
-            trace.raised = min(max(steps, 0), _MOST_RAISED)
-            trace.share = None
-        return float(_RAISED_BY**trace.raised)
+        if self.final_ent_coef is not None:
+            line = LinearSchedule(initial=first["ent_coef"], final=self.final_ent_coef)
+            agent.ent_coef = line(remaining)
 
     def arguments(self, given: Mapping[str, Any]) -> dict[str, Any]:
         """Return the arguments of the library's constructor with the learning rate as scheduled.
@@ -109,7 +88,7 @@ class Techniques:
         first: Mapping[str, float] = getattr(agent, "before_schedules", {})
         if self.final_gamma is not None:
             found["gamma"] = first["gamma"]
-        if self.final_ent_coef is not None or self.least_entropy > 0.0:
+        if self.final_ent_coef is not None:
             found["ent_coef"] = first["ent_coef"]
         if self.final_learning_rate is not None:
             found["learning_rate"] = float(agent.lr_schedule(1.0))

@@ -53,7 +53,6 @@ _SAYS_NOTHING = {
     "agent_algorithm.final_gamma": "null",
     "agent_algorithm.final_ent_coef": "null",
     "agent_algorithm.final_learning_rate": "null",
-    "agent_algorithm.least_entropy": "0.0",
     "agent_algorithm.clip_gradients_separately": "false",
 }
 #: What an agent sees of a clinic beside its patients: the same clinic, patients and luck all the

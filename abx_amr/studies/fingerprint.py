@@ -51,7 +51,6 @@ LATER_DEFAULTS: Mapping[str, Any] = {
     "agent_algorithm.final_gamma": None,
     "agent_algorithm.final_ent_coef": None,
     "agent_algorithm.final_learning_rate": None,
-    "agent_algorithm.least_entropy": 0.0,
     "agent_algorithm.clip_gradients_separately": False,
 }
 FREE_FREQUENCIES = re.compile(r"training\.(save|eval)_(freq|every)\w*")

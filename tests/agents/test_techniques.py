@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 from stable_baselines3.common.vec_env import VecNormalize
 
-from abx_amr.agents.entropy import EntropyTrace, note_entropy
+from abx_amr.agents.entropy import note_entropy
 from abx_amr.agents.learners.on_policy.building import clinic_env
 from abx_amr.agents.learners.on_policy.rollouts import rollouts
+from abx_amr.agents.learners.on_policy.saving import captured
 from abx_amr.agents.learners.seed_batched import compiled
 from abx_amr.agents.learners.seed_batched.compiled.adam import clipped_step
 from abx_amr.agents.learners.seed_batched.networks import read_parameters
@@ -144,22 +145,34 @@ def test_the_librarys_own_loop_takes_the_techniques_too():
     assert agent.algorithm.gamma > 0.99
 
 
-def test_the_entropy_coefficient_is_raised_while_choices_hardly_vary_and_returns():
-    technique = Techniques(least_entropy=0.5)
-    (agent,) = agents(f"{A}.ent_coef=0.1", seeds=(1,))[2]
-    algorithm, found = agent.algorithm, []
-    for entropy in (0.0, 0.0, np.log(3), np.log(3), np.log(3)):
-        note_entropy(algorithm, entropy)
-        technique.apply(algorithm, 1.0)
-        found.append(algorithm.ent_coef)
-        technique.apply(algorithm, 1.0)  # without another update nothing changes
-        assert algorithm.ent_coef == found[-1]
-    assert found == pytest.approx([0.15, 0.225, 0.15, 0.1, 0.1])
+def test_it_is_noted_since_when_choices_are_hardly_random_and_kept_in_a_checkpoint():
+    _, _, (agent,) = agents(seeds=(1,))
+    algorithm = agent.algorithm
+    algorithm._setup_learn(100, None)
+    algorithm.num_timesteps = 32
+    note_entropy(algorithm, 0.0)
+    algorithm.num_timesteps = 64
+    note_entropy(algorithm, 0.001)
+    assert agent.entropy_fell_at == 32
+    assert captured(algorithm, {}).facts["attributes"]["entropy_fell_at"] == 32
+    note_entropy(algorithm, 0.5)
+    assert agent.entropy_fell_at is None
 
 
-def test_an_entropy_trace_is_what_its_array_says():
-    for trace in (EntropyTrace(), EntropyTrace(fell_at=40, share=0.1, raised=3)):
-        assert EntropyTrace.from_array(trace.to_array()) == trace
+@pytest.mark.parametrize("kind", ["recurrent_ppo", "hrl_ppo"])
+def test_recurrent_agents_and_managers_take_the_techniques(kind):
+    chosen = [one for one in SMALL if not one.startswith(f"{A}=")]
+    config = compose("train", [f"{A}={kind}", *chosen, *ALL]).plain
+    learner, model, settings = build_learner(config), build_clinic(config), build_training(config)
+    agent = learner.build(model, settings)
+    agent.log_to(None)
+    for _ in learner.trainer([agent], settings).rollouts(400):
+        pass
+    env = clinic_env(agent.algorithm)
+    assert env.exploring_starts is not None
+    assert agent.algorithm.get_vec_normalize_env() is not None
+    assert agent.algorithm.gamma > 0.99
+    assert agent.algorithm.ent_coef < 0.1
 
 
 # --- exploring starts ----------------------------------------------------------------------------

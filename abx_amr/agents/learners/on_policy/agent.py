@@ -10,7 +10,7 @@ import numpy as np
 from stable_baselines3.common.logger import configure
 from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
 
-from abx_amr.agents.entropy import trace_of
+from abx_amr.agents.entropy import entropy_fell_at
 from abx_amr.agents.learners.on_policy.policies import policy_of
 from abx_amr.agents.learners.on_policy.rollouts import rollouts, silent_logger
 from abx_amr.agents.learners.on_policy.saving import captured
@@ -52,7 +52,7 @@ class OnPolicyAgent(Agent):
     @property
     def entropy_fell_at(self) -> int | None:
         """The transitions since which its entropy has been as good as none; None: it is not."""
-        return trace_of(self.algorithm).fell_at
+        return entropy_fell_at(self.algorithm)
 
     def learn(self, transitions: int) -> Iterator[int]:
         """Learn as the library does."""

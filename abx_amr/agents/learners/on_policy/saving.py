@@ -19,7 +19,6 @@ from numpy.typing import NDArray
 from stable_baselines3.common.save_util import recursive_getattr, recursive_setattr
 from stable_baselines3.common.vec_env import VecNormalize
 
-from abx_amr.agents.entropy import EntropyTrace, keep_trace, trace_of
 from abx_amr.agents.learners.on_policy import normalising
 from abx_amr.agents.learners.on_policy.building import (
     build_env,
@@ -58,7 +57,6 @@ def captured(agent: OnPolicyAlgorithm, streams: Mapping[str, np.ndarray]) -> Sav
         "parameters": pack("parameters", _parameters(agent), state),
         "attributes": _attributes(agent, state),
     }
-    state["entropy.trace"] = trace_of(agent).to_array()
     normalised = agent.get_vec_normalize_env()
     if normalised is not None:
         arrays, facts["normalise"] = normalising.captured(normalised)
@@ -82,8 +80,6 @@ def restored(
     _give(agent, state, facts, name=str(stored.file))
     for name, packed in facts["attributes"].items():
         setattr(agent, name, unpack(packed, state))
-    if "entropy.trace" in state:  # not in a checkpoint of release 0.1
-        keep_trace(agent, EntropyTrace.from_array(state["entropy.trace"]))
     clinic_env(agent).restore(_part(state, "clinic"))
     _set_lstm_states(agent, _part(state, "lstm"))
     set_random_state(_part(state, "random"))
