@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -249,9 +250,13 @@ def _train(
         for one, folder in zip(runs, folders, strict=True):
             _log_what_is_kept(one, folder)
         raise
+    except OSError as error:
+        _refuse_removed(folders, error)
+        raise
     finally:
         for trainee in trainees:
-            trainee.agent.close_log()
+            with suppress(OSError):  # of a folder that is gone, or a disk that is full
+                trainee.agent.close_log()
     evaluating = sum(trainee.evaluation_seconds for trainee in trainees)
     training_seconds = (time.perf_counter() - started - evaluating) / len(trainees)
     finished = [
@@ -264,6 +269,15 @@ def _train(
     if reasons:
         raise InputError("; ".join(reasons))
     return finished
+
+
+def _refuse_removed(folders: Sequence[RunFolder], error: OSError) -> None:
+    """Raise an InputError where a run's folder was removed while it was trained."""
+    for folder in folders:
+        if not folder.path.is_dir():
+            raise InputError(
+                f"{folder.path} was removed while it was trained: run the same command again"
+            ) from error
 
 
 def _log_what_is_kept(run: Run, folder: RunFolder) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from abx_amr.cli import evaluate, gather, init, train, tune
+from abx_amr.cli import evaluate, gather, init, study, train, tune
 from abx_amr.cli.door import RUN_AGAIN, run_command
 from tests.cli.conftest import SMALL_STUDY, Call
 
@@ -250,3 +250,17 @@ def test_what_a_folder_of_the_user_s_offers_is_among_the_names(call: Call, tmp_p
     (group / "our_ward.yaml").write_text("visible_patient_attributes: []\n")
     ended = call(train.main, "--config-dir", "mine", "patient_generator=our_wrad")
     assert (ended.status, "did you mean 'our_ward'" in ended.err) == (2, True), ended.err
+
+
+def test_a_working_folder_that_was_removed_is_said_in_one_line(
+    call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    for main in (evaluate.main, study.main):
+        ended = call(main, "list")
+        assert ended.status == 2
+        assert "the working folder was removed" in ended.err
+        assert len(ended.err.strip().splitlines()) == 1
