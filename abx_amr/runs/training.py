@@ -78,7 +78,7 @@ def _play(run: Run, policy: Policy) -> Evaluation:
             seed=run.settings.evaluation_seed,
             deterministic=run.deterministic,
             per_step=True,
-            trajectories=run.trajectories,
+            trajectories=run.records_patients,
         )
 
 
@@ -203,7 +203,7 @@ def _train(
             run.model,
             settings,
             passed=passed.evaluations,
-            trajectories=run.trajectories,
+            trajectories=run.records_patients,
             then=then,
         ),
         SaveLast(
