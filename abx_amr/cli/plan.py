@@ -90,7 +90,8 @@ def plan(
         if missing is not None:
             print(f"no figure of the optimal policy: {missing}")
     print_report(
-        lambda: _page_of(folder, has_figures=config["figures"]), is_wanted=config["report"]
+        lambda: _page_of(folder, has_figures=config["figures"]),
+        is_wanted=config.get("report", True),
     )
     print(f"results: {folder}")
     return None if found.optimum is None else found.optimum.value

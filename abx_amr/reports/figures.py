@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
-import itertools
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -35,7 +35,6 @@ _NUMBER = re.compile(r"-?\d+\.\d+")
 _LONG = 400  # characters of a path from which one decimal is enough
 _REFERENCE = re.compile(r"url\(#([^)]+)\)")
 _LINK = "{http://www.w3.org/1999/xlink}href"
-_prefixes = itertools.count(1)
 
 
 def inline_svg(
@@ -93,7 +92,9 @@ def as_svg(figure: Any, description: str) -> Markup:
     root = ElementTree.fromstring(wording.visible(buffer.getvalue()))
     for number, named in enumerate(points.values()):
         _name_points(root, f"points-{number}", named)
-    return _element(root, description)
+    # Ids differ between the figures of a page, and are the same whenever it is written.
+    prefix = f"f{hashlib.sha256(buffer.getvalue().encode()).hexdigest()[:8]}"
+    return _element(root, description, prefix=prefix)
 
 
 def _name_points(root: ElementTree.Element, of: str, named: Any) -> None:
@@ -111,13 +112,12 @@ def _name_points(root: ElementTree.Element, of: str, named: Any) -> None:
             mark.set("data-trial", str(point.trial))
 
 
-def _element(root: ElementTree.Element, description: str) -> Markup:
+def _element(root: ElementTree.Element, description: str, *, prefix: str) -> Markup:
     """Return the tree as an element: no metadata, ids of its own, short numbers, no namespace."""
     for parent in root.iter():
         for child in [c for c in parent if c.tag.endswith(("}metadata", "}style"))]:
             parent.remove(child)
     used: dict[str, str] = {}
-    prefix = f"f{next(_prefixes)}"
 
     def own(name: str) -> str:
         return used.setdefault(name, f"{prefix}-{len(used)}")

@@ -36,6 +36,8 @@ def draw_run(
         tables["evaluations"] = folder.read_evaluations()
     if folder.patients_file.is_file():
         tables["patients"] = folder.read_patients()
+    elif folder.drawn_file("patients").is_file():
+        tables["patients"] = pd.read_parquet(folder.drawn_file("patients"))
     generations = folder.read_generations()
     if generations is not None:
         tables["generations"] = generations

@@ -14,6 +14,7 @@ from abx_amr.runs.folder import CheckpointName, RunFolder
 from abx_amr.runs.optimality import prescribing_of
 from abx_amr.runs.provenance import provenance
 from abx_amr.runs.results import write_results
+from abx_amr.runs.seen_patients import KEPT, MOST, risk_is_seen
 from abx_amr.runs.trust import signed
 
 if TYPE_CHECKING:
@@ -65,6 +66,15 @@ class Run:
         episodes = settings.total_num_training_episodes
         return transitions_of(episodes, self.model.max_time_steps, settings.n_envs)
 
+    @property
+    def records_patients(self) -> bool:
+        """Whether patients are recorded: on demand, and where a page shows whom is treated."""
+        if self.trajectories or not (self.report and self.figures):
+            return self.trajectories
+        model, episodes = self.model, self.settings.num_eval_episodes
+        number = model.num_patients_per_time_step * model.max_time_steps * episodes
+        return number <= MOST and risk_is_seen(self.config)
+
 
 @contextmanager
 def removed_where_in_vain(
@@ -96,6 +106,9 @@ def finish(run: Run, folder: RunFolder, final: Evaluation, facts: Mapping[str, A
 
     `facts` are what the summary says beside the scores.
     """
+    if final.per_patient is not None and not run.trajectories:
+        patients = final.patients_frame()
+        folder.write_drawn("patients", patients[[name for name in KEPT if name in patients]])
     about = {
         "run_name": run.run_name,
         "algorithm": run.config.get("agent_algorithm", {}).get("_target_"),

@@ -112,7 +112,7 @@ def play(run: Run, policy: Policy) -> Evaluation:
 
 def _records_patients(run: Run) -> bool:
     episodes = run.settings.num_eval_episodes
-    return run.trajectories or records_patients(run.model, episodes)
+    return run.records_patients or records_patients(run.model, episodes)
 
 
 # --- training ------------------------------------------------------------------------------------

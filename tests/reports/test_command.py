@@ -122,7 +122,8 @@ def test_the_tables_of_abx_gather_and_a_folder_of_runs_are_a_set(call: Call) -> 
 
 
 def test_a_run_prints_its_page_before_its_last_line(call: Call) -> None:
-    ended = call(train.main, *SMALL[:3], "agent_algorithm=greedy", "run_name=mine")
+    clinic = (*SMALL[:3], "patient_generator=mixed_risk")
+    ended = call(train.main, *clinic, "agent_algorithm=greedy", "run_name=mine")
     assert ended.status == 0, ended.err
     *_, page, last = ended.out.splitlines()
     assert last.startswith("again:   abx-evaluate")
@@ -131,6 +132,7 @@ def test_a_run_prints_its_page_before_its_last_line(call: Call) -> None:
     text = file.read_text()
     assert "The rule greedy earned a mean return of" in text
     assert "Resistance over time" in text
+    assert "Whom it treats" in text  # although no trajectories were asked for
     assert call(report.main, str(file.parent)).status == 0
     assert file.read_text().count("<svg") == text.count("<svg")
 

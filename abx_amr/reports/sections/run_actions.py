@@ -11,6 +11,7 @@ from abx_amr.reports.figures import inline_svg
 from abx_amr.reports.subjects import RunSubject
 from abx_amr.reports.templating import fill
 from abx_amr.runs.figures import group_names
+from abx_amr.runs.seen_patients import risk_is_seen
 
 NAME = "What it does"
 PAGES = ("run",)
@@ -45,7 +46,7 @@ def render(subject: RunSubject) -> Markup | None:
         if (svg := _drawn(name, subject, text)) is not None
     ]
     advice = None
-    if "patients" not in subject.drawn and _risk_differs(subject):
+    if "patients" not in subject.drawn and risk_is_seen(subject.config):
         advice = shlex.join(["abx-evaluate", f"run={subject.path}", "trajectories=true"])
     if not drawn and advice is None:
         return None
@@ -57,15 +58,3 @@ def _drawn(name: str, subject: RunSubject, text: str) -> Markup | None:
         groups = group_names(subject.config)
         return inline_svg(name, subject.drawn, description=text, groups=groups)
     return inline_svg(name, subject.drawn, description=text)
-
-
-def _risk_differs(subject: RunSubject) -> bool:
-    """Return whether the clinic's patients differ in a risk of infection that is observed."""
-    patients = subject.config.get("patient_generator")
-    if not isinstance(patients, dict):
-        return False
-    if "prob_infected" not in (patients.get("visible_patient_attributes") or ()):
-        return False
-    risk = patients.get("prob_infected")
-    kind = ((risk or {}).get("distribution") or {}).get("type") if isinstance(risk, dict) else None
-    return kind != "constant"

@@ -13,7 +13,7 @@ import pandas as pd
 from abx_amr.reports.subjects.subject import PAGE, Reading
 from abx_amr.runs.folder import RunFolder
 
-#: Of the evaluation's episodes: in words, and what one is counted by.
+#: The section of a configuration that abx-evaluate alone has.
 _OF_EVALUATIONS = "evaluation"
 
 
