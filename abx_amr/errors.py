@@ -6,6 +6,8 @@ Also the words that such a line is made of: the nearest valid name, what there i
 from __future__ import annotations
 
 import math
+import re
+import unicodedata
 from collections.abc import Iterable
 from difflib import get_close_matches
 from typing import Any
@@ -41,6 +43,23 @@ def first_line(error: BaseException) -> str:
     ('a: b', 'KeyError')
     """
     return (str(error).strip() or type(error).__name__).splitlines()[0]
+
+
+def printable(name: object) -> str:
+    r"""Return a name on one line, with what cannot be seen as its code.
+
+    Control characters could move a terminal's cursor, those of writing direction turn a text round.
+
+    >>> printable("amoxicillin\n\x1b[2J\u202e")
+    'amoxicillin <U+001B>[2J<U+202E>'
+    """
+    text = re.sub(r"[\t\n\r ]+", " ", str(name)).strip()
+    return "".join(
+        f"<U+{ord(c):04X}>"
+        if unicodedata.category(c) in ("Cc", "Cf", "Cs", "Co", "Zl", "Zp")
+        else c
+        for c in text
+    )
 
 
 #: What other libraries call a hyper-parameter.

@@ -186,7 +186,18 @@ def _print(
         known = "" if math.isnan(optimum) else f", optimum {optimum:.2f}"
         print(f"clinic {clinic}{known}")
         rows = [
-            ("condition", "seeds", "mean", percent, "IQM", percent, "AMR", "prescriptions", "gap")
+            (
+                "condition",
+                "seeds",
+                "mean",
+                percent,
+                "IQM",
+                percent,
+                "AMR",
+                "prescriptions",
+                "gap",
+                "runs",
+            )
         ]
         rows += [
             (
@@ -199,6 +210,7 @@ def _print(
                 figure(row["mean_amr"], 3),
                 figure(row["prescriptions"], 1),
                 figure(row["gap"]),
+                row["run_names"],
             )
             for row in here.to_dict("records")
         ]

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -35,6 +36,7 @@ from abx_amr.evaluation.statistics import (
 Floats = NDArray[np.float64]
 
 _MOST_SETTINGS = 3  # named in a note
+_MOST_NAMES = 3  # of runs
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,9 +120,24 @@ def conditions_table(
                     for name in ("mean_amr", "prescriptions", "gap", "share_of_range")
                 },
                 "optimum": _mean([run.facts["optimum"] for run in condition.runs]),
+                "run_names": names_of_runs([str(run.facts["run"]) for run in condition.runs]),
             }
         )
     return pd.DataFrame(rows)
+
+
+def names_of_runs(names: Sequence[str]) -> str:
+    """Return what the runs of a condition are called, their seeds left out.
+
+    >>> names_of_runs(["base_ppo_seed1", "base_ppo_seed2", "again"])
+    'base_ppo, again'
+    >>> names_of_runs(["a", "b", "c", "d"])
+    'a, b and 2 more'
+    """
+    found = list(dict.fromkeys(re.sub(r"_seed\d+$", "", name) for name in names))
+    if len(found) <= _MOST_NAMES:
+        return ", ".join(found)
+    return f"{', '.join(found[: _MOST_NAMES - 1])} and {len(found) - _MOST_NAMES + 1} more"
 
 
 def _summarised(scores: Summary) -> dict[str, float]:

@@ -2,7 +2,8 @@
 
 Two runs have one clinic when every resolved value of it is the same and they were evaluated on the
 same episodes; they have one condition when, beside that, everything but the seed is the same.
-Labels hold as few choices and values as tell them apart.
+Labels hold every choice and value that tells them apart and that a command line named, and of the
+others as few as are needed.
 """
 
 from __future__ import annotations
@@ -245,18 +246,21 @@ def _labels(
     columns: list[tuple[str, list[Any]]] = []
     reached = start
     for key, values in candidates:
-        if _count(reached, goal) == _count(reached):
-            break
+        is_told = key in named and key in paths and len(set(values)) > 1
+        if _count(reached, goal) == _count(reached) and not is_told:
+            continue
         # A name that differs where the settings are the same tells nothing.
         if _count(goal, _classes(values)) > _count(goal):
             continue
         refined = _together(reached, _classes(values))
-        if _count(refined) > _count(reached):
+        if _count(refined) > _count(reached) or is_told:
             reached = refined
             columns.append((key, values))
     for column in list(reversed(columns)):  # a later one may have made it superfluous
         rest = [other for other in columns if other is not column]
         told = _together(start, *(_classes(values) for _, values in rest))
+        if column[0] in named and column[0] in paths:
+            continue
         if column[0] not in first and _count(told, goal) == _count(told):
             columns = rest
     return _written(columns, set(groups)) if columns else [""] * len(runs)

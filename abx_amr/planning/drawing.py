@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -36,7 +37,7 @@ def draw_plan(
         return "there is no optimum"
     model = plan.model
     try:
-        given, level, _ = optimal_episode(
+        given, level, _, _ = optimal_episode(
             model, plan.posed, found.given, episodes=episodes, seed=seed, on_progress=on_progress
         )
     except NotComputable as error:
@@ -52,20 +53,11 @@ def draw_plan(
         )
         canvas.save(figure, folder / "optimal_policy.png")
     if plan.front:
-        import pandas as pd
-
-        points = [
-            {
-                "kind": "optimum",
-                "name": f"{point.lambda_weight:g}",
-                "individual": point.individual,
-                "final_amr": point.final_amr,
-            }
-            for point in plan.front
-        ]
-        points += [{k: row[k] for k in stewardship_front.COLUMNS} for row in plan.policies]
-        title = f"{plan.name}\nstewardship front"
-        figure = stewardship_front.draw(pd.DataFrame(points), title=title)
+        points = stewardship_front.table_of(
+            map(asdict, plan.front), plan.policies, steps=model.max_time_steps
+        )
+        title = f"{plan.name}\n{stewardship_front.CAPTION}"
+        figure = stewardship_front.draw(points, title=title)
         canvas.save(figure, folder / "stewardship_front.png")
     return reason
 

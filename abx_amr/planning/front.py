@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from abx_amr.agents.rules import AmrThreshold
 from abx_amr.evaluation.episodes import evaluate
 from abx_amr.planning.cache import PlanCache
-from abx_amr.planning.play import replay
+from abx_amr.planning.play import replay, reported_levels
 from abx_amr.planning.policy import Optimal
 from abx_amr.planning.problem import Posed
 from abx_amr.planning.progress import OnProgress, counting, within
@@ -32,10 +32,18 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True, kw_only=True)
 class FrontPoint:
-    """The optimum for one weight of the community: its clinical part and the AMR it leaves."""
+    """The optimum for one weight of the community: its clinical part and its AMR.
+
+    Attributes:
+        lambda_weight: The weight.
+        individual: The clinical part of the return.
+        mean_amr: As reported, the mean over antibiotics and steps: what the weight is a price of.
+        final_amr: Mean level after the last step.
+    """
 
     lambda_weight: float
     individual: float
+    mean_amr: float
     final_amr: float
 
 
@@ -65,15 +73,18 @@ def optimal_episode(
     seed: int,
     folder: Path | None = None,
     on_progress: OnProgress | None = None,
-) -> tuple[Floats, Floats, float]:
-    """Return treatments (T, K), levels (T + 1, K) and clinical return of the optimal policy.
+) -> tuple[Floats, Floats, float, float]:
+    """Return treatments (T, K), levels (T + 1, K), clinical return and mean reported AMR.
+
+    They are those of the optimal policy.
 
     Exact where the optimal episode has no chance in it, else means over played episodes.
     """
     problem = posed.problem
     if given is not None:
         path = replay(problem, given)
-        return path.given.astype(np.float64), problem.level(path.pressure), path.individual
+        level = problem.level(path.pressure)
+        return path.given.astype(np.float64), level, path.individual, path.mean_amr
     if isinstance(posed, SampledView) and len(problem.antibiotics) <= MOST_ANTIBIOTICS:
         done = rollouts(
             values_of(posed, on_progress, folder=folder),
@@ -81,7 +92,8 @@ def optimal_episode(
             seed=seed,
             on_progress=on_progress,
         )
-        return done.given, done.level, done.individual
+        reported = float(reported_levels(problem, done.level).mean())
+        return done.given, done.level, done.individual, reported
     policy = Optimal(model)
     policy.posed = posed
     policy.on_progress = on_progress
@@ -92,7 +104,8 @@ def optimal_episode(
     after = played.per_step["true_amr"].mean(axis=1)
     levels = np.vstack([problem.level(problem.initial), after])
     individual = float(played.episodes["individual_return"].mean())
-    return played.per_step["prescriptions"].mean(axis=1), levels, individual
+    reported = float(played.per_step["visible_amr"].mean())
+    return played.per_step["prescriptions"].mean(axis=1), levels, individual, reported
 
 
 def front(
@@ -112,7 +125,7 @@ def front(
         posed_so = weighed(posed, weight)
         part = within(on_progress, f"stewardship front: lambda_weight {weight:g}")
         found = cache.optimum(posed_so, on_progress=part)
-        _, levels, individual = optimal_episode(
+        _, levels, individual, mean_amr = optimal_episode(
             model,
             posed_so,
             found.given,
@@ -123,10 +136,16 @@ def front(
         )
         points.append(
             FrontPoint(
-                lambda_weight=weight, individual=individual, final_amr=float(levels[-1].mean())
+                lambda_weight=weight,
+                individual=individual,
+                mean_amr=mean_amr,
+                final_amr=float(levels[-1].mean()),
             )
         )
-        say(f"lambda_weight {weight:g}: clinical {individual:.2f}, AMR {levels[-1].mean():.3f}")
+        say(
+            f"lambda_weight {weight:g}: clinical {individual:.2f}, "
+            f"AMR {mean_amr:.3f} on average, {levels[-1].mean():.3f} at the horizon"
+        )
     return tuple(points)
 
 

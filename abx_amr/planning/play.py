@@ -32,12 +32,14 @@ class Path:
         pressure: Before the first step and after each, (T + 1, K).
         rewards: Expected, (T,).
         individual: The clinical part of the expected return.
+        mean_amr: Expected reported level, the mean over antibiotics and steps.
     """
 
     given: Ints
     pressure: Floats
     rewards: Floats
     individual: float
+    mean_amr: float
 
     @property
     def expected_return(self) -> float:
@@ -76,8 +78,18 @@ def path_of(
     for step in counting(on_progress, "step", range(length)):
         given[step] = choose(step, pressure[step])
         pressure[step + 1] = next_pressure(problem, pressure[step], given[step])
-    rewards, individual = _rewards(problem, given, pressure)
-    return Path(given=given, pressure=pressure, rewards=rewards, individual=individual)
+    level = problem.level(pressure)
+    reported = reported_levels(problem, level)
+    individual = _individual(problem, given, level)
+    weight = problem.lambda_weight
+    community = -problem.community_share * reported.sum(axis=1)
+    return Path(
+        given=given,
+        pressure=pressure,
+        rewards=weight * community + (1 - weight) * individual,
+        individual=float(individual.sum()),
+        mean_amr=float(reported.mean()),
+    )
 
 
 def replay(problem: Problem, given: ArrayLike) -> Path:
@@ -86,28 +98,23 @@ def replay(problem: Problem, given: ArrayLike) -> Path:
     return path_of(problem, lambda step, pressure: rows[step], steps=len(rows))
 
 
-def _rewards(problem: Problem, given: Ints, pressure: Floats) -> tuple[Floats, float]:
-    """Return expected rewards (T,) of treatments that do not depend on who comes.
+def reported_levels(problem: Problem, level: Floats) -> Floats:
+    """Return the expected visible levels after each step, (T, K), of true levels (T + 1, K)."""
+    steps = np.arange(1, len(level))
+    seen: Floats = problem.reported(level)[steps - steps % problem.update_every]
+    return seen
 
-    And the sum of their individual part.
-    """
+
+def _individual(problem: Problem, given: Ints, level: Floats) -> Floats:
+    """Return the clinical part (T,) of treatments that do not depend on who comes."""
     gain, slope, untreated = (
         problem.share @ each for each in (problem.gain, problem.slope, problem.untreated)
     )
-    level = problem.level(pressure)
     each = gain + problem.harm - slope * level[:-1]
-    individual = untreated + (given * each).sum(axis=1) / problem.num_patients
+    individual: Floats = untreated + (given * each).sum(axis=1) / problem.num_patients
     if problem.epsilon > 0:
         individual = individual - problem.epsilon * _deltas(problem, given, level)
-    seen = np.zeros(len(given))
-    reported = problem.reported(level).sum(axis=1)
-    every = problem.update_every
-    for step in range(len(given)):
-        seen[step] = reported[(step + 1) - (step + 1) % every]
-    community = -problem.community_share * seen
-    weight = problem.lambda_weight
-    rewards: Floats = weight * community + (1 - weight) * individual
-    return rewards, float(individual.sum())
+    return individual
 
 
 def _deltas(problem: Problem, given: Ints, level: Floats) -> Floats:

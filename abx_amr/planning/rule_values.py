@@ -23,7 +23,7 @@ from abx_amr.agents.rules import (
     RiskStratified,
     Rule,
 )
-from abx_amr.evaluation.episodes import evaluate
+from abx_amr.evaluation.episodes import Evaluation, evaluate
 from abx_amr.planning.play import replay
 from abx_amr.planning.problem import Posed
 from abx_amr.planning.progress import OnProgress, counting
@@ -58,6 +58,7 @@ class RuleValue:
         value: Mean undiscounted return.
         standard_error: Of the mean; 0: exact.
         individual: The clinical part of the return.
+        mean_amr: As reported, the mean over antibiotics and steps.
         final_amr: Mean AMR level after the last step.
     """
 
@@ -65,6 +66,7 @@ class RuleValue:
     value: float
     standard_error: float
     individual: float
+    mean_amr: float
     final_amr: float
 
 
@@ -103,18 +105,28 @@ def rule_value(
         final = float(problem.level(path.pressure[-1]).mean())
         value = path.expected_return
         return RuleValue(
-            name=name, value=value, standard_error=0.0, individual=path.individual, final_amr=final
+            name=name,
+            value=value,
+            standard_error=0.0,
+            individual=path.individual,
+            mean_amr=path.mean_amr,
+            final_amr=final,
         )
     played = evaluate(rule, model, episodes=episodes, seed=seed, max_batch=episodes)
     error = float(played.returns.std(ddof=1)) / math.sqrt(episodes) if episodes > 1 else math.nan
-    finals = [played.episodes[f"final_true_amr_{a}"].mean() for a in model.antibiotics]
     return RuleValue(
         name=name,
         value=played.mean_return,
         standard_error=error,
         individual=float(played.episodes["individual_return"].mean()),
-        final_amr=float(np.mean(finals)),
+        mean_amr=mean_over_antibiotics(played, "mean_visible_amr"),
+        final_amr=mean_over_antibiotics(played, "final_true_amr"),
     )
+
+
+def mean_over_antibiotics(played: Evaluation, name: str) -> float:
+    """Return the mean over episodes and antibiotics of an episode's levels, such as the final."""
+    return float(np.mean([played.episodes[f"{name}_{a}"].mean() for a in played.antibiotics]))
 
 
 def _is_exact(rule: Rule, posed: Posed) -> bool:

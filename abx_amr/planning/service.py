@@ -10,8 +10,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-import numpy as np
-
 from abx_amr.evaluation.episodes import Policy, evaluate
 from abx_amr.planning.cache import PlanCache, Reference
 from abx_amr.planning.front import FrontPoint, Information, front, information
@@ -19,7 +17,7 @@ from abx_amr.planning.optimum import Optimum
 from abx_amr.planning.play import never
 from abx_amr.planning.problem import NotComputable, Posed
 from abx_amr.planning.progress import OnProgress, counting
-from abx_amr.planning.rule_values import RuleValue, rule_values, tuned_values
+from abx_amr.planning.rule_values import RuleValue, mean_over_antibiotics, rule_values, tuned_values
 from abx_amr.planning.settings import PlanSettings
 from abx_amr.planning.stationary import Audit
 from abx_amr.planning.views import view
@@ -78,6 +76,7 @@ class Plan:
         found = self.optimum
         content: dict[str, Any] = {
             "clinic": self.name,
+            "max_time_steps": self.model.max_time_steps,
             "optimum": None if found is None else asdict(found) | {"is_exact": found.is_exact},
             "why_no_optimum": self.reasons.get("optimum"),
             "never": self.never,
@@ -217,14 +216,14 @@ def _agent_values(
     found = []
     for name, policy in counting(on_progress, "agents", list(agents.items())):
         played = evaluate(policy, model, episodes=episodes, seed=seed)
-        finals = [played.episodes[f"final_true_amr_{a}"].mean() for a in model.antibiotics]
         found.append(
             RuleValue(
                 name=name,
                 value=played.mean_return,
                 standard_error=float(played.returns.std(ddof=1)) / math.sqrt(episodes),
                 individual=float(played.episodes["individual_return"].mean()),
-                final_amr=float(np.mean(finals)),
+                mean_amr=mean_over_antibiotics(played, "mean_visible_amr"),
+                final_amr=mean_over_antibiotics(played, "final_true_amr"),
             )
         )
     return tuple(found)

@@ -6,6 +6,7 @@ Shapes: N episodes, T steps.
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +20,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from abx_amr.errors import InputError
+from abx_amr.errors import InputError, printable
 from abx_amr.host import atomic_files
 
 Floats = NDArray[np.float64]
@@ -40,16 +41,18 @@ def blank(
     panel_height: float = 2.6,
     share_x: bool | None = None,
     share_y: bool = False,
+    width: float = 8.0,
 ) -> tuple[Figure, list[Axes]]:
     """Return an empty figure with its panels, row by row, and its title.
 
     Panels above one another share their x axis unless told otherwise.
     """
-    figure = Figure(figsize=(8.0, 0.9 + panel_height * rows), layout="constrained")
+    figure = Figure(figsize=(width, 0.9 + panel_height * rows), layout="constrained")
     FigureCanvasAgg(figure)
     is_shared = columns == 1 if share_x is None else share_x
     panels = figure.subplots(rows, columns, squeeze=False, sharex=is_shared, sharey=share_y)
-    figure.suptitle(title, x=0.01, ha="left", fontsize=11, fontweight="bold")
+    lines = "\n".join(label(line) for line in title.split("\n"))
+    figure.suptitle(lines, x=0.01, ha="left", fontsize=11, fontweight="bold")
     axes: list[Axes] = list(panels.ravel())
     for axis in axes:
         axis.grid(True, color="#E3E3E3", linewidth=0.7)
@@ -178,6 +181,31 @@ def named_points(figure: Figure) -> Iterator[tuple[Artist, Sequence[Point]]]:
             yield artist, _NAMED[artist]
 
 
+def label(name: object) -> str:
+    r"""Return a user's name as text of a figure: no formula, nothing that cannot be seen.
+
+    >>> label("10 $ a day")
+    '10 \\$ a day'
+    """
+    return printable(name).replace("$", r"\$")
+
+
+def wrapped(name: object, width: int) -> str:
+    r"""Return a name on lines of at most `width` characters where it can be broken.
+
+    >>> wrapped("trimethoprim-sulfamethoxazole", 16)
+    'trimethoprim-\nsulfamethoxazole'
+    >>> wrapped("A", 16)
+    'A'
+    """
+    lines = [""]
+    for part in re.findall(r"[^\s_/+-]*[\s_/+-]?", str(name)):
+        while len(part) > width:
+            lines, part = [*lines, part[:width]], part[width:]
+        lines = [*lines, part] if len(lines[-1] + part) > width else [*lines[:-1], lines[-1] + part]
+    return "\n".join(label(line.strip()) for line in lines if line.strip())
+
+
 def panel_height(rows: int) -> float:
     """Return the height of a panel with so many named rows, in inches."""
     return 1.0 + 0.22 * rows
@@ -185,7 +213,7 @@ def panel_height(rows: int) -> float:
 
 def name_rows(axis: Axes, names: pd.Series | list[str]) -> None:
     """Write a name at each row of a panel."""
-    axis.set_yticks(range(len(names)), [str(name) for name in names], fontsize=8)
+    axis.set_yticks(range(len(names)), [label(name) for name in names], fontsize=8)
 
 
 def shade(axis: Axes, values: np.ndarray) -> None:

@@ -12,13 +12,15 @@ NAME = "returns"
 READS = ("conditions", "runs")
 CAPTION = "returns, by condition"
 
+_LONGEST_LABEL, _LONGEST_TITLE = 40, 80  # characters of a line
+
 
 def draw(conditions: pd.DataFrame, runs: pd.DataFrame, *, title: str) -> Figure:
     """Return a panel per clinic: each condition's runs, their mean and its bootstrap interval.
 
     Args:
         conditions: One row per condition: clinic, condition, mean, mean_low, mean_high (nan for a
-            single run), optimum (nan where unknown).
+            single run), optimum (nan where unknown), run_names where they are to be shown.
         runs: One row per run: clinic, condition, return.
         title: Says what is compared.
     """
@@ -27,7 +29,7 @@ def draw(conditions: pd.DataFrame, runs: pd.DataFrame, *, title: str) -> Figure:
     clinics = list(dict.fromkeys(conditions["clinic"]))
     most = int(conditions.groupby("clinic").size().max())
     figure, axes = canvas.blank(
-        title, rows=len(clinics), panel_height=1.2 + 0.28 * most, share_x=False
+        title, rows=len(clinics), panel_height=1.2 + 0.4 * most, share_x=False, width=9.0
     )
     for axis, clinic in zip(axes, clinics, strict=True):
         here = conditions[conditions["clinic"] == clinic].sort_values("mean", kind="stable")
@@ -57,9 +59,21 @@ def draw(conditions: pd.DataFrame, runs: pd.DataFrame, *, title: str) -> Figure:
         if len(here) and np.isfinite(here["optimum"].iloc[0]):
             optimum = float(here["optimum"].iloc[0])
             axis.axvline(optimum, color=canvas.GREEN, linewidth=1.2, label="optimum")
-        axis.set_yticks(range(len(here)), here["condition"].tolist(), fontsize=9)
+        axis.set_yticks(range(len(here)), _labels(here), fontsize=8)
         axis.set_ylim(-0.6, len(here) - 0.4)
-        axis.set_title(clinic, loc="left", fontsize=10)
+        axis.set_title(canvas.wrapped(clinic, _LONGEST_TITLE), loc="left", fontsize=10)
     canvas.legend_beside(axes[0])
     axes[-1].set_xlabel("mean episode return of a run")
     return figure
+
+
+def _labels(conditions: pd.DataFrame) -> list[str]:
+    """Return what stands at each condition: its name and, where they say more, its runs'."""
+    labels = []
+    for row in conditions.to_dict("records"):
+        name, runs = str(row["condition"]), str(row.get("run_names") or "")
+        says_more = bool(runs) and not runs.endswith(name)
+        lines = [canvas.wrapped(name, _LONGEST_LABEL)]
+        lines += [canvas.wrapped(f"({runs})", _LONGEST_LABEL)] if says_more else []
+        labels.append("\n".join(lines))
+    return labels

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
@@ -14,19 +16,24 @@ READS = ("evaluations",)
 CAPTION = "learning curve"
 ORDER = 5
 
+_LINES = (canvas.GREEN, canvas.ORANGE, canvas.PURPLE, canvas.GREY)
+
 
 def is_worth_drawing(evaluations: pd.DataFrame) -> bool:
     """Return whether there are several evaluations: of one there is no curve."""
     return evaluations["transitions"].nunique() > 1
 
 
-def draw(evaluations: pd.DataFrame, *, title: str) -> Figure:
+def draw(
+    evaluations: pd.DataFrame, *, title: str, references: Mapping[str, float] | None = None
+) -> Figure:
     """Return the mean return of each evaluation over the transitions trained, with its band.
 
     Args:
         evaluations: One row per (transitions trained, episode): transitions, episode,
             episode_return (evaluations.csv).
         title: Says which run it is.
+        references: Name -> mean return of what the run is measured against, such as the optimum.
     """
     canvas.require(evaluations, ["transitions", "episode", "episode_return"])
     figure, (axis,) = canvas.blank(title, panel_height=3.4)
@@ -52,6 +59,14 @@ def draw(evaluations: pd.DataFrame, *, title: str) -> Figure:
         label=f"best: {mean.iloc[best]:.1f}",
         zorder=4,
     )
+    for (name, value), colour in zip((references or {}).items(), _LINES, strict=False):
+        axis.axhline(
+            value,
+            color=colour,
+            linewidth=1.4,
+            linestyle=(0, (5, 2)),
+            label=f"{canvas.wrapped(name, 24)}: {value:.1f}",
+        )
     axis.set_xlabel("transitions trained")
     axis.xaxis.set_major_formatter(EngFormatter(sep=""))
     axis.set_ylabel("episode return (undiscounted)")

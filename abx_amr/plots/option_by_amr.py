@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pandas as pd
 from matplotlib.figure import Figure
 
@@ -11,6 +13,9 @@ NAME = "option_by_amr"
 READS = ("option_by_amr",)
 CAPTION = "options by visible AMR"
 ORDER = 8
+
+_MOST_BESIDE = 3  # panels in a row
+_NAME_WIDTH = 20  # characters of a panel's title
 
 
 def draw(table: pd.DataFrame, *, title: str) -> Figure:
@@ -23,20 +28,32 @@ def draw(table: pd.DataFrame, *, title: str) -> Figure:
     canvas.require(table, ["antibiotic", "quartile", "low", "high", "option", "probability"])
     antibiotics = list(dict.fromkeys(table["antibiotic"]))
     options = list(dict.fromkeys(table["option"]))
+    columns = min(len(antibiotics), _MOST_BESIDE)
+    rows = math.ceil(len(antibiotics) / columns)
+    longest = max(len(str(option)) for option in options)
     figure, panels = canvas.blank(
         title,
-        columns=len(antibiotics),
-        panel_height=canvas.panel_height(len(options)),
+        rows=rows,
+        columns=columns,
+        panel_height=canvas.panel_height(len(options)) + 0.5,
+        share_x=False,
         share_y=True,
+        width=max(8.0, 0.5 + 0.07 * longest + 2.3 * columns),
     )
-    for axis, antibiotic in zip(panels, antibiotics, strict=True):
+    for axis in panels[len(antibiotics) :]:
+        axis.set_visible(False)
+    for axis, antibiotic in zip(panels, antibiotics, strict=False):
         one = table[table["antibiotic"] == antibiotic]
         bins = list(dict.fromkeys(zip(one["quartile"], one["low"], one["high"], strict=True)))
         shares = one.pivot(index="option", columns="quartile", values="probability")
         values = shares.loc[options, [name for name, _, _ in bins]].to_numpy()
         canvas.shade(axis, values)
-        axis.set_xticks(range(len(bins)), [f"{low:.2f}-{high:.2f}" for _, low, high in bins])
-        axis.tick_params(axis="x", labelsize=8)
-        axis.set_xlabel(f"visible AMR of {antibiotic} (quartiles)")
-    canvas.name_rows(panels[0], options)
+        levels = [f"{low:.2f}\nto {high:.2f}" for _, low, high in bins]
+        axis.set_xticks(range(len(bins)), levels, fontsize=8)
+        axis.set_title(canvas.wrapped(antibiotic, _NAME_WIDTH), fontsize=9)
+    for axis in panels[::columns]:
+        canvas.name_rows(axis, options)
+    figure.supxlabel(
+        "visible AMR of the antibiotic above, in quartiles of the decisions", fontsize=9
+    )
     return figure

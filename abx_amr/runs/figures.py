@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -17,6 +19,7 @@ def draw_run(
     folder: RunFolder,
     steps: pd.DataFrame | None = None,
     decisions: pd.DataFrame | None = None,
+    summary: Mapping[str, Any] | None = None,
 ) -> list[Path]:
     """Draw the figures of a run into its folder and return their files.
 
@@ -25,6 +28,7 @@ def draw_run(
             patients.parquet where patients were recorded.
         steps: One row per (episode, step) of the final evaluation; None: trajectories.parquet.
         decisions: One row per decision of the final evaluation, of a manager.
+        summary: What the run is measured against; None: that of the folder, where it has one.
     """
     played = folder.read_trajectories() if steps is None else steps
     tables = {"steps": played}
@@ -39,6 +43,9 @@ def draw_run(
         tables["generations"] = generations
     if decisions is not None:
         tables |= option_tables(decisions)
+    if summary is None:
+        summary = folder.read_summary() if folder.is_complete else {}
+    groups = group_names(folder.read_config()) if folder.config_file.is_file() else []
     final = f", {counted(played['episode'].nunique(), 'evaluation episode')}"
 
     def title(figure: FigureModule) -> str:
@@ -47,8 +54,35 @@ def draw_run(
 
     return [
         canvas.save(figure, folder.figure_file(name))
-        for name, figure in draw_all(tables, title=title)
+        for name, figure in draw_all(
+            tables, title=title, references=references_of(summary), groups=groups
+        )
     ]
+
+
+def references_of(summary: Mapping[str, Any]) -> dict[str, float]:
+    """Return name -> mean return of what a run is measured against, as far as it is known.
+
+    >>> references_of({"optimum": -180.0, "best_rule": {"name": "greedy", "mean_return": -200.0}})
+    {'optimum': -180.0, 'best rule greedy': -200.0}
+    >>> references_of({"optimum": None})
+    {}
+    """
+    found = {}
+    if summary.get("optimum") is not None:
+        is_bound = "between" in str(summary.get("optimum_note"))
+        found["upper bound" if is_bound else "optimum"] = float(summary["optimum"])
+    rule = summary.get("best_rule")
+    if rule is not None:
+        found[f"best rule {rule['name']}"] = float(rule["mean_return"])
+    return found
+
+
+def group_names(config: Mapping[str, Any]) -> list[str]:
+    """Return the names of a mixture's groups of patients, by index; none of a single group."""
+    generator = config.get("patient_generator")
+    groups = generator.get("populations") if isinstance(generator, Mapping) else None
+    return [str(name) for name in groups] if isinstance(groups, Mapping) else []
 
 
 def option_tables(decisions: pd.DataFrame) -> dict[str, pd.DataFrame]:

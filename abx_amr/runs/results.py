@@ -49,25 +49,24 @@ def write_results(
     decisions = None if final.decisions is None else final.decisions_frame()
     if decisions is not None:
         _write_decisions(folder, decisions)
+    scores = summarise(final.episodes["episode_return"])
+    summary = {
+        **about,
+        "evaluation_episodes": scores.n,
+        "mean_return": scores.mean,
+        "std_return": scores.std,
+        "iqm_return": scores.iqm,
+        "mean_return_interval_95": list(scores.mean_interval),
+        **reference(model).gap(scores.mean),
+        **facts,
+    }
     if figures:
         from abx_amr.runs.figures import draw_run
 
-        draw_run(folder, steps, decisions)
+        draw_run(folder, steps, decisions, summary)
     if report and figures:
         _keep_drawn(folder, steps, has_trajectories=trajectories)
-    scores = summarise(final.episodes["episode_return"])
-    folder.write_summary(
-        {
-            **about,
-            "evaluation_episodes": scores.n,
-            "mean_return": scores.mean,
-            "std_return": scores.std,
-            "iqm_return": scores.iqm,
-            "mean_return_interval_95": list(scores.mean_interval),
-            **reference(model).gap(scores.mean),
-            **facts,
-        }
-    )
+    folder.write_summary(summary)
     register_completion(folder, mean_return=scores.mean)
 
 

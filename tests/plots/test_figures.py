@@ -140,13 +140,33 @@ def test_shares_of_patients_fill_the_panel():
 
 def test_the_sum_of_the_rewards_ends_at_the_mean_return():
     _, so_far = reward_parts.draw(STEPS, title="t").axes
-    assert line(so_far, "reward (weighted sum)")[-1] == pytest.approx(PLAYED.mean_return)
+    assert line(so_far, "reward: the sum of both")[-1] == pytest.approx(PLAYED.mean_return)
+
+
+def test_the_weighted_parts_of_the_reward_add_up_to_it():
+    for axis in reward_parts.draw(STEPS, title="t").axes:
+        *parts, total = (np.asarray(drawn.get_ydata()) for drawn in axis.get_lines()[:3])
+        np.testing.assert_allclose(sum(parts), total, atol=1e-12)
+
+
+def test_parts_of_a_reward_of_another_form_are_called_unweighted():
+    own = STEPS.assign(reward=STEPS["individual"] * STEPS["community"])
+    assert "individual, unweighted" in labels(reward_parts.draw(own, title="t"))
 
 
 def test_the_learning_curve_is_the_mean_of_each_evaluation_with_its_best_marked():
     (axis,) = learning_curve.draw(EVALUATIONS, title="t").axes
     assert line(axis, "mean return").tolist() == [-7.5, -1.5, -5.0]
     assert line(axis, "best: -1.5").tolist() == [-1.5]
+
+
+def test_the_learning_curve_has_a_line_for_each_thing_it_is_measured_against():
+    summary = {"optimum": 2.0, "best_rule": {"name": "greedy", "mean_return": -3.0}}
+    known = figures.references_of(summary)
+    (axis,) = learning_curve.draw(EVALUATIONS, title="t", references=known).axes
+    assert set(line(axis, "optimum: 2.0")) == {2.0}
+    assert set(line(axis, "best rule greedy: -3.0")) == {-3.0}
+    assert len(learning_curve.draw(EVALUATIONS, title="t").axes[0].get_lines()) == 2
 
 
 @pytest.mark.parametrize(
