@@ -32,6 +32,8 @@ means the same patients and the same luck, whoever prescribes.
   evaluation.episodes, evaluation.seed, evaluation.deterministic
   experiment, antibiotics, patient_generator, environment, reward_calculator: another clinic
   trajectories=true  every step as Parquet
+  card=true          card.md, the policy card: for a clinician, whom it treats with what, and what
+                     comes of it per 1,000 patients
   report=false       no report.html, the page to send
 Gives mean, std, IQM and a 95 % bootstrap interval, and a run folder with tables and figures.
 """
@@ -44,6 +46,10 @@ def task(config: DictConfig) -> float:
     plain, choices, overrides = composed(config)
     result = evaluate(plain, choices=choices, overrides=overrides)
     _report(result)
+    if plain["card"]:
+        from abx_amr.reports.card_writing import write_card
+
+        print(f"policy card: {write_card(result.folder)}")
     print_run_report(result, plain)
     print(f"results: {result.folder}")
     return result.mean_return

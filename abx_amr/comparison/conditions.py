@@ -31,6 +31,7 @@ _NO_SETTINGS = (
         "figures",
         "report",
         "trajectories",
+        "card",
         "storage",
         "resume_from",
         "run",
@@ -246,7 +247,7 @@ def _labels(
     columns: list[tuple[str, list[Any]]] = []
     reached = start
     for key, values in candidates:
-        is_told = key in named and key in paths and len(set(values)) > 1
+        is_told = key in named & paths and _varies(values, start)
         if _count(reached, goal) == _count(reached) and not is_told:
             continue
         # A name that differs where the settings are the same tells nothing.
@@ -259,11 +260,20 @@ def _labels(
     for column in list(reversed(columns)):  # a later one may have made it superfluous
         rest = [other for other in columns if other is not column]
         told = _together(start, *(_classes(values) for _, values in rest))
-        if column[0] in named and column[0] in paths:
+        if column[0] in named & paths:
             continue
         if column[0] not in first and _count(told, goal) == _count(told):
             columns = rest
     return _written(columns, set(groups)) if columns else [""] * len(runs)
+
+
+def _varies(values: Sequence[Any], within: Classes) -> bool:
+    """Return whether a value differs between runs of one class that have it."""
+    found: dict[int, set[Hashable]] = {}
+    for value, one in zip(values, within, strict=True):
+        if value is not None:
+            found.setdefault(one, set()).add(value)
+    return any(len(kinds) > 1 for kinds in found.values())
 
 
 def _written(columns: Sequence[tuple[str, Sequence[Any]]], groups: set[str]) -> list[str]:

@@ -66,6 +66,7 @@ def evaluate(
 
     config, trust = without_trust(config)
     asked = _asked(config["evaluation"])
+    fits("card", config["card"], bool)
     if config["run"] is None:
         request = _of_a_rule(config, choices)
     else:
@@ -79,8 +80,9 @@ def evaluate(
     )
     # With the libraries of agents: after what is refused.
     from abx_amr.runs.run import Run
-    from abx_amr.runs.training import execute
+    from abx_amr.runs.training import execute, play
 
+    has_card = config["card"]
     run = Run(
         run_name=config["run_name"] or f"{request.name}_evaluated",
         results_dir=config["results_dir"],
@@ -89,7 +91,7 @@ def evaluate(
         settings=settings,
         config=config,
         overrides=overrides,
-        trajectories=bool(config["trajectories"]),
+        trajectories=bool(config["trajectories"]) or has_card,
         figures=bool(config["figures"]),
         report=bool(config.get("report", True)),
         deterministic=bool(asked["deterministic"]),
@@ -99,6 +101,10 @@ def evaluate(
     if config["against"] is not None:
         other = _other(str(config["against"]), config, model, trust=trust)
     folder = execute(run, against=other)
+    best_rule = folder.read_summary().get("best_rule") if has_card else None
+    if best_rule is not None:
+        chosen = compose("evaluate", best_rule["overrides"]).plain
+        folder.add_compared(best_rule["name"], play(run, build_rule(chosen, model)).to_frame())
     return EvaluateResult(
         folder=folder.path,
         summary=folder.read_summary(),

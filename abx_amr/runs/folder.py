@@ -7,6 +7,7 @@
       checkpoints/last.zip      the agent as it was last saved, with all that going on needs
       checkpoints/best.zip      the agent of the best evaluation so far
       evaluations.csv           one row per (transitions trained, episode)
+      compared.csv              one row per (policy, episode) of who was played against it
       trajectories.parquet      one row per (episode, step) of the final evaluation, when asked for
       patients.parquet          one row per (episode, step, patient), beside it
       option_usage.csv          of a manager: one row per (transitions trained, option)
@@ -119,6 +120,11 @@ class RunFolder:
     def evaluations_file(self) -> Path:
         """One row per (transitions trained, episode)."""
         return self.path / "evaluations.csv"
+
+    @property
+    def compared_file(self) -> Path:
+        """One row per (policy, episode) of other policies on the episodes of the evaluation."""
+        return self.path / "compared.csv"
 
     @property
     def trajectories_file(self) -> Path:
@@ -312,6 +318,24 @@ class RunFolder:
         if not self.evaluations_file.is_file():
             raise InputError(f"{self.path} holds no {self.evaluations_file.name}")
         return _table(self.evaluations_file, ("transitions", "episode"))
+
+    def add_compared(self, policy: str, episodes: pd.DataFrame) -> None:
+        """Add what another policy did in the episodes of the final evaluation."""
+        import pandas as pd
+
+        table = episodes.assign(policy=policy)
+        if self.compared_file.is_file():
+            before = self.read_compared()
+            table = pd.concat([before[before["policy"] != policy], table])
+        atomic_files.write_text(self.compared_file, table.to_csv(index=False))
+
+    def read_compared(self) -> pd.DataFrame:
+        """Return compared.csv; raises InputError where nobody else was played."""
+        import pandas as pd
+
+        if not self.compared_file.is_file():
+            raise InputError(f"{self.path} holds no {self.compared_file.name}")
+        return pd.read_csv(self.compared_file, dtype={"policy": str}, keep_default_na=False)
 
     def write_trajectories(self, steps: pd.DataFrame, patients: pd.DataFrame | None = None) -> None:
         """Write the tables of every step and, if given, of every patient, as Parquet."""

@@ -24,6 +24,7 @@ def write_difference(
     """Return the paired difference from another prescriber's evaluation and draw it."""
     from abx_amr.runs.figures import draw_difference
 
+    folder.add_compared(name, other.to_frame())
     draw_difference(folder, evaluation.to_frame(), other.to_frame(), other=name)
     return {"name": name, **asdict(evaluation.difference_from(other))}
 

@@ -58,18 +58,19 @@ def execute(
     with removed_where_in_vain([run]):
         folder = open_folder(run)
         started = time.perf_counter()
-        final = _play(run, run.prescriber)
+        final = play(run, run.prescriber)
         append_evaluation(folder, final, transitions=0, seed=run.settings.seed)
         facts: dict[str, Any] = {"transitions": 0, "updates": 0}
         facts |= {"tuned_values": dict(run.tuned), "effective_values": {}}
         if against is not None:
             name, policy = against
-            facts["against"] = write_difference(folder, final, _play(run, policy), name=name)
+            facts["against"] = write_difference(folder, final, play(run, policy), name=name)
         facts["evaluation_seconds"] = time.perf_counter() - started
         return finish(run, folder, final, facts)
 
 
-def _play(run: Run, policy: Policy) -> Evaluation:
+def play(run: Run, policy: Policy) -> Evaluation:
+    """Return what a policy does in the evaluation's episodes of a run."""
     with own_draws(run.settings.evaluation_seed):
         return evaluate(
             policy,

@@ -289,6 +289,14 @@ def test_the_same_clinic_with_two_evaluation_seeds_is_one_clinic(tmp_path: Path)
     assert "a clinic counts once" in notes[0]
 
 
+def test_a_label_holds_all_that_a_command_line_named_and_that_differs(tmp_path: Path) -> None:
+    far = ("agent_algorithm.gamma=0.999", "agent_algorithm.batch_size=32")
+    for own in ((), far):
+        write_run(tmp_path, *ONE, *own, returns=[1.0], seed=1, share=0.2)
+    found = conditions.label_runs(read(tmp_path))[1]
+    assert set(found) == {"ppo_batch_size64_gamma0.99", "ppo_batch_size32_gamma0.999"}
+
+
 def test_over_clinics_a_condition_that_is_another_in_each_is_told(tmp_path: Path) -> None:
     for seed in (1, 2):
         for gamma in ("0.9", "0.99"):

@@ -1,0 +1,224 @@
+"""The policy card: what a prescriber does to patients, for a clinician, from a run folder."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from abx_amr.errors import InputError, counted
+from abx_amr.reports.behaviour import HARDLY, Behaviour, Share, Stop, behaviour_of
+from abx_amr.reports.clinical import PATIENTS, Outcome, outcomes_of
+from abx_amr.reports.limits import known_to, tested_in
+
+_CHANGED = 0.1  # of the patients, by which the last part of an episode counts as treated otherwise
+
+
+@dataclass(frozen=True, kw_only=True)
+class PolicyCard:
+    """What a clinician asks of a prescriber.
+
+    Attributes:
+        name: Of the run.
+        about: What prescribes, and for whom, in a sentence.
+        behaviour: What it does, in numbers.
+        sentences: What it does, in words.
+        missing: What cannot be said, and the command that makes it sayable.
+        outcomes: What comes of it.
+        rule: The rule it is compared with, None where there is none.
+        known: What it was told that a clinic may not know.
+        limits: Where it was trained, and what was not tested.
+    """
+
+    name: str
+    about: str
+    behaviour: Behaviour
+    sentences: Sequence[str]
+    missing: Sequence[str]
+    outcomes: Sequence[Outcome]
+    rule: str | None
+    known: Sequence[str]
+    limits: Sequence[str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Played:
+    """A prescriber's evaluation as its folder holds it.
+
+    Attributes:
+        name: Of the run.
+        folder: What a command names it by.
+        config: Resolved configuration.
+        summary: summary.json.
+        provenance: provenance.json.
+        episodes: One row per episode of the last evaluation.
+        steps: One row per (episode, step); None where they were not kept.
+        patients: One row per (episode, step, patient); None likewise.
+        rule: Name and episodes of the rule that played the same episodes; None where none did.
+        trained: The configuration it was trained with; None where that is not at hand.
+    """
+
+    name: str
+    folder: str
+    config: Mapping[str, Any]
+    summary: Mapping[str, Any]
+    provenance: Mapping[str, Any]
+    episodes: pd.DataFrame
+    steps: pd.DataFrame | None
+    patients: pd.DataFrame | None
+    rule: tuple[str, pd.DataFrame] | None
+    trained: Mapping[str, Any] | None
+
+
+def card_of(played: Played) -> PolicyCard:
+    """Return the card of an evaluation.
+
+    Raises:
+        InputError: the table of episodes lacks what a card counts.
+    """
+    lacking = [name for name in (*PATIENTS, "benefits", "failures") if name not in played.episodes]
+    if lacking or played.episodes.empty:
+        raise InputError(
+            f"{played.folder} has no policy card: its evaluations.csv lacks "
+            f"{', '.join(lacking) or 'episodes'}; evaluate it again with abx-evaluate"
+        )
+    groups = (played.config.get("patient_generator") or {}).get("populations")
+    behaviour = behaviour_of(
+        played.episodes,
+        played.steps,
+        played.patients,
+        groups=list(groups) if isinstance(groups, Mapping) else (),
+    )
+    name, rule = played.rule or (None, None)
+    return PolicyCard(
+        name=played.name,
+        about=_about(played),
+        behaviour=behaviour,
+        sentences=sentences_of(behaviour),
+        missing=_missing(played),
+        outcomes=outcomes_of(played.episodes, rule),
+        rule=name,
+        known=known_to(played.config),
+        limits=tested_in(played.config, played.summary, played.provenance, played.trained),
+    )
+
+
+def _about(played: Played) -> str:
+    target = str((played.config.get("agent_algorithm") or {}).get("_target_", "?"))
+    chosen = (played.provenance.get("choices") or {}).get("agent_algorithm")
+    clinic = (played.provenance.get("choices") or {}).get("experiment")
+    environment = played.config.get("environment") or {}
+    patients = counted(int(environment.get("num_patients_per_time_step") or 0), "patient")
+    episodes = counted(len(played.episodes), "episode")
+    place = f" in the simulated clinic {clinic}" if clinic else " in a simulated clinic"
+    return (
+        f"{chosen or target.rsplit('.', 1)[-1]} decides{place}, for {patients} at each step, who "
+        f"is given which antibiotic; measured in {episodes} of "
+        f"{environment.get('max_time_steps', '?')} steps."
+    )
+
+
+def _missing(played: Played) -> list[str]:
+    again = shlex.join(["abx-evaluate", f"run={played.folder}", "card=true"])
+    missing = []
+    if played.steps is None:
+        missing.append(
+            f"At which resistance and when it treats: the steps were not kept. Make them: {again}"
+        )
+    if played.patients is None:
+        missing.append(f"Whom it treats: the patients were not kept. Make them: {again}")
+    if played.rule is None:
+        missing.append(
+            "How it compares with a rule: no rule played the same episodes. "
+            f"Make it: {again} against=amr_threshold"
+        )
+    return missing
+
+
+def sentences_of(behaviour: Behaviour) -> list[str]:
+    """Return what a prescriber does, in words that follow from its numbers."""
+    everybody = behaviour.everybody
+    infected, others = behaviour.infected
+    sentences = [
+        f"It treats {_percent(everybody.treated)} of all patients: {_percent(infected)} of those "
+        f"who have an infection, and {_percent(others)} of those who have none.",
+        _with_what(everybody),
+        *(_when_it_stops(stop) for stop in behaviour.stops),
+        *_at_the_end(behaviour.by_time),
+        *_by_whom("the group", behaviour.by_group),
+        *_by_whom("an observed probability of infection of", behaviour.by_risk),
+    ]
+    return [sentence for sentence in sentences if sentence]
+
+
+def _with_what(everybody: Share) -> str:
+    given = sorted(everybody.given.items(), key=lambda item: -item[1])
+    named = ", ".join(f"{name} to {_percent(share)}" for name, share in given)
+    return f"It gives {named} of all patients, and no antibiotic to the others."
+
+
+def _when_it_stops(stop: Stop) -> str:
+    name = stop.antibiotic
+    if stop.level == 0.0:
+        return f"It hardly ever gives {name}, whatever its resistance ({_percent(stop.above)})."
+    if stop.level is None:
+        return (
+            f"It does not stop giving {name} at any reported resistance that was met (up to "
+            f"{_percent(stop.highest)}): {_percent(stop.below)} of patients are given it."
+        )
+    return (
+        f"It gives {name} while its reported resistance is at most {_percent(stop.level)} "
+        f"({_percent(stop.below)} of patients then), and stops above that "
+        f"({_percent(stop.above)}); up to {_percent(stop.highest)} was met."
+    )
+
+
+def _at_the_end(parts: Sequence[Share]) -> list[str]:
+    """Return what changes in an episode's last part, against all before it."""
+    if len(parts) < 2:
+        return []
+    *before, last = parts
+    came = sum(part.patients for part in before)
+    usual = sum(part.treated * part.patients for part in before) / came
+    if abs(last.treated - usual) < _CHANGED:
+        return [
+            f"It treats alike all the time: {_percent(last.treated)} of patients in the last part "
+            f"of an episode ({last.who}), {_percent(usual)} before it."
+        ]
+    more = "more" if last.treated > usual else "less"
+    return [
+        f"It treats {more} towards the end of an episode: {_percent(last.treated)} of patients in "
+        f"{last.who}, {_percent(usual)} before that. An end that only the simulation has is no "
+        "reason in a clinic."
+    ]
+
+
+def _by_whom(what: str, shares: Sequence[Share]) -> list[str]:
+    if len(shares) < 2:
+        return []
+    most, least = (pick(shares, key=lambda share: share.treated) for pick in (max, min))
+    if most.treated - least.treated < HARDLY:
+        return [
+            f"Whether a patient has {what} {most.who} or {least.who} makes no difference of note "
+            f"({_percent(most.treated)} and {_percent(least.treated)} are treated)."
+        ]
+    return [
+        f"Of patients with {what} {most.who} it treats {_percent(most.treated)}, of those with "
+        f"{what} {least.who} {_percent(least.treated)}."
+    ]
+
+
+def _percent(share: float | None) -> str:
+    """Return a share in percent; what is not none is not called none.
+
+    >>> _percent(0.123), _percent(0.0004), _percent(0.0), _percent(float("nan"))
+    ('12 %', 'under 1 %', '0 %', 'unknown')
+    """
+    if share is None or share != share:
+        return "unknown"
+    if 0 < share < 0.01:
+        return "under 1 %"
+    return f"{100 * share:.0f} %"
