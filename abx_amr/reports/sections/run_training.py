@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from markupsafe import Markup
 
+from abx_amr.plots import learning_curve
 from abx_amr.reports.figures import inline_svg
 from abx_amr.reports.subjects import RunSubject
 from abx_amr.reports.tables import Column, setting
 from abx_amr.reports.templating import fill
 from abx_amr.reports.wording import duration, is_known, number
+from abx_amr.runs.figures import references_of
 
 NAME = "Training"
 PAGES = ("run",)
 ORDER = 50
 
 FIGURES = {
-    "learning_curve": "Mean return of each evaluation during training.",
+    "learning_curve": "Mean return of each evaluation, and what it is measured against.",
     "search_progress": "What each generation of the policy search earned, and its step size.",
 }
 
@@ -38,8 +40,7 @@ def render(subject: RunSubject) -> Markup | None:
     drawn = [
         (svg, text)
         for name, text in FIGURES.items()
-        if subject.has_figures
-        and (svg := inline_svg(name, subject.drawn, description=text)) is not None
+        if subject.has_figures and (svg := _drawn(name, subject, text)) is not None
     ]
     tuned = found.get("tuned_values") or {}
     effective = found.get("effective_values") or {}
@@ -54,3 +55,10 @@ def render(subject: RunSubject) -> Markup | None:
         ],
         tuned=[[path, setting(v), setting(effective.get(path))] for path, v in tuned.items()],
     )
+
+
+def _drawn(name: str, subject: RunSubject, text: str) -> Markup | None:
+    if name == learning_curve.NAME:
+        known = references_of(subject.summary)
+        return inline_svg(name, subject.drawn, description=text, references=known)
+    return inline_svg(name, subject.drawn, description=text)
