@@ -27,7 +27,7 @@ from abx_amr.reports.clinical import PATIENTS, antibiotics_of, patients_of
 HARDLY = 0.05
 LEVELS = (0.0, 0.05, 0.1, 0.2, 0.3, 0.5, 1.0)
 _FINE = 0.02  # width of the bins in which the end of treating is looked for
-_ENOUGH = 50  # patients below which a bin says nothing
+_ENOUGH, _ENOUGH_SHARE = 50, 0.01  # patients, or share of all, from which a bin says something
 PARTS = 5  # of an episode
 
 
@@ -166,11 +166,11 @@ def _stop(known: pd.DataFrame, name: str) -> Stop:
         }
     )
     bins = table.groupby("bin").sum()
-    bins = bins[bins["patients"] >= _ENOUGH]
     highest = float(level.max())
+    share = _ratio(float(table["given"].sum()), float(table["patients"].sum()))
+    bins = bins[bins["patients"] >= min(_ENOUGH, _ENOUGH_SHARE * float(bins["patients"].sum()))]
     is_given = bins["given"] / bins["patients"] >= HARDLY
     if not is_given.any():
-        share = _ratio(float(table["given"].sum()), float(table["patients"].sum()))
         return Stop(antibiotic=name, level=0.0, below=0.0, above=share, highest=highest)
     last = int(is_given[is_given].index.max())
     lower, upper = table[table["bin"] <= last], table[table["bin"] > last]

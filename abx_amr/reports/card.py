@@ -12,8 +12,9 @@ import pandas as pd
 from abx_amr.errors import InputError, counted
 from abx_amr.reports.behaviour import HARDLY, Behaviour, Share, Stop, behaviour_of
 from abx_amr.reports.clinical import PATIENTS, Outcome, outcomes_of
-from abx_amr.reports.limits import known_to, tested_in
+from abx_amr.reports.limits import known_to, limits_of
 
+_FEW = 0.02  # of the patients, below which a group is not spoken of
 _CHANGED = 0.1  # of the patients, by which the last part of an episode counts as treated otherwise
 
 
@@ -102,7 +103,7 @@ def card_of(played: Played) -> PolicyCard:
         outcomes=outcomes_of(played.episodes, rule),
         rule=name,
         known=known_to(played.config),
-        limits=tested_in(played.config, played.summary, played.provenance, played.trained),
+        limits=limits_of(played.config, played.summary, played.provenance, played.trained),
     )
 
 
@@ -148,8 +149,8 @@ def sentences_of(behaviour: Behaviour) -> list[str]:
         _with_what(everybody),
         *(_when_it_stops(stop) for stop in behaviour.stops),
         *_at_the_end(behaviour.by_time),
-        *_by_whom("the group", behaviour.by_group),
-        *_by_whom("an observed probability of infection of", behaviour.by_risk),
+        *_by_whom("of the group", behaviour.by_group),
+        *_by_whom("with an observed probability of infection of", behaviour.by_risk),
     ]
     return [sentence for sentence in sentences if sentence]
 
@@ -197,17 +198,19 @@ def _at_the_end(parts: Sequence[Share]) -> list[str]:
 
 
 def _by_whom(what: str, shares: Sequence[Share]) -> list[str]:
+    came = sum(share.patients for share in shares)
+    shares = [share for share in shares if share.patients >= _FEW * came]
     if len(shares) < 2:
         return []
     most, least = (pick(shares, key=lambda share: share.treated) for pick in (max, min))
     if most.treated - least.treated < HARDLY:
         return [
-            f"Whether a patient has {what} {most.who} or {least.who} makes no difference of note "
-            f"({_percent(most.treated)} and {_percent(least.treated)} are treated)."
+            f"Patients {what} {most.who} and {what} {least.who} are treated about alike: "
+            f"{_percent(most.treated)} and {_percent(least.treated)} of them."
         ]
     return [
-        f"Of patients with {what} {most.who} it treats {_percent(most.treated)}, of those with "
-        f"{what} {least.who} {_percent(least.treated)}."
+        f"Of patients {what} {most.who} it treats {_percent(most.treated)}, of those {what} "
+        f"{least.who} {_percent(least.treated)}."
     ]
 
 

@@ -93,7 +93,7 @@ def _faults(observation: Mapping[str, Any]) -> str:
     return ", ".join(faults)
 
 
-def tested_in(
+def limits_of(
     config: Mapping[str, Any],
     summary: Mapping[str, Any],
     provenance: Mapping[str, Any],
