@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +25,7 @@ abx-study: look at studies, export, copy and delete them, in any storage.
   abx-study list storage=postgres                     those of a server (PG_HOST, PG_PORT, ...)
   abx-study show first_study
   abx-study best first_study storage=postgres > best_params.json
+  abx-study audit first_study                         is its result what it is said to be?
   abx-study export first_study folder=tables          CSV and Parquet, a row per trial and seed
   abx-study copy first_study storage=sqlite to=postgres
   abx-study delete first_study storage=postgres
@@ -34,6 +36,9 @@ abx-study VERB NAME [KEY=VALUE ...]
   show     budget, states, best value with its seeds, workers, fingerprint, last heartbeat
   best     the best parameters as JSON: configuration path -> value
   trials   one line per trial
+  audit    budget, seeds, evaluation, read-back, what is held out, versions, failures: pass or fail
+           with the evidence, and audit.html in its folder; a FOLDER that was sent will do, nothing
+           in it is run; status 1 where a point fails
   delete   remove the study from the storage (files in optimization/NAME stay); refused while
            workers are at it, unless force=true
   export   NAME_trials.csv and NAME_trials.parquet in folder=. (the working folder)
@@ -58,6 +63,8 @@ class Asked:
     config: dict[str, Any]
     storage: StudyStorage
     target: StudyStorage | None
+    folder: Path  #: of the study, which need not exist
+    is_sent: bool = False  #: whether it was named by its folder
 
 
 def create(asked: Asked) -> None:
@@ -203,11 +210,36 @@ def copy(asked: Asked) -> None:
     print(f"study {made.name}: {counted(len(made.trials), 'trial')} copied to {made.label}")
 
 
+def audit(asked: Asked) -> None:
+    """Print the audit of a study and write its page; end with status 1 where a point fails."""
+    from abx_amr.errors import printable
+    from abx_amr.reports.audit_page import AuditSubject
+    from abx_amr.reports.writing import write_report
+
+    own = getattr(asked.storage, "path", None)
+    is_own = isinstance(own, Path) and own.absolute().parent == asked.folder.absolute()
+    if is_own and not asked.folder.is_dir():
+        _study(asked)  # says that there is none, and which there are
+    storage = None if is_own or asked.is_sent else asked.storage
+    subject = AuditSubject.of(asked.folder, storage=storage, name=asked.name)
+    for point in subject.points:
+        print(f"{point.verdict:<8}{point.name:<26}{printable(point.evidence)}")
+    try:
+        print(f"page: {write_report(subject)}")
+    except InputError as error:
+        print(f"no page: {printable(error)}", file=sys.stderr)
+    failed = [point.name for point in subject.points if point.passed is False]
+    if failed:
+        print(f"{printable(asked.name)}: {counted(len(failed), 'point')} failed")
+        raise SystemExit(1)
+
+
 VERBS: dict[str, Callable[[Asked], None]] = {
     "create": create,
     "list": list_studies,
     "show": show,
     "best": best,
+    "audit": audit,
     "trials": trials,
     "delete": delete,
     "export": export,
@@ -231,6 +263,10 @@ def _understood(verb: str, rest: list[str]) -> Asked:
         if not rest or "=" in rest[0] or rest[0].startswith("-"):
             raise InputError(f"write abx-study {verb} NAME [KEY=VALUE ...]")
         name = rest.pop(0)
+    is_sent = verb == "audit" and Path(name).is_dir()
+    folder = Path(name)
+    if is_sent:
+        name = folder.resolve().name
     arguments = translate(rest)
     for position, argument in enumerate(arguments):
         if "=" not in argument and not argument.startswith("~"):
@@ -251,7 +287,14 @@ def _understood(verb: str, rest: list[str]) -> Asked:
         target = build_storage(
             compose("study", [*rest_of, *(f"storage{a.removeprefix('to')}" for a in there)]).plain
         )
-    return Asked(name=name, config=config, storage=build_storage(config), target=target)
+    return Asked(
+        name=name,
+        config=config,
+        storage=build_storage(config),
+        target=target,
+        folder=folder if is_sent else Path(str(config["optimization_dir"])) / name,
+        is_sent=is_sent,
+    )
 
 
 def _quoted(text: str) -> str:

@@ -1,12 +1,13 @@
-"""A clinic's stewardship front: clinical benefit against resistance at the end."""
+"""A clinic's stewardship front: clinical benefit against resistance over the episode."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
-import pandas as pd
 from markupsafe import Markup
 
+from abx_amr.plots import stewardship_front
 from abx_amr.reports.figures import inline_svg
 from abx_amr.reports.subjects import PlanSubject
 from abx_amr.reports.tables import Column, numbers
@@ -16,35 +17,36 @@ NAME = "Stewardship front"
 PAGES = ("plan",)
 ORDER = 30
 
+_COLUMNS = (
+    *("weight of the community", "clinical benefit", "AMR over the episode", "AMR at the end"),
+)
+
 
 def render(subject: PlanSubject) -> Markup | None:
     """Return figure and table; None where the front was not asked for."""
     front = subject.content.get("front")
     if not front:
         return None
-    points: list[dict[Any, Any]] = [
-        {
-            "kind": "optimum",
-            "name": f"{point['lambda_weight']:g}",
-            "individual": point["individual"],
-            "final_amr": point["final_amr"],
-        }
-        for point in front
-    ]
-    if not subject.policies.empty:
-        points += subject.policies[["kind", "name", "individual", "final_amr"]].to_dict("records")
-    svg = inline_svg("front", {"front": pd.DataFrame(points)}) if subject.has_figures else None
-    columns = [
-        Column("weight of the community", numeric=True),
-        Column("clinical benefit", numeric=True),
-        Column("AMR at the end", numeric=True),
-    ]
+    svg = _figure(subject, front) if subject.has_figures else None
     rows = [
         [
             numbers(point["lambda_weight"]),
             numbers(point["individual"]),
+            numbers(point.get("mean_amr"), 3),
             numbers(point["final_amr"], 3),
         ]
         for point in front
     ]
+    columns = [Column(name, numeric=True) for name in _COLUMNS]
     return fill("plan_front.html", svg=svg, columns=columns, rows=rows)
+
+
+def _figure(subject: PlanSubject, front: list[Mapping[str, Any]]) -> Markup | None:
+    """Return the figure; None for a plan of release 0.1, which kept no AMR over the episode."""
+    steps = subject.content.get("max_time_steps")
+    if steps is None or any("mean_amr" not in point for point in front):
+        return None
+    table = stewardship_front.table_of(
+        front, subject.content.get("policies") or (), steps=int(steps)
+    )
+    return inline_svg(stewardship_front.NAME, {"front": table})

@@ -1,0 +1,307 @@
+"""The audit of a study: a clean one passes, each point fails where what it looks at is wrong."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from abx_amr.cli import study as command
+from abx_amr.reports.audit import POINTS
+from abx_amr.reports.audit_page import AuditSubject
+from abx_amr.reports.page import page_of
+from abx_amr.studies.finishing import finish_study
+from abx_amr.studies.objective import SeedOutcome
+from abx_amr.studies.preparation import prepare_study
+from abx_amr.studies.settings import StudySettings
+from abx_amr.studies.storages import JournalStorage, SqliteStorage
+from abx_amr.studies.stored import read_study
+from abx_amr.studies.tables import seeds_table
+from abx_amr.studies.worker import run_worker
+from abx_amr.tuning.seed_files import write_seed_result
+from tests.studies.conftest import TUNING_DEFAULTS
+
+HOSTILE = "<script>alert(1)</script>\x1b[2J|`x`"
+GAMMA, SIZE = "agent_algorithm.gamma", "agent_algorithm.size"
+CONFIGURATION = {
+    "agent_algorithm": {"gamma": 0.9, "size": 32},
+    "training": {"seed": 42, "seeds": None, "evaluation_seed": 0, "num_eval_episodes": 2},
+    "tuning": {
+        **TUNING_DEFAULTS,
+        "n_trials": 4,
+        "n_seeds_per_trial": 2,
+        "sampler": "grid",
+        "sampler_options": {},
+        "search_space": {
+            "gamma": {"type": "categorical", "choices": [0.9, 0.95]},
+            "size": {"type": "categorical", "choices": [32, 64]},
+        },
+    },
+}
+GAP = {
+    "optimum": 0.0,
+    "gap": {
+        "parts": [{"name": "discount", "value": 0.1, "why_missing": None}],
+        "references": {"never": -10.0},
+    },
+    "held_out": {"evaluation_seed": 1, "mean_return": -1.5},
+}
+
+
+def write_study(folder: Path, *, name: str = "exp", storage: Any = None) -> Path:
+    """Run a study whose trials are computed; the default is among them."""
+    configuration = {**CONFIGURATION, "run_name": name, "optimization_dir": str(folder)}
+    settings = StudySettings.from_configuration(configuration)
+    storage = storage or SqliteStorage(path=settings.folder / "optuna_study.db")
+
+    def run_trial(params: Any, seeds: Any, folder: Path) -> list[SeedOutcome]:
+        found = []
+        for seed in seeds:
+            returns = [-params[SIZE] / 32 - 10 * (0.95 - params[GAMMA]) + k for k in (-1.0, 1.0)]
+            mean = sum(returns) / 2 + 0.01 * (seed % 2)
+            returns = [one + 0.01 * (seed % 2) for one in returns]
+            outcome = SeedOutcome(seed, mean, effective_values=dict(params), seconds=1.0)
+            found.append(outcome)
+            write_seed_result(
+                folder,
+                outcome={
+                    **{"seed": seed, "episode_return": mean, "failure": None, "seconds": 1.0},
+                    "effective_values": dict(params),
+                },
+                evaluation_returns=returns,
+            )
+        return found
+
+    prepare_study(settings, storage)
+    run_worker(settings, storage, run_trial)
+    finish_study(settings, storage, describe_best=lambda mean: GAP)
+    table = seeds_table(read_study(storage, settings.study_name))
+    table.to_csv(settings.files.trials_file, index=False)
+    return settings.folder
+
+
+@pytest.fixture(scope="module")
+def clean(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    yield write_study(tmp_path_factory.mktemp("optimization"))
+
+
+@pytest.fixture
+def sent(clean: Path, tmp_path: Path) -> Path:
+    """The folder as it is sent: its files, and no database."""
+    folder = tmp_path / "exp"
+    shutil.copytree(clean, folder, ignore=shutil.ignore_patterns("optuna*"))
+    return folder
+
+
+def verdicts(folder: Path) -> dict[str, bool | None]:
+    return {point.name: point.passed for point in AuditSubject.of(folder).points}
+
+
+def test_every_point_of_a_clean_study_passes_with_its_database_and_without(
+    clean: Path, sent: Path
+) -> None:
+    before = {file: file.read_bytes() for file in clean.rglob("*") if file.is_file()}
+    for folder, source in ((clean, "optuna_study.db"), (sent, "trials.csv")):
+        audited = AuditSubject.of(folder)
+        assert audited.source == source
+        assert [p.name for p in audited.points] == [*POINTS]
+        assert {p.name: p.evidence for p in audited.points if p.passed is not True} == {}
+    assert before == {file: file.read_bytes() for file in clean.rglob("*") if file.is_file()}
+
+
+def edit(file: Path, change: Callable[[dict[str, Any]], None]) -> None:
+    content = json.loads(file.read_text())
+    change(content)
+    file.write_text(json.dumps(content))
+
+
+def of_summary(change: Callable[[dict[str, Any]], None]) -> Callable[[Path], None]:
+    return lambda folder: edit(folder / "study_summary.json", change)
+
+
+def of_result(change: Callable[[dict[str, Any]], None]) -> Callable[[Path], None]:
+    return lambda folder: edit(folder / "trials/0/seed_1000/result.json", change)
+
+
+def of_trials(change: Callable[[pd.DataFrame], pd.DataFrame]) -> Callable[[Path], None]:
+    def tamper(folder: Path) -> None:
+        table = pd.read_csv(folder / "trials.csv")
+        change(table).to_csv(folder / "trials.csv", index=False)
+
+    return tamper
+
+
+def of_configuration(old: str, new: str) -> Callable[[Path], None]:
+    def tamper(folder: Path) -> None:
+        file = folder / "full_agent_env_config.yaml"
+        assert old in file.read_text()
+        file.write_text(file.read_text().replace(old, new))
+
+    return tamper
+
+
+def of_best(**values: Any) -> Callable[[Path], None]:
+    return of_summary(lambda s: s["best_trial"].update(values))
+
+
+def stray(folder: Path) -> None:
+    shutil.copytree(folder / "trials/0", folder / "trials/9")
+
+
+def another_seed(folder: Path) -> None:
+    shutil.copytree(folder / "trials/0/seed_1000", folder / "trials/0/seed_1002")
+
+
+TAMPERED = {
+    "one trial more is claimed": ("budget exact", of_summary(lambda s: s.update(n_finished=5))),
+    "the budget was larger": ("budget exact", of_summary(lambda s: s.update(budget=5))),
+    "a trial is left out": ("budget exact", of_trials(lambda t: t[t["number"] != 3])),
+    "a point counts twice": ("budget exact", of_trials(lambda t: t.assign(lineage=0))),
+    "seeds of no search": ("seeds disjoint", of_trials(lambda t: t.assign(seed=t["seed"] - 1000))),
+    "a seed counts twice": ("seeds disjoint", of_trials(lambda t: t.assign(seed=1000))),
+    "trained on a final seed": ("seeds disjoint", of_configuration("seed: 42", "seed: 1001")),
+    "evaluated on a training seed": (
+        "evaluation unseen",
+        of_configuration("evaluation_seed: 0", "evaluation_seed: 1000"),
+    ),
+    "an episode is left out": (
+        "evaluation unseen",
+        of_result(lambda r: r.update(evaluation_returns=r["evaluation_returns"][1:])),
+    ),
+    "a return was raised": (
+        "evaluation unseen",
+        of_result(lambda r: r.update(episode_return=r["episode_return"] + 1)),
+    ),
+    "a value was raised": (
+        "values follow from seeds",
+        of_trials(lambda t: t.assign(value=t["value"] + (t["number"] == 1))),
+    ),
+    "the best value was raised": (
+        "values follow from seeds",
+        of_summary(lambda s: s.update(best_value=3.0)),
+    ),
+    "the agent had another value": (
+        "read-back equal",
+        of_result(lambda r: r["effective_values"].update({GAMMA: 0.5})),
+    ),
+    "other parameters are handed on": (
+        "read-back equal",
+        lambda folder: edit(folder / "best_params.json", lambda b: b.update({GAMMA: 0.5})),
+    ),
+    "held out on the same episodes": (
+        "winner held out",
+        of_best(held_out={"evaluation_seed": 0, "mean_return": -1.5}),
+    ),
+    "the default is as good": (
+        "default beaten",
+        of_configuration("gamma: 0.9\n", "gamma: 0.95\n"),
+    ),
+    "no version of torch": ("versions recorded", of_summary(lambda s: s["versions"].pop("torch"))),
+    "a trial of no record": ("no failed seeds hidden", stray),
+    "a seed of no record": ("no failed seeds hidden", another_seed),
+    "a trial between is gone": ("no failed seeds hidden", of_trials(lambda t: t[t["number"] != 1])),
+    "failures are not told": (
+        "no failed seeds hidden",
+        of_summary(lambda s: s.update(n_trials_with_failed_seeds=2)),
+    ),
+    "attempts are not told": (
+        "no failed seeds hidden",
+        of_summary(lambda s: s["states"].update(FAIL=3)),
+    ),
+    "the discount costs half": (
+        "discount audit",
+        of_best(gap={**GAP["gap"], "parts": [{"name": "discount", "value": 5.0}]}),
+    ),
+}
+
+
+@pytest.mark.parametrize(("point", "tamper"), TAMPERED.values(), ids=[*TAMPERED])
+def test_a_point_fails_where_what_it_looks_at_is_wrong(
+    sent: Path, point: str, tamper: Callable[[Path], None]
+) -> None:
+    tamper(sent)
+    assert verdicts(sent)[point] is False
+
+
+def test_every_point_can_fail() -> None:
+    assert {point for point, _ in TAMPERED.values()} == {*POINTS}
+
+
+def test_what_is_not_there_cannot_be_said_and_is_no_failure(sent: Path) -> None:
+    (sent / "trials.csv").unlink()
+    shutil.rmtree(sent / "trials")
+    edit(sent / "study_summary.json", lambda s: s.pop("best_trial"))
+    found = verdicts(sent)
+    assert False not in found.values()
+    assert {name for name, passed in found.items() if passed} == {"versions recorded"}
+
+
+@pytest.fixture
+def ask(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Callable[..., tuple[int, str, str]]:
+    monkeypatch.chdir(tmp_path)
+
+    def run(*arguments: str) -> tuple[int, str, str]:
+        status = 0
+        try:
+            command.main(list(arguments))
+        except SystemExit as end:
+            status = int(end.code or 0)
+        printed = capsys.readouterr()
+        return status, printed.out, printed.err
+
+    return run
+
+
+def test_the_command_prints_the_points_writes_a_page_and_ends_with_1_where_one_fails(
+    ask: Callable[..., tuple[int, str, str]], sent: Path
+) -> None:
+    status, out, _ = ask("audit", str(sent))
+    assert (status, out.count("pass ")) == (0, len(POINTS))
+    assert "10 of 10 points pass" in (sent / "audit.html").read_text()
+    TAMPERED["one trial more is claimed"][1](sent)
+    status, out, _ = ask("audit", str(sent))
+    assert (status, out.count("FAIL ")) == (1, 1)
+    assert "exp: 1 point failed" in out
+
+
+def test_a_study_is_audited_by_its_name_and_from_a_storage_alone(
+    ask: Callable[..., tuple[int, str, str]], tmp_path: Path
+) -> None:
+    write_study(tmp_path / "optimization")
+    assert ask("audit", "exp")[0] == 0
+    shared = JournalStorage(path="all.log")
+    write_study(tmp_path / "elsewhere", name="far", storage=shared)
+    status, out, _ = ask("audit", "far", "storage=journal", "storage.path=all.log")
+    assert (status, out.splitlines()[0].split()[0]) == (0, "pass")
+    assert "unknown versions recorded" in out and "FAIL" not in out
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [("xep", "study 'xep' does not exist"), (".", "is no folder of a study")],
+)
+def test_what_is_no_study_is_one_line_and_status_2(
+    ask: Callable[..., tuple[int, str, str]], name: str, message: str
+) -> None:
+    status, out, err = ask("audit", name)
+    assert (status, out, len(err.splitlines())) == (2, "", 1)
+    assert message in err
+
+
+def test_names_of_strangers_are_text_in_the_audit(
+    ask: Callable[..., tuple[int, str, str]], sent: Path
+) -> None:
+    edit(
+        sent / "study_summary.json",
+        lambda s: s.update(run_name=HOSTILE, versions={**s["versions"], "torch": HOSTILE}),
+    )
+    html = page_of(AuditSubject.of(sent)).html()
+    assert "<script>alert" not in html and "&lt;script&gt;alert" in html
+    assert "\x1b" not in html and "\x1b" not in ask("audit", str(sent))[1]
