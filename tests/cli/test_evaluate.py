@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 
 from abx_amr.cli import evaluate, train
-from abx_amr.runs.folder import newest_run
+from abx_amr.runs.folder import RunFolder, newest_run
 from abx_amr.runs.loading import load_policy
 from tests.cli.conftest import SMALL, Call
 
@@ -92,6 +92,7 @@ def test_rules_meet_the_same_patients_and_their_difference_is_paired(call: Call)
         ((), "nothing to evaluate"),
         (("run=nowhere",), "nowhere"),
         (("agent_algorithm=never", "against=ppo"), "has learned nothing yet"),
+        (("agent_algorithm=never", "card=yess"), "card must be true or false"),
         (("agent_algorithm=never", "evaluation.episodes=0"), "evaluation.episodes must be"),
         (("agent_algorithm=never", "+evaluation.episods=3"), "did you mean 'episodes'"),
         (("agent_algorithm=never", "evaluation.deterministic=perhaps"), "true or false"),
@@ -104,6 +105,30 @@ def test_what_cannot_be_evaluated_is_said_in_one_line(
     assert ended.status == 2
     assert text in ended.err
     assert len(ended.err.strip().splitlines()) == 1
+
+
+def test_a_policy_card_sets_the_best_rule_beside_on_the_same_episodes(
+    call: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rule = ["agent_algorithm=amr_threshold", "agent_algorithm.threshold=0.2"]
+    summary = RunFolder.read_summary
+    monkeypatch.setattr(
+        RunFolder,
+        "read_summary",
+        lambda folder: {**summary(folder), "best_rule": {"name": "by level", "overrides": rule}},
+    )
+    ended = call(evaluate.main, "agent_algorithm=greedy", "against=never", "card=true", *EPISODES)
+    assert ended.status == 0, ended.err
+    folder = RunFolder.open(ended.out.rsplit("results: ")[-1].strip())
+    assert f"policy card: {folder.path / 'card.md'}" in ended.out
+    compared = folder.read_compared()
+    assert compared.groupby("policy").size().to_dict() == {"by level": 5, "never": 5}
+    call(evaluate.main, *rule, *EPISODES, "run_name=rule")
+    played = newest_run("results", "rule").read_evaluations()["episode_return"]
+    by_level = compared[compared["policy"] == "by level"]["episode_return"]
+    assert by_level.to_numpy() == pytest.approx(played.to_numpy())
+    assert len(folder.read_patients()) == 5 * 16 * 5
+    assert "against=amr_threshold" not in (folder.path / "card.md").read_text()
 
 
 def test_of_one_episode_no_spread_is_told(call: Call) -> None:
