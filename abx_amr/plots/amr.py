@@ -34,7 +34,7 @@ def draw(steps: pd.DataFrame, *, title: str) -> Figure:
         time = np.arange(1, true.shape[1] + 1)
         canvas.mean_and_band(axis, time, true, colour=canvas.CYCLE[k % 6], label="true")
         canvas.mean_and_band(axis, time, visible, colour=canvas.BLACK, label="visible", dashed=True)
-        axis.set_ylabel(f"AMR level of {name}")
+        axis.set_ylabel(canvas.wrapped(f"AMR level of {name}", 22))
         canvas.legend_beside(axis, canvas.band_note(len(true)))
     axes[-1].set_xlabel("time (steps)")
     axes[-1].set_xlim(0, time[-1])

@@ -41,11 +41,12 @@ def draw(
         canvas.smooth(given[None, :, k] / num_patients, window)[0] for k in range(given.shape[1])
     ]
     colours = [canvas.CYCLE[k % len(canvas.CYCLE)] for k in range(len(antibiotics))]
-    treated.stackplot(time, *shares, colors=colours, labels=list(antibiotics), alpha=0.85)
+    names = [canvas.wrapped(name, 26) for name in antibiotics]
+    treated.stackplot(time, *shares, colors=colours, labels=names, alpha=0.85)
     treated.set_ylim(0.0, 1.0)
     treated.set_ylabel("share of patients treated")
     canvas.legend_beside(treated, f"mean over\n{window} steps", upwards=True)
-    for k, name in enumerate(antibiotics):
+    for k, name in enumerate(names):
         amr.plot(np.arange(steps + 1), level[:, k], color=colours[k], linewidth=2.0, label=name)
     amr.set_ylim(0.0, max(0.05, 1.05 * float(level.max())))
     amr.set_ylabel("AMR level")

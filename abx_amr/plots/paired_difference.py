@@ -50,7 +50,8 @@ def draw(
     )
     each.axhline(0.0, color=canvas.BLACK, linewidth=0.8)
     each.set_xlabel(f"{counted(found.n, 'episode')}, sorted by difference")
-    each.set_ylabel(f"return of {first_name}\nminus return of {second_name}")
+    names = [canvas.wrapped(name, 34) for name in (first_name, second_name)]
+    each.set_ylabel(f"return of {names[0]}\nminus return of {names[1]}")
 
     intervals = {
         "paired": (found.interval, found.standard_error, canvas.BLUE),

@@ -32,7 +32,10 @@ def draw(steps: pd.DataFrame, *, title: str) -> Figure:
     none = np.sum([canvas.by_episode(steps, name) for name in untreated], axis=0)
     lines = [
         *(
-            (f"antibiotic {name}", canvas.by_episode(steps, f"prescriptions_{name}"))
+            (
+                canvas.wrapped(f"antibiotic {name}", 26),
+                canvas.by_episode(steps, f"prescriptions_{name}"),
+            )
             for name in names
         ),
         ("no treatment", none),

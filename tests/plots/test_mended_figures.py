@@ -11,9 +11,12 @@ import pytest
 from abx_amr.agents.rules import AmrThreshold, Greedy
 from abx_amr.evaluation.episodes import evaluate
 from abx_amr.plots import (
+    amr,
     canvas,
     conditions,
     option_by_amr,
+    option_transitions,
+    prescriptions,
     stewardship_front,
     treatment_by_group,
 )
@@ -147,11 +150,28 @@ def test_the_names_of_a_conditions_runs_stand_below_it_where_they_say_more() -> 
     assert [t.get_text() for t in axis.get_yticklabels()] == ["ppo_gamma0.9\n(my_run)", "ppo"]
 
 
+def steps_of(names: tuple[str, ...]) -> pd.DataFrame:
+    columns = [
+        f"{kind}_{n}" for kind in ("true_amr", "visible_amr", "prescriptions") for n in names
+    ]
+    columns += ["untreated_infected", "untreated_not_infected"]
+    return pd.DataFrame({"episode": 0, "step": [1, 2], **dict.fromkeys(columns, 1.0)})
+
+
+def transitions_of(names: tuple[str, ...]) -> tuple[pd.DataFrame, pd.DataFrame]:
+    three = dict(zip(("first", "second", "third"), names, strict=True))
+    counts = pd.DataFrame(1, index=[*names], columns=[*names])
+    return counts, pd.DataFrame([{**three, "share": 1.0}])
+
+
 def test_names_that_are_no_names_are_drawn_as_text() -> None:
     points = pd.concat([OPTIMA, pd.DataFrame([point("rule", n, 0.3, 10.0) for n in HOSTILE])])
     figures = [
         stewardship_front.draw(points, title=HOSTILE[0]),
         option_by_amr.draw(options_table(HOSTILE), title=HOSTILE[1]),
+        amr.draw(steps_of(HOSTILE), title="t"),
+        prescriptions.draw(steps_of(HOSTILE), title="t"),
+        option_transitions.draw(*transitions_of(HOSTILE), title="t"),
     ]
     for figure in figures:
         assert canvas.as_png(figure).startswith(b"\x89PNG")
