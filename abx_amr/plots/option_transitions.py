@@ -18,7 +18,7 @@ _SHOWN_TRIGRAMS = 10
 def draw(transitions: pd.DataFrame, trigrams: pd.DataFrame, *, title: str) -> Figure:
     """Return P(next option | option), and the commonest three in a row.
 
-    Options have their numbers before their names: the columns are called by these.
+    Options have numbers behind their names, by which the columns are called.
 
     Args:
         transitions: How often each option (row) was followed by each (column), (O, O).
@@ -36,7 +36,7 @@ def draw(transitions: pd.DataFrame, trigrams: pd.DataFrame, *, title: str) -> Fi
     )
     counts = transitions.to_numpy(dtype=np.float64)
     canvas.shade(matrix, counts / np.maximum(counts.sum(axis=1, keepdims=True), 1.0))
-    canvas.name_rows(matrix, [f"{name}  {n}" for n, name in enumerate(names, start=1)])
+    canvas.name_rows(matrix, [f"{name} [{n}]" for n, name in enumerate(names, start=1)])
     matrix.set_xticks(range(len(names)), [str(n) for n in range(1, len(names) + 1)], fontsize=8)
     matrix.set_xlabel("next option, by its number")
     matrix.set_ylabel("option")
