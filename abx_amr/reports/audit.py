@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from abx_amr.errors import first_line
 from abx_amr.reports.audit_claims import (
     default_beaten,
     discount_audited,
@@ -54,9 +55,14 @@ class AuditPoint:
 
 
 def audit(study: AuditedStudy) -> list[AuditPoint]:
-    """Return the points of a study's audit, in their order."""
+    """Return the points of a study's audit, in their order; what is damaged fails."""
     points = []
     for name, examine in POINTS.items():
-        passed, evidence = examine(study)
+        passed: bool | None
+        try:
+            passed, evidence = examine(study)
+        except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+            passed = False
+            evidence = f"what it looks at is damaged ({type(error).__name__}: {first_line(error)})"
         points.append(AuditPoint(name=name, passed=passed, evidence=evidence))
     return points

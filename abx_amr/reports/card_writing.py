@@ -55,13 +55,12 @@ def read_card(run: RunSubject) -> PolicyCard:
 
 def rule_of(run: RunSubject) -> tuple[str, pd.DataFrame] | None:
     """Return the best rule, or whom a run was played against, on the same episodes."""
-    file = run.folder.compared_file
-    if run.final is None or not file.is_file():
+    table = run.reading.table(run.folder.compared_file)
+    if run.final is None or table is None or not {"policy", "episode"} <= {*table.columns}:
         return None
-    table = run.folder.read_compared()
     for key in ("best_rule", "against"):
         name = (run.summary.get(key) or {}).get("name")
-        rows = table[table["policy"] == str(name)].sort_values("episode")
+        rows = table[table["policy"].astype(str) == str(name)].sort_values("episode")
         if sorted(rows["episode"]) == sorted(run.final["episode"]):
             return str(name), rows.reset_index(drop=True)
     return None

@@ -201,6 +201,11 @@ TAMPERED = {
         "default beaten",
         of_configuration("gamma: 0.9\n", "gamma: 0.95\n"),
     ),
+    "what it says is no number": ("default beaten", of_trials(lambda t: t.assign(value="much"))),
+    "its best trial is a text": (
+        "discount audit",
+        of_summary(lambda s: s.update(best_trial="the first")),
+    ),
     "no version of torch": ("versions recorded", of_summary(lambda s: s["versions"].pop("torch"))),
     "a trial of no record": ("no failed seeds hidden", stray),
     "a seed of no record": ("no failed seeds hidden", another_seed),

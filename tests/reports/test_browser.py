@@ -11,6 +11,7 @@ from selenium import webdriver
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 
+from abx_amr.reports.audit_page import AuditSubject
 from abx_amr.reports.subjects import RunSubject, StudySubject
 from abx_amr.reports.writing import write_report
 from tests.docs.browser import resize, visit
@@ -69,6 +70,8 @@ def pages(tmp_path_factory: pytest.TempPathFactory, written: Written) -> Path:
     folder = tmp_path_factory.mktemp("pages")
     for kind in KINDS:
         (folder / f"{kind}.html").write_text(written(kind), encoding="utf-8")
+    audited = AuditSubject.of(request.getfixturevalue("study").path)
+    write_report(audited, folder / "audit.html")
     name = HOSTILE.replace("/", "").replace("\x00", "")
     drugs = (HOSTILE.replace("\x00", ""), "B")
     rule = {**RULE, "name": HOSTILE}
@@ -77,7 +80,7 @@ def pages(tmp_path_factory: pytest.TempPathFactory, written: Written) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("kind", [*KINDS, "hostile"])
+@pytest.mark.parametrize("kind", [*KINDS, "audit", "hostile"])
 def test_a_page_opens_without_error_and_fits_a_phone(
     kind: str, pages: Path, browser: webdriver.Chrome
 ) -> None:
