@@ -103,15 +103,17 @@ def verdicts(folder: Path) -> dict[str, bool | None]:
 
 
 def test_every_point_of_a_clean_study_passes_with_its_database_and_without(
-    clean: Path, sent: Path
+    clean: Path, sent: Path, tmp_path: Path
 ) -> None:
-    before = {file: file.read_bytes() for file in clean.rglob("*") if file.is_file()}
-    for folder, source in ((clean, "optuna_study.db"), (sent, "trials.csv")):
+    whole = tmp_path / "whole" / "exp"  # which no process has opened
+    shutil.copytree(clean, whole)
+    before = {file: file.read_bytes() for file in whole.rglob("*") if file.is_file()}
+    for folder, source in ((whole, "optuna_study.db"), (sent, "trials.csv")):
         audited = AuditSubject.of(folder)
         assert audited.source == source
         assert [p.name for p in audited.points] == [*POINTS]
         assert {p.name: p.evidence for p in audited.points if p.passed is not True} == {}
-    assert before == {file: file.read_bytes() for file in clean.rglob("*") if file.is_file()}
+    assert before == {file: file.read_bytes() for file in whole.rglob("*") if file.is_file()}
 
 
 def edit(file: Path, change: Callable[[dict[str, Any]], None]) -> None:
