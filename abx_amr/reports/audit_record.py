@@ -233,6 +233,8 @@ def reached(path: str, searched: Any, built: Any) -> bool | None:
     (True, False)
     >>> reached("agent_algorithm.one_minus_gamma", 0.25, 0.75)
     True
+    >>> reached("policy_kwargs.activation_fn", "torch.nn.Tanh", "torch.nn.modules.activation.Tanh")
+    True
     >>> reached("agent_algorithm.learning_rate", "linear_0.001", [0.001, 0.0005, 0.0]) is None
     True
     """
@@ -240,6 +242,8 @@ def reached(path: str, searched: Any, built: Any) -> bool | None:
         return True
     if path.endswith(".one_minus_gamma") and isinstance(built, float):
         return is_same(1.0 - float(searched), built)
+    if isinstance(searched, str) and isinstance(built, str) and "." in built:
+        return searched.rsplit(".", 1)[-1] == built.rsplit(".", 1)[-1]
     numbers = (int, float)
     if isinstance(searched, numbers) and isinstance(built, numbers):
         return False
