@@ -51,7 +51,7 @@ class Played:
 
     Attributes:
         name: Of the run.
-        folder: What a command names it by.
+        folder: Of the run, or of the one that was evaluated: what a command names it by.
         config: Resolved configuration.
         summary: summary.json.
         provenance: provenance.json.

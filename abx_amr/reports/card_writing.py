@@ -40,7 +40,7 @@ def read_card(run: RunSubject) -> PolicyCard:
     return card_of(
         Played(
             name=run.name,
-            folder=str(run.path),
+            folder=str(run.provenance.get("evaluated_run") or run.path),
             config=run.config,
             summary=run.summary,
             provenance=run.provenance,
