@@ -65,12 +65,12 @@ def shown(browser: webdriver.Chrome, *, scheme: str) -> None:
 
 
 @pytest.fixture(scope="session")
-def pages(tmp_path_factory: pytest.TempPathFactory, written: Written) -> Path:
+def pages(tmp_path_factory: pytest.TempPathFactory, written: Written, study: StudySubject) -> Path:
     """A folder with a page of each kind, and one of hostile names."""
     folder = tmp_path_factory.mktemp("pages")
     for kind in KINDS:
         (folder / f"{kind}.html").write_text(written(kind), encoding="utf-8")
-    audited = AuditSubject.of(request.getfixturevalue("study").path)
+    audited = AuditSubject.of(study.path)
     write_report(audited, folder / "audit.html")
     name = HOSTILE.replace("/", "").replace("\x00", "")
     drugs = (HOSTILE.replace("\x00", ""), "B")
