@@ -255,7 +255,8 @@ def test_a_run_compared_with_another_gets_the_figure_of_their_difference(tmp_pat
 def test_a_study_folder_gets_its_figures(tmp_path):
     place = tmp_path / "trials" / "0" / "seed_1000"
     place.mkdir(parents=True)
-    (place / "result.json").write_text(json.dumps({"episode_return": -4.0, "failure": None}))
+    result = {"seed": 1000, "episode_return": -4.0, "failure": None, "seconds": 1.0}
+    (place / "result.json").write_text(json.dumps({**result, "effective_values": {}}))
     drawn = draw_study(tmp_path, TRIALS)
     assert [path.name for path in drawn][:2] == ["study_history.png", "seed_spread.png"]
     assert draw_study(tmp_path / "trials", TRIALS[:0]) == []
