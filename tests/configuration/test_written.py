@@ -61,7 +61,8 @@ def test_a_run_is_named_to_the_letter_too() -> None:
 
 def test_the_names_in_a_list_and_in_a_sweep_are_kept_to_the_letter() -> None:
     assert compose("gather", ["runs=[1.10,a_*,1e3]"]).plain["runs"] == ["1.10", "a_*", "1e3"]
-    jobs = combinations(OverridesParser.create().parse_overrides(["best_params_from=1e3,b,1.10"]))
+    swept = to_the_letter(["best_params_from=1e3,b,1.10"])
+    jobs = combinations(OverridesParser.create().parse_overrides(swept))
     assert [job.overrides[0] for job in jobs] == [
         "best_params_from='1e3'",
         "best_params_from=b",
