@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 import pytest
 
-from abx_amr.checks import Count, NotNegative, Positive, Share, check_declared, fits
+from abx_amr.checks import LARGEST, Count, NotNegative, Positive, Share, check_declared, fits
 from abx_amr.errors import InputError
 
 HUGE = 10**400
@@ -25,14 +25,14 @@ OF_KINDS: dict[str, list[Any]] = {
 #: Declared type -> the kinds that fit it, and single values of other kinds that do or do not.
 DECLARED: list[tuple[Any, set[str], list[Any], list[Any]]] = [
     (bool, {"flag"}, [], []),
-    (int, {"whole number", "huge"}, [-1], [-0.5]),
-    (Count, set(), [1, HUGE], [0, -1, True]),
+    (int, {"whole number"}, [-1, LARGEST], [-0.5, LARGEST + 1]),
+    (Count, set(), [1, LARGEST], [0, -1, True, HUGE]),
     (float, {"whole number", "number", "negative"}, [], []),
     (Share, set(), [0, 1, 0.5], [1.5, -0.5, True, "0.5"]),
     (Positive, set(), [1e-9, 100], [0, -1]),
     (NotNegative, {"whole number", "number"}, [], [-1]),
     (str, {"text"}, [], []),
-    (int | None, {"whole number", "huge", "null"}, [-1], []),
+    (int | None, {"whole number", "null"}, [-1], []),
     (float | Callable[[float], float], {"whole number", "number", "negative"}, [abs], []),
     (Sequence[int], set(), [[], [1]], [[True], ["a"], "abc", 3]),
     (dict[str, float], set(), [{}, {"a": 1}], [{"a": "1"}, [1]]),
@@ -82,8 +82,19 @@ class Learner:
         """Take them."""
 
 
-def test_a_constructor_whose_types_cannot_be_resolved_takes_what_it_is_given() -> None:
-    check_declared(Learner, {"rate": "fast", "layers": 3}, key="agent")
+def test_a_type_that_cannot_be_resolved_costs_only_its_own_parameter() -> None:
+    check_declared(Learner, {"rate": 0.5, "layers": 3}, key="agent")
+    with pytest.raises(InputError, match=r"agent\.shuffle must be true or false, got 'no'"):
+        check_declared(Learner, {"shuffle": "no"}, key="agent")
+
+
+def test_plain_data_is_no_object_of_a_class_that_stands_beside_a_plain_type() -> None:
+    fits("device", "cpu", Learner | str)
+    with pytest.raises(InputError, match="device must be text, got 3"):
+        fits("device", 3, Learner | str)
+    fits("kind", bool, type[int])
+    with pytest.raises(InputError, match="kind must be a class, got 'bool'"):
+        fits("kind", "bool", type[int])
 
 
 def rated(rate: float, options: Mapping[str, bool]) -> None:

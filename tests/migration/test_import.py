@@ -660,26 +660,33 @@ def test_a_value_that_no_clinic_can_have_is_refused_and_nothing_is_written(
 
 
 @pytest.mark.parametrize(
-    ("group", "text", "kind"),
+    ("group", "text", "command"),
     [
-        ("environment", prior.ENVIRONMENT, "environment"),
-        ("reward_calculator", prior.REWARD, "reward_calculator"),
-        ("patient_generator", prior.PATIENTS, "patient_generator"),
-        ("patient_generator", prior.FLAT, "patient_generator"),
-        ("patient_generator", prior.MIXER, "patient_generator"),
-        ("agent_algorithm", prior.PPO, "agent_algorithm"),
-        ("option_library", prior.LIBRARY, "option_library"),
-        ("tuning", prior.TUNING, "tuning"),
+        ("option_library", prior.LIBRARY, "abx-init DIR --from-umbrella U.yaml"),
+        ("tuning", prior.TUNING, "abx-init DIR --tuning "),
     ],
 )
-def test_s_with_a_file_of_the_prior_tool_names_the_command_that_reads_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, group: str, text: str, kind: str
+def test_s_with_a_file_of_several_parts_names_the_command_that_reads_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, group: str, text: str, command: str
 ) -> None:
     monkeypatch.chdir(tmp_path)
     file = prior.write(tmp_path, "old.yaml", text)
-    with pytest.raises(InputError, match=rf"prior tool \({kind}\).*abx-init DIR --from-umbrella"):
+    with pytest.raises(InputError, match=rf"prior tool \({group}\).*{command}"):
         translate(["-s", f"{group}-subconfig={file}"])
     assert not (tmp_path / ".abx").exists()
+
+
+@pytest.mark.parametrize(
+    ("group", "text"), [("patient_generator", prior.FLAT), ("agent_algorithm", prior.PPO)]
+)
+def test_each_kind_of_component_file_is_chosen_in_its_group(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, group: str, text: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    file = prior.write(tmp_path, "old.yaml", text)
+    (override,) = translate(["-s", f"{group}-subconfig={file}"])
+    assert override.startswith(f"{group}=old-")
+    assert group in compose("train", [override]).plain
 
 
 def test_no_file_of_ours_is_taken_for_one_of_the_prior_tool() -> None:
