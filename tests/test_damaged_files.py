@@ -109,6 +109,14 @@ def evaluations_of_a_run(folder: Path) -> tuple[Path, Reader]:
 
 
 @file()
+def regret_of_a_run(folder: Path) -> tuple[Path, Reader]:
+    run = a_run(folder)
+    row = {"antibiotic": "A", "level_low": 0.0, "level_high": 0.01, "regret": 0.5, "agrees": 0.25}
+    run.write_regret_by_amr(pd.DataFrame([row, {**row, "level_low": 0.01, "level_high": 0.02}]))
+    return run.regret_by_amr_file, lambda: run.read_regret_by_amr()["regret"].sum()
+
+
+@file()
 def trajectories_of_a_run(folder: Path) -> tuple[Path, Reader]:
     run = a_run(folder)
     run.write_trajectories(pd.DataFrame(table_of_a_run()))

@@ -85,6 +85,7 @@ def test_a_short_sighted_agent_is_warned_before_it_is_trained(call):
         train_door.main,
         *SMALL,
         "experiment=paper_single",
+        "agent_algorithm.gamma=0.99",
         "environment.max_time_steps=400",
         "training.total_num_training_episodes=1",
         "training.num_eval_episodes=2",
