@@ -13,6 +13,7 @@ from abx_amr.errors import InputError, counted
 from abx_amr.reports.behaviour import HARDLY, Behaviour, Share, Stop, behaviour_of
 from abx_amr.reports.clinical import PATIENTS, Outcome, outcomes_of
 from abx_amr.reports.limits import known_to, limits_of
+from abx_amr.runs.seen_patients import risk_is_seen
 
 _FEW = 0.02  # of the patients, below which a group is not spoken of
 _CHANGED = 0.1  # of the patients, by which the last part of an episode counts as treated otherwise
@@ -129,7 +130,8 @@ def _missing(played: Played) -> list[str]:
         missing.append(
             f"At which resistance and when it treats: the steps were not kept. Make them: {again}"
         )
-    if played.patients is None:
+    groups = (played.config.get("patient_generator") or {}).get("populations") or ()
+    if played.patients is None and (len(groups) > 1 or risk_is_seen(played.config)):
         missing.append(f"Whom it treats: the patients were not kept. Make them: {again}")
     if played.rule is None:
         missing.append(
