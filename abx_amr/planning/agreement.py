@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from abx_amr.evaluation.episodes import Evaluation
+from abx_amr.evaluation.statistics import t_interval
 from abx_amr.planning.kept_values import default_folder
 from abx_amr.planning.lattice import counts
 from abx_amr.planning.play import next_pressure
@@ -74,10 +75,18 @@ class Agreement:
         return rows
 
     def to_dict(self) -> dict[str, Any]:
-        """Return `agreement` of a summary."""
+        """Return `agreement` of a summary.
+
+        `expected_gap` is the regret of an episode: how far below the optimum the prescriber is in
+        expectation, without what the luck of these episodes adds to their mean return.
+        """
+        of_episodes = self.regret.sum(axis=0)
+        low, high = t_interval(of_episodes)
         return {
             "share_of_states": float(self.agrees.mean()),
             "regret": float(self.regret.mean()),
+            "expected_gap": float(of_episodes.mean()),
+            "expected_gap_interval_95": [low, high] if of_episodes.size > 1 else [None, None],
             "by_level": self.by_level(),
             "note": self.note,
         }

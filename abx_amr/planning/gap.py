@@ -179,13 +179,28 @@ def gap_lines(summary: Mapping[str, Any]) -> list[str]:
     if gap := summary.get("gap"):
         lines += _parts_lines(gap)
     if agreement := summary.get("agreement"):
-        lines.append(
-            f"acts as the optimum in {agreement['share_of_states']:.1%} of the states, expected "
-            f"regret {agreement['regret']:.3f} a step (regret_by_amr.csv)"
-        )
+        lines.append(agreement_line(agreement))
     if rule := summary.get("best_rule"):
         lines.append(best_rule_line(rule))
     return lines
+
+
+def agreement_line(agreement: Mapping[str, Any]) -> str:
+    """Return where a prescriber acts as the optimum, and what the rest costs in expectation.
+
+    >>> agreement_line({"share_of_states": 0.548, "regret": 0.006, "expected_gap": 3.0,
+    ...                 "expected_gap_interval_95": [2.6, 3.4]})
+    'acts as the optimum in 54.8% of the states; the rest costs 3.00 an episode without its luck (95 % interval 2.60 to 3.40; regret_by_amr.csv)'
+    """  # noqa: E501
+    shared = f"acts as the optimum in {agreement['share_of_states']:.1%} of the states"
+    if agreement.get("expected_gap") is None:  # an evaluation of before
+        return f"{shared}, expected regret {agreement['regret']:.3f} a step (regret_by_amr.csv)"
+    low, high = agreement["expected_gap_interval_95"]
+    sure = "" if low is None else f"95 % interval {low:.2f} to {high:.2f}; "
+    return (
+        f"{shared}; the rest costs {agreement['expected_gap']:.2f} an episode without its luck "
+        f"({sure}regret_by_amr.csv)"
+    )
 
 
 def _parts_lines(gap: Mapping[str, Any]) -> list[str]:

@@ -12,7 +12,7 @@ from abx_amr.planning.agreement import agreement, needs_patients
 from abx_amr.planning.best_rule import RuleSearch, TunedRule, compare_with_best
 from abx_amr.planning.cache import quick_view, reference
 from abx_amr.planning.episode_discount import discounted_episode
-from abx_amr.planning.gap import gap_line, gap_lines, gap_record
+from abx_amr.planning.gap import agreement_line, gap_line, gap_lines, gap_record
 from abx_amr.planning.optimum import optimum
 from abx_amr.planning.play import never
 from abx_amr.planning.policy import Optimal
@@ -112,6 +112,29 @@ def test_the_regret_of_an_episode_is_the_gap_without_its_luck(rule, plans):
     value = next(one.value for one in expected if one.name == rule.__name__.lower())
     gap = optimum(posed).value - value
     assert found.regret.sum() == pytest.approx(gap, abs=1e-9)
+
+
+def test_the_gap_without_luck_is_near_the_exact_one_with_few_episodes(plans):
+    model = CLINICS["paper_two"]
+    posed = view(model)
+    played = evaluate(Greedy(model), model, episodes=20, seed=3, per_step=True)
+    found = agreement(model, posed, played, folder=plans).to_dict()
+    low, high = found["expected_gap_interval_95"]
+    exact = optimum(posed).value - next(
+        one.value for one in RuleSearch(model, plans).found if one.name == "greedy"
+    )
+    assert low - 0.5 <= exact <= high + 0.5
+    luck = played.returns.std(ddof=1)
+    assert high - low < 0.2 * luck  # the mean return itself is far less sure
+    assert found["expected_gap"] == pytest.approx(found["regret"] * model.max_time_steps)
+
+
+def test_one_episode_has_no_interval(plans):
+    model = SMALL["five patients"]
+    played = evaluate(Greedy(model), model, episodes=1, seed=3, per_step=True)
+    found = agreement(model, view(model), played, folder=plans).to_dict()
+    assert found["expected_gap_interval_95"] == [None, None]
+    assert "95 %" not in agreement_line(found)
 
 
 def test_regret_by_level_holds_every_state_once(plans):

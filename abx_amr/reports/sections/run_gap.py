@@ -11,7 +11,7 @@ from abx_amr.reports.figures import inline_svg
 from abx_amr.reports.subjects import RunSubject
 from abx_amr.reports.tables import Column, numbers
 from abx_amr.reports.templating import fill
-from abx_amr.reports.wording import is_known, number, percent
+from abx_amr.reports.wording import interval, is_known, number, percent
 
 NAME = "Why it is below the optimum"
 PAGES = ("run",)
@@ -84,6 +84,12 @@ def _sentence(gap: dict[str, Any], parts: list[dict[str, Any]]) -> str | None:
     known = [part for part in parts if is_known(part.get("value"))]
     if not known:
         return None
+    if is_known(gap.get("total")) and float(gap["total"]) <= 0:
+        return (
+            "The mean return of these episodes lies above the optimum's expectation: they were "
+            "easier than most, and the parts say little. More episodes tell more "
+            "(abx-evaluate with evaluation.episodes=1000)."
+        )
     most = max(known, key=lambda part: float(part["value"]))
     name, meaning = PARTS.get(most["name"], (most["name"], ""))
     return (
@@ -108,10 +114,13 @@ def _row(part: dict[str, Any], total: Any) -> list[Any]:
 def _agreement(found: dict[str, Any]) -> str | None:
     if not is_known(found.get("share_of_states")):
         return None
-    regret = found.get("regret")
-    more = (
-        f" What it does otherwise costs {number(regret, 3)} per step." if is_known(regret) else ""
-    )
+    cost, regret = found.get("expected_gap"), found.get("regret")
+    more = ""
+    if is_known(cost):
+        sure = interval(found.get("expected_gap_interval_95"))
+        more = f" What it does otherwise costs {number(cost)} an episode in expectation ({sure})."
+    elif is_known(regret):
+        more = f" What it does otherwise costs {number(regret, 3)} per step."
     return (
         f"In {percent(found['share_of_states'], 0)} of the states that it met, the agent did what "
         f"the optimal policy does there.{more}"

@@ -93,6 +93,13 @@ def _optimum(subject: RunSubject) -> str:
     if not is_known(gap):
         return f"How far it is from the optimum is not known{f': {note}' if note else ''}."
     reference = f"the {note}" if note else f"the optimum, {number(found.get('optimum'))}"
+    expected = _expected_gap(subject)
+    if expected is not None:
+        cost, sure = expected
+        return (
+            f"In expectation it is {cost} ({sure}) below {reference}: what its choices cost in the "
+            "states that it met, without the luck of these episodes."
+        )
     low, high = found.get("mean_return_interval_95") or (None, None)
     optimum = found.get("optimum")
     if is_known(low) and is_known(high) and is_known(optimum) and low <= optimum <= high:
@@ -103,6 +110,14 @@ def _optimum(subject: RunSubject) -> str:
         return f"It is {number(gap)} below {reference}, and worse than never treating."
     reached = f": it reaches {percent(share)} of what can be gained over never treating"
     return f"It is {number(gap)} below {reference}{reached if is_known(share) else ''}."
+
+
+def _expected_gap(subject: RunSubject) -> tuple[str, str] | None:
+    """Return the gap without the luck of the episodes, and its interval, where they are known."""
+    found = subject.summary.get("agreement")
+    if not isinstance(found, dict) or not is_known(found.get("expected_gap")):
+        return None
+    return number(found["expected_gap"]), interval(found.get("expected_gap_interval_95"))
 
 
 def _collapse(subject: RunSubject) -> str | None:
@@ -141,7 +156,10 @@ def _keys(subject: RunSubject) -> list[KeyFigure]:
                 interval(other.get("interval")),
             )
         )
-    if is_known(found.get("optimality_gap")):
+    expected = _expected_gap(subject)
+    if expected is not None:
+        keys.append(KeyFigure("below the optimum, in expectation", *expected))
+    elif is_known(found.get("optimality_gap")):
         keys.append(
             KeyFigure(
                 "gap to the optimum",
