@@ -156,7 +156,9 @@ def _shorten(element: ElementTree.Element) -> None:
             ),
             style,
         )
-        for colour, named in _OF_THE_PAGE.items():
+        # A text with a colour of its own stands on a shade, which is the same in light and dark.
+        follows = {} if element.tag == "text" else _OF_THE_PAGE
+        for colour, named in follows.items():
             style = style.replace(colour, named)
         element.set("style", style.replace("; ", ";").replace(": ", ":"))
 
