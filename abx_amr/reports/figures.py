@@ -15,13 +15,13 @@ from markupsafe import Markup
 from abx_amr.reports import wording
 
 #: Colours of a figure that follow the page, light or dark.
+_ACCENTS = {"#0072b2": "var(--blue)", "#d55e00": "var(--vermilion)"}
 _OF_THE_PAGE = {
+    **_ACCENTS,
     "#000000": "var(--ink)",
     "#222222": "var(--ink)",
     "#e3e3e3": "var(--line)",
     "#ffffff": "var(--paper)",
-    "#0072b2": "var(--blue)",
-    "#d55e00": "var(--vermilion)",
 }
 _STYLE: Any = {
     "svg.fonttype": "none",
@@ -156,7 +156,9 @@ def _shorten(element: ElementTree.Element) -> None:
             ),
             style,
         )
-        for colour, named in _OF_THE_PAGE.items():
+        # A white or black text stands on a shade, which is the same in light and dark.
+        follows = _ACCENTS if element.tag == "text" else _OF_THE_PAGE
+        for colour, named in follows.items():
             style = style.replace(colour, named)
         element.set("style", style.replace("; ", ";").replace(": ", ":"))
 

@@ -40,6 +40,7 @@ const low = [];
 const texts = "h1,h2,h3,p,li,a,dt,dd,td,th,small,figcaption,caption,button,svg text,summary";
 for (const e of document.querySelectorAll(texts)) {
   if (!e.textContent.trim() || !e.getClientRects().length || e.className === "skip") continue;
+  if (e.style.fill) continue;  // on a shade of its figure, chosen for that
   const style = getComputedStyle(e);
   const [a, b] = [parse(e.closest("svg") ? style.fill : style.color), ground(e)].map(light);
   const ratio = (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);
