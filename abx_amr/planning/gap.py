@@ -8,6 +8,7 @@ from typing import Any
 
 from abx_amr.planning.reachable import Reachable
 
+_EXACT = 1e-6  # wide: chance does not move what a prescriber does
 _SAID = {
     "unseen_time": "unseen time",
     "discount": "discount",
@@ -197,6 +198,8 @@ def agreement_line(agreement: Mapping[str, Any]) -> str:
         return f"{shared}, expected regret {agreement['regret']:.3f} a step (regret_by_amr.csv)"
     low, high = agreement["expected_gap_interval_95"]
     sure = "" if low is None else f"95 % interval {low:.2f} to {high:.2f}; "
+    if low is not None and high - low < _EXACT:
+        sure = "the same in every episode; "
     return (
         f"{shared}; the rest costs {agreement['expected_gap']:.2f} an episode without its luck "
         f"({sure}regret_by_amr.csv)"
