@@ -8,7 +8,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from abx_amr.agents.read_back import shown
 from abx_amr.cli.door import repeated
 from abx_amr.cli.written_report import print_report
 from abx_amr.errors import counted
@@ -126,6 +125,7 @@ def _short(parameters: Mapping[str, Any]) -> str:
 
 
 def _report(result: TuneResult) -> None:
+    from abx_amr.agents.read_back import shown
     from abx_amr.configuration.values import CLINIC_SECTIONS
 
     print(

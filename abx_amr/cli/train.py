@@ -8,7 +8,6 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from abx_amr.agents.read_back import shown
 from abx_amr.cli.door import Command, composed, enter, task_of_command
 from abx_amr.cli.experiment_set import gather_line
 from abx_amr.cli.numbers import figure, interval
@@ -88,6 +87,8 @@ class PrintedRuns(RunListener):
 
     def finished(self, run: FinishedRun) -> None:
         """Say what a run is worth, how far from the optimum, and where it lies."""
+        from abx_amr.agents.read_back import shown
+
         low, high = run.mean_return_interval
         print(
             f"mean return {run.mean_return:.2f} (95 % interval {interval(low, high)}, "

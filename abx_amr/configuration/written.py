@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -129,6 +129,8 @@ def settle_texts(plain: dict[str, Any], config: DictConfig) -> dict[str, Any]:
         InputError: a name or a folder is no text.
     """
     for key in (*NAMES, *FOLDERS, "run", "against", "resume_from"):
+        if key == "against" and isinstance(plain.get(key), Mapping):
+            continue  # a rule with its parameters
         if plain.get(key) is not None:
             plain[key] = with_home(check_is_text(key, plain[key]))
             if not plain[key].strip():

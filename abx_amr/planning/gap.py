@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from abx_amr.planning.reachable import Reachable
+if TYPE_CHECKING:
+    from abx_amr.planning.reachable import Reachable
 
 _EXACT = 1e-6  # wide: chance does not move what a prescriber does
 _SAID = {

@@ -93,6 +93,30 @@ def shortened_update(folder: RunFolder, own: Mapping[str, Any]) -> str | None:
     )
 
 
+def rescheduled(own: Mapping[str, Any], config: Mapping[str, Any]) -> str | None:
+    """Return what to say of schedules where a run goes on to another length, else None.
+
+    Args:
+        own: Configuration of the run that is resumed.
+        config: That of the run which goes on.
+    """
+    length = "total_num_training_episodes"
+    planned, asked = (int(one["training"][length]) for one in (own, config))
+    section = own["agent_algorithm"]
+    names = [
+        name
+        for name, value in section.items()
+        if (name.startswith("final_") and value is not None)
+        or (isinstance(value, Mapping) and "schedules." in str(value.get("_target_")))
+    ]
+    if planned == asked or not names:
+        return None
+    return (
+        f"{', '.join(names)}: scheduled over {planned} episodes so far and over {asked} from here "
+        "on, which is not to the bit as a run that is as long from the start"
+    )
+
+
 def first_overrides(folder: RunFolder) -> list[str]:
     """Return the overrides of the run that a resumed one goes back to: they name its clinic."""
     seen = {folder.path.resolve()}

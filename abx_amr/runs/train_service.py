@@ -27,6 +27,7 @@ from abx_amr.runs.resuming import (
     first_overrides,
     half_run,
     how_to_go_on,
+    rescheduled,
     resumed_configuration,
     shortened_update,
 )
@@ -124,8 +125,9 @@ def _requested(config: Plain, *, choices: Mapping[str, str], overrides: Sequence
         source = find_run(str(config["resume_from"]), results_dir=config["results_dir"])
         own = config_of_run(source, trust=trust)
         config = resumed_configuration(config, own, overrides)
-        if line := shortened_update(source, own):
-            log.warning("%s", line)
+        for line in (shortened_update(source, own), rescheduled(own, config)):
+            if line is not None:
+                log.warning("%s", line)
         run_name = run_name or source.run_name
         origin["resumed_from"] = str(source.path)
         origin["choices"] = source.read_provenance().get("choices") or {}

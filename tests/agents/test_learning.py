@@ -45,8 +45,13 @@ def parts(*overrides: str) -> tuple[OnPolicyLearner, ClinicModel, TrainingSettin
     )
 
 
+#: The library's own learning: a constant rate, and none of our techniques.
+PLAIN = ("final_learning_rate=null", "final_ent_coef=null", "normalize_reward=false")
+
+
 def agent_of(*overrides: str) -> OnPolicyAlgorithm:
-    agent = build_agent(*parts(*overrides))
+    own = () if any("recurrent" in o or "a2c" in o for o in overrides) else PLAIN
+    agent = build_agent(*parts(*(f"agent_algorithm.{o}" for o in own), *overrides))
     agent.set_logger(silent_logger())
     return agent
 

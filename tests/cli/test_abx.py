@@ -62,7 +62,7 @@ LINES = {
     "abx-train -m 'training.seed=range(1,6)' run_n": ["run_name="],
     "abx-train -p figures=false run_n": ["run_name="],
     "abx-tune -m +tu": ["+tuning="],
-    "abx-tune -m +tuning=ppo": ["+tuning=ppo_default"],
+    "abx-tune -m +tuning=ppo": ["+tuning=ppo_default", "+tuning=ppo_tutorial"],
     "abx-tune -m +tuning=ppo_default tuning.n_t": [
         "tuning.n_trials=",
         "tuning.n_trials_per_worker=",

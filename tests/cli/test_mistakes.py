@@ -288,7 +288,6 @@ MISTAKES = [
     a("a misspelt function", "abx-train -m training.seed=rang(1,6)", "did you mean 'range'"),
     a("an interval with one end", (*TUNE.split(), "agent_algorithm.gamma=interval(0.9)"),
       "interval(LOW,HIGH)"),
-    a("letters that Hydra does not take unquoted", "abx-train run_name=größe", "'run_name=\"größe\"'"),
     a("~ for the home folder", "abx-train results_dir=~/x", "results_dir=$HOME/x"),
     a("gamma twice over",
       "abx-train agent_algorithm.one_minus_gamma=0.01 agent_algorithm.gamma=0.9", "one of them"),

@@ -168,7 +168,7 @@ def test_a_notebook_gets_the_plan_as_an_object():
         ("plan.fornt=true", "plan.fornt does not exist; did you mean 'front'?"),
         ("+plan.fornt=true", "plan.fornt is unknown to PlanSettings; did you mean 'front'?"),
         ("plan.runs=[nobody]", "run 'nobody' does not exist"),
-        ("plan_cache=[1]", "plan_cache must be a folder, got [1]"),
+        ("plan_cache=[1]", "plan_cache must be a folder, such as plan_cache=plan_cache, got ['1']"),
         ("plan=3", "plan must be a section of the configuration, got 3"),
     ],
 )

@@ -71,6 +71,10 @@ def test_a_rule_is_run_like_an_agent(call: Call) -> None:
     assert not run.has_checkpoint("last")
 
 
+#: Nothing is scheduled over the length of the training, which is another one for who goes on.
+STEADY = ("agent_algorithm.final_learning_rate=null", "agent_algorithm.final_ent_coef=null")
+
+
 @pytest.mark.parametrize(
     "more",
     [
@@ -84,7 +88,7 @@ def test_a_rule_is_run_like_an_agent(call: Call) -> None:
 def test_a_resumed_run_equals_an_uninterrupted_one_to_the_bit(
     call: Call, more: tuple[str, ...]
 ) -> None:
-    small = list(SMALL)
+    small = [*SMALL, *STEADY]
     if "agent_algorithm=a2c" in more:
         small = [s for s in small if "batch_size" not in s and "n_epochs" not in s]
         more = more[:1]
@@ -142,7 +146,7 @@ def test_an_interrupted_run_goes_on_from_its_last_checkpoint(
     assert "base_ppo: learned from 32 of 64 transitions as kept" in ended.out
     assert ended.err == (
         "abx-train: interrupted (SIGINT): "
-        f"go on with: abx-train resume_from={broken.path} figures=false\n"
+        f"go on with: abx-train resume_from={broken.path} figures=false report=false\n"
     )
     assert not broken.is_complete
     monkeypatch.setattr(callbacks, "evaluate", real)
@@ -151,6 +155,14 @@ def test_an_interrupted_run_goes_on_from_its_last_checkpoint(
     pd.testing.assert_frame_equal(
         folder("whole").read_evaluations(), folder("rest").read_evaluations()
     )
+
+
+def test_schedules_over_another_length_are_said_not_to_be_to_the_bit(call: Call) -> None:
+    assert call(train.main, *SMALL, *TWO_EPISODES, "run_name=part").status == 0
+    ended = call(train.main, "resume_from=part", "training.additional_episodes=2", "run_name=rest")
+    assert ended.status == 0, ended.err
+    said = "final_ent_coef, final_learning_rate: scheduled over 2 episodes so far and over 4"
+    assert said in ended.err + ended.out
 
 
 @pytest.fixture
@@ -165,7 +177,7 @@ def test_sigterm_names_the_command_that_ends_the_run_as_if_it_had_never_been_sto
     call: Call, tmp_path: Path
 ) -> None:
     process = subprocess.Popen(
-        [sys.executable, "-m", "abx_amr.cli.train", *SMALL, *OFTEN, MANY],
+        [sys.executable, "-m", "abx_amr.cli.train", *SMALL, *STEADY, *OFTEN, MANY],
         cwd=tmp_path,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -192,7 +204,7 @@ def test_sigterm_names_the_command_that_ends_the_run_as_if_it_had_never_been_sto
     total = f"training.total_num_training_episodes={learned + 2}"
     ended = call(train.main, *shlex.split(message[1]), total, "run_name=rest")
     assert ended.status == 0, ended.err
-    assert call(train.main, *SMALL, *OFTEN, total, "run_name=whole").status == 0
+    assert call(train.main, *SMALL, *STEADY, *OFTEN, total, "run_name=whole").status == 0
     whole, rest = folder("whole"), folder("rest")
     pd.testing.assert_frame_equal(whole.read_evaluations(), rest.read_evaluations())
     for one, other in zip(weights(whole), weights(rest), strict=True):
@@ -358,9 +370,11 @@ def test_seeds_trained_at_once_are_the_runs_of_each_seed_alone(call: Call) -> No
 
 def test_a_run_of_several_seeds_is_resumed_alone_to_the_bit(call: Call) -> None:
     four = "training.total_num_training_episodes=4"
-    assert call(train.main, *SMALL, four, *OFTEN, "training.seed=4").status == 0
+    assert call(train.main, *SMALL, *STEADY, four, *OFTEN, "training.seed=4").status == 0
     whole = weights(folder())
-    assert call(train.main, *SMALL, *TWO_EPISODES, *OFTEN, "training.seeds=[3,4]").status == 0
+    assert (
+        call(train.main, *SMALL, *STEADY, *TWO_EPISODES, *OFTEN, "training.seeds=[3,4]").status == 0
+    )
     half = folder("base_ppo_seed4")
     ended = call(train.main, f"resume_from={half.path}", "training.additional_episodes=2")
     assert ended.status == 0, ended.err

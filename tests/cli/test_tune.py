@@ -270,7 +270,11 @@ def test_without_m_the_composed_configuration_is_scored_as_a_trial_would_be(call
 def test_training_takes_the_best_parameters_and_the_agent_has_them(call: Call) -> None:
     call(tune.main, *SMALL_STUDY, "tuning.n_trials=2", "run_name=mine")
     ended = call(
-        train.main, *SMALL, "training.total_num_training_episodes=2", "best_params_from=mine"
+        train.main,
+        *SMALL,
+        "training.total_num_training_episodes=2",
+        "best_params_from=mine",
+        "agent_algorithm.final_learning_rate=null",
     )
     assert ended.status == 0, ended.err
     run = newest_run("results", "mine_optimized")

@@ -55,7 +55,9 @@ def snapshot(agent: OnPolicyAlgorithm) -> dict[str, Any]:
         found["policy.lstm_hidden_size"] = memory.hidden_size
         found["policy.n_lstm_layers"] = memory.num_layers
     env = agent.get_env()
-    found["normalise.enabled"] = isinstance(env, VecNormalize)
+    found["normalise.enabled"] = isinstance(env, VecNormalize) and (
+        env.norm_obs or not techniques.normalize_reward  # which has such an environment by itself
+    )
     while env is not None:
         kind = "normalise." if isinstance(env, VecNormalize) else "environment."
         found.update(_part(kind, env))
