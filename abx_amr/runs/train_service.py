@@ -125,9 +125,8 @@ def _requested(config: Plain, *, choices: Mapping[str, str], overrides: Sequence
         source = find_run(str(config["resume_from"]), results_dir=config["results_dir"])
         own = config_of_run(source, trust=trust)
         config = resumed_configuration(config, own, overrides)
-        for line in (shortened_update(source, own), rescheduled(own, config)):
-            if line is not None:
-                log.warning("%s", line)
+        if line := shortened_update(source, own):
+            log.warning("%s", line)
         run_name = run_name or source.run_name
         origin["resumed_from"] = str(source.path)
         origin["choices"] = source.read_provenance().get("choices") or {}
@@ -235,6 +234,8 @@ def _runs(configs: Sequence[Plain], request: _Request) -> list[Run]:
     validate_components(model)
     prescriber = build_learner(config) if learns(config) else build_rule(config, model)
     settings = _with_additional_episodes(settings, config, request.source, model)
+    if request.source is not None and (line := rescheduled(request.source.read_config(), config)):
+        log.warning("%s", line)
     runs = [
         Run(
             run_name=each["run_name"],

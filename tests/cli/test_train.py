@@ -157,17 +157,6 @@ def test_an_interrupted_run_goes_on_from_its_last_checkpoint(
     )
 
 
-def test_schedules_over_another_length_are_said_not_to_be_to_the_bit(
-    call: Call, caplog: pytest.LogCaptureFixture
-) -> None:
-    assert call(train.main, *SMALL, *TWO_EPISODES, "run_name=part").status == 0
-    ended = call(train.main, "resume_from=part", "training.additional_episodes=2", "run_name=rest")
-    assert ended.status == 0, ended.err
-    said = "scheduled over 2 episodes so far and over 4"
-    assert said in caplog.text
-    assert "final_learning_rate" in caplog.text
-
-
 @pytest.fixture
 def interruptible() -> Iterator[None]:
     """Have Ctrl-C do what it does in a terminal: it is ignored in the background of a shell."""
