@@ -7,7 +7,7 @@ Shapes: T steps, N episodes, K antibiotics, L ranges of the AMR level.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
@@ -22,7 +22,10 @@ if TYPE_CHECKING:
 
 Ints = NDArray[np.int64]
 
-KINDS = ("never_treats", "constant_action", "constant_antibiotic", "entropy_vanished")
+KINDS = (
+    *("never_treats", "constant_action", "constant_antibiotic", "always_treats"),
+    "entropy_vanished",
+)
 #: A policy is constant when it does one thing in so large a share of cases.
 CONSTANT = 0.99
 #: Entropy has vanished below this share of a uniform choice's, and early before this of training.
@@ -60,6 +63,8 @@ def kind_of_treatments(treatments: Ints) -> str | None:
     'constant_antibiotic'
     >>> kind_of_treatments(np.array([1000, 0, 0]))
     'constant_action'
+    >>> kind_of_treatments(np.array([700, 300, 0]))
+    'always_treats'
     """
     total, treated = int(treatments.sum()), int(treatments[:-1].sum())
     if treatments[-1] >= CONSTANT * total:
@@ -68,6 +73,8 @@ def kind_of_treatments(treatments: Ints) -> str | None:
         return "constant_action"
     if len(treatments) > 2 and treatments[:-1].max() >= CONSTANT * treated:
         return "constant_antibiotic"
+    if treated >= CONSTANT * total:
+        return "always_treats"
     return None
 
 
@@ -94,7 +101,12 @@ def is_early(entropy_fell_at: int | None, planned: int) -> bool:
 
 
 def collapse_of(
-    evaluation: Evaluation, *, entropy_fell_at: int | None, planned: int, explores: bool
+    evaluation: Evaluation,
+    *,
+    entropy_fell_at: int | None,
+    planned: int,
+    explores: bool,
+    configured: Mapping[str, Any] | None = None,
 ) -> Collapse | None:
     """Return what a learned policy has collapsed to, with its evidence; None where it has not.
 
@@ -103,6 +115,7 @@ def collapse_of(
         entropy_fell_at: See `kind_of_collapse`.
         planned: Transitions of its training.
         explores: Whether it chooses at random while it learns.
+        configured: Its configuration: what it has already is not advised.
     """
     by_level = treatments_by_level(evaluation)
     treatments = by_level.sum(axis=0)
@@ -119,7 +132,8 @@ def collapse_of(
         )
     else:
         evidence = _evidence(kind, by_level, evaluation.antibiotics)
-    return Collapse(kind=kind, evidence=evidence, advice=advice(kind, explores=explores))
+    said = advice(kind, explores=explores, configured=configured)
+    return Collapse(kind=kind, evidence=evidence, advice=said)
 
 
 def treatments_by_level(evaluation: Evaluation) -> Ints:
@@ -158,6 +172,9 @@ def _evidence(kind: str, by_level: Ints, antibiotics: Sequence[str]) -> str:
     often = int(treatments[:-1].argmax())
     if kind == "never_treats":
         what, column, cases = "treats nobody", len(antibiotics), by_level.sum(axis=1)
+    elif kind == "always_treats":
+        by_level = np.stack([by_level[:, :-1].sum(axis=1), by_level.sum(axis=1)], axis=1)
+        what, column, cases = "treats everybody", 0, by_level[:, 1]
     elif kind == "constant_action":
         what, column, cases = f"gives everybody {antibiotics[often]}", often, by_level.sum(axis=1)
     else:
@@ -171,18 +188,50 @@ def _evidence(kind: str, by_level: Ints, antibiotics: Sequence[str]) -> str:
     return f"it {what} of {counted(total, 'patient')} in its evaluation: {', '.join(shares)}"
 
 
-def advice(kind: str, *, explores: bool) -> str:
-    """Return what has helped against a kind of collapse, as overrides to paste."""
+#: What has helped a learner that explores: configuration path -> value.
+_HELPS = {
+    "agent_algorithm.gamma": 0.996,
+    "agent_algorithm.gae_lambda": 0.9,
+    "agent_algorithm.ent_coef": 0.03,
+    "agent_algorithm.final_ent_coef": 0.01,
+    "agent_algorithm.normalize_reward": True,
+    "agent_algorithm.exploring_starts": 0.7,
+}
+_KEEPS_EXPLORING = ("agent_algorithm.ent_coef", "agent_algorithm.final_ent_coef")
+_LONG = 1000  # episodes, with which the shipped setting of PPO is measured
+
+
+def advice(kind: str, *, explores: bool, configured: Mapping[str, Any] | None = None) -> str:
+    """Return what has helped against a kind of collapse, as overrides to paste.
+
+    Args:
+        kind: One of KINDS.
+        explores: Whether the learner chooses at random while it learns.
+        configured: The configuration: what it has already is left out.
+
+    >>> advice("never_treats", explores=True, configured={"agent_algorithm": {
+    ...     "gamma": 0.996, "gae_lambda": 0.9, "ent_coef": 0.03, "final_ent_coef": 0.01,
+    ...     "normalize_reward": True, "exploring_starts": 0.7}})
+    'a longer training: training.total_num_training_episodes=1000; or agent_algorithm=policy_search'
+    """
     if not explores:
         return "another start: training.seed=7, or a longer training"
-    if kind == "entropy_vanished":
-        return (
-            "keep it exploring: agent_algorithm.ent_coef=0.03 agent_algorithm.final_ent_coef=0.01"
-        )
-    return (
-        "a shorter horizon of its advantages and a longer training, from all levels: "
-        "agent_algorithm.gamma=0.996 agent_algorithm.gae_lambda=0.9 agent_algorithm.ent_coef=0.03 "
-        "agent_algorithm.final_ent_coef=0.01 agent_algorithm.normalize_reward=true "
-        "agent_algorithm.exploring_starts=0.7 training.total_num_training_episodes=1000; "
-        "or agent_algorithm=policy_search"
-    )
+    has = dict((configured or {}).get("agent_algorithm") or {})
+    episodes = (configured or {}).get("training", {}).get("total_num_training_episodes", 0)
+    wanted = {
+        path: value
+        for path, value in _HELPS.items()
+        if (kind != "entropy_vanished" or path in _KEEPS_EXPLORING)
+        and has.get(path.rpartition(".")[2]) != value
+    }
+    said = " ".join(f"{path}={str(value).lower()}" for path, value in wanted.items())
+    if kind == "entropy_vanished" and said:
+        return f"keep it exploring: {said}"
+    longer = "" if episodes >= _LONG else f"training.total_num_training_episodes={_LONG}"
+    ways = []
+    if said:
+        more = f" {longer}" if longer else ""
+        ways.append(f"a shorter horizon, from all levels, and a longer training: {said}{more}")
+    elif longer:
+        ways.append(f"a longer training: {longer}")
+    return "; or ".join([*ways, "agent_algorithm=policy_search"])

@@ -18,9 +18,9 @@ def winner_held_out(study: AuditedStudy) -> Finding:
     name = study.name
     if not isinstance(held_out, Mapping):
         return None, (
-            "no evaluation of the winner on episodes that did not choose it is recorded: its "
-            "value is that by which it won. Make one: abx-train "
-            f"best_params_from={name}, then abx-evaluate run={name}_optimized"
+            "a study keeps no evaluation of its winner on episodes that did not choose it: its "
+            "value is that by which it won. To see for yourself: train with the line that abx-tune "
+            f"printed last (best_params_from={name} and the clinic), then abx-evaluate that run"
         )
     chosen_by = (study.config.get("training") or {}).get("evaluation_seed")
     seed = held_out.get("evaluation_seed")

@@ -301,6 +301,7 @@ def _facts(run: Run, trainee: Trainee, training_seconds: float) -> dict[str, Any
         entropy_fell_at=agent.entropy_fell_at,
         planned=run.planned_transitions,
         explores=agent.explores,
+        configured=run.config,
     )
     return {
         "transitions": agent.transitions,

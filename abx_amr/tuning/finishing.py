@@ -86,4 +86,5 @@ def _collapse_advice(study: TuningStudy, best: Mapping[str, Any] | None) -> str 
     kinds = list(((best or {}).get("collapsed_seeds") or {}).values())
     if not kinds:
         return None
-    return advice(kinds[0], explores="ent_coef" in study.config["agent_algorithm"])
+    explores = "ent_coef" in study.config["agent_algorithm"]
+    return advice(kinds[0], explores=explores, configured=study.config)

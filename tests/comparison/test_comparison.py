@@ -54,7 +54,7 @@ def test_a_condition_is_named_by_what_differs_and_the_clinic_by_its_experiment(
         write_run(tmp_path, *ONE, returns=[0.0, 0.0], seed=seed)
     clinics, found, notes = labels(read(tmp_path))
     assert clinics == {"paper_two", "paper_single"}
-    assert found == {"ppo_gamma0.99", "ppo_gamma0.9", "a2c_gamma0.99"}
+    assert found == {"ppo_gamma0.996", "ppo_gamma0.9", "a2c_gamma0.99"}
     assert notes == ["2 clinics: runs are compared within a clinic, never across clinics"]
 
 
@@ -151,7 +151,7 @@ def test_by_makes_the_conditions_and_says_what_it_pools(tmp_path: Path) -> None:
     write_run(tmp_path, *SLOWER, returns=[2.0])
     runs = read(tmp_path)
     assert labels(runs, "experiment", "agent_algorithm.gamma")[1] == {
-        "paper_two_gamma0.99",
+        "paper_two_gamma0.996",
         "paper_two_gamma0.9",
     }
     _, found, notes = labels(runs, "agent_algorithm")
@@ -282,7 +282,7 @@ def test_seeds_that_do_not_differ_have_no_t_test_and_do_not_count_in_the_correct
     grouped = comparing.grouped(runs, clinics, found)
     table = comparing.pairs_table(grouped)
     (constant,) = table[table["t_p"].isna()].to_dict("records")
-    assert {constant["first"], constant["second"]} == {"ppo_gamma0.9", "ppo_gamma0.99"}
+    assert {constant["first"], constant["second"]} == {"ppo_gamma0.9", "ppo_gamma0.996"}
     assert np.isnan(constant["t_p_holm"])
     known = table["t_p"].dropna()
     assert table.loc[known.idxmin(), "t_p_holm"] == pytest.approx(2 * known.min())
@@ -332,22 +332,22 @@ def test_a_label_holds_all_that_a_command_line_named_and_that_differs(tmp_path: 
     for own in ((), far):
         write_run(tmp_path, *ONE, *own, returns=[1.0], seed=1, share=0.2)
     found = conditions.label_runs(read(tmp_path))[1]
-    assert set(found) == {"ppo_batch_size64_gamma0.99", "ppo_batch_size32_gamma0.999"}
+    assert set(found) == {"ppo_batch_size256_gamma0.996", "ppo_batch_size32_gamma0.999"}
 
 
 def test_over_clinics_a_condition_that_is_another_in_each_is_told(tmp_path: Path) -> None:
     for seed in (1, 2):
-        for gamma in ("0.9", "0.99"):
+        for gamma in ("0.9", "0.996"):
             own = f"agent_algorithm.gamma={gamma}"
             write_run(tmp_path, *TWO, own, returns=[1.0], seed=seed, share=0.2)
             rate = "agent_algorithm.learning_rate=0.01"
             write_run(tmp_path, *ONE, own, rate, returns=[1.0], seed=seed, share=0.3)
     table, notes = overall_of(tmp_path)
-    assert [row["condition"] for row in table] == ["ppo_gamma0.9", "ppo_gamma0.99"]
+    assert [row["condition"] for row in table] == ["ppo_gamma0.9", "ppo_gamma0.996"]
     assert notes == [
         f"over clinics, {name} is not the same in each: agent_algorithm.learning_rate "
-        "(0.0003, 0.01)"
-        for name in ("ppo_gamma0.9", "ppo_gamma0.99")
+        "(0.0005, 0.01)"
+        for name in ("ppo_gamma0.9", "ppo_gamma0.996")
     ]
 
 
@@ -364,7 +364,7 @@ def test_over_clinics_all_conditions_are_over_the_same_clinics(tmp_path: Path) -
     table, notes = overall_of(tmp_path)
     means = {row["condition"]: (row["clinics"], row["mean"]) for row in table}
     assert means == {
-        "ppo_gamma0.99": (2, pytest.approx(0.3)),
+        "ppo_gamma0.996": (2, pytest.approx(0.3)),
         "ppo_gamma0.9": (2, pytest.approx(0.4)),
     }
     assert len(notes) == 1

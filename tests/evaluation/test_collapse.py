@@ -56,9 +56,24 @@ def test_one_who_gives_one_antibiotic_only_is_named():
     assert judged(OnlyFirst()).kind == "constant_antibiotic"
 
 
-@pytest.mark.parametrize("rule", [Greedy, AlwaysBest])
-def test_one_who_uses_several_antibiotics_has_not_collapsed(rule):
-    assert judged(rule(MODEL)) is None
+def test_one_who_treats_everybody_is_named_though_it_uses_several_antibiotics():
+    found = judged(AlwaysBest(MODEL))
+    assert found.kind == "always_treats"
+    assert "treats everybody of 998 patients" in found.evidence
+    assert "100.0 % at a visible AMR of 0 to 0.1" in found.evidence
+
+
+def test_one_who_uses_several_antibiotics_and_waits_has_not_collapsed():
+    assert judged(Greedy(MODEL)) is None
+
+
+def test_what_a_configuration_has_already_is_not_advised():
+    has = {"agent_algorithm": {"ent_coef": 0.03, "final_ent_coef": 0.01}}
+    said = advice("constant_action", explores=True, configured=has)
+    assert "ent_coef" not in said
+    assert "agent_algorithm.gamma=0.996" in said
+    long = {"training": {"total_num_training_episodes": 1000}}
+    assert "total_num" not in advice("never_treats", explores=True, configured=long)
 
 
 def test_entropy_that_vanished_early_is_named_with_the_moment():
