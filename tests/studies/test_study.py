@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from abx_amr.errors import InputError
-from abx_amr.studies.agreement import check_settings
+from abx_amr.studies.agreement import changed_since, check_settings
 from abx_amr.studies.finishing import finish_study, is_first_to_draw
 from abx_amr.studies.objective import SeedOutcome
 from abx_amr.studies.preparation import Preparation, prepare_study
@@ -271,6 +271,17 @@ def test_a_run_in_the_registry_is_skipped_when_asked(study, configuration):
         path.unlink()
     settings.folder.rmdir()
     assert prepare_study(skipping, storage_of(settings)) is Preparation.CREATED
+
+
+def test_settings_that_changed_since_a_finished_study_are_told(study, configuration):
+    settings, storage = study()
+    run_worker(settings, storage, parabola)
+    now = {"skip_if_exists": True, "reward_calculator.lambda_weight": 0.7}
+    changed = StudySettings.from_configuration(configuration(now))
+    assert changed_since(settings) is None
+    assert "reward_calculator.lambda_weight 0.0 -> 0.7" in (changed_since(changed) or "")
+    settings.files.configuration_file.write_bytes(b"\xff damaged")
+    assert changed_since(changed) is None
 
 
 def test_a_second_study_name_in_one_storage_is_told(study, configuration, caplog):
