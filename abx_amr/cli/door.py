@@ -7,6 +7,7 @@ import functools
 import io
 import logging
 import os
+import re
 import select
 import signal
 import sys
@@ -105,7 +106,7 @@ def run_command(
     _open_what_is_closed()
     try:
         with _ended_by_signals(after_interrupt is not None), escaped_output():
-            task_of_command(command, _check_working_folder)()
+            task_of_command(command, _check_surroundings)()
             value = task_of_command(command, task)(*arguments)
             sys.stdout.flush()
     except KeyboardInterrupt as interrupt:
@@ -136,7 +137,15 @@ def _open_what_is_closed() -> None:
             setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_WRONLY), "w"))
 
 
-def _check_working_folder() -> None:
+def _check_surroundings() -> None:
+    """Refuse a working folder that is gone, and threads for compiled code that are no number."""
+    if (threads := os.environ.get("NUMBA_NUM_THREADS")) and not re.fullmatch(
+        "[1-9][0-9]*", threads
+    ):
+        raise InputError(
+            f"the environment variable NUMBA_NUM_THREADS must be a whole number of at least 1, got "
+            f"{threads!r}: unset NUMBA_NUM_THREADS"
+        )
     try:
         os.getcwd()
     except FileNotFoundError:

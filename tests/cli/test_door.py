@@ -111,6 +111,16 @@ def test_cfg_shows_the_composed_configuration(call: Call) -> None:
     assert "num_patients_per_time_step: 1" in ended.out
 
 
+@pytest.mark.parametrize("threads", ["abc", "0", "-1", "1.5"])
+def test_threads_that_are_no_number_are_refused(
+    threads: str, call: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NUMBA_NUM_THREADS", threads)
+    ended = call(train.main, "--cfg", "job")
+    assert ended.status == 2
+    assert f"got '{threads}': unset NUMBA_NUM_THREADS" in ended.err
+
+
 @pytest.mark.parametrize("flags", [("job",), ("job", "--resolve"), ("all", "--resolve")])
 def test_a_configuration_is_shown_without_its_passwords(
     flags: tuple[str, ...], call: Call, monkeypatch: pytest.MonkeyPatch
