@@ -273,6 +273,23 @@ def test_a_run_in_the_registry_is_skipped_when_asked(study, configuration):
     assert prepare_study(skipping, storage_of(settings)) is Preparation.CREATED
 
 
+def test_a_trial_of_another_program_is_no_best_where_its_keys_are_not_searched(
+    study, configuration, caplog
+):
+    settings, storage = study()
+    run_worker(settings, storage, parabola)
+    own = finish_study(settings, storage).best_params
+    foreign = optuna.trial.create_trial(
+        params={"x": 3},
+        distributions={"x": optuna.distributions.IntDistribution(1, 5)},
+        value=999.0,
+    )
+    optuna.load_study(study_name=settings.study_name, storage=storage.open()).add_trial(foreign)
+    with caplog.at_level(logging.WARNING):
+        assert finish_study(settings, storage).best_params == own
+    assert "added by another program with 'x', which the study does not search" in caplog.text
+
+
 def test_settings_that_changed_since_a_finished_study_are_told(study, configuration):
     settings, storage = study()
     run_worker(settings, storage, parabola)
