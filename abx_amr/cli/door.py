@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import errno
 import functools
+import io
 import logging
 import os
+import re
 import select
 import signal
 import sys
 import threading
 from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -104,7 +106,7 @@ def run_command(
     _open_what_is_closed()
     try:
         with _ended_by_signals(after_interrupt is not None), escaped_output():
-            task_of_command(command, _check_working_folder)()
+            task_of_command(command, _check_surroundings)()
             value = task_of_command(command, task)(*arguments)
             sys.stdout.flush()
     except KeyboardInterrupt as interrupt:
@@ -135,7 +137,15 @@ def _open_what_is_closed() -> None:
             setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_WRONLY), "w"))
 
 
-def _check_working_folder() -> None:
+def _check_surroundings() -> None:
+    """Refuse a working folder that is gone, and threads for compiled code that are no number."""
+    if (threads := os.environ.get("NUMBA_NUM_THREADS")) and not re.fullmatch(
+        "[1-9][0-9]*", threads
+    ):
+        raise InputError(
+            f"the environment variable NUMBA_NUM_THREADS must be a whole number of at least 1, got "
+            f"{threads!r}: unset NUMBA_NUM_THREADS"
+        )
     try:
         os.getcwd()
     except FileNotFoundError:
@@ -211,6 +221,9 @@ _PLACES = {
     errno.EPERM: "it may not be written: choose a folder of your own",
     errno.EROFS: "it is read-only: choose a folder of your own",
     errno.EFBIG: "files may not grow so large here: raise the limit (ulimit -f)",
+    errno.EEXIST: "a file, or a link that leads nowhere, has this name: choose another folder",
+    errno.ELOOP: "this link leads to itself: choose another folder",
+    errno.ENAMETOOLONG: "this name is too long: choose a shorter one",
     errno.ENOTDIR: "a part of this path is a file, not a folder: choose another folder",
 }
 
@@ -299,7 +312,7 @@ def _enter_hydra(command: Command, given: list[str]) -> None:
     from abx_amr.configuration.overrides import check_together
     from abx_amr.configuration.search_space import without_sweeper_params
     from abx_amr.configuration.written import to_the_letter
-    from abx_amr.host.secrets import refuse_secrets
+    from abx_amr.host.secrets import redacted_yaml, refuse_secrets
 
     arguments = translate(given)
     parser = get_args_parser()
@@ -337,12 +350,23 @@ def _enter_hydra(command: Command, given: list[str]) -> None:
     GlobalHydra.instance().clear()
     saved = sys.argv
     sys.argv = [command.name, *arguments, *extra]
+    run = hydra.main(
+        config_path=str(conf_dir()), config_name=command.config_name, **version_base()
+    )(command.task)
     try:
-        hydra.main(config_path=str(conf_dir()), config_name=command.config_name, **version_base())(
-            command.task
-        )()
+        if parsed.cfg or parsed.info:
+            print(redacted_yaml(_printed_by(run)), end="")
+        else:
+            run()
     finally:
         sys.argv = saved
+
+
+def _printed_by(task: Callable[[], object]) -> str:
+    """Return what a task prints."""
+    with redirect_stdout(io.StringIO()) as printed:
+        task()
+    return printed.getvalue()
 
 
 def _check_flags(command: Command, parsed: Namespace) -> None:
@@ -353,6 +377,8 @@ def _check_flags(command: Command, parsed: Namespace) -> None:
     """
     if parsed.resolve and not parsed.cfg:
         raise InputError("--resolve goes with --cfg: write --cfg job --resolve")
+    if parsed.package and not parsed.cfg:
+        raise InputError(f"--package goes with --cfg: write --cfg job --package {parsed.package}")
     if parsed.experimental_rerun:
         raise InputError(
             "--experimental-rerun is not used here: a run folder says what it was made with "

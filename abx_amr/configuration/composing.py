@@ -24,7 +24,7 @@ from abx_amr.configuration.mistakes import (
     explain_yaml,
     misplaced,
 )
-from abx_amr.configuration.own_files import check_own_files
+from abx_amr.configuration.own_files import check_own_files, explain_no_text
 from abx_amr.configuration.values import Plain
 from abx_amr.configuration.written import (
     FOLDERS,
@@ -108,14 +108,12 @@ def compose(
             raise InputError(explain(error, config_name, arguments)) from error
         except yaml.YAMLError as error:
             raise InputError(explain_yaml(error)) from error
+        except UnicodeDecodeError as error:  # a ValueError too
+            raise InputError(explain_no_text(error, search_path)) from error
         except ValueError as error:
             if not str(error).startswith("Config group override must be"):
                 raise
             raise InputError(explain_no_name(arguments)) from error
-        except UnicodeDecodeError as error:
-            raise InputError(
-                f"a configuration file is no UTF-8 text ({error.reason}): save it as UTF-8"
-            ) from error
         choices = {k: str(v) for k, v in config.hydra.runtime.choices.items()}
         _check_hydra(config)
         composed = _without_hydra(config)
@@ -207,8 +205,17 @@ def _check_top_level(config: DictConfig, config_name: str) -> None:
                 f"{key}: {variable[0]} is not replaced in '{config[key]}': let the shell do it "
                 f"(without quotes), or write {key}={written}"
             )
-        if key in config and Path(config[key]).is_file():
-            raise InputError(f"{key} must be a folder, but '{config[key]}' is a file: name another")
+        if key in config:
+            _check_can_be_folder(key, Path(config[key]))
+
+
+def _check_can_be_folder(key: str, folder: Path) -> None:
+    """Refuse a place of which the part that is there is no folder: a file, or a link to nothing."""
+    there = next((part for part in (folder, *folder.parents) if os.path.lexists(part)), None)
+    if there is None or there.is_dir():
+        return
+    kind = "is a file" if there.exists() else "is a link that leads nowhere"
+    raise InputError(f"{key} must be a folder, but '{there}' {kind}: name another")
 
 
 def _without_hydra(config: DictConfig) -> DictConfig:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -41,8 +42,30 @@ def check_own_files(
             file.check_names()
         if _ODD.search(file.text):
             file.check_numbers()
+        file.check_package()
         file.check_sweeper()
         file.check_search()
+
+
+def explain_no_text(error: UnicodeDecodeError, folders: Sequence[str] = ()) -> str:
+    """Return the line about a configuration file that is no UTF-8 text.
+
+    Args:
+        error: What reading it raised.
+        folders: Further folders of configuration files.
+    """
+    project = find_project()
+    places = [*([] if project is None else [project.conf]), *map(Path, folders)]
+    named = "a configuration file"
+    for file in sorted(file for place in places for file in place.rglob("*.yaml")):
+        try:
+            file.read_text(encoding="utf-8")
+        except UnicodeDecodeError:
+            named = os.path.relpath(file)
+            break
+        except OSError:
+            continue
+    return f"{named} is no UTF-8 text ({error.reason}): save it as UTF-8"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,6 +95,15 @@ class _OwnFile:
         """The names in its defaults list that are of its own group."""
         names = [each for each in self.defaults if isinstance(each, str) and each != "_self_"]
         return [name.partition("@")[0] for name in names if not name.startswith("/")]
+
+    def check_package(self) -> None:
+        """Refuse a byte order mark before '# @package', which Hydra then passes over."""
+        if re.match("\ufeff\\s*#\\s*@package", self.text):
+            name = os.path.relpath(self.path)
+            raise InputError(
+                f"{name}: a byte order mark stands before '# @package', which is not read then: "
+                f"save it as UTF-8 without BOM (sed -i '1s/^\\xEF\\xBB\\xBF//' {shlex.quote(name)})"
+            )
 
     def check_names(self) -> None:
         """Refuse a name that YAML reads as a number, a time or a truth."""

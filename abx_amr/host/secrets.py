@@ -13,6 +13,7 @@ _IN_ADDRESS = re.compile(r"(?<=://)([^:/\s]*):([^@\s]+)@")
 _WORDS = r"(?:password|passwd|passphrase|secret|api_?key|access_?token|auth_?token)"
 _IN_SETTING = re.compile(rf"(?i)((?:^|[\s.+~?&'\"{{,])[\w-]*{_WORDS}=)([^&\s'\"}}]+)")
 _NAME = re.compile(rf"(?i)^[\w-]*{_WORDS}$")
+_IN_YAML = re.compile(rf"(?im)^(\s*(?:- )?[\w-]*{_WORDS}\s*:[ \t]+)(?!null$|''$|\$\{{)(\S.*)$")
 _HIDDEN = "***"
 
 
@@ -54,6 +55,15 @@ def redacted(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [redacted(item) for item in value]
     return value
+
+
+def redacted_yaml(text: str) -> str:
+    r"""Return a text of YAML, or a part of one, without its secrets.
+
+    >>> redacted_yaml("storage:\n  password: swordfish\n  url: x://ada:swordfish@host")
+    'storage:\n  password: ***\n  url: x://ada:***@host'
+    """
+    return _IN_YAML.sub(rf"\1{_HIDDEN}", str(redacted(text)))
 
 
 def refuse_secrets(overrides: Iterable[str]) -> None:

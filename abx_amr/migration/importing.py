@@ -21,6 +21,7 @@ from abx_amr.migration.prior_clinic import (
     translate_reward,
 )
 from abx_amr.migration.prior_files import (
+    PRIOR_PPO,
     Part,
     alone_in_umbrella,
     read_tuning,
@@ -247,7 +248,7 @@ def _shadowing(project: Project, groups: Groups, *, is_tuned: bool) -> list[Path
 
 def _agent(groups: Groups) -> str:
     section = groups.members.get("agent_algorithm")
-    return "ppo" if section is None else str(section["defaults"][0])
+    return PRIOR_PPO if section is None else str(section["defaults"][0])
 
 
 def _files(name: str, groups: Groups, umbrella: Path) -> Files:

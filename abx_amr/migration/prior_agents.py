@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from abx_amr.migration.prior_files import (
-    Umbrella,
-)
+from abx_amr.migration.prior_files import PRIOR_PPO, Umbrella
 from abx_amr.migration.prior_options import library_of, translate_options
 from abx_amr.migration.prior_sections import Notes, Plain, default_of, take_section
 
 #: Prior algorithm -> our agent_algorithm, and the section of its hyper-parameters.
 ALGORITHMS = {
-    "PPO": ("ppo", "ppo"),
+    "PPO": (PRIOR_PPO, "ppo"),
     "A2C": ("a2c", "a2c"),
     "RecurrentPPO": ("recurrent_ppo", "recurrent_ppo"),
     "HRL_PPO": ("hrl_ppo", "ppo"),
@@ -36,7 +34,7 @@ def translate_agent(
     algorithm = section.pop("algorithm", None)
     if not isinstance(algorithm, str) or algorithm not in ALGORITHMS:
         known = ", ".join(ALGORITHMS)
-        notes.lose("algorithm", algorithm, f"there is none here (there are: {known}); ppo is used")
+        notes.lose("algorithm", algorithm, f"there is none here (there are: {known}); PPO is used")
         algorithm = "PPO"
     name, own_section = ALGORITHMS[algorithm]
     packaged_agent = default_of("agent_algorithm", name)

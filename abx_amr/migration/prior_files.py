@@ -25,6 +25,9 @@ AGENT_KEYS = (
     *("algorithm", "policy", "policy_kwargs", "lstm_kwargs"),
     *("ppo", "a2c", "recurrent_ppo", "mbpo"),
 )
+#: Our agent_algorithm for its PPO: what its files leave out was the library's own there, not what
+#: agent_algorithm=ppo adds (normalised rewards, exploring starts, schedules).
+PRIOR_PPO = "ppo_tutorial"
 PLACES = ("config_folder_location", "options_folder_location")
 UMBRELLA_KEYS = (*PLACES, *COMPONENTS, "agent_algorithm", "hrl", "training", *AGENT_KEYS)
 

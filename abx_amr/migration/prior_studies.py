@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from abx_amr.migration.prior_files import PRIOR_PPO
 from abx_amr.migration.prior_sections import (
     Notes,
     Plain,
@@ -33,7 +34,8 @@ def translate_tuning(given: Mapping[str, Any], *, agent: str, notes: Notes) -> P
         ours[key] = take(section, key, base[key], notes, "optimization.")
     # A manager's returns vary more from seed to seed: its own studies weigh that more.
     weight = "stability_penalty_weight"
-    default = default_of("tuning", f"{agent}_default").get(weight, base[weight])
+    study = agent if agent == PRIOR_PPO else f"{agent}_default"
+    default = default_of("tuning", study).get(weight, base[weight])
     ours[weight] = take(section, weight, default, notes, "optimization.")
     sampler = section.pop("sampler", None)
     if sampler is not None:
@@ -53,6 +55,8 @@ def agent_of(given: Mapping[str, Any]) -> str:
 
     >>> agent_of({"search_space": {"ppo.gamma": {}, "option_gamma": {}}})
     'hrl_ppo'
+    >>> agent_of({"search_space": {"ppo.gamma": {}}})
+    'ppo_tutorial'
     """
     keys = [str(key) for key in mapping_of(given.get("search_space"), "search_space")]
     prefixes = {key.partition(".")[0] for key in keys if "." in key}
@@ -61,7 +65,7 @@ def agent_of(given: Mapping[str, Any]) -> str:
         return "hrl_rppo" if is_manager else "recurrent_ppo"
     if "a2c" in prefixes:
         return "a2c"
-    return "hrl_ppo" if is_manager else "ppo"
+    return "hrl_ppo" if is_manager else PRIOR_PPO
 
 
 def _tpe(given: Plain, ours: Plain, notes: Notes) -> None:

@@ -14,6 +14,7 @@ from abx_amr.migration.prior_clinic import (
     translate_reward,
 )
 from abx_amr.migration.prior_files import (
+    PRIOR_PPO,
     UMBRELLA_KEYS,
     Umbrella,
     reading,
@@ -63,7 +64,8 @@ def translate_umbrella(umbrella: Umbrella, notes: Notes) -> Groups:
             )
     values = _training(umbrella.training, members, notes)
     if umbrella.agent is None:
-        fill_group(notes, "agent_algorithm", "ppo")
+        fill_group(notes, "agent_algorithm", PRIOR_PPO)
+        members["agent_algorithm"] = {"defaults": [PRIOR_PPO]}
     else:
         with reading(umbrella.agent.file, "--from-umbrella: agent_algorithm"):
             translate_agent(umbrella, members, drugs, notes)

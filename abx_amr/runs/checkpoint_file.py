@@ -110,6 +110,8 @@ def read_checkpoint(file: Path, *, trust: bool = False) -> Checkpoint:
         FileNotFoundError: there is no such file.
         InputError: it is no checkpoint.
     """
+    if file.exists() and not file.is_file():  # a pipe never ends, nor does a device
+        raise InputError(f"{file} is no file: put the checkpoint back, or train it again")
     try:
         with zipfile.ZipFile(file) as archive:
             members = archive.namelist()

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import logging
+import threading
 import time
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -245,25 +246,25 @@ def _train(
         ReportProgress(report),
     )
     try:
-        learn(trainer, trainees, planned=planned, callbacks=callbacks)
+        with _removal_said(folders):
+            learn(trainer, trainees, planned=planned, callbacks=callbacks)
     except KeyboardInterrupt:
         for one, folder in zip(runs, folders, strict=True):
             _log_what_is_kept(one, folder)
         raise
-    except OSError as error:
-        _refuse_removed(folders, error)
-        raise
     finally:
-        for trainee in trainees:
-            with suppress(OSError):  # of a folder that is gone, or a disk that is full
-                trainee.agent.close_log()
+        with _writers_of_logs_quiet():
+            for trainee in trainees:
+                with suppress(OSError):  # of a folder that is gone, or a disk that is full
+                    trainee.agent.close_log()
     evaluating = sum(trainee.evaluation_seconds for trainee in trainees)
     training_seconds = (time.perf_counter() - started - evaluating) / len(trainees)
-    finished = [
-        finish(one, folder, trainee.evaluation, _facts(one, trainee, training_seconds))
-        for one, trainee, folder in zip(runs, trainees, folders, strict=True)
-        if trainee.evaluation is not None
-    ]
+    with _removal_said(folders):
+        finished = [
+            finish(one, folder, trainee.evaluation, _facts(one, trainee, training_seconds))
+            for one, trainee, folder in zip(runs, trainees, folders, strict=True)
+            if trainee.evaluation is not None
+        ]
     failures = {trainee.seed: trainer.failure(trainee.agent) for trainee in trainees}
     reasons = [f"seed {seed}: {reason}" for seed, reason in failures.items() if reason is not None]
     if reasons:
@@ -271,13 +272,35 @@ def _train(
     return finished
 
 
-def _refuse_removed(folders: Sequence[RunFolder], error: OSError) -> None:
-    """Raise an InputError where a run's folder was removed while it was trained."""
-    for folder in folders:
-        if not folder.path.is_dir():
-            raise InputError(
-                f"{folder.path} was removed while it was trained: run the same command again"
-            ) from error
+@contextmanager
+def _removal_said(folders: Sequence[RunFolder]) -> Iterator[None]:
+    """Raise an InputError where a run's folder is removed meanwhile, and nothing beside it."""
+    try:
+        with _writers_of_logs_quiet():
+            yield
+    except OSError as error:
+        for folder in folders:
+            if not folder.path.is_dir():
+                raise InputError(
+                    f"{folder.path} was removed while it was trained: run the same command again"
+                ) from error
+        raise
+
+
+@contextmanager
+def _writers_of_logs_quiet() -> Iterator[None]:
+    """Leave out the traceback of a thread that cannot write its log: its owner is told of it."""
+    before = threading.excepthook
+
+    def hook(failure: threading.ExceptHookArgs, /) -> None:
+        if not issubclass(failure.exc_type, OSError):
+            before(failure)
+
+    threading.excepthook = hook
+    try:
+        yield
+    finally:
+        threading.excepthook = before
 
 
 def _log_what_is_kept(run: Run, folder: RunFolder) -> None:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import yaml
-
 from abx_amr.errors import InputError
+from abx_amr.host.plain_files import read_yaml
 from abx_amr.studies.fingerprint import Fingerprint, fingerprint, show_difference
 from abx_amr.studies.records import StudyAttributes
 from abx_amr.studies.space import parse_search_space
@@ -52,10 +51,10 @@ def changed_since(settings: StudySettings) -> str | None:
     """
     try:
         files = (settings.files.configuration_file, settings.files.tuning_file)
-        stored = [yaml.safe_load(file.read_text(encoding="utf-8")) for file in files]
+        stored = [read_yaml(file) for file in files]
         configuration = {**stored[0], **stored[1]}
         space = parse_search_space(configuration["tuning"]["search_space"])
-    except (OSError, ValueError, TypeError, KeyError, yaml.YAMLError):
+    except (ValueError, TypeError, KeyError):  # an InputError is a ValueError
         return None
     differing = fingerprint(configuration, space=space).difference(settings.fingerprint)
     known = [each for each in differing if each[0].split(".")[0] not in ("option_library",)]

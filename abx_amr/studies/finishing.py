@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import platform
 from collections.abc import Callable, Mapping, Sequence
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from abx_amr.studies.settings import StudySettings
     from abx_amr.studies.space import ParameterValue
     from abx_amr.studies.storages import StudyStorage
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -78,11 +81,28 @@ def is_first_to_draw(settings: StudySettings, storage: StudyStorage) -> bool:
     return drawn_with != n_finished
 
 
+def _of_the_search(finished: Sequence[TrialRecord], settings: StudySettings) -> list[TrialRecord]:
+    """Return the trials that are points of the space; others, of another program, are told."""
+    found = []
+    for trial in finished:
+        strange = sorted(set(trial.params) - set(settings.space))
+        if strange:
+            log.warning(
+                "trial %s was added by another program with '%s', which the study does not search: "
+                "it cannot be its best",
+                trial.number,
+                strange[0],
+            )
+        else:
+            found.append(trial)
+    return found
+
+
 def _summarise(
     settings: StudySettings, trials: Sequence[TrialRecord], attributes: StudyAttributes
 ) -> StudySummary:
     finished = [trial for trial in trials if trial.is_finished]
-    best = best_trial(finished, direction=settings.direction)
+    best = best_trial(_of_the_search(finished, settings), direction=settings.direction)
     begun = [trial.started for trial in trials if trial.started is not None]
     ended = [trial.ended for trial in trials if trial.ended is not None]
     is_complete = len(finished) >= settings.budget

@@ -60,6 +60,9 @@ MISTAKES = {
     "+foo=1": "foo",
     "--run-name": "run_name=NAME",
     "--resolve": "--resolve goes with --cfg: write --cfg job --resolve",
+    "--package=training": "--package goes with --cfg: write --cfg job --package training",
+    "results_dir=link": "results_dir must be a folder, but 'link' is a link that leads nowhere",
+    "optimization_dir=loop/x": "must be a folder, but 'loop' is a link that leads nowhere",
     "--experimental-rerun=x.pickle": "resume_from=FOLDER goes on with it",
     "--config-name=tune": "--config-name=tune is that of abx-tune",
     "run_name=None": "run_name=null (or none given) is the default one",
@@ -68,17 +71,23 @@ MISTAKES = {
 }
 
 
+#: Links that lead nowhere.
+LINKS = {"link": "not_there", "loop": "loop"}
+
+
 @pytest.mark.parametrize("mistake", MISTAKES)
 def test_a_mistake_is_answered_in_one_line_and_leaves_nothing(
     mistake: str, call: Call, tmp_path: Path
 ) -> None:
+    for name, target in LINKS.items():
+        (tmp_path / name).symlink_to(target)
     ended = call(train.main, mistake)
     lines = ended.err.strip().splitlines()
     assert ended.status == 2, ended.err
     assert len(lines) == 1, ended.err
     assert lines[0].startswith("abx-train: error: ")
     assert MISTAKES[mistake] in lines[0]
-    assert list(tmp_path.iterdir()) == []
+    assert {path.name for path in tmp_path.iterdir()} == set(LINKS)
 
 
 def test_a_traceback_is_shown_only_when_asked_for(
@@ -100,6 +109,28 @@ def test_cfg_shows_the_composed_configuration(call: Call) -> None:
     ended = call(train.main, "--cfg", "job", "--package", "environment", "experiment=paper_two")
     assert ended.status == 0
     assert "num_patients_per_time_step: 1" in ended.out
+
+
+@pytest.mark.parametrize("threads", ["abc", "0", "-1", "1.5"])
+def test_threads_that_are_no_number_are_refused(
+    threads: str, call: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NUMBA_NUM_THREADS", threads)
+    ended = call(train.main, "--cfg", "job")
+    assert ended.status == 2
+    assert f"got '{threads}': unset NUMBA_NUM_THREADS" in ended.err
+
+
+@pytest.mark.parametrize("flags", [("job",), ("job", "--resolve"), ("all", "--resolve")])
+def test_a_configuration_is_shown_without_its_passwords(
+    flags: tuple[str, ...], call: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SOME_URL", "postgresql://ada:swordfish@host/db")
+    url = ("storage=url", "storage.url=${oc.env:SOME_URL}")
+    ended = call(train.main, *url, "--cfg", *flags)
+    assert ended.status == 0, ended.err
+    assert "url: " in ended.out
+    assert "swordfish" not in ended.out + ended.err
 
 
 def test_a_configuration_is_shown_with_m_too(call: Call) -> None:

@@ -1,5 +1,6 @@
 """What is written is what counts: names to the letter, numbers as they look, ~ as home."""
 
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -268,3 +269,20 @@ def test_a_list_where_a_search_space_belongs_is_refused_in_one_line(project: Pat
     write(project, "tuning/mine", "defaults: [base]\nsearch_space: [gamma]\n")
     with pytest.raises(InputError, match=r"tuning/mine.yaml: a list stands where a section"):
         compose("tune", ["+tuning=mine"])
+
+
+def test_a_byte_order_mark_that_hides_the_package_is_refused_with_its_cure(project: Path) -> None:
+    write(project, "experiment/bom", "\ufeff# @package _global_\ntraining: {seed: 3}\n")
+    with pytest.raises(InputError, match=r"bom\.yaml: a byte order mark .*\(sed -i") as refused:
+        compose("train", ["experiment=bom"])
+    cure = str(refused.value).rpartition("(")[2].rstrip(")")
+    subprocess.run(cure, shell=True, check=True)
+    assert compose("train", ["experiment=bom"]).plain["training"]["seed"] == 3
+
+
+def test_a_file_that_is_no_utf_8_is_named(project: Path) -> None:
+    write(project, "experiment/wide", "")
+    file = project / "conf/experiment/wide.yaml"
+    file.write_bytes("# @package _global_\n".encode("utf-16"))
+    with pytest.raises(InputError, match=r"^conf/experiment/wide\.yaml is no UTF-8 text"):
+        compose("train", ["experiment=wide"])

@@ -40,6 +40,35 @@ def test_the_bootstrap_interval_is_that_of_the_normal_approximation_on_a_large_s
     assert high == pytest.approx(sample.mean() + half, abs=0.15)
 
 
+@pytest.mark.parametrize("n", [2, 12, 40])
+@pytest.mark.parametrize("confidence", [0.8, 0.95])
+def test_intervals_of_a_mean_are_those_of_scipy(n, confidence):
+    sample = np.random.default_rng(n).exponential(30.0, n) - 120.0
+    error = stats.sem(sample)
+    t = stats.t.interval(confidence, n - 1, loc=sample.mean(), scale=error)
+    assert t_interval(sample, confidence=confidence) == pytest.approx(t, rel=1e-12)
+    drawn = stats.bootstrap(
+        (sample,),
+        np.mean,
+        confidence_level=confidence,
+        n_resamples=20_000,
+        method="percentile",
+        rng=np.random.default_rng(0),
+    ).confidence_interval
+    ours = bootstrap_interval(sample, confidence=confidence)
+    assert ours == pytest.approx((drawn.low, drawn.high), abs=0.1 * error)
+
+
+def test_the_interval_of_a_paired_difference_is_that_of_scipy():
+    generator = np.random.default_rng(3)
+    first, second = generator.normal(1.0, 2.0, 12), generator.exponential(3.0, 12)
+    found = paired_difference(first, second, confidence=0.9)
+    paired = stats.ttest_rel(first, second).confidence_interval(0.9)
+    welch = stats.ttest_ind(first, second, equal_var=False).confidence_interval(0.9)
+    assert found.interval == pytest.approx(tuple(paired), rel=1e-9)
+    assert found.unpaired_interval == pytest.approx(tuple(welch), rel=1e-9)
+
+
 def test_the_bootstrap_interval_covers_the_mean_about_as_often_as_it_says():
     generator = np.random.default_rng(1)
     covered = 0

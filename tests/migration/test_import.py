@@ -125,11 +125,13 @@ def test_a_run_name_names_no_study_of_the_experiment_and_is_said(tmp_path: Path)
 def test_the_agent_s_own_section_is_read_and_numbers_are_numbers(tmp_path: Path) -> None:
     members, _, notes = translated(prior.lay_out(tmp_path))
     agent = members["agent_algorithm"]
-    assert agent["defaults"] == ["ppo"]
+    assert agent["defaults"] == ["ppo_tutorial"]
     assert agent["learning_rate"] == pytest.approx(1e-4)
     assert agent["n_steps"] == 512
     assert agent["policy_kwargs"] == {"net_arch": [32, 16], "activation_fn": "torch.nn.ReLU"}
-    assert notes.lost == ["ppo.verbose = 1: ppo has no such hyper-parameter that can be set"]
+    assert notes.lost == [
+        "ppo.verbose = 1: ppo_tutorial has no such hyper-parameter that can be set"
+    ]
     assert any(
         line.startswith("n_steps: counted the steps of one clinic") for line in notes.changed
     )
@@ -155,7 +157,7 @@ def test_a_recurrent_agent_takes_its_memory_and_leaves_another_s_section(tmp_pat
 
 def test_an_algorithm_that_is_not_here_is_named_and_replaced(tmp_path: Path) -> None:
     members, _, notes = translated(prior.lay_out(tmp_path, agent="algorithm: MBPO\nmbpo: {a: 1}\n"))
-    assert members["agent_algorithm"] == {"defaults": ["ppo"]}
+    assert members["agent_algorithm"] == {"defaults": ["ppo_tutorial"]}
     assert notes.lost[0].startswith("algorithm = MBPO: there is none here")
 
 
@@ -410,7 +412,7 @@ def test_a_tuning_file_is_read_with_and_without_its_outer_key(tmp_path: Path) ->
     without = prior.write(tmp_path, "without.yaml", inner)
     for file in (with_key, without):
         notes = Notes()
-        ours = translate_tuning(read_tuning(file), agent="ppo", notes=notes)
+        ours = translate_tuning(read_tuning(file), agent="ppo_tutorial", notes=notes)
         assert ours["sampler"] == "tpe"
         assert ours["sampler_options"] == {"n_startup_trials": 3, "constant_liar": True}
         assert ours["stability_penalty_weight"] == 0.4
@@ -420,7 +422,8 @@ def test_a_tuning_file_is_read_with_and_without_its_outer_key(tmp_path: Path) ->
 
 
 @pytest.mark.parametrize(
-    ("agent", "weight"), [("ppo", 0.2), ("recurrent_ppo", 0.2), ("hrl_ppo", 0.3), ("hrl_rppo", 0.3)]
+    ("agent", "weight"),
+    [("ppo_tutorial", 0.2), ("recurrent_ppo", 0.2), ("hrl_ppo", 0.3), ("hrl_rppo", 0.3)],
 )
 def test_a_study_without_a_weight_of_stability_gets_that_of_its_agent_and_says_so(
     tmp_path: Path, agent: str, weight: float
@@ -482,7 +485,9 @@ def test_a_tuning_file_alone_becomes_a_study_of_the_agent_that_its_keys_name(
     assert "  abx-tune -m +tuning=ppo_tuning_default\n" in ended.out
     written = tmp_path / "clinic/conf/tuning/ppo_tuning_default.yaml"
     content = yaml.safe_load(written.read_text(encoding="utf-8"))
-    assert content["defaults"][1] == {"override /agent_algorithm@_global_.agent_algorithm": "ppo"}
+    assert content["defaults"][1] == {
+        "override /agent_algorithm@_global_.agent_algorithm": "ppo_tutorial"
+    }
     assert set(content["search_space"]) == {"learning_rate", "gamma"}
 
 
@@ -566,9 +571,9 @@ def test_files_of_a_project_that_the_imported_ones_are_made_of_are_said(
     call: Call, tmp_path: Path
 ) -> None:
     prior.write(tmp_path, "new/abx-project.yaml", "")
-    packaged_agent = (conf_dir() / "agent_algorithm/ppo.yaml").read_text(encoding="utf-8")
+    packaged_agent = (conf_dir() / "agent_algorithm/ppo_tutorial.yaml").read_text(encoding="utf-8")
     changed = packaged_agent.replace("target_kl: null", "target_kl: 0.01")
-    prior.write(tmp_path, "new/conf/agent_algorithm/ppo.yaml", changed)
+    prior.write(tmp_path, "new/conf/agent_algorithm/ppo_tutorial.yaml", changed)
     prior.write(tmp_path, "new/conf/agent_algorithm/a2c.yaml", changed)
     prior.write(tmp_path, "new/conf/environment/default.yaml", "max_time_steps: 1\n")
     base = (conf_dir() / "tuning/base.yaml").read_text(encoding="utf-8")
@@ -579,7 +584,9 @@ def test_files_of_a_project_that_the_imported_ones_are_made_of_are_said(
     ended = call(init.main, "new", "--from-umbrella", str(umbrella))
     assert ended.status == 0, ended.err
     message = [line for line in ended.out.splitlines() if "takes the packaged file's place" in line]
-    assert [line.split(":")[0].strip() for line in message] == ["conf/agent_algorithm/ppo.yaml"]
+    assert [line.split(":")[0].strip() for line in message] == [
+        "conf/agent_algorithm/ppo_tutorial.yaml"
+    ]
     umbrella = umbrella.rename(umbrella.with_name("second.yaml"))
     tuning = str(prior.tuning_of(umbrella))
     ended = call(init.main, "new", "--from-umbrella", str(umbrella), "--tuning", tuning)
@@ -589,7 +596,7 @@ def test_files_of_a_project_that_the_imported_ones_are_made_of_are_said(
 @pytest.mark.parametrize(
     ("file", "text", "says"),
     [
-        ("agent_algorithm/ppo.yaml", "n_stepz: 64\n", "experiment="),
+        ("agent_algorithm/ppo_tutorial.yaml", "n_stepz: 64\n", "experiment="),
         ("tuning/base.yaml", "defaults: [not_there]\n", "+tuning="),
     ],
 )

@@ -1,3 +1,5 @@
+import os
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -74,6 +76,16 @@ def test_no_temporary_file_is_left_behind(folder):
     folder.append_evaluation(1, {"episode": np.arange(2)})
     names = {path.name for path in folder.path.rglob("*") if path.is_file()}
     assert names == {"config.yaml", "summary.json", "last.zip", "evaluations.csv"}
+
+
+def test_a_checkpoint_that_never_ends_is_not_waited_for(folder):
+    file = folder.checkpoint_file("best")
+    file.parent.mkdir()
+    for make in (os.mkfifo, lambda path: path.symlink_to("/dev/zero"), os.mkdir):
+        make(file)
+        with pytest.raises(InputError, match=r"best\.zip is no file: put the checkpoint back"):
+            folder.read_checkpoint("best")
+        file.rmdir() if file.is_dir() else file.unlink()
 
 
 def test_a_checkpoint_holds_arrays_and_plain_values_as_they_were(folder):

@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from abx_amr.errors import InputError
-from abx_amr.studies.agreement import check_settings
+from abx_amr.studies.agreement import changed_since, check_settings
 from abx_amr.studies.finishing import finish_study, is_first_to_draw
 from abx_amr.studies.objective import SeedOutcome
 from abx_amr.studies.preparation import Preparation, prepare_study
@@ -271,6 +271,34 @@ def test_a_run_in_the_registry_is_skipped_when_asked(study, configuration):
         path.unlink()
     settings.folder.rmdir()
     assert prepare_study(skipping, storage_of(settings)) is Preparation.CREATED
+
+
+def test_a_trial_of_another_program_is_no_best_where_its_keys_are_not_searched(
+    study, configuration, caplog
+):
+    settings, storage = study()
+    run_worker(settings, storage, parabola)
+    own = finish_study(settings, storage).best_params
+    foreign = optuna.trial.create_trial(
+        params={"x": 3},
+        distributions={"x": optuna.distributions.IntDistribution(1, 5)},
+        value=999.0,
+    )
+    optuna.load_study(study_name=settings.study_name, storage=storage.open()).add_trial(foreign)
+    with caplog.at_level(logging.WARNING):
+        assert finish_study(settings, storage).best_params == own
+    assert "added by another program with 'x', which the study does not search" in caplog.text
+
+
+def test_settings_that_changed_since_a_finished_study_are_told(study, configuration):
+    settings, storage = study()
+    run_worker(settings, storage, parabola)
+    now = {"skip_if_exists": True, "reward_calculator.lambda_weight": 0.7}
+    changed = StudySettings.from_configuration(configuration(now))
+    assert changed_since(settings) is None
+    assert "reward_calculator.lambda_weight 0.0 -> 0.7" in (changed_since(changed) or "")
+    settings.files.configuration_file.write_bytes(b"\xff damaged")
+    assert changed_since(changed) is None
 
 
 def test_a_second_study_name_in_one_storage_is_told(study, configuration, caplog):
