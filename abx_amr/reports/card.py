@@ -99,7 +99,7 @@ def card_of(played: Played) -> PolicyCard:
         name=played.name,
         about=_about(played),
         behaviour=behaviour,
-        sentences=sentences_of(behaviour),
+        sentences=[*sentences_of(behaviour), *_return_against(played.summary)],
         missing=_missing(played),
         outcomes=outcomes_of(played.episodes, rule),
         rule=name,
@@ -134,11 +134,53 @@ def _missing(played: Played) -> list[str]:
     if played.patients is None and (len(groups) > 1 or risk_is_seen(played.config)):
         missing.append(f"Whom it treats: the patients were not kept. Make them: {again}")
     if played.rule is None:
+        best = best_rule_of(played.summary)
+        other = shlex.quote(f"against={against_of(best)}")
         missing.append(
             "How it compares with a rule: no rule played the same episodes. "
-            f"Make it: {again} against=amr_threshold"
+            f"Make it: {again} {other}"
+            if best is None
+            else f"What {best['name']} does to the same patients: of that rule only the return was "
+            f"kept. Make the rest: {again} {other}"
         )
     return missing
+
+
+def best_rule_of(summary: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """Return the best tuned rule that a summary knows of; None where it knows none."""
+    rule = summary.get("best_rule")
+    return rule if isinstance(rule, Mapping) and rule.get("name") else None
+
+
+def against_of(rule: Mapping[str, Any] | None) -> str:
+    """Return a rule with all its parameters, as abx-evaluate takes it behind against=.
+
+    >>> against_of({"overrides": ["agent_algorithm=amr_threshold", "agent_algorithm.risk=0.9"]})
+    '{rule: amr_threshold, risk: 0.9}'
+    >>> against_of({"overrides": ["agent_algorithm=greedy"]}), against_of(None)
+    ('greedy', 'amr_threshold')
+    """
+    pairs = [str(one).partition("=") for one in (rule or {}).get("overrides") or ()]
+    own = {key: value for key, _, value in pairs if key.split(".")[0] == "agent_algorithm"}
+    name = own.pop("agent_algorithm", "amr_threshold")
+    if not own:
+        return name
+    given = ", ".join(f"{key.partition('.')[2]}: {value}" for key, value in own.items())
+    return f"{{rule: {name}, {given}}}"
+
+
+def _return_against(summary: Mapping[str, Any]) -> list[str]:
+    """Return how the return compares with that of the best rule, on the same episodes."""
+    rule = best_rule_of(summary)
+    difference = (rule or {}).get("difference") or {}
+    if rule is None or difference.get("mean") is None:
+        return []
+    mean, (low, high) = difference["mean"], difference["interval_95"]
+    return [
+        f"On the same {counted(int(difference['episodes']), 'episode')} its return is "
+        f"{mean:+.1f} against the best tuned rule, {rule['name']} (95 % interval {low:+.1f} to "
+        f"{high:+.1f}; plus: the agent has more)."
+    ]
 
 
 def sentences_of(behaviour: Behaviour) -> list[str]:

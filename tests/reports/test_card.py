@@ -139,6 +139,22 @@ def test_what_its_tables_do_not_say_is_named_with_the_command_that_says_it() -> 
     assert not card_of(CARD).missing
 
 
+def test_the_best_rule_of_the_summary_is_told_and_named_with_all_its_parameters() -> None:
+    rule = {
+        "name": "amr_threshold (threshold 1, risk 0.9)",
+        "overrides": [
+            *("agent_algorithm=amr_threshold", "agent_algorithm.threshold=1"),
+            *("agent_algorithm.risk=0.9", "experiment=base"),
+        ],
+        "difference": {"mean": 23.07, "interval_95": [19.7, 26.4], "episodes": 10},
+    }
+    card = card_of(replace(CARD, rule=None, summary={**SUMMARY, "best_rule": rule}))
+    assert "On the same 10 episodes its return is +23.1" in card.sentences[-1]
+    (missing,) = card.missing
+    assert "no rule played" not in missing
+    assert "'against={rule: amr_threshold, threshold: 1, risk: 0.9}'" in missing
+
+
 def test_a_table_that_counts_no_outcomes_has_no_card() -> None:
     with pytest.raises(InputError, match="lacks failures"):
         card_of(replace(CARD, episodes=EPISODES.drop(columns="failures")))

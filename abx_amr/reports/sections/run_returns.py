@@ -29,7 +29,7 @@ def render(subject: RunSubject) -> Markup | None:
             row["kind"],
             numbers(row["value"]),
             intervals((row["low"], row["high"])),
-            signed(row["value"] - ours),
+            signed(ours - row["value"]) if not row["is_this"] else "",
         ]
         for row in policies.to_dict("records")
     ]
@@ -41,11 +41,12 @@ def render(subject: RunSubject) -> Markup | None:
             Column("kind"),
             Column("mean return", numeric=True),
             Column("95 % interval", numeric=True),
-            Column("minus this run", numeric=True),
+            Column("this run minus it", numeric=True, title="minus: it has more"),
         ],
         rows=rows,
         marked=next(i for i, row in enumerate(policies["is_this"]) if row),
         learned=subject.learned,
+        has_optimum=bool((policies["kind"] == "optimum").any()),
     )
 
 

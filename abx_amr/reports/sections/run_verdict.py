@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from markupsafe import Markup
 
 from abx_amr.reports.subjects import RunSubject
@@ -12,6 +14,8 @@ from abx_amr.reports.wording import interval, is_known, number, percent, signed
 NAME = "Verdict"
 PAGES = ("run",)
 ORDER = 0
+
+_UNNAMED_PLAN = re.compile(r"run abx-plan for (this clinic|it) first")
 
 
 def render(subject: RunSubject) -> Markup:
@@ -91,7 +95,8 @@ def _optimum(subject: RunSubject) -> str:
         found.get(key) for key in ("optimality_gap", "share_of_range", "optimum_note")
     )
     if not is_known(gap):
-        return f"How far it is from the optimum is not known{f': {note}' if note else ''}."
+        why = f": {with_command(note, subject.plan_command)}" if note else ""
+        return f"How far it is from the optimum is not known{why}."
     reference = f"the {note}" if note else f"the optimum, {number(found.get('optimum'))}"
     expected = _expected_gap(subject)
     if expected is not None:
@@ -110,6 +115,15 @@ def _optimum(subject: RunSubject) -> str:
         return f"It is {number(gap)} below {reference}, and worse than never treating."
     reached = f": it reaches {percent(share)} of what can be gained over never treating"
     return f"It is {number(gap)} below {reference}{reached if is_known(share) else ''}."
+
+
+def with_command(note: str, command: str) -> str:
+    """Return a note whose abx-plan can be pasted; those of earlier runs did not say the clinic.
+
+    >>> with_command("run abx-plan for this clinic first", "abx-plan experiment=base")
+    'run first: abx-plan experiment=base'
+    """
+    return _UNNAMED_PLAN.sub(lambda _: f"run first: {command}", note)
 
 
 def _expected_gap(subject: RunSubject) -> tuple[str, str] | None:
