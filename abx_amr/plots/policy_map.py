@@ -129,7 +129,7 @@ def before_each_step(steps: pd.DataFrame) -> pd.DataFrame:
     return ordered.join(seen).dropna(subset=list(seen.columns))
 
 
-def bands(values: Floats) -> Bands:
+def bands(values: Floats, count: int = _BANDS) -> Bands:
     """Return bands of about equally many values, named by their means; of few levels, each its own.
 
     >>> bands(np.array([0.2, 0.1, 0.2])).labels
@@ -137,8 +137,8 @@ def bands(values: Floats) -> Bands:
     """
     rounded = values.round(_DIGITS)
     inner = np.unique(rounded)[1:]
-    if len(inner) >= _BANDS:
-        shares = np.arange(1, _BANDS) / _BANDS
+    if len(inner) >= count:
+        shares = np.arange(1, count) / count
         quantiles = np.quantile(rounded, shares, method="inverted_cdf")
         inner = np.intersect1d(quantiles, inner)
     number = np.searchsorted(inner, rounded, side="right")
