@@ -9,7 +9,7 @@ from markupsafe import Markup
 
 from abx_amr.reports.figures import inline_svg
 from abx_amr.reports.subjects import RunSubject
-from abx_amr.reports.tables import Column, intervals, numbers, signed
+from abx_amr.reports.tables import Column, numbers, over_episodes, signed
 from abx_amr.reports.templating import fill
 
 NAME = "Return against rules and optimum"
@@ -28,7 +28,7 @@ def render(subject: RunSubject) -> Markup | None:
             row["name"],
             row["kind"],
             numbers(row["value"]),
-            intervals((row["low"], row["high"])),
+            over_episodes((row["low"], row["high"])),
             signed(ours - row["value"]) if not row["is_this"] else "",
         ]
         for row in policies.to_dict("records")
