@@ -168,9 +168,9 @@ def _over_seeds(rule: Mapping[str, Any], best: Mapping[str, Any]) -> str:
         return ""
     ends = t_interval(np.array(seeds) - theirs)
     hint = (
-        " another training may well be worse than the rule."
+        " another training may turn out otherwise."
         if ends[0] <= 0 <= ends[1]
-        else " another training would say the same."
+        else " another training is likely to say the same."
     )
     return f" Over its {len(seeds)} training seeds the interval is {interval(ends)}:{hint}"
 

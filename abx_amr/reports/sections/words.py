@@ -24,14 +24,15 @@ _BOTH = {
     "read back": "found in the agent that was built, not only asked for",
 }
 _RULES = {
-    "amr_threshold": "a rule: treat with the least resisted antibiotic while its visible AMR is at "
-    "most a threshold, and the risk of infection at least a risk",
-    "greedy": "a rule: the best for the next step's reward, resistance included",
-    "myopic": "a rule: the best for the patients of this step, whatever the resistance after it",
-    "cycling": "a rule: one antibiotic after the other, each for a period of steps",
-    "risk_stratified": "a rule: treat whom the risk of infection makes worth it",
-    "always_best": "a rule: treat everybody with what promises most",
-    "never": "a rule: treat nobody",
+    "amr_threshold": "a rule: the antibiotic with the lowest visible AMR while that is below a "
+    "threshold, for patients above a risk of infection where one is given; else nothing",
+    "risk_stratified": "a rule: the antibiotic with the lowest visible AMR, for patients whose "
+    "risk of infection exceeds a threshold",
+    "greedy": "a rule: the antibiotic with the highest expected reward if that is above 0",
+    "myopic": "a rule: whatever has the highest expected reward now, no treatment included",
+    "always_best": "a rule: the antibiotic with the highest expected reward, always",
+    "cycling": "a rule: each antibiotic in turn for a period of steps, then nothing for as long",
+    "never": "a rule: nobody is treated",
 }
 
 
