@@ -16,7 +16,7 @@ NAME = "Verdict"
 PAGES = ("run",)
 ORDER = 0
 
-_UNNAMED_PLAN = re.compile(r"run abx-plan for (this clinic|it) first")
+_UNNAMED_PLAN = re.compile(r"run (first: )?abx-plan for (this clinic|it)( first)?")
 
 
 def render(subject: RunSubject) -> Markup:
@@ -103,8 +103,8 @@ def _optimum(subject: RunSubject) -> str:
         found.get(key) for key in ("optimality_gap", "share_of_range", "optimum_note")
     )
     if not is_known(gap):
-        why = f": {with_command(note, subject.plan_command)}" if note else ""
-        return f"How far it is from the optimum is not known{why}."
+        why = f": {with_command(note, subject.plan_command)}" if note else "."
+        return f"How far it is from the optimum is not known{why}"
     reference = f"the {note}" if note else f"the optimum, {number(found.get('optimum'))}"
     expected = _expected_gap(subject)
     if expected is not None:

@@ -13,6 +13,8 @@ from markupsafe import Markup
 from abx_amr.errors import counted
 from abx_amr.evaluation.statistics import t_interval
 from abx_amr.reports.clinic import clinic_in_words
+from abx_amr.reports.sections.run_verdict import with_command
+from abx_amr.reports.sections.study_repeat import plan_command
 from abx_amr.reports.subjects import StudySubject
 from abx_amr.reports.tables import KeyFigure
 from abx_amr.reports.templating import fill
@@ -34,7 +36,12 @@ def render(subject: StudySubject) -> Markup:
     if best is None:
         sentences = [f"Of {counted(_how_many(subject), 'finished trial')} none has a value yet."]
     else:
-        sentences = [_found(subject, best), *_worth(best), _settings(best), _CHOSEN]
+        sentences = [
+            _found(subject, best),
+            *_worth(best, plan_command(subject)),
+            _settings(best),
+            _CHOSEN,
+        ]
     if clinic := clinic_in_words(subject.config):
         sentences.append(clinic)
     return fill(
@@ -75,7 +82,7 @@ def _settings(best: dict[str, Any]) -> str:
     return f"It is trial {best.get('number')}: {settings}."
 
 
-def _worth(best: dict[str, Any]) -> list[str]:
+def _worth(best: dict[str, Any], plan: str) -> list[str]:
     sentences = []
     rule = best.get("best_rule")
     if isinstance(rule, dict):
@@ -93,7 +100,9 @@ def _worth(best: dict[str, Any]) -> list[str]:
         gained = f": it {_is_worse(share)}{reached(share)}" if is_known(share) else ""
         sentences.append(f"That is {number(gap)} below {reference}{gained}.")
     elif note:
-        sentences.append(f"How far that is from the optimum is not known: {note}.")
+        sentences.append(
+            f"How far that is from the optimum is not known: {with_command(note, plan)}"
+        )
     return sentences
 
 
