@@ -353,10 +353,16 @@ class Reference:
         }
 
 
-def reference(model: ClinicModel, *, folder: Path | str | None = None) -> Reference:
+def reference(
+    model: ClinicModel,
+    *,
+    folder: Path | str | None = None,
+    command: str = "abx-plan for this clinic",
+) -> Reference:
     """Return what returns are measured against: what is kept, or what takes under two seconds.
 
-    `folder` holds what is kept; None: that of the project, else of the working folder.
+    `folder` holds what is kept; None: that of the project, else of the working folder. `command`
+    computes what is not kept.
     """
     try:
         posed = view(model)
@@ -365,7 +371,7 @@ def reference(model: ClinicModel, *, folder: Path | str | None = None) -> Refere
         if found is None:
             quick = quick_view(model, posed)
             if quick is None:
-                reason = "not computed: it takes more than 2 s; run abx-plan for this clinic first"
+                reason = f"not computed: it takes more than 2 s; run first: {command}"
                 return Reference(optimum=None, never=never(posed.problem), reason=reason)
             found = cache.optimum(quick)
         return Reference(optimum=found, never=never(posed.problem), reason=None)

@@ -90,7 +90,7 @@ def reachable(
         command: What fills in what is missing.
     """
     cache = PlanCache(folder or default_folder())
-    known = reference(model, folder=cache.folder)
+    known = reference(model, folder=cache.folder, command=command)
     found = _Search(model, cache, rules, command)
     unasked = Known(None, "it is not asked for")
     try:

@@ -2,7 +2,7 @@
 
 Drawn from what happened in its evaluation, so that it is the same figure for a rule, a network and
 a manager. Levels are cut into bands of about equally many decisions, so that the levels which a
-prescriber holds fill the figure, be they 0.01 or 0.8; what hardly ever happened stays grey.
+prescriber holds fill the figure, be they 0.01 or 0.8; what hardly ever happened is hatched.
 
 Shapes: N decisions.
 """
@@ -34,7 +34,7 @@ _TIMES = 10
 _DIGITS = 4  # to which levels are told apart
 _RARE = 3  # decisions in a cell below which it stays empty
 _FAINT = 10.0  # percent: the scale ends there at least
-_COLOURS, _UNSEEN = "Blues", "#DDDDDD"
+_COLOURS, _UNSEEN, _HATCH = "Blues", "none", "////"
 _PATIENTS = (
     *("treated_infected_sensitive", "treated_infected_resistant", "treated_not_infected"),
     *("untreated_infected", "untreated_not_infected"),
@@ -129,7 +129,7 @@ def before_each_step(steps: pd.DataFrame) -> pd.DataFrame:
     return ordered.join(seen).dropna(subset=list(seen.columns))
 
 
-def bands(values: Floats) -> Bands:
+def bands(values: Floats, count: int = _BANDS) -> Bands:
     """Return bands of about equally many values, named by their means; of few levels, each its own.
 
     >>> bands(np.array([0.2, 0.1, 0.2])).labels
@@ -137,8 +137,8 @@ def bands(values: Floats) -> Bands:
     """
     rounded = values.round(_DIGITS)
     inner = np.unique(rounded)[1:]
-    if len(inner) >= _BANDS:
-        shares = np.arange(1, _BANDS) / _BANDS
+    if len(inner) >= count:
+        shares = np.arange(1, count) / count
         quantiles = np.quantile(rounded, shares, method="inverted_cdf")
         inner = np.intersect1d(quantiles, inner)
     number = np.searchsorted(inner, rounded, side="right")
@@ -186,13 +186,14 @@ def draw_panels(figure: Figure, panels: list[Panel]) -> None:
         shrink=0.9,
         pad=0.02,
     )
-    bar.set_label("% of patients given it (grey: rarely seen)", fontsize=8)
+    bar.set_label("% of patients given it (hatched: not visited)", fontsize=8)
 
 
 def _draw_cells(panel: Panel, scale: Normalize) -> None:
     axis, percent = panel.axis, 100.0 * panel.shares
     axis.grid(False)
     axis.set_facecolor(_UNSEEN)
+    axis.patch.set(hatch=_HATCH, edgecolor=canvas.GREY, linewidth=0.0)
     decimals = 1 if scale.vmax == _FAINT else 0
     axis.pcolormesh(
         np.ma.masked_invalid(percent), cmap=_COLOURS, norm=scale, edgecolors="white", linewidth=0.5

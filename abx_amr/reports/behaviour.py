@@ -5,14 +5,13 @@ Shapes: K antibiotics.
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
 
-from abx_amr.plots.policy_map import before_each_step
+from abx_amr.plots.policy_map import bands, before_each_step
 from abx_amr.plots.treatment_by_group import (
     NONE,
     RISK,
@@ -21,13 +20,15 @@ from abx_amr.plots.treatment_by_group import (
     shares_by,
     treatments_of,
 )
-from abx_amr.reports.clinical import PATIENTS, antibiotics_of, patients_of
+from abx_amr.reports.clinical import PATIENTS, Floats, antibiotics_of, patients_of
 
 #: Below this share of patients an antibiotic counts as not given.
 HARDLY = 0.05
-LEVELS = (0.0, 0.05, 0.1, 0.2, 0.3, 0.5, 1.0)
-_FINE = 0.02  # width of the bins in which the end of treating is looked for
-_ENOUGH, _ENOUGH_SHARE = 50, 0.01  # patients, or share of all, from which a bin says something
+_BANDS = 6  # of levels, in a table
+_FINE_BANDS = 24  # in which the level is looked for at which treating stops
+_ENOUGH, _ENOUGH_SHARE = 50, 0.01  # patients, or share of all, from which levels say something
+_SHORTEST = 20  # steps of an episode that can have an end game
+_SURGE = 0.1  # of the patients, by which treating must rise to count as one
 PARTS = 5  # of an episode
 
 
@@ -53,21 +54,28 @@ class Share:
 
 @dataclass(frozen=True, kw_only=True)
 class Stop:
-    """Up to which reported resistance an antibiotic is given.
+    """Up to which reported resistance an antibiotic is given, before the end game.
 
     Attributes:
         antibiotic: Which.
-        level: Above it hardly anybody is given it; None: that was never seen.
-        below: Share of patients who are given it up to that level.
-        above: Share above it; None where that was never seen.
+        share: Of all patients, who are given it.
+        most: Of the patients at those levels at which it is given most.
         highest: The highest level at which patients came.
+        between: The levels between which its share falls from more than half of its maximum to
+            less than a tenth; None where it does not.
+        below: The share up to the lower of them.
+        above: The share from the upper of them on.
+        ending: The share in the end game; None where there is none.
     """
 
     antibiotic: str
-    level: float | None
-    below: float
-    above: float | None
+    share: float
     highest: float
+    most: float = 0.0
+    between: tuple[float, float] | None = None
+    below: float = float("nan")
+    above: float = float("nan")
+    ending: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,6 +90,7 @@ class Behaviour:
         by_time: The parts of an episode.
         by_group: The groups of a mixture of patients.
         by_risk: Bands of the observed probability of infection.
+        ending: What was given before the end game, and in it; None where there is none.
     """
 
     everybody: Share
@@ -91,6 +100,7 @@ class Behaviour:
     by_time: Sequence[Share] = ()
     by_group: Sequence[Share] = ()
     by_risk: Sequence[Share] = ()
+    ending: tuple[Share, Share] | None = None
 
 
 def behaviour_of(
@@ -99,6 +109,7 @@ def behaviour_of(
     patients: pd.DataFrame | None,
     *,
     groups: Sequence[str] = (),
+    sees_time: bool = False,
 ) -> Behaviour:
     """Return what a prescriber does.
 
@@ -107,6 +118,7 @@ def behaviour_of(
         steps: One row per (episode, step), see `Evaluation.trajectories_frame`.
         patients: One row per (episode, step, patient), see `Evaluation.patients_frame`.
         groups: Names of the groups of patients, by index.
+        sees_time: Whether it is told how much of the episode is left.
     """
     names = antibiotics_of(episodes)
     sums = episodes[[*PATIENTS]].sum()
@@ -122,14 +134,16 @@ def behaviour_of(
     if steps is None or int(steps["step"].max()) < 2:
         return Behaviour(everybody=everybody, infected=infected)
     known = before_each_step(steps)
+    ending = ending_of(steps) if sees_time else None
     return Behaviour(
         everybody=everybody,
         infected=infected,
-        stops=[_stop(known, name) for name in names],
-        by_level={name: _by_level(known, name) for name in names},
+        stops=[_stop(known, name, ending) for name in names],
+        by_level={name: _by_level(known, name, ending) for name in names},
         by_time=_by_time(steps, names),
         by_group=_by_group(patients, groups),
         by_risk=_by_risk(patients),
+        ending=None if ending is None else _before_and_in(steps, names, ending),
     )
 
 
@@ -143,44 +157,127 @@ def _ratio(part: float, whole: float) -> float:
     return float(part) / float(whole) if whole else float("nan")
 
 
-def _by_level(known: pd.DataFrame, name: str) -> list[Share]:
-    """Return what was given of an antibiotic by its reported level before the step."""
-    level = known[f"seen_{name}"]
+def ending_of(steps: pd.DataFrame) -> int | None:
+    """Return the step from which treating surges until an episode ends; None where it does not.
+
+    What is usual is the median over the first half; the surge begins after the last step at which
+    treating, smoothed, had risen by less than a quarter of its rise.
+    """
+    names = antibiotics_of_steps(steps)
+    length = int(steps["step"].max())
+    if length < _SHORTEST:
+        return None
+    by_step = pd.DataFrame(
+        {
+            "step": steps["step"],
+            "given": steps[[f"prescriptions_{name}" for name in names]].sum(axis=1),
+            "patients": patients_of(steps),
+        }
+    )
+    sums = by_step.groupby("step").sum().rolling(max(1, length // 20), min_periods=1).sum()
+    treated = sums["given"] / sums["patients"]
+    usual = float(treated[treated.index <= length / 2].median())
+    rise = float(treated[treated.index > 0.9 * length].mean()) - usual
+    if rise < max(_SURGE, 0.3 * usual):
+        return None
+    still = treated[treated <= usual + rise / 4].index
+    start = int(still.max()) + 1 if len(still) else length
+    return start if length / 2 < start < length else None
+
+
+def antibiotics_of_steps(steps: pd.DataFrame) -> list[str]:
+    """Return the antibiotics that a table of steps speaks of, in its order."""
+    prefix = "prescriptions_"
+    return [str(c).removeprefix(prefix) for c in steps if str(c).startswith(prefix)]
+
+
+def _by_level(known: pd.DataFrame, name: str, ending: int | None) -> list[Share]:
+    """Return what was given of an antibiotic by bands of its reported level before the step.
+
+    The bands hold about equally many decisions before the end game, which is a row of its own.
+    """
+    before, last = _parted(known, ending)
+    level = 100.0 * before[f"seen_{name}"].to_numpy(dtype=np.float64)
+    number = bands(level / 100.0, _BANDS).number
     shares = []
-    for low, high in itertools.pairwise(LEVELS):
-        here = known[(level >= low) & ((level < high) | ((high == LEVELS[-1]) & (level <= high)))]
-        if len(here):
-            shares.append(_share(f"{100 * low:.0f} to {100 * high:.0f} %", here, [name]))
+    for band in np.unique(number):
+        here = level[number == band]
+        low, high = (_level(float(end)) for end in (here.min(), here.max()))
+        who = f"{low} %" if low == high else f"{low} to {high} %"
+        shares.append(_share(who, before[number == band], [name]))
+    if len(last):
+        ends = [float(100.0 * last[f"seen_{name}"].quantile(q)) for q in (0.05, 0.95)]
+        who = f"the end game, from step {ending}: {_level(ends[0])} to {_level(ends[1])} %"
+        shares.append(_share(who, last, [name]))
     return shares
 
 
-def _stop(known: pd.DataFrame, name: str) -> Stop:
-    """Return up to which reported level an antibiotic is given."""
-    level = known[f"seen_{name}"].to_numpy(dtype=np.float64)
+def _level(percent: float) -> str:
+    """Return a level in percent, small ones with a decimal.
+
+    >>> _level(0.42), _level(12.3)
+    ('0.4', '12')
+    """
+    return f"{percent:.1f}" if percent < 9.95 else f"{percent:.0f}"
+
+
+def _parted(known: pd.DataFrame, ending: int | None) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return the rows before the end game, and those in it."""
+    in_end = known["step"] >= (np.inf if ending is None else ending)
+    return known[~in_end], known[in_end]
+
+
+def _stop(known: pd.DataFrame, name: str, ending: int | None) -> Stop:
+    """Return between which levels an antibiotic ceases to be given, before the end game."""
+    before, last = _parted(known, ending)
+    level = before[f"seen_{name}"].to_numpy(dtype=np.float64)
+    number = bands(level, _FINE_BANDS).number
     table = pd.DataFrame(
         {
-            # a level on an edge belongs below it, whatever rounding makes of it
-            "bin": np.maximum(np.ceil(level / _FINE - 1e-9).astype(np.int64) - 1, 0),
-            "given": known[f"prescriptions_{name}"].to_numpy(dtype=np.float64),
-            "patients": patients_of(known),
+            "given": before[f"prescriptions_{name}"].to_numpy(dtype=np.float64),
+            "patients": patients_of(before),
         }
     )
-    bins = table.groupby("bin").sum()
-    highest = float(level.max())
-    share = _ratio(float(table["given"].sum()), float(table["patients"].sum()))
-    bins = bins[bins["patients"] >= min(_ENOUGH, _ENOUGH_SHARE * float(bins["patients"].sum()))]
-    is_given = bins["given"] / bins["patients"] >= HARDLY
-    if not is_given.any():
-        return Stop(antibiotic=name, level=0.0, below=0.0, above=share, highest=highest)
-    last = int(is_given[is_given].index.max())
-    lower, upper = table[table["bin"] <= last], table[table["bin"] > last]
-    below = _ratio(float(lower["given"].sum()), float(lower["patients"].sum()))
-    if not (bins.index > last).any():
-        return Stop(antibiotic=name, level=None, below=below, above=None, highest=highest)
-    above = _ratio(float(upper["given"].sum()), float(upper["patients"].sum()))
-    return Stop(
-        antibiotic=name, level=(last + 1) * _FINE, below=below, above=above, highest=highest
+    found = table.groupby(number).sum()
+    share = (found["given"] / found["patients"]).to_numpy()
+    low = pd.Series(level).groupby(number).min().to_numpy()
+    high = pd.Series(level).groupby(number).max().to_numpy()
+    total = _ratio(float(table["given"].sum()), float(table["patients"].sum()))
+    ends = None if last.empty else _share("", last, [name]).given[name]
+    stop = Stop(antibiotic=name, share=total, highest=float(level.max()), ending=ends)
+    stop = replace(stop, most=float(share.max()))
+    if share.max() < HARDLY:
+        return stop
+    split = _split(share, found["patients"].to_numpy(dtype=np.float64))
+    often = int(np.flatnonzero(share[:split] >= share.max() / 2).max(initial=-1))
+    after = np.flatnonzero(share[split:] < share.max() / 10)
+    if often < 0 or not len(after):
+        return stop
+    seldom = split + int(after[0])
+    lower, upper = table[number <= often], table[number >= seldom]
+    below, above = (
+        _ratio(float(part["given"].sum()), float(part["patients"].sum())) for part in (lower, upper)
     )
+    came = float(upper["patients"].sum())
+    is_clear = (
+        above < share.max() / 10
+        and below >= 3 * above
+        and came >= min(_ENOUGH, _ENOUGH_SHARE * table["patients"].sum())
+    )
+    if not is_clear:
+        return stop
+    between = (float(high[often]), float(low[seldom]))
+    return replace(stop, between=between, below=below, above=above)
+
+
+def _split(share: Floats, weight: Floats) -> int:
+    """Return before which band the shares fall apart best into two, by least squares."""
+    if len(share) < 2:
+        return len(share)
+    weights, sums = weight.cumsum(), (weight * share).cumsum()
+    below, above = sums[:-1] / weights[:-1], (sums[-1] - sums[:-1]) / (weights[-1] - weights[:-1])
+    apart = weights[:-1] * (weights[-1] - weights[:-1]) * (below - above) ** 2
+    return int(np.argmax(np.where(below > above, apart, -1.0))) + 1
 
 
 def _by_time(steps: pd.DataFrame, names: Sequence[str]) -> list[Share]:
@@ -191,6 +288,12 @@ def _by_time(steps: pd.DataFrame, names: Sequence[str]) -> list[Share]:
         _share(f"steps {int(here['step'].min())} to {int(here['step'].max())}", here, names)
         for _, here in steps.groupby(part)
     ]
+
+
+def _before_and_in(steps: pd.DataFrame, names: Sequence[str], ending: int) -> tuple[Share, Share]:
+    """Return what was given before the end game, and in it."""
+    before, last = _parted(steps, ending)
+    return _share("before", before, names), _share(f"step {ending}", last, names)
 
 
 def _by_group(patients: pd.DataFrame | None, groups: Sequence[str]) -> list[Share]:

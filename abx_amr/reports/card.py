@@ -93,13 +93,14 @@ def card_of(played: Played) -> PolicyCard:
         played.steps,
         played.patients,
         groups=list(groups) if isinstance(groups, Mapping) else (),
+        sees_time=bool((played.config.get("environment") or {}).get("include_time_remaining")),
     )
     name, rule = played.rule or (None, None)
     return PolicyCard(
         name=played.name,
         about=_about(played),
         behaviour=behaviour,
-        sentences=sentences_of(behaviour),
+        sentences=[*sentences_of(behaviour), *_return_against(played.summary)],
         missing=_missing(played),
         outcomes=outcomes_of(played.episodes, rule),
         rule=name,
@@ -134,23 +135,66 @@ def _missing(played: Played) -> list[str]:
     if played.patients is None and (len(groups) > 1 or risk_is_seen(played.config)):
         missing.append(f"Whom it treats: the patients were not kept. Make them: {again}")
     if played.rule is None:
+        best = best_rule_of(played.summary)
+        other = shlex.quote(f"against={against_of(best)}")
         missing.append(
             "How it compares with a rule: no rule played the same episodes. "
-            f"Make it: {again} against=amr_threshold"
+            f"Make it: {again} {other}"
+            if best is None
+            else f"What {best['name']} does to the same patients: of that rule only the return was "
+            f"kept. Make the rest: {again} {other}"
         )
     return missing
+
+
+def best_rule_of(summary: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """Return the best tuned rule that a summary knows of; None where it knows none."""
+    rule = summary.get("best_rule")
+    return rule if isinstance(rule, Mapping) and rule.get("name") else None
+
+
+def against_of(rule: Mapping[str, Any] | None) -> str:
+    """Return a rule with all its parameters, as abx-evaluate takes it behind against=.
+
+    >>> against_of({"overrides": ["agent_algorithm=amr_threshold", "agent_algorithm.risk=0.9"]})
+    '{rule: amr_threshold, risk: 0.9}'
+    >>> against_of({"overrides": ["agent_algorithm=greedy"]}), against_of(None)
+    ('greedy', 'amr_threshold')
+    """
+    pairs = [str(one).partition("=") for one in (rule or {}).get("overrides") or ()]
+    own = {key: value for key, _, value in pairs if key.split(".")[0] == "agent_algorithm"}
+    name = own.pop("agent_algorithm", "amr_threshold")
+    if not own:
+        return name
+    given = ", ".join(f"{key.partition('.')[2]}: {value}" for key, value in own.items())
+    return f"{{rule: {name}, {given}}}"
+
+
+def _return_against(summary: Mapping[str, Any]) -> list[str]:
+    """Return how the return compares with that of the best rule, on the same episodes."""
+    rule = best_rule_of(summary)
+    difference = (rule or {}).get("difference") or {}
+    if rule is None or difference.get("mean") is None:
+        return []
+    mean, (low, high) = difference["mean"], difference["interval_95"]
+    return [
+        f"On the same {counted(int(difference['episodes']), 'episode')} its return is "
+        f"{mean:+.1f} against the best tuned rule, {rule['name']} (95 % interval {low:+.1f} to "
+        f"{high:+.1f}; plus: the agent has more)."
+    ]
 
 
 def sentences_of(behaviour: Behaviour) -> list[str]:
     """Return what a prescriber does, in words that follow from its numbers."""
     everybody = behaviour.everybody
     infected, others = behaviour.infected
+    ending = behaviour.ending[1] if behaviour.ending is not None else None
     sentences = [
         f"It treats {_percent(everybody.treated)} of all patients: {_percent(infected)} of those "
         f"who have an infection, and {_percent(others)} of those who have none.",
         _with_what(everybody),
-        *(_when_it_stops(stop) for stop in behaviour.stops),
-        *_at_the_end(behaviour.by_time),
+        *(_when_it_stops(stop, ending) for stop in behaviour.stops),
+        *_in_the_end_game(behaviour),
         *_by_whom("of the group", behaviour.by_group),
         *_by_whom("with an observed probability of infection of", behaviour.by_risk),
     ]
@@ -163,20 +207,39 @@ def _with_what(everybody: Share) -> str:
     return f"It gives {named} of all patients, and no antibiotic to the others."
 
 
-def _when_it_stops(stop: Stop) -> str:
-    name = stop.antibiotic
-    if stop.level == 0.0:
-        return f"It hardly ever gives {name}, whatever its resistance ({_percent(stop.above)})."
-    if stop.level is None:
-        return (
-            f"It does not stop giving {name} at any reported resistance that was met (up to "
-            f"{_percent(stop.highest)}): {_percent(stop.below)} of patients are given it."
+def _when_it_stops(stop: Stop, ending: Share | None) -> str:
+    name, when = stop.antibiotic, "" if ending is None else "Before the end game, "
+    if stop.between is None and stop.most < HARDLY:
+        text = f"it hardly ever gives {name} ({_percent(stop.share)} of patients)."
+    elif stop.between is None:
+        text = (
+            f"it has no clear level of reported resistance at which it stops giving {name}: "
+            f"{_percent(stop.share)} of patients are given it, at levels up to "
+            f"{_level(stop.highest)}."
         )
-    return (
-        f"It gives {name} while its reported resistance is at most {_percent(stop.level)} "
-        f"({_percent(stop.below)} of patients then), and stops above that "
-        f"({_percent(stop.above)}); up to {_percent(stop.highest)} was met."
-    )
+    else:
+        low, high = map(_level, stop.between)
+        text = (
+            f"it gives {name} while its reported resistance is at most {low} "
+            f"({_percent(stop.below)} of patients then), and stops between that and {high} "
+            f"({_percent(stop.above)} above); up to {_level(stop.highest)} was met."
+        )
+    return f"{when}{text}" if when else f"{text[0].upper()}{text[1:]}"
+
+
+def _in_the_end_game(behaviour: Behaviour) -> list[str]:
+    """Return what changes where treating surges before the end; else how it ends."""
+    if behaviour.ending is None:
+        return _at_the_end(behaviour.by_time)
+    before, last = behaviour.ending
+    given = ", ".join(f"{name} to {_percent(share)}" for name, share in last.given.items())
+    return [
+        f"From {last.who} on it plays an end game: it treats {_percent(last.treated)} of patients "
+        f"({given}), {_percent(before.treated)} before that. An end that only the simulation has "
+        "is no reason in a clinic.",
+        "High resistance and the end of the episode coincide: that it gives an antibiotic there in "
+        "spite of its resistance comes of the end, and says nothing of any other time.",
+    ]
 
 
 def _at_the_end(parts: Sequence[Share]) -> list[str]:
@@ -214,6 +277,15 @@ def _by_whom(what: str, shares: Sequence[Share]) -> list[str]:
         f"Of patients {what} {most.who} it treats {_percent(most.treated)}, of those {what} "
         f"{least.who} {_percent(least.treated)}."
     ]
+
+
+def _level(share: float) -> str:
+    """Return a level in percent, with a decimal where it is small.
+
+    >>> _level(0.0042), _level(0.123)
+    ('0.4 %', '12 %')
+    """
+    return f"{100 * share:.{1 if share < 0.0995 else 0}f} %"
 
 
 def _percent(share: float | None) -> str:

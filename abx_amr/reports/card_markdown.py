@@ -10,6 +10,7 @@ from abx_amr.reports.behaviour import Share
 from abx_amr.reports.card import PolicyCard
 from abx_amr.reports.clinical import Outcome
 from abx_amr.reports.markdown import escape, line, table
+from abx_amr.reports.wording import has_no_width
 
 DENOMINATOR = (
     "Per 1,000 patients: of all who came, infected or not. Resistance: the share of infections "
@@ -113,4 +114,6 @@ def interval(ends: tuple[float, float], *, is_signed: bool = False) -> str:
     """Return an interval; one of a single episode is not known."""
     if not all(map(math.isfinite, ends)):
         return f"unknown ({counted(1, 'episode')})"
+    if has_no_width(ends):
+        return "the same in every episode"
     return " to ".join(number(end, is_signed=is_signed) for end in ends)

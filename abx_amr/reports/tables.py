@@ -48,6 +48,11 @@ def intervals(ends: Sequence[Any] | None, digits: int = 2) -> Cell:
     )
 
 
+def over_episodes(ends: Sequence[Any] | None, digits: int = 2) -> Cell:
+    """Return an interval over episodes, sorted by its lower end."""
+    return Cell(wording.over_episodes(ends, digits), intervals(ends, digits).key)
+
+
 def setting(value: Any) -> Cell:
     """Return a setting's value, a number among them sorted as one."""
     return Cell(wording.value(value), float(value) if wording.is_known(value) else None)

@@ -66,6 +66,21 @@ def interval(ends: Sequence[Any] | None, digits: int = 2) -> str:
     return f"{number(ends[0], digits)} to {number(ends[1], digits)}"
 
 
+def over_episodes(ends: Sequence[Any] | None, digits: int = 2) -> str:
+    """Return an interval over episodes; one without a width says why.
+
+    >>> over_episodes((-2, 3.25)), over_episodes((2.0, 2.0)), over_episodes(None)
+    ('−2.00 to 3.25', 'the same in every episode', '–')
+    """
+    return "the same in every episode" if has_no_width(ends) else interval(ends, digits)
+
+
+def has_no_width(ends: Sequence[Any] | None) -> bool:
+    """Return whether an interval is a single value."""
+    known = ends is not None and len(ends) == 2 and all(map(is_known, ends))
+    return known and ends is not None and math.isclose(*ends, rel_tol=1e-9, abs_tol=1e-12)
+
+
 def percent(share: Any, digits: int = 1) -> str:
     """Return a share in percent.
 
@@ -73,6 +88,19 @@ def percent(share: Any, digits: int = 1) -> str:
     ('98.9 %', '–')
     """
     return f"{number(100 * share, digits)} %" if is_known(share) else MISSING
+
+
+def reached(share: Any) -> str:
+    """Return what a share of the range means, a dash where it is not known.
+
+    >>> reached(0.668), reached(-0.1), reached(None)
+    ('reaches 66.8 % of what can be gained over never treating', 'worse than never treating', '–')
+    """
+    if not is_known(share):
+        return MISSING
+    if share < 0:
+        return "worse than never treating"
+    return f"reaches {percent(share)} of what can be gained over never treating"
 
 
 def value(found: Any) -> str:

@@ -95,7 +95,7 @@ def judge(
         **limits.reference.gap(final.mean_return),
         "gap": gap_record(limits, final.mean_return),
     }
-    found, facts["why_no_agreement"] = _agreement(final, model)
+    found, facts["why_no_agreement"] = _agreement(final, model, overrides)
     facts["agreement"] = found
     clinic = [o for o in overrides if section_of_key(o) in _OF_A_CLINIC]
     facts["best_rule"] = compare_with_best(final.returns, rules, seed=final.seed, clinic=clinic)
@@ -115,7 +115,9 @@ def limits_of(
     return reachable(model, who, rules=rules, command=f"abx-plan{clinic}{gamma}")
 
 
-def _agreement(final: Evaluation, model: ClinicModel) -> tuple[dict[str, Any] | None, str | None]:
+def _agreement(
+    final: Evaluation, model: ClinicModel, overrides: Sequence[str]
+) -> tuple[dict[str, Any] | None, str | None]:
     """Return `agreement` of a summary, or why there is none."""
     try:
         posed = view(model)
@@ -123,7 +125,8 @@ def _agreement(final: Evaluation, model: ClinicModel) -> tuple[dict[str, Any] | 
             return None, f"values are kept for at most {MOST_ANTIBIOTICS} antibiotics"
         solved = solved_view(model, posed, folder=default_folder())
         if solved is None:
-            return None, "the values of this clinic are not kept: run abx-plan for it first"
+            command = f"abx-plan{settings_of(_OF_A_CLINIC, overrides)}"
+            return None, f"the values of this clinic are not kept; run first: {command}"
         if needs_patients(solved) and final.per_patient is None:
             return None, f"more than {_MOST_PATIENTS} patients came: evaluate fewer episodes"
         return agreement(model, solved, final).to_dict(), None

@@ -8,6 +8,7 @@ import re
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 from hypothesis import given, settings
@@ -119,8 +120,11 @@ def test_the_difference_from_the_rule_is_paired_by_episode_and_says_who_is_bette
 def test_what_it_does_is_measured_at_the_level_that_was_seen_before_the_step() -> None:
     found = behaviour_of(EPISODES, STEPS, PATIENTS, groups=["ward", "clinic"])
     (stop,) = [s for s in found.stops if s.antibiotic == "A"]
-    assert stop.level == pytest.approx(0.06), "the rule's threshold, to the width of a bin"
-    assert stop.above == 0.0 and stop.below > 0.0
+    assert stop.between is not None
+    low, high = stop.between
+    assert low <= 0.06 <= high < 0.08, "the rule's threshold, to the width of a band"
+    assert stop.above < 0.1 * stop.below
+    assert found.ending is None
     for share in found.by_group:
         here = PATIENTS[PATIENTS["group"] == ["ward", "clinic"].index(share.who)]
         assert share.patients == len(here)
@@ -128,7 +132,7 @@ def test_what_it_does_is_measured_at_the_level_that_was_seen_before_the_step() -
     assert sum(share.patients for share in found.by_time) == len(PATIENTS)
     infected = PATIENTS[PATIENTS["infected"]]
     assert found.infected[0] == pytest.approx((infected["treatment"] != "no_treatment").mean())
-    assert any("stops above that" in sentence for sentence in sentences_of(found))
+    assert any("and stops between that and" in sentence for sentence in sentences_of(found))
 
 
 def test_what_its_tables_do_not_say_is_named_with_the_command_that_says_it() -> None:
@@ -137,6 +141,22 @@ def test_what_its_tables_do_not_say_is_named_with_the_command_that_says_it() -> 
     assert len(card.missing) == 3
     assert all("abx-evaluate run=results/run card=true" in text for text in card.missing)
     assert not card_of(CARD).missing
+
+
+def test_the_best_rule_of_the_summary_is_told_and_named_with_all_its_parameters() -> None:
+    rule = {
+        "name": "amr_threshold (threshold 1, risk 0.9)",
+        "overrides": [
+            *("agent_algorithm=amr_threshold", "agent_algorithm.threshold=1"),
+            *("agent_algorithm.risk=0.9", "experiment=base"),
+        ],
+        "difference": {"mean": 23.07, "interval_95": [19.7, 26.4], "episodes": 10},
+    }
+    card = card_of(replace(CARD, rule=None, summary={**SUMMARY, "best_rule": rule}))
+    assert "On the same 10 episodes its return is +23.1" in card.sentences[-1]
+    (missing,) = card.missing
+    assert "no rule played" not in missing
+    assert "'against={rule: amr_threshold, threshold: 1, risk: 0.9}'" in missing
 
 
 def test_a_table_that_counts_no_outcomes_has_no_card() -> None:
@@ -240,7 +260,33 @@ def test_the_card_is_written_beside_the_evaluation_and_stands_on_its_page(tmp_pa
     page = page_of(RunSubject(folder.path, has_figures=False))
     sections = {section.name: str(section.content) for section in page.sections}
     assert not page.notes, page.notes
-    assert "stops above that" in sections["Policy card"]
+    assert "and stops between that and" in sections["Policy card"]
     assert "greedy" in sections["Outcomes"] and "better" in sections["Outcomes"]
     assert "<img" not in page.html()
     assert json.loads(folder.summary_file.read_text())["against"] == {"name": "greedy"}
+
+
+def test_the_end_game_is_told_apart_from_the_steps_before_it() -> None:
+    """Treated at most at 10 % before step 61 of 80, and everybody at whatever level after it."""
+    step = np.arange(1, 81)
+    level = np.where(step <= 60, 0.02 * (step % 10), 0.5 + step / 200)
+    seen = np.concatenate([[0.0], level[:-1]])
+    given = np.where(step <= 60, np.where(seen < 0.09, 1, 0), 4)
+    table = pd.DataFrame(
+        {name: 0 for name in STEPS if "B" not in name and HOSTILE not in name}, index=step
+    )
+    table = table.assign(step=step, visible_amr_A=level, true_amr_A=level, prescriptions_A=given)
+    table = table.assign(treated_infected_sensitive=given, untreated_infected=4 - given)
+    steps = pd.concat([table.assign(episode=number) for number in range(40)])
+    episodes = EPISODES[[c for c in EPISODES if HOSTILE not in c]]
+    found = behaviour_of(episodes, steps, None, sees_time=True)
+    assert found.ending is not None and found.ending[1].treated > 0.9
+    assert abs(int(found.ending[1].who.split()[1]) - 61) <= 2
+    (stop,) = found.stops
+    assert stop.between == pytest.approx((0.08, 0.1))
+    assert stop.below == pytest.approx(0.25, abs=0.03) and stop.above == 0.0
+    said = " ".join(sentences_of(found))
+    assert "Before the end game, it gives A while its reported resistance is at most 8.0 %" in said
+    assert "High resistance and the end of the episode coincide" in said
+    assert found.by_level is not None and "end game" in found.by_level["A"][-1].who
+    assert behaviour_of(episodes, steps, None).ending is None

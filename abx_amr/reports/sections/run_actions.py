@@ -21,7 +21,7 @@ ORDER = 30
 FIGURES = {
     "policy_map": (
         "How often each antibiotic is given, by the visible AMR levels before the step, and over "
-        "time. White: hardly ever visited."
+        "time. Hatched: not visited, or hardly ever."
     ),
     "treatment_by_group": (
         "What was given to whom: the shares of each group of patients, and of each observed "

@@ -11,11 +11,14 @@ from abx_amr.reports.figures import inline_svg
 from abx_amr.reports.subjects import RunSubject
 from abx_amr.reports.tables import Column, numbers
 from abx_amr.reports.templating import fill
-from abx_amr.reports.wording import interval, is_known, number, percent
+from abx_amr.reports.wording import is_known, number, over_episodes, percent
 
 NAME = "Why it is below the optimum"
 PAGES = ("run",)
 ORDER = 20
+
+_MOSTLY = 0.9  # of the states, below which acting otherwise wants an explanation
+_SMALL = 0.1  # of the range from never treating, below which a gap is small
 
 #: Part -> what it is called, and what it means.
 PARTS = {
@@ -62,7 +65,7 @@ def render(subject: RunSubject) -> Markup | None:
             Column("what it is"),
         ],
         rows=[_row(part, (gap or {}).get("total")) for part in parts],
-        agreement=_agreement(agreement or {}),
+        agreement=_agreement(agreement or {}, _width(subject.summary)),
         levels=(agreement or {}).get("by_level") or [],
         level_columns=[
             Column("antibiotic"),
@@ -111,20 +114,38 @@ def _row(part: dict[str, Any], total: Any) -> list[Any]:
     return [name, numbers(value), percent(share, 0), text]
 
 
-def _agreement(found: dict[str, Any]) -> str | None:
+def _agreement(found: dict[str, Any], width: float | None) -> str | None:
     if not is_known(found.get("share_of_states")):
         return None
     cost, regret = found.get("expected_gap"), found.get("regret")
     more = ""
     if is_known(cost):
-        sure = interval(found.get("expected_gap_interval_95"))
+        sure = over_episodes(found.get("expected_gap_interval_95"))
         more = f" What it does otherwise costs {number(cost)} an episode in expectation ({sure})."
     elif is_known(regret):
         more = f" What it does otherwise costs {number(regret, 3)} per step."
+    near = (
+        " Many of its other choices cost next to nothing: there, nearly as good actions differ."
+        if found["share_of_states"] < _MOSTLY
+        else ""
+    )
     return (
         f"In {percent(found['share_of_states'], 0)} of the states that it met, the agent did what "
-        f"the optimal policy does there.{more}"
+        f"the optimal policy does there.{more}{near if _is_small(cost, width) else ''}"
     )
+
+
+def _is_small(cost: Any, width: float | None) -> bool:
+    """Return whether a gap is a small part of what can be gained over never treating."""
+    return is_known(cost) and is_known(width) and cost < _SMALL * width
+
+
+def _width(summary: dict[str, Any]) -> float | None:
+    """Return what the optimum gains over never treating; None where it is not known."""
+    gap, share = summary.get("optimality_gap"), summary.get("share_of_range")
+    if not is_known(gap) or not is_known(share) or share == 1:
+        return None
+    return gap / (1.0 - share)
 
 
 def _level(row: dict[str, Any]) -> list[Any]:

@@ -7,9 +7,8 @@ from markupsafe import Markup
 from abx_amr.reports.card_writing import rule_of
 from abx_amr.reports.clinical import COUNTS, PATIENTS, Outcome, outcomes_of, patients_of
 from abx_amr.reports.subjects import RunSubject
-from abx_amr.reports.tables import Cell, Column, intervals, numbers, signed
+from abx_amr.reports.tables import Cell, Column, numbers, over_episodes, signed
 from abx_amr.reports.templating import fill
-from abx_amr.reports.wording import interval
 
 NAME = "Outcomes"
 PAGES = ("run",)
@@ -53,14 +52,14 @@ def _cells(outcome: Outcome) -> list[str | Cell]:
         outcome.name,
         outcome.unit,
         numbers(outcome.value, 1),
-        intervals(outcome.interval, 1),
+        over_episodes(outcome.interval, 1),
     ]
     if outcome.difference is not None:
         found = outcome.difference
         cells += [
             numbers(outcome.rule, 1),
             signed(found.mean, 1),
-            Cell(interval(found.interval, 1)),
+            over_episodes(found.interval, 1),
             outcome.verdict,
         ]
     return cells

@@ -9,7 +9,7 @@ from markupsafe import Markup
 
 from abx_amr.reports.figures import inline_svg
 from abx_amr.reports.subjects import RunSubject
-from abx_amr.reports.tables import Column, intervals, numbers, signed
+from abx_amr.reports.tables import Column, numbers, over_episodes, signed
 from abx_amr.reports.templating import fill
 
 NAME = "Return against rules and optimum"
@@ -28,8 +28,8 @@ def render(subject: RunSubject) -> Markup | None:
             row["name"],
             row["kind"],
             numbers(row["value"]),
-            intervals((row["low"], row["high"])),
-            signed(row["value"] - ours),
+            over_episodes((row["low"], row["high"])),
+            signed(ours - row["value"]) if not row["is_this"] else "",
         ]
         for row in policies.to_dict("records")
     ]
@@ -41,11 +41,12 @@ def render(subject: RunSubject) -> Markup | None:
             Column("kind"),
             Column("mean return", numeric=True),
             Column("95 % interval", numeric=True),
-            Column("minus this run", numeric=True),
+            Column("this run minus it", numeric=True, title="minus: it has more"),
         ],
         rows=rows,
         marked=next(i for i, row in enumerate(policies["is_this"]) if row),
         learned=subject.learned,
+        has_optimum=bool((policies["kind"] == "optimum").any()),
     )
 
 

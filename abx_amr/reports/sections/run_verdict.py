@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import re
+
 from markupsafe import Markup
 
+from abx_amr.reports.clinic import clinic_in_words
 from abx_amr.reports.subjects import RunSubject
 from abx_amr.reports.tables import KeyFigure
 from abx_amr.reports.templating import fill
-from abx_amr.reports.wording import interval, is_known, number, percent, signed
+from abx_amr.reports.wording import is_known, number, over_episodes, reached, signed
 
 NAME = "Verdict"
 PAGES = ("run",)
 ORDER = 0
+
+_UNNAMED_PLAN = re.compile(r"run (first: )?abx-plan for (this clinic|it)( first)?")
 
 
 def render(subject: RunSubject) -> Markup:
@@ -25,7 +30,14 @@ def render(subject: RunSubject) -> Markup:
         )
     return fill(
         "verdict.html",
-        sentences=[s for s in (_return(subject), *_against(subject), _optimum(subject)) if s],
+        sentences=[
+            sentence
+            for sentence in (
+                *(_return(subject), *_against(subject), _optimum(subject)),
+                clinic_in_words(subject.config),
+            )
+            if sentence
+        ],
         warning=_collapse(subject),
         keys=_keys(subject),
     )
@@ -36,7 +48,7 @@ def _return(subject: RunSubject) -> str:
     who = f"The agent {_agent(subject)}" if subject.learned else f"The rule {_agent(subject)}"
     return (
         f"{who} earned a mean return of {number(found.get('mean_return'))} per episode "
-        f"(95 % interval {interval(found.get('mean_return_interval_95'))}, "
+        f"(95 % interval {over_episodes(found.get('mean_return_interval_95'))}, "
         f"{number(found.get('evaluation_episodes'), 0)} episodes of evaluation seed "
         f"{found.get('evaluation_seed')})."
     )
@@ -56,13 +68,13 @@ def _against(subject: RunSubject) -> list[str]:
             f"{_compared(rule.get('verdict'))} the best tuned rule, {rule.get('name')}, which "
             f"earns {number(rule.get('mean_return'))}: the difference on the same "
             f"{number(difference.get('episodes'), 0)} episodes is "
-            f"{signed(difference.get('mean'))} ({interval(difference.get('interval_95'))})."
+            f"{signed(difference.get('mean'))} ({over_episodes(difference.get('interval_95'))})."
         )
     if other:
         ends = other.get("interval") or (None, None)
         sentences.append(
             f"{_compared(verdict_of(ends))} {other.get('name')}: the difference on the same "
-            f"episodes is {signed(other.get('mean'))} ({interval(ends)})."
+            f"episodes is {signed(other.get('mean'))} ({over_episodes(ends)})."
         )
     return sentences
 
@@ -91,14 +103,18 @@ def _optimum(subject: RunSubject) -> str:
         found.get(key) for key in ("optimality_gap", "share_of_range", "optimum_note")
     )
     if not is_known(gap):
-        return f"How far it is from the optimum is not known{f': {note}' if note else ''}."
+        why = f": {with_command(note, subject.plan_command)}" if note else "."
+        return f"How far it is from the optimum is not known{why}"
     reference = f"the {note}" if note else f"the optimum, {number(found.get('optimum'))}"
     expected = _expected_gap(subject)
     if expected is not None:
         cost, sure = expected
         return (
             f"In expectation it is {cost} ({sure}) below {reference}: what its choices cost in the "
-            "states that it met, without the luck of these episodes."
+            "states that it met, without the luck of these episodes. The mean return of these "
+            f"episodes lies {number(abs(gap))} {'below' if gap >= 0 else 'above'} it: the two "
+            "differ by the luck of the patients who happened to come, and the first is the one to "
+            "quote."
         )
     low, high = found.get("mean_return_interval_95") or (None, None)
     optimum = found.get("optimum")
@@ -108,8 +124,17 @@ def _optimum(subject: RunSubject) -> str:
         return f"It lies above {reference}, which nothing does in the long run: easy episodes."
     if is_known(share) and share < 0:
         return f"It is {number(gap)} below {reference}, and worse than never treating."
-    reached = f": it reaches {percent(share)} of what can be gained over never treating"
-    return f"It is {number(gap)} below {reference}{reached if is_known(share) else ''}."
+    gained = f": it {reached(share)}" if is_known(share) else ""
+    return f"It is {number(gap)} below {reference}{gained}."
+
+
+def with_command(note: str, command: str) -> str:
+    """Return a note whose abx-plan can be pasted; those of earlier runs did not say the clinic.
+
+    >>> with_command("run abx-plan for this clinic first", "abx-plan experiment=base")
+    'run first: abx-plan experiment=base'
+    """
+    return _UNNAMED_PLAN.sub(lambda _: f"run first: {command}", note)
 
 
 def _expected_gap(subject: RunSubject) -> tuple[str, str] | None:
@@ -117,7 +142,7 @@ def _expected_gap(subject: RunSubject) -> tuple[str, str] | None:
     found = subject.summary.get("agreement")
     if not isinstance(found, dict) or not is_known(found.get("expected_gap")):
         return None
-    return number(found["expected_gap"]), interval(found.get("expected_gap_interval_95"))
+    return number(found["expected_gap"]), over_episodes(found.get("expected_gap_interval_95"))
 
 
 def _collapse(subject: RunSubject) -> str | None:
@@ -134,7 +159,7 @@ def _keys(subject: RunSubject) -> list[KeyFigure]:
         KeyFigure(
             "mean return",
             number(found.get("mean_return")),
-            interval(found.get("mean_return_interval_95")),
+            over_episodes(found.get("mean_return_interval_95")),
         )
     ]
     rule = found.get("best_rule")
@@ -144,7 +169,7 @@ def _keys(subject: RunSubject) -> list[KeyFigure]:
             KeyFigure(
                 f"against {rule.get('name')}",
                 signed(difference.get("mean")),
-                interval(difference.get("interval_95")),
+                over_episodes(difference.get("interval_95")),
             )
         )
     other = found.get("against")
@@ -153,7 +178,7 @@ def _keys(subject: RunSubject) -> list[KeyFigure]:
             KeyFigure(
                 f"against {other.get('name')}",
                 signed(other.get("mean")),
-                interval(other.get("interval")),
+                over_episodes(other.get("interval")),
             )
         )
     expected = _expected_gap(subject)
@@ -164,7 +189,7 @@ def _keys(subject: RunSubject) -> list[KeyFigure]:
             KeyFigure(
                 "gap to the optimum",
                 number(found["optimality_gap"]),
-                f"{percent(found.get('share_of_range'))} of the range",
+                reached(found.get("share_of_range")),
             )
         )
     return keys

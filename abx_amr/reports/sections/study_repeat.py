@@ -61,6 +61,12 @@ def _given(subject: StudySubject) -> dict[str, str]:
     return {key: value for key, _, value in pairs if key not in subject.space}
 
 
+def plan_command(subject: StudySubject) -> str:
+    """Return the command that computes the optimum of a study's clinic."""
+    own = [one for one in _settings(_given(subject)) if not one.startswith("agent_algorithm")]
+    return shlex.join(["abx-plan", *own])
+
+
 def _settings(given: Mapping[str, str]) -> list[str]:
     """Return the settings of clinic and agent among them, to be repeated behind a command."""
     return [f"{key}={value}" for key, value in given.items() if key.split(".")[0] in _REPEATED]

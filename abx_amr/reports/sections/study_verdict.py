@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+import pandas as pd
 from markupsafe import Markup
 
 from abx_amr.errors import counted
+from abx_amr.evaluation.statistics import t_interval
+from abx_amr.reports.clinic import clinic_in_words
+from abx_amr.reports.sections.run_verdict import with_command
+from abx_amr.reports.sections.study_repeat import plan_command
 from abx_amr.reports.subjects import StudySubject
 from abx_amr.reports.tables import KeyFigure
 from abx_amr.reports.templating import fill
-from abx_amr.reports.wording import interval, is_known, number, percent, short, signed
+from abx_amr.reports.wording import interval, is_known, number, reached, short, signed
 
 NAME = "Verdict"
 PAGES = ("study",)
@@ -29,7 +36,14 @@ def render(subject: StudySubject) -> Markup:
     if best is None:
         sentences = [f"Of {counted(_how_many(subject), 'finished trial')} none has a value yet."]
     else:
-        sentences = [_found(subject, best), *_worth(best), _settings(best), _CHOSEN]
+        sentences = [
+            _found(subject, best),
+            *_worth(best, plan_command(subject)),
+            _settings(best),
+            _CHOSEN,
+        ]
+    if clinic := clinic_in_words(subject.config):
+        sentences.append(clinic)
     return fill(
         "verdict.html",
         sentences=sentences,
@@ -68,23 +82,27 @@ def _settings(best: dict[str, Any]) -> str:
     return f"It is trial {best.get('number')}: {settings}."
 
 
-def _worth(best: dict[str, Any]) -> list[str]:
+def _worth(best: dict[str, Any], plan: str) -> list[str]:
     sentences = []
     rule = best.get("best_rule")
     if isinstance(rule, dict):
         difference = rule.get("difference") or {}
         sentences.append(
             f"Against the best tuned rule, {rule.get('name')}, it is {rule.get('verdict')}: "
-            f"{signed(difference.get('mean'))} ({interval(difference.get('interval_95'))})."
+            f"{signed(difference.get('mean'))} ({interval(difference.get('interval_95'))}"
+            f"{_over(difference)})."
+            f"{_over_seeds(rule, best)}"
         )
     gap, note = best.get("optimality_gap"), best.get("optimum_note")
     if is_known(gap):
         reference = f"the {note}" if note else f"the optimum, {number(best.get('optimum'))}"
         share = best.get("share_of_range")
-        reached = f" ({percent(share)} of the range from never treating)" if is_known(share) else ""
-        sentences.append(f"That is {number(gap)} below {reference}{reached}.")
+        gained = f": it {_is_worse(share)}{reached(share)}" if is_known(share) else ""
+        sentences.append(f"That is {number(gap)} below {reference}{gained}.")
     elif note:
-        sentences.append(f"How far that is from the optimum is not known: {note}.")
+        sentences.append(
+            f"How far that is from the optimum is not known: {with_command(note, plan)}"
+        )
     return sentences
 
 
@@ -98,8 +116,76 @@ def _warning(subject: StudySubject) -> str | None:
     collapsed = (subject.best or {}).get("collapsed_seeds")
     if collapsed:
         seeds = ", ".join(f"seed {s}: {str(k).replace('_', ' ')}" for s, k in collapsed.items())
-        lines.append(f"Policies of the best trial have collapsed ({seeds}).")
+        many = len(best_seeds(subject.best))
+        lines.append(
+            f"{len(collapsed)} of the {counted(many, 'training seed')} of the best trial collapsed "
+            f"({seeds}): its mean is one over policies that learned and policies that did not."
+            f"{_without_collapse(subject)}"
+        )
     return " ".join(lines) or None
+
+
+def best_seeds(best: Mapping[str, Any] | None) -> list[float]:
+    """Return the mean return of each training seed of a trial."""
+    returns = [s.get("episode_return") for s in (best or {}).get("seeds") or []]
+    return [float(r) for r in returns if is_known(r)]
+
+
+def _without_collapse(subject: StudySubject) -> str:
+    """Return the best trial of whose seeds none collapsed, where it may be as good as the winner.
+
+    As good: its value lies within the winner's standard error over seeds.
+    """
+    best, trials = subject.best or {}, subject.trials
+    seeds = best_seeds(best)
+    if "collapsed" not in trials or len(seeds) < 2:
+        return ""
+    sign = -1.0 if subject.summary.get("direction") == "minimize" else 1.0
+    values = pd.to_numeric(trials["value"], errors="coerce")
+    whole = trials[(trials["collapsed"] == 0) & np.isfinite(values)]
+    if whole.empty:
+        return " No trial is without a collapsed seed."
+    row = whole.loc[(sign * values[whole.index]).idxmax()]
+    behind = sign * (float(best["value"]) - float(row["value"]))
+    error = float(np.std(seeds, ddof=1)) / math.sqrt(len(seeds))
+    said = (
+        f" The best trial without a collapsed seed is trial {int(row['number'])}: value "
+        f"{number(row['value'])}, mean return {number(row.get('mean_reward'))} (standard "
+        f"deviation {number(row.get('std_reward'))})."
+    )
+    if behind <= error:
+        return (
+            f"{said} That is within the winner's standard error over its seeds ({number(error)}): "
+            "which of the two is better is not known, and the steadier may be the better choice."
+        )
+    return said
+
+
+def _over(difference: Mapping[str, Any]) -> str:
+    """Return what an interval of a difference is one over."""
+    episodes = difference.get("episodes")
+    count = (
+        f" {counted(int(episodes), 'evaluation episode')}" if is_known(episodes) else " episodes"
+    )
+    return f", 95 % interval over{count}, not over training seeds"
+
+
+def _over_seeds(rule: Mapping[str, Any], best: Mapping[str, Any]) -> str:
+    """Return the same difference with its interval over training seeds."""
+    seeds, theirs = best_seeds(best), rule.get("mean_return")
+    if len(seeds) < 2 or not is_known(theirs):
+        return ""
+    ends = t_interval(np.array(seeds) - theirs)
+    hint = (
+        " another training may turn out otherwise."
+        if ends[0] <= 0 <= ends[1]
+        else " another training is likely to say the same."
+    )
+    return f" Over its {len(seeds)} training seeds the interval is {interval(ends)}:{hint}"
+
+
+def _is_worse(share: float) -> str:
+    return "is " if share < 0 else ""
 
 
 def _keys(subject: StudySubject, best: dict[str, Any]) -> list[KeyFigure]:
@@ -113,10 +199,8 @@ def _keys(subject: StudySubject, best: dict[str, Any]) -> list[KeyFigure]:
         KeyFigure("mean return", number(best.get("mean_reward")), _seed_range(best)),
     ]
     if is_known(best.get("optimality_gap")):
-        share = percent(best.get("share_of_range"))
-        keys.append(
-            KeyFigure("gap to the optimum", number(best["optimality_gap"]), f"{share} of the range")
-        )
+        share = reached(best.get("share_of_range"))
+        keys.append(KeyFigure("gap to the optimum", number(best["optimality_gap"]), share))
     states = subject.trials["state"].value_counts()
     failed = int(states.get("FAIL", 0))
     keys.append(

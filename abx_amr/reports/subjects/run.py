@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -10,11 +11,15 @@ from typing import Any
 
 import pandas as pd
 
+from abx_amr.configuration.overrides import section_of_key, settings_of
+from abx_amr.configuration.values import CLINIC_SECTIONS
+from abx_amr.errors import InputError
 from abx_amr.reports.subjects.subject import PAGE, Reading
 from abx_amr.runs.folder import RunFolder
 
 #: The section of a configuration that abx-evaluate alone has.
 _OF_EVALUATIONS = "evaluation"
+_OF_A_CLINIC = ("experiment", *CLINIC_SECTIONS)
 
 
 @dataclass(frozen=True)
@@ -72,6 +77,41 @@ class RunSubject:
     def provenance(self) -> dict[str, Any]:
         """Versions, seeds, command, host, commit, start."""
         return self.reading.json(self.folder.provenance_file)
+
+    @cached_property
+    def evaluated(self) -> RunFolder | None:
+        """The run that was evaluated, as far as it is at hand."""
+        named = self.provenance.get("evaluated_run")
+        if named is None:
+            return None
+        place = Path(str(named))
+        for path in (place, self.path.parent / place.name):
+            if path.is_dir():
+                return RunFolder(path)
+        return None
+
+    @cached_property
+    def clinic(self) -> list[str]:
+        """What the clinic is composed of on a command line."""
+        said: list[str] = []
+        try:
+            if self.evaluated is not None:
+                said += self.evaluated.read_overrides()
+            said += self.folder.read_overrides()
+        except InputError as error:
+            self.problems.append(str(error))
+        if not said:
+            rule = self.summary.get("best_rule") or {}
+            said = [str(one) for one in rule.get("overrides") or ()]
+        experiment = (self.provenance.get("choices") or {}).get("experiment")
+        if experiment and not any(section_of_key(one) == "experiment" for one in said):
+            said = [f"experiment={experiment}", *said]
+        return shlex.split(settings_of(_OF_A_CLINIC, dict.fromkeys(said)))
+
+    @property
+    def plan_command(self) -> str:
+        """The command that computes the optimum of the clinic."""
+        return shlex.join(["abx-plan", *self.clinic])
 
     @property
     def is_evaluation(self) -> bool:

@@ -1,0 +1,41 @@
+"""A clinic in one sentence: its antibiotics, patients and steps, and what is seen."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from abx_amr.errors import counted
+
+
+def clinic_in_words(config: Mapping[str, Any]) -> str | None:
+    """Return what a configuration's clinic is; None where it does not say.
+
+    >>> clinic_in_words({"environment": {"num_patients_per_time_step": 2, "max_time_steps": 9},
+    ...                  "antibiotics": {"drugs": {"A": {}, "B": {}}}})
+    'The clinic: antibiotics A and B, 2 patients at each of 9 steps; the true resistance is seen.'
+    """
+    environment = config.get("environment") or {}
+    drugs = (config.get("antibiotics") or {}).get("drugs") or {}
+    patients, steps = (
+        environment.get(key) for key in ("num_patients_per_time_step", "max_time_steps")
+    )
+    if not drugs or patients is None or steps is None:
+        return None
+    *most, last = map(str, drugs)
+    names = f"antibiotics {', '.join(most)} and {last}" if most else f"the antibiotic {last}"
+    return (
+        f"The clinic: {names}, {counted(int(patients), 'patient')} at each of {steps} steps; "
+        f"{_seen(environment)}."
+    )
+
+
+def _seen(environment: Mapping[str, Any]) -> str:
+    visible = environment.get("visible_amr") or {}
+    every = int(visible.get("update_every_n_time_steps", 1))
+    is_exact = every == 1 and not visible.get("noise_std") and not visible.get("bias")
+    late = "" if every == 1 else f" of every {every} steps"
+    resistance = "the true resistance" if is_exact else f"a report of resistance{late}"
+    if environment.get("include_time_remaining"):
+        return f"{resistance} and the time that is left are seen"
+    return f"{resistance} is seen"
