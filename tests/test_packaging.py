@@ -148,7 +148,8 @@ def run_a_study(installed: Installed, folder: Path) -> None:
         "tuning.n_trials=1",
         "tuning.n_seeds_per_trial=1",
         "tuning.truncated_episodes=1",
-        "environment.max_time_steps=32",
+        "experiment=paper_single",
+        "environment.max_time_steps=8",
         "figures=false",
         folder=folder,
     )

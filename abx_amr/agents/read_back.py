@@ -226,7 +226,7 @@ def shown(path: str, value: Any, found: Mapping[str, Any]) -> str:
     if found.get(path) is None:
         return "not read back"
     own, there = own_name(path), found[path]
-    text = str(there) if path.endswith(own) else f"{own} {there}"
+    text = str(there) if path.endswith(f".{own}") else f"{own} {there}"
     return text if _agree(meant(path, value), there) else f"{text} (not as searched)"
 
 
