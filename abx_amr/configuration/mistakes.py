@@ -33,7 +33,10 @@ def explain(error: Exception, config_name: str, overrides: Sequence[str]) -> str
     if found := re.search(r"Environment variable '([^']+)' not found", text):
         return explain_value(error)
     if found := re.search(
-        r"In '([\w./-]+)': .*Cannot merge DictConfig with ListConfig", text, re.S
+        r"In '([\w./-]+)': .*"
+        r"Cannot merge (?:DictConfig with ListConfig|incompatible container types)",
+        text,
+        re.S,
     ):
         where = ""
         if found.group(1).startswith("tuning/"):
@@ -43,7 +46,13 @@ def explain(error: Exception, config_name: str, overrides: Sequence[str]) -> str
         return _not_of_the_sweeper(found.group(1))
     if found := re.search(r"Could not (?:find|load) '([^']+)/([^'/]+)'", text):
         return _no_choice(found.group(1), found.group(2), text, overrides)
-    if found := re.search(r"In '([\w./-]+)': Could not override '([^'@]+)@([\w.]*)", text):
+    if found := re.search(r"In '([\w./-]+)': Could not override '([^'@]+)@([\w.]*)", text) or (
+        re.search(
+            r"In '([\w./-]+)': Invalid Defaults List override '/?[^']+'\.\s+"
+            r"No earlier Group Default for '([^'@]+)@([\w.]*)'",
+            text,
+        )
+    ):
         file, group, package = found.groups()
         if file.startswith("tuning/") and group in groups():
             return (
