@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.docs.page import PageError, matches, run_page, steps_of
+from tests.docs.page import PageError, as_in_full_size, matches, run_page, steps_of
 
 BLOCK = "```{}\n{}\n```\n"
 
@@ -33,6 +33,12 @@ def test_dots_match_any_text_and_nothing_else_does() -> None:
     assert matches(["a: ...", "..."], "a: \n")
     assert not matches(["a b"], "a c\n")
     assert not matches(["a"], "a\nb\n")
+
+
+def test_a_collapse_of_a_training_made_small_is_no_fault_of_its_page() -> None:
+    printed = "mean return 1.0\nCOLLAPSED: it treats nobody; a longer training\nresults: here\n"
+    assert as_in_full_size(["mean return ..."], printed) == "mean return 1.0\nresults: here\n"
+    assert as_in_full_size(["COLLAPSED: ..."], printed) == printed
 
 
 @pytest.mark.parametrize(
