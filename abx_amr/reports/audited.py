@@ -238,6 +238,8 @@ def _copy(folder: Path, name: str) -> Iterator[Path]:
 
 
 def _of_record(study: StudyRecord) -> list[AuditedTrial]:
+    """Return the trials of a storage but for those that another program added and do not count."""
+
     def audited(trial: TrialRecord) -> AuditedTrial:
         return AuditedTrial(
             number=trial.number,
@@ -249,7 +251,7 @@ def _of_record(study: StudyRecord) -> list[AuditedTrial]:
             effective_values=trial.effective_values,
         )
 
-    return [audited(trial) for trial in study.trials]
+    return [audited(trial) for trial in study.trials if trial.why_not_counted is None]
 
 
 def _of_table(table: pd.DataFrame) -> list[AuditedTrial]:

@@ -81,28 +81,15 @@ def is_first_to_draw(settings: StudySettings, storage: StudyStorage) -> bool:
     return drawn_with != n_finished
 
 
-def _of_the_search(finished: Sequence[TrialRecord], settings: StudySettings) -> list[TrialRecord]:
-    """Return the trials that are points of the space; others, of another program, are told."""
-    found = []
-    for trial in finished:
-        strange = sorted(set(trial.params) - set(settings.space))
-        if strange:
-            log.warning(
-                "trial %s was added by another program with '%s', which the study does not search: "
-                "it cannot be its best",
-                trial.number,
-                strange[0],
-            )
-        else:
-            found.append(trial)
-    return found
-
-
 def _summarise(
     settings: StudySettings, trials: Sequence[TrialRecord], attributes: StudyAttributes
 ) -> StudySummary:
     finished = [trial for trial in trials if trial.is_finished]
-    best = best_trial(_of_the_search(finished, settings), direction=settings.direction)
+    best = best_trial(trials, direction=settings.direction)
+    if strange := [trial for trial in trials if trial.why_not_counted is not None]:
+        others = f" (nor do {len(strange) - 1} others)" if len(strange) > 1 else ""
+        first = strange[0]
+        log.warning("trial %d does not count%s: %s", first.number, others, first.why_not_counted)
     begun = [trial.started for trial in trials if trial.started is not None]
     ended = [trial.ended for trial in trials if trial.ended is not None]
     is_complete = len(finished) >= settings.budget
