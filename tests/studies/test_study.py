@@ -15,7 +15,7 @@ from abx_amr.studies.finishing import finish_study, is_first_to_draw
 from abx_amr.studies.objective import SeedOutcome
 from abx_amr.studies.preparation import Preparation, prepare_study
 from abx_amr.studies.settings import StudySettings
-from abx_amr.studies.storages import SqliteStorage
+from abx_amr.studies.storages import JournalStorage, SqliteStorage
 from abx_amr.studies.stored import read_study
 from abx_amr.studies.worker import run_worker
 from tests.studies.conftest import TUNING_DEFAULTS, parabola
@@ -342,9 +342,25 @@ def test_settings_that_changed_since_a_finished_study_are_told(study, configurat
     assert changed_since(changed) is None
 
 
-def test_a_second_study_name_in_one_storage_is_told(study, configuration, caplog):
-    _plan, storage = study()
+@pytest.mark.parametrize("elsewhere", [False, True])
+def test_a_folder_takes_no_second_study(study, configuration, tmp_path, elsewhere):
+    settings, storage = study()
+    if elsewhere:
+        storage = JournalStorage(path=tmp_path / "server" / "journal.log")
+        prepare_study(settings, storage)
+    (settings.files.trial(0).path).mkdir(parents=True)
     other = StudySettings.from_configuration(configuration({"study_name": "other"}))
+    with pytest.raises(InputError, match=r"'parabola' and none called 'other'; add study_name=par"):
+        prepare_study(other, storage)
+    assert storage.names() == ["parabola"]
+    assert settings.files.trial(0).path.is_dir()
+    storage.delete("parabola")
+    assert prepare_study(other, storage) is Preparation.CREATED
+
+
+def test_a_second_study_in_one_storage_is_told(study, configuration, caplog):
+    _settings, storage = study()
+    other = StudySettings.from_configuration(configuration({"run_name": "other"}))
     with caplog.at_level(logging.WARNING):
         prepare_study(other, storage)
     assert "workers that share a study need the same study_name" in caplog.text
