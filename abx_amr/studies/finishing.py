@@ -7,6 +7,7 @@ import math
 import platform
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from datetime import datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -113,7 +114,7 @@ def _summarise(
         "states": {state: sum(trial.state == state for trial in trials) for state in STATES},
         "best_value": None if best is None else best.value,
         "best_trial": None if best is None else _describe_trial(best),
-        "wall_time_seconds": (max(ended) - min(begun)).total_seconds() if begun and ended else None,
+        "wall_time_seconds": _span(begun, ended),
         "trial_time_seconds": math.fsum(trial.wall_time_seconds or 0.0 for trial in finished),
         "workers": [
             {
@@ -137,6 +138,15 @@ def _summarise(
         content=jsonable(content),
         folder=settings.folder,
     )
+
+
+def _span(begun: Sequence[datetime], ended: Sequence[datetime]) -> float | None:
+    """Return the seconds from the first beginning to the last end, None where no clock tells.
+
+    One that was set back meanwhile says that the end came first.
+    """
+    seconds = (max(ended) - min(begun)).total_seconds() if begun and ended else -1.0
+    return seconds if seconds >= 0 else None
 
 
 def _describe_trial(trial: TrialRecord) -> dict[str, Any]:
