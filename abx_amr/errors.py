@@ -17,7 +17,7 @@ class InputError(ValueError):
     """A mistake in what the user gave: what it is, which value, what would be right."""
 
     def __init__(self, message: object = "") -> None:
-        super().__init__(_LONG.sub(_beginning, str(message)))
+        super().__init__(in_one_line(_LONG.sub(_beginning, str(message))))
 
 
 #: A number of very many digits, and any other word that is longer than a path is.
@@ -27,6 +27,19 @@ _LONG = re.compile(r"\d{60,}|[^\s/]{400,}")
 def _beginning(word: re.Match[str]) -> str:
     """Return what is shown of a very long word."""
     return f"{word[0][:20]}... ({len(word[0])} characters)"
+
+
+#: What moves a cursor, changes colours, begins a line or turns the direction of writing.
+_CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+
+
+def in_one_line(text: str) -> str:
+    r"""Return a text with its control characters, ends of lines and tabs included, as escapes.
+
+    >>> in_one_line("failed\nagain"), in_one_line("\x1b[31mred\u202e")
+    ('failed\\nagain', '\\x1b[31mred\\u202e')
+    """
+    return _CONTROLS.sub(lambda found: ascii(found[0])[1:-1], text)
 
 
 def cure(value: Any, low: float = -math.inf, high: float = math.inf) -> str:

@@ -12,8 +12,7 @@ from abx_amr.cli.arguments import translate
 from abx_amr.cli.door import RUN_AGAIN, enter_without_hydra
 from abx_amr.cli.numbers import figure, interval
 from abx_amr.cli.written_report import print_report
-from abx_amr.errors import InputError, counted
-from abx_amr.host.terminal import in_one_line
+from abx_amr.errors import InputError, counted, in_one_line
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from abx_amr.cli.arguments import translate
 from abx_amr.cli.door import enter_without_hydra, no_setting
-from abx_amr.errors import InputError, counted, unknown
-from abx_amr.host.terminal import in_one_line
+from abx_amr.errors import InputError, counted, in_one_line, unknown
 
 if TYPE_CHECKING:
     from abx_amr.studies.records import StudyRecord
@@ -174,6 +173,7 @@ def trials(asked: Asked) -> None:
         notes = [
             f"retry of {trial.retry_of}" if trial.retry_of is not None else "",
             trial.failure or "no reason is stored" if trial.state == "FAIL" else "",
+            f"does not count: {reason}" if (reason := trial.why_not_counted) is not None else "",
             *(f"seed {seed} failed: {reason}" for seed, reason in trial.failed_seeds.items()),
         ]
         rows.append(

@@ -7,6 +7,7 @@ import json
 import logging
 import math
 import os
+import re
 import tempfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
@@ -87,11 +88,17 @@ def claim_folder(parent: Path | str, name: str, *, moment: datetime | None = Non
     """Create and return `parent/<name>_<timestamp>`, a folder that nobody else was given.
 
     A second claim within the same second gets `_2` at the end, a third `_3`. `moment` is now unless
-    told.
+    told, and never before that of an earlier folder of the name: a clock may be set back, and
+    those of two machines differ.
     """
     parent = Path(parent)
     parent.mkdir(parents=True, exist_ok=True)
-    stem = f"{name}_{(moment or datetime.now()):%Y%m%d_%H%M%S}"
+    stamp = f"{(moment or datetime.now()):%Y%m%d_%H%M%S}"
+    if moment is None:
+        of_the_name = re.compile(re.escape(name) + r"_(\d{8}_\d{6})(_\d+)?")
+        found = (of_the_name.fullmatch(entry.name) for entry in os.scandir(parent))
+        stamp = max([stamp, *(match[1] for match in found if match is not None)])
+    stem = f"{name}_{stamp}"
     attempt = 1
     while True:
         folder = parent / (stem if attempt == 1 else f"{stem}_{attempt}")

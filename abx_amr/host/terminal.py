@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import IO, Any, cast
 
-_CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+from abx_amr.errors import in_one_line
 
 
 def shown(text: str) -> str:
@@ -21,16 +21,7 @@ def shown(text: str) -> str:
     >>> shown("mean \x1b[31mreturn\n")
     'mean \\x1b[31mreturn\n'
     """
-    return _CONTROLS.sub(lambda found: ascii(found[0])[1:-1], text)
-
-
-def in_one_line(text: str) -> str:
-    r"""Return a text with ends of lines and tabs escaped too, for a cell of a table.
-
-    >>> in_one_line("failed\nagain")
-    'failed\\nagain'
-    """
-    return shown(text).replace("\n", r"\n").replace("\t", r"\t")
+    return re.sub(r"[^\n\t]+", lambda part: in_one_line(part[0]), text)
 
 
 class ShownStream:

@@ -49,6 +49,7 @@ class AuditedTrial:
         params: Configuration path -> value.
         seeds: What each seed gave.
         effective_values: Configuration path -> what was read back from the built agent.
+        is_own: Whether it is a point of the search; another program may have added others.
     """
 
     number: int
@@ -58,11 +59,12 @@ class AuditedTrial:
     params: Mapping[str, Any]
     seeds: Sequence[SeedRecord]
     effective_values: Mapping[str, Any]
+    is_own: bool = True
 
     @property
     def is_finished(self) -> bool:
         """Whether it counts towards the budget."""
-        return self.state in ("COMPLETE", "PRUNED")
+        return self.state in ("COMPLETE", "PRUNED") and self.is_own
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -247,6 +249,7 @@ def _of_record(study: StudyRecord) -> list[AuditedTrial]:
             params=trial.params,
             seeds=trial.seeds,
             effective_values=trial.effective_values,
+            is_own=trial.why_not_counted is None,
         )
 
     return [audited(trial) for trial in study.trials]

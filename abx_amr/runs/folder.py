@@ -74,12 +74,13 @@ class RunFolder:
 
     @classmethod
     def open(cls, path: Path | str) -> RunFolder:
-        """Return the run folder at `path`.
+        """Return the run folder at `path`, the one that a link leads to by its own name.
 
         Raises:
             InputError: there is no folder, or it holds no configuration.
         """
-        folder = cls(Path(path))
+        path = Path(path)
+        folder = cls(path.resolve() if path.is_symlink() else path)
         if not folder.path.is_dir():
             raise InputError(f"run folder {folder.path} does not exist")
         if not folder.config_file.is_file():
@@ -445,16 +446,26 @@ def run_folders(results_dir: Path | str, run_name: str | None = None) -> list[Ru
 
 
 def run_folders_below(folder: Path | str) -> list[RunFolder]:
-    """Return all run folders below a folder, at any depth, in the order of their paths."""
-    found: list[RunFolder] = []
+    """Return all run folders below a folder, at any depth, in the order of their paths.
+
+    Each once, where it lies: links may lead to a run again, or in circles.
+    """
+    top = Path(folder).resolve()
+    return list(_runs_below(Path(folder), top, {top}))
+
+
+def _runs_below(folder: Path, top: Path, seen: set[Path]) -> Iterator[RunFolder]:
     for path in _entries(folder):
         if path.name.startswith(".") or not path.is_dir():
             continue
+        real = path.resolve()
+        if real in seen or (path.is_symlink() and real.is_relative_to(top)):
+            continue
+        seen.add(real)
         if _TIMESTAMP.search(path.name) and (path / "config.yaml").is_file():
-            found.append(RunFolder(path))
+            yield RunFolder(path)
         else:
-            found += run_folders_below(path)
-    return found
+            yield from _runs_below(path, top, seen)
 
 
 def newest_run(results_dir: Path | str, run_name: str, *, only_complete: bool = False) -> RunFolder:

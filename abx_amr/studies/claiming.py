@@ -166,7 +166,7 @@ class Claims:
             drawn = draw(
                 self.backend,
                 self.settings.study_name,
-                [trial.frozen for trial in trials],
+                [trial.frozen for trial in trials if trial.why_not_counted is None],
                 sampler=self._sampler(index),
                 space=self.settings.space,
             )

@@ -33,7 +33,7 @@ def draw(
     Args:
         backend: where the study is.
         study_name: the study.
-        trials: all its trials, none of them waiting.
+        trials: those of its trials that are its own, none of them waiting.
         sampler: what draws, as it would from the storage.
         space: what to draw.
     """

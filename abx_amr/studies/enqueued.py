@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from abx_amr.errors import hint
-from abx_amr.studies.space import full_path
+from abx_amr.studies.points import why_not_searched
 
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
@@ -25,29 +24,5 @@ def why_not_run(trial: TrialRecord, space: Mapping[str, BaseDistribution]) -> st
     fixed = trial.frozen.system_attrs.get(_FIXED, {})
     if not isinstance(fixed, Mapping):
         return f"it is queued with {fixed!r} in place of values by their paths"
-    for path, value in {**fixed, **trial.params}.items():
-        if path not in space:
-            meant = full_path(str(path))
-            cure = (
-                f"; write '{meant}'" if meant in space else hint(path, space, label="it searches")
-            )
-            return f"it is queued with '{path}', which the study does not search{cure}"
-        if not _lies_in(space[path], value):
-            return f"it is queued with {path} = {value!r}, which is outside {_shown(space[path])}"
-    return None
-
-
-def _lies_in(distribution: BaseDistribution, value: Any) -> bool:
-    try:
-        return bool(distribution._contains(distribution.to_internal_repr(value)))
-    except (TypeError, ValueError):
-        return False
-
-
-def _shown(distribution: BaseDistribution) -> str:
-    """Return a range or the choices as a user reads them."""
-    choices = getattr(distribution, "choices", None)
-    if choices is not None:
-        return f"its choices {list(choices)}"
-    low, high = (getattr(distribution, name, "?") for name in ("low", "high"))
-    return f"its range from {low} to {high}"
+    reason = why_not_searched({**fixed, **trial.params}, space)
+    return None if reason is None else f"it is queued with {reason}"

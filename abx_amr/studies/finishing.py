@@ -7,6 +7,7 @@ import math
 import platform
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from datetime import datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -81,28 +82,15 @@ def is_first_to_draw(settings: StudySettings, storage: StudyStorage) -> bool:
     return drawn_with != n_finished
 
 
-def _of_the_search(finished: Sequence[TrialRecord], settings: StudySettings) -> list[TrialRecord]:
-    """Return the trials that are points of the space; others, of another program, are told."""
-    found = []
-    for trial in finished:
-        strange = sorted(set(trial.params) - set(settings.space))
-        if strange:
-            log.warning(
-                "trial %s was added by another program with '%s', which the study does not search: "
-                "it cannot be its best",
-                trial.number,
-                strange[0],
-            )
-        else:
-            found.append(trial)
-    return found
-
-
 def _summarise(
     settings: StudySettings, trials: Sequence[TrialRecord], attributes: StudyAttributes
 ) -> StudySummary:
     finished = [trial for trial in trials if trial.is_finished]
-    best = best_trial(_of_the_search(finished, settings), direction=settings.direction)
+    best = best_trial(trials, direction=settings.direction)
+    if strange := [trial for trial in trials if trial.why_not_counted is not None]:
+        others = f" (nor do {len(strange) - 1} others)" if len(strange) > 1 else ""
+        first = strange[0]
+        log.warning("trial %d does not count%s: %s", first.number, others, first.why_not_counted)
     begun = [trial.started for trial in trials if trial.started is not None]
     ended = [trial.ended for trial in trials if trial.ended is not None]
     is_complete = len(finished) >= settings.budget
@@ -126,7 +114,7 @@ def _summarise(
         "states": {state: sum(trial.state == state for trial in trials) for state in STATES},
         "best_value": None if best is None else best.value,
         "best_trial": None if best is None else _describe_trial(best),
-        "wall_time_seconds": (max(ended) - min(begun)).total_seconds() if begun and ended else None,
+        "wall_time_seconds": _span(begun, ended),
         "trial_time_seconds": math.fsum(trial.wall_time_seconds or 0.0 for trial in finished),
         "workers": [
             {
@@ -150,6 +138,15 @@ def _summarise(
         content=jsonable(content),
         folder=settings.folder,
     )
+
+
+def _span(begun: Sequence[datetime], ended: Sequence[datetime]) -> float | None:
+    """Return the seconds from the first beginning to the last end, None where no clock tells.
+
+    One that was set back meanwhile says that the end came first.
+    """
+    seconds = (max(ended) - min(begun)).total_seconds() if begun and ended else -1.0
+    return seconds if seconds >= 0 else None
 
 
 def _describe_trial(trial: TrialRecord) -> dict[str, Any]:

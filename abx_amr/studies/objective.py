@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 Direction = Literal["maximize", "minimize"]
+#: Beyond it squares of differences are no numbers any more.
+LARGEST_RETURN = 1e150
 
 
 @dataclass(frozen=True)
@@ -24,13 +26,15 @@ class SeedOutcome:
 
     @property
     def failure_reason(self) -> str | None:
-        """Why this seed does not count, None where it does; a non-finite return is a failure."""
+        """Why this seed does not count, None where it does; a return must be a number to count."""
         if self.failure is not None:
             return self.failure
         if self.episode_return is None:
             return "no return"
         if not math.isfinite(self.episode_return):
             return f"non-finite return ({self.episode_return})"
+        if abs(self.episode_return) > LARGEST_RETURN:
+            return f"return beyond all measure ({self.episode_return:g})"
         return None
 
 

@@ -28,7 +28,7 @@ class WorkerLine:
     name: str
     n_finished: int
     trial: int | None = None  #: that it runs
-    seconds: float | None = None  #: since that trial began
+    seconds: float | None = None  #: since that trial began, 0 where a clock was set back
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -125,7 +125,7 @@ def _worker_lines(trials: Sequence[TrialRecord]) -> list[WorkerLine]:
             trial=None if history.running is None else history.running.number,
             seconds=None
             if history.running is None
-            else (now - _moment(history.running.started)).total_seconds(),
+            else max(0.0, (now - _moment(history.running.started)).total_seconds()),
         )
         for history in workers_of(trials)
     ]

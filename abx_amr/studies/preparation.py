@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import shutil
+from collections.abc import Sequence
 from datetime import datetime
 from enum import Enum
 from pathlib import Path
@@ -19,7 +20,7 @@ from abx_amr.studies.records.writing import (
 )
 from abx_amr.studies.registry import is_registered, unregister
 from abx_amr.studies.samplers import log_what_is_drawn_at_random
-from abx_amr.studies.snapshots import has_snapshots, write_snapshots
+from abx_amr.studies.snapshots import has_snapshots, study_of_snapshots, write_snapshots
 from abx_amr.studies.stored import open_study, quiet_optuna, read_trials
 
 if TYPE_CHECKING:
@@ -79,10 +80,11 @@ def _create(settings: StudySettings, storage: StudyStorage) -> None:
 
     backend = storage.open()
     others = [study.study_name for study in backend.get_all_studies()]
-    if others and settings.study_name == settings.run_name and _lies_in_folder(settings, storage):
+    if (owner := _whose_folder(settings, storage, others)) is not None:
+        was_renamed = settings.study_name == settings.run_name
         raise InputError(
-            f"{settings.folder} holds the study {others[0]!r} and none called "
-            f"{settings.study_name!r}: it was renamed or copied; add study_name={others[0]} to go "
+            f"{settings.folder} holds the study {owner!r} and none called {settings.study_name!r}"
+            f"{': it was renamed or copied' if was_renamed else ''}; add study_name={owner} to go "
             "on with it, or choose another run_name"
         )
     if others:
@@ -102,10 +104,19 @@ def _create(settings: StudySettings, storage: StudyStorage) -> None:
     log_what_is_drawn_at_random(settings.sampler, settings.space)
 
 
-def _lies_in_folder(settings: StudySettings, storage: StudyStorage) -> bool:
-    """Return whether the storage is a file in the study's own folder."""
+def _whose_folder(
+    settings: StudySettings, storage: StudyStorage, others: Sequence[str]
+) -> str | None:
+    """Return which other study of the storage has the folder, None where it is free.
+
+    Two studies in one folder would write over each other's trials and best parameters.
+    """
+    named = study_of_snapshots(settings.files)
+    if named in others:
+        return named
     file = getattr(storage, "path", None)
-    return isinstance(file, Path) and file.parent == settings.folder.absolute()
+    lies_in_folder = isinstance(file, Path) and file.parent == settings.folder.absolute()
+    return others[0] if others and lies_in_folder else None
 
 
 def _join(settings: StudySettings, storage: StudyStorage) -> Preparation:

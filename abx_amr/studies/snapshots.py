@@ -6,13 +6,28 @@ from typing import Any
 
 import yaml
 
+from abx_amr.errors import InputError
 from abx_amr.host.atomic_files import jsonable, write_text
+from abx_amr.host.plain_files import read_yaml
+from abx_amr.studies.folder import StudyFolder
 from abx_amr.studies.settings import StudySettings
 
 
 def has_snapshots(settings: StudySettings) -> bool:
     """Say whether they are there: a study may be made on another machine, or by hand."""
     return settings.files.configuration_file.is_file()
+
+
+def study_of_snapshots(folder: StudyFolder) -> str | None:
+    """Return the name of the study whose configuration lies in a folder, None where none does."""
+    try:
+        configuration = read_yaml(folder.configuration_file, is_ours=True)
+    except InputError:  # there is none, or it is damaged
+        return None
+    if not isinstance(configuration, dict):
+        return None
+    name = configuration.get("study_name") or configuration.get("run_name")
+    return name if isinstance(name, str) else None
 
 
 def write_snapshots(settings: StudySettings) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from abx_amr.errors import InputError, did_you_mean
-from abx_amr.studies.records import StudyRecord, TrialRecord
+from abx_amr.studies.records import StudyAttributes, StudyRecord, TrialRecord
 
 if TYPE_CHECKING:
     from optuna.storages import BaseStorage
@@ -27,7 +27,10 @@ def open_study(storage: StudyStorage, name: str) -> tuple[BaseStorage, int]:
 
 def read_trials(backend: BaseStorage, study_id: int) -> list[TrialRecord]:
     """Return all trials of a study by number, sharing what the storage keeps in memory."""
-    return [TrialRecord(trial) for trial in backend.get_all_trials(study_id, deepcopy=False)]
+    origin = StudyAttributes(backend.get_study_user_attrs(study_id)).origin
+    space = None if origin is None else origin.space
+    frozen = backend.get_all_trials(study_id, deepcopy=False)
+    return [TrialRecord(trial, space) for trial in frozen]
 
 
 def read_study(storage: StudyStorage, name: str) -> StudyRecord:
@@ -52,7 +55,7 @@ def read_study(storage: StudyStorage, name: str) -> StudyRecord:
         direction=backend.get_study_directions(study_id)[0].name.lower(),
         user_attrs=backend.get_study_user_attrs(study_id),
         system_attrs=backend.get_study_system_attrs(study_id),
-        trials=[TrialRecord(trial) for trial in backend.get_all_trials(study_id)],
+        trials=read_trials(backend, study_id),
     )
 
 

@@ -87,6 +87,14 @@ def test_two_runs_of_the_same_second_get_different_folders(tmp_path):
     assert names == ["run_20260102_030405", "run_20260102_030405_2", "run_20260102_030405_3"]
 
 
+def test_a_later_folder_is_named_as_the_later_one_after_a_clock_was_set_back(tmp_path):
+    ahead = claim_folder(tmp_path, "run", moment=datetime(2999, 1, 2, 3, 4, 5))
+    assert claim_folder(tmp_path, "run").name == f"{ahead.name}_2"
+    assert claim_folder(tmp_path, "run").name == f"{ahead.name}_3"
+    assert claim_folder(tmp_path, "other_run").name < "other_run_2999"
+    assert claim_folder(tmp_path, "ru").name < "ru_2999"
+
+
 def test_eight_processes_claim_eight_folders_in_one_second(tmp_path):
     moment = datetime(2026, 1, 2, 3, 4, 5)
     in_processes(8, lambda index: claim_folder(tmp_path, "run", moment=moment))

@@ -1,13 +1,16 @@
 """The parts of the server that need none running: programs, addresses, password files, keys."""
 
+import os
+import shutil
 import stat
+import subprocess
 import types
 from pathlib import Path
 
 import pytest
 
 from abx_amr.errors import InputError
-from abx_amr.host.postgres import Listening, programs
+from abx_amr.host.postgres import Listening, Server, programs
 from abx_amr.host.postgres.account import caller, server_account
 from abx_amr.host.postgres.passwords import new_password, password_in, write_entry
 from tests import services
@@ -159,3 +162,18 @@ def test_help_says_what_to_paste(command):
     assert message.status == 0
     assert 'eval "$(abx-postgres up)"' in message.out
     assert "pg_restore" in message.out
+
+
+def test_a_process_number_that_went_to_another_server_is_not_taken_for_this_one(tmp_path):
+    shutil.copy("/bin/sleep", tmp_path / "postgres")
+    server = Server(tmp_path / "mine")
+    for data in (server.data, Server(tmp_path / "other").data):
+        data.mkdir(parents=True)
+        with subprocess.Popen([tmp_path / "postgres", "60"], cwd=data) as process:
+            try:
+                (server.data / "postmaster.pid").write_text(f"{process.pid}\n")
+                assert (server.pid() == process.pid) == (data == server.data)
+            finally:
+                process.kill()
+    (server.data / "postmaster.pid").write_text(f"{os.getpid()}\n")
+    assert server.pid() is None

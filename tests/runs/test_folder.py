@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from abx_amr.errors import InputError
-from abx_amr.runs.folder import RunFolder, find_run, newest_run, run_folders
+from abx_amr.runs.folder import RunFolder, find_run, newest_run, run_folders, run_folders_below
 from tests.runs.conftest import LATER, NOON
 
 
@@ -151,3 +151,15 @@ def test_a_run_that_does_not_exist_is_an_error_that_names_the_nearest(folder):
         newest_run(results_dir / "empty", "base_ppo")
     with pytest.raises(InputError, match="is no run folder"):
         find_run(results_dir, results_dir=results_dir)
+
+
+def test_a_run_behind_links_is_found_once_and_by_its_own_name(folder):
+    results = folder.path.parent
+    (results / "latest").symlink_to(folder.path.name)
+    (results / "in_circles").symlink_to(".")
+    (results / "to_itself").symlink_to("to_itself")
+    (results / "again").mkdir()
+    (results / "again" / "copy_20260101_000000").symlink_to(folder.path)
+    assert run_folders_below(results) == [folder]
+    assert RunFolder.open(results / "latest").path == folder.path.resolve()
+    assert find_run("latest", results_dir=results).run_name == folder.run_name

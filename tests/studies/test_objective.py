@@ -72,6 +72,13 @@ def test_a_return_that_is_no_number_is_a_failure_with_a_reason(value):
     assert "non-finite" in result.failed_seeds[1002]
 
 
+@pytest.mark.parametrize("value", [1e200, -1e308])
+def test_a_return_whose_spread_is_no_number_is_a_failure_with_a_reason(value):
+    result = score([1.0, 1.0, value])
+    assert result.value == 1.0
+    assert "beyond all measure" in result.failed_seeds[1002]
+
+
 @pytest.mark.parametrize(("direction", "worst"), [("maximize", -math.inf), ("minimize", math.inf)])
 def test_a_lone_survivor_is_worth_the_worst_value(direction, worst):
     result = score([5.0, math.nan, math.nan], direction=direction)

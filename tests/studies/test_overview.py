@@ -3,10 +3,16 @@
 import os
 import signal
 import time
+from dataclasses import replace
+from datetime import datetime
 
 import pytest
+from optuna.trial import TrialState, create_trial
 
+from abx_amr.host.processes import ProcessIdentity
+from abx_amr.studies.finishing import finish_study
 from abx_amr.studies.overview import overview_of
+from abx_amr.studies.records import Worker
 from abx_amr.studies.worker import run_worker
 from tests.studies.conftest import parabola
 
@@ -40,6 +46,21 @@ def test_finished_running_failed_best_and_workers_are_counted(study, in_processe
     assert found.remaining_seconds == 0
     best = max(t.values[0] for t in trials_of(settings, storage) if t.values)
     assert found.best_value == best
+
+
+def test_a_clock_that_was_set_back_gives_no_negative_times(study):
+    settings, storage = study(n_trials=3)
+    backend = storage.open()
+    study_id = backend.get_study_id_from_name(settings.study_name)
+    elsewhere = replace(ProcessIdentity.of_this_process(), host="elsewhere")
+    for state, value in ((TrialState.COMPLETE, 1.0), (TrialState.RUNNING, None)):
+        trial = create_trial(state=state, value=value)
+        trial.datetime_start = datetime(2999, 1, 1)
+        trial.user_attrs["owner"] = Worker(process=elsewhere).as_record()
+        backend.create_new_trial(study_id, template_trial=trial)
+    (worker,) = overview_of(settings, storage).workers
+    assert worker.seconds == 0
+    assert finish_study(settings, storage).content["wall_time_seconds"] is None
 
 
 def test_the_rest_is_predicted_from_the_trials_seen_so_far(study):

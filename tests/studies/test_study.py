@@ -15,7 +15,8 @@ from abx_amr.studies.finishing import finish_study, is_first_to_draw
 from abx_amr.studies.objective import SeedOutcome
 from abx_amr.studies.preparation import Preparation, prepare_study
 from abx_amr.studies.settings import StudySettings
-from abx_amr.studies.storages import SqliteStorage
+from abx_amr.studies.storages import JournalStorage, SqliteStorage
+from abx_amr.studies.stored import read_study
 from abx_amr.studies.worker import run_worker
 from tests.studies.conftest import TUNING_DEFAULTS, parabola
 
@@ -273,21 +274,61 @@ def test_a_run_in_the_registry_is_skipped_when_asked(study, configuration):
     assert prepare_study(skipping, storage_of(settings)) is Preparation.CREATED
 
 
-def test_a_trial_of_another_program_is_no_best_where_its_keys_are_not_searched(
-    study, configuration, caplog
-):
-    settings, storage = study()
-    run_worker(settings, storage, parabola)
-    own = finish_study(settings, storage).best_params
-    foreign = optuna.trial.create_trial(
-        params={"x": 3},
-        distributions={"x": optuna.distributions.IntDistribution(1, 5)},
+def whole(value):
+    return value, optuna.distributions.IntDistribution(1, 99, step=2)
+
+
+def real(value):
+    return value, optuna.distributions.FloatDistribution(-9.0, 9.0)
+
+
+def add_finished(settings, storage, **values):
+    """Add a finished trial as another program does, better than any of the study's own."""
+    points = {path.replace("__", "."): point for path, point in values.items()}
+    added = optuna.trial.create_trial(
+        params={path: value for path, (value, _) in points.items()},
+        distributions={path: distribution for path, (_, distribution) in points.items()},
         value=999.0,
     )
-    optuna.load_study(study_name=settings.study_name, storage=storage.open()).add_trial(foreign)
+    optuna.load_study(study_name=settings.study_name, storage=storage.open()).add_trial(added)
+
+
+X, N_STEPS = "agent_algorithm__x", "agent_algorithm__n_steps"
+
+
+@pytest.mark.parametrize(
+    ("values", "reason"),
+    [
+        ({"x": whole(3)}, "with 'x', which the study does not search; write 'agent_algorithm.x'"),
+        ({X: real(0.5)}, "without a value of agent_algorithm.n_steps"),
+        ({X: real(7.0), N_STEPS: whole(3)}, "with agent_algorithm.x = 7.0, which is outside"),
+        ({X: real(0.5), N_STEPS: whole(3), "y": real(1.0)}, "with 'y', which the study does not"),
+    ],
+)
+def test_a_finished_trial_of_another_program_neither_counts_nor_is_best_unless_it_is_a_point(
+    study, caplog, values, reason
+):
+    settings, storage = study()
+    add_finished(settings, storage, **values)
+    run_worker(settings, storage, parabola)
     with caplog.at_level(logging.WARNING):
-        assert finish_study(settings, storage).best_params == own
-    assert "added by another program with 'x', which the study does not search" in caplog.text
+        summary = finish_study(settings, storage)
+    found = read_study(storage, settings.study_name)
+    assert found.states["COMPLETE"] == settings.budget + 1
+    assert found.n_finished == summary.n_finished == settings.budget
+    assert found.best.number != 0
+    assert dict(found.best.params) == summary.best_params
+    assert f"trial 0 does not count: it was added by another program {reason}" in caplog.text
+    assert reason in found.trials[0].why_not_counted
+
+
+def test_a_finished_trial_of_another_program_counts_where_it_is_a_point_of_the_space(study):
+    settings, storage = study()
+    add_finished(settings, storage, **{X: real(0.5), N_STEPS: whole(3)})
+    run_worker(settings, storage, parabola)
+    found = read_study(storage, settings.study_name)
+    assert found.states["COMPLETE"] == found.n_finished == settings.budget
+    assert found.best.number == 0
 
 
 def test_settings_that_changed_since_a_finished_study_are_told(study, configuration):
@@ -301,9 +342,25 @@ def test_settings_that_changed_since_a_finished_study_are_told(study, configurat
     assert changed_since(changed) is None
 
 
-def test_a_second_study_name_in_one_storage_is_told(study, configuration, caplog):
-    _plan, storage = study()
+@pytest.mark.parametrize("elsewhere", [False, True])
+def test_a_folder_takes_no_second_study(study, configuration, tmp_path, elsewhere):
+    settings, storage = study()
+    if elsewhere:
+        storage = JournalStorage(path=tmp_path / "server" / "journal.log")
+        prepare_study(settings, storage)
+    (settings.files.trial(0).path).mkdir(parents=True)
     other = StudySettings.from_configuration(configuration({"study_name": "other"}))
+    with pytest.raises(InputError, match=r"'parabola' and none called 'other'; add study_name=par"):
+        prepare_study(other, storage)
+    assert storage.names() == ["parabola"]
+    assert settings.files.trial(0).path.is_dir()
+    storage.delete("parabola")
+    assert prepare_study(other, storage) is Preparation.CREATED
+
+
+def test_a_second_study_in_one_storage_is_told(study, configuration, caplog):
+    _settings, storage = study()
+    other = StudySettings.from_configuration(configuration({"run_name": "other"}))
     with caplog.at_level(logging.WARNING):
         prepare_study(other, storage)
     assert "workers that share a study need the same study_name" in caplog.text

@@ -6,6 +6,7 @@ The real worker loop in processes of its own, with an objective that sleeps.
 import contextlib
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -20,6 +21,7 @@ from abx_amr.studies import patience
 from abx_amr.studies.preparation import prepare_study
 from abx_amr.studies.settings import StudySettings
 from abx_amr.studies.storages import JournalStorage, PostgresStorage, SqliteStorage, StorageError
+from abx_amr.studies.stored import read_study
 from abx_amr.studies.worker import run_worker
 from tests import services
 from tests.studies.conftest import parabola
@@ -378,6 +380,24 @@ def test_a_folder_that_cannot_be_written_is_one_line(tmp_path, configuration, ki
             prepare_study(settings, storage)
         assert "\n" not in str(caught.value)
         assert PostgresStorage().names() == []
+
+
+@NEEDS_ROOT
+@pytest.mark.parametrize("kind", WITH_FILES)
+def test_a_study_in_a_folder_that_cannot_be_written_is_read_and_not_worked_on(
+    tmp_path, configuration, kind
+):
+    settings = StudySettings.from_configuration(configuration(n_trials=2))
+    storage = WITH_FILES[kind](path=settings.folder / "study")
+    prepare_study(settings, storage)
+    run_worker(settings, storage, parabola)
+    with small_disk(tmp_path / "disk", megabytes=2) as disk:
+        shutil.copytree(settings.folder, disk / "o")
+        subprocess.run(["mount", "-o", "remount,ro", disk], check=True)
+        closed = WITH_FILES[kind](path=disk / "o" / "study")
+        assert read_study(closed, settings.study_name).n_finished == 2
+        with pytest.raises(StorageError, match=r"copy it to a folder of your own|Read-only"):
+            prepare_study(settings, closed)
 
 
 def test_abx_tune_says_in_one_line_that_its_folder_cannot_be_made(tmp_path):

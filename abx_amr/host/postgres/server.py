@@ -260,7 +260,12 @@ class Server:
             name = Path(f"/proc/{pid}/comm").read_text(encoding="utf-8").strip()
         except OSError:
             return None
-        return pid if name in ("postgres", "postmaster") else None
+        if name not in ("postgres", "postmaster"):
+            return None
+        try:  # a number that was given away again may be another server's, which works elsewhere
+            return pid if os.path.samefile(f"/proc/{pid}/cwd", self.data) else None
+        except OSError:  # another account's cannot be looked at
+            return pid
 
     def tail(self, lines: int) -> list[str]:
         """Return the last lines of the server's log.

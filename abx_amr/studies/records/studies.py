@@ -7,8 +7,10 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from abx_amr.errors import InputError
 from abx_amr.studies.records.trials import STATES, TrialRecord, best_trial
 from abx_amr.studies.records.workers import GRACE_INTERVALS, Worker
+from abx_amr.studies.space import SearchSpace, parse_search_space
 
 ORIGIN = "abx_fingerprint"
 DRAWN_WITH = "abx_drawn_with"
@@ -34,6 +36,24 @@ class Origin:
             optuna=record["optuna"],
             created=record.get("created"),
         )
+
+    @property
+    def space(self) -> SearchSpace | None:
+        """What is searched: configuration path -> what may be drawn; None where that is not known.
+
+        A study of another version may know kinds of ranges that this one does not.
+        """
+        start = "tuning.search_space."
+        try:
+            return parse_search_space(
+                {
+                    path.removeprefix(start): fields
+                    for path, fields in self.values.items()
+                    if path.startswith(start)
+                }
+            )
+        except InputError:
+            return None
 
     def as_record(self) -> dict[str, Any]:
         """Return what is stored of it."""

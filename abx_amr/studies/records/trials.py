@@ -8,9 +8,11 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from abx_amr.studies.points import why_not_searched
 from abx_amr.studies.records.workers import Worker
 
 if TYPE_CHECKING:
+    from optuna.distributions import BaseDistribution
     from optuna.trial import FrozenTrial
 
     from abx_amr.studies.space import ParameterValue
@@ -56,9 +58,15 @@ class Heartbeat:
 
 @dataclass(frozen=True)
 class TrialRecord:
-    """A trial as it is stored at one moment; each attribute is read when it is asked for."""
+    """A trial as it is stored at one moment; each attribute is read when it is asked for.
+
+    Args:
+        frozen: The trial.
+        space: What its study searches, None where that is not known.
+    """
 
     frozen: FrozenTrial = field(repr=False)
+    space: Mapping[str, BaseDistribution] | None = field(default=None, repr=False)
 
     @property
     def id(self) -> int:
@@ -77,8 +85,25 @@ class TrialRecord:
 
     @property
     def is_finished(self) -> bool:
-        """Whether it counts towards the budget: complete or pruned, never failed."""
-        return self.state in ("COMPLETE", "PRUNED")
+        """Whether it counts towards the budget: complete or pruned, a point of what is searched."""
+        return self.state in ("COMPLETE", "PRUNED") and self.why_not_counted is None
+
+    @property
+    def why_not_counted(self) -> str | None:
+        """Why it is no point of what is searched: another program has added it. None where it is.
+
+        One that a worker of the study has run is a point wherever it has the keys.
+        """
+        if self.space is None or self.state not in ("COMPLETE", "PRUNED"):
+            return None
+        if self.params.keys() == self.space.keys() and OWNER in self.frozen.user_attrs:
+            return None
+        missing = [path for path in self.space if path not in self.params]
+        reason = why_not_searched(self.params, self.space)
+        if reason is None and not missing:
+            return None
+        what = f"without a value of {missing[0]}" if reason is None else f"with {reason}"
+        return f"it was added by another program {what}"
 
     @property
     def value(self) -> float | None:

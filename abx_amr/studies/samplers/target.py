@@ -7,7 +7,7 @@ import inspect
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from abx_amr.errors import InputError
+from abx_amr.errors import InputError, first_line
 from abx_amr.studies.samplers.member import Draw, Sampler
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ class SamplerAt(Sampler):
             found = getattr(importlib.import_module(module), name)
         except (ImportError, AttributeError, ValueError) as error:
             raise InputError(
-                f"tuning.sampler._target_ {self.path!r} cannot be imported: {error}"
+                f"tuning.sampler._target_ {self.path!r} cannot be imported: {first_line(error)}"
             ) from error
         if not (isinstance(found, type) and issubclass(found, BaseSampler)):
             raise InputError(

@@ -9,7 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from abx_amr.studies.storages.lease import LEASE_SECONDS, LeaseLock
-from abx_amr.studies.storages.member import ProcessStorage, StorageError, make_folder
+from abx_amr.studies.storages.member import (
+    ProcessStorage,
+    ReadOnlyCopy,
+    StorageError,
+    is_writable,
+    make_folder,
+)
 
 if TYPE_CHECKING:
     from optuna.storages import BaseStorage
@@ -47,6 +53,7 @@ class JournalStorage(ProcessStorage):
             is_renewed=True,
         )
         self._held = threading.local()
+        self._copy: ReadOnlyCopy | None = None
 
     @property
     def label(self) -> str:
@@ -68,8 +75,8 @@ class JournalStorage(ProcessStorage):
                 self._held.lease = None
 
     def __getstate__(self) -> dict[str, Any]:
-        """Leave what is open or held behind."""
-        return {**super().__getstate__(), "_held": None}
+        """Leave what is open, held or copied behind."""
+        return {**super().__getstate__(), "_held": None, "_copy": None}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Hold nothing."""
@@ -84,6 +91,11 @@ class JournalStorage(ProcessStorage):
 
         from abx_amr.studies.storages.journal_file import JournalFile
 
+        if self._is_made() and not is_writable(self.path.parent):
+            self._copy = ReadOnlyCopy(self.path)
+            copy = self._copy.path
+            lock = LeaseLock(copy.with_name("lock"))
+            return OptunaJournal(JournalFile(copy, lock=lock, fence=self._fence))
         make_folder(self.path.parent, label=self.label)
         return OptunaJournal(JournalFile(self.path, lock=self._writing, fence=self._fence))
 

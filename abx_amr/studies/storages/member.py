@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
+import tempfile
+import weakref
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
@@ -146,6 +149,27 @@ class ProcessStorage(ABC):
         """Return Optuna's storage, with file and tables made by exactly one process."""
 
 
+def is_writable(folder: Path) -> bool:
+    """Say whether files can be made in a folder; not so on a disk that is mounted read-only."""
+    return os.access(folder, os.W_OK | os.X_OK)
+
+
+class ReadOnlyCopy:
+    """A copy of a storage's files, to be read where their folder may not be written.
+
+    Readers lock and log too, beside the file. The copy goes with the object.
+    """
+
+    def __init__(self, *files: Path) -> None:
+        """Copy those that exist; the first is the storage's own."""
+        folder = Path(tempfile.mkdtemp(prefix="abx-read-"))
+        weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
+        for file in files:
+            if file.is_file():
+                shutil.copyfile(file, folder / file.name)
+        self.path = folder / files[0].name
+
+
 def make_folder(folder: Path, *, label: str) -> None:
     """Make the folder of a storage's file.
 
@@ -156,5 +180,8 @@ def make_folder(folder: Path, *, label: str) -> None:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise StorageError(f"{label}: cannot make {folder}: {error.strerror}") from error
-    if not os.access(folder, os.W_OK | os.X_OK):
-        raise StorageError(f"{label}: {folder} cannot be written by this user")
+    if not is_writable(folder):
+        raise StorageError(
+            f"{label}: {folder} cannot be written by this user: copy it to a folder of your own "
+            "(optimization_dir=FOLDER)"
+        )

@@ -12,11 +12,11 @@ from filelock import FileLock, Timeout
 
 from abx_amr.errors import InputError
 from abx_amr.host.file_system import network_file_system
-from abx_amr.studies.storages.member import make_folder
+from abx_amr.studies.storages.member import ReadOnlyCopy, is_writable, make_folder
 from abx_amr.studies.storages.relational import RelationalStorage
 
 if TYPE_CHECKING:
-    from optuna.storages import RDBStorage
+    from optuna.storages import BaseStorage, RDBStorage
     from sqlalchemy.exc import DBAPIError
 
 BUSY_TIMEOUT_SECONDS = 60
@@ -41,6 +41,7 @@ class SqliteStorage(RelationalStorage):
         """
         super().__init__()
         self.path = Path(path).absolute()
+        self._copy: ReadOnlyCopy | None = None
 
     @property
     def label(self) -> str:
@@ -64,6 +65,15 @@ class SqliteStorage(RelationalStorage):
         with self.explained(), self._lock("lock"):
             yield
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave what is open or copied behind."""
+        return {**super().__getstate__(), "_copy": None}
+
+    def _connect(self) -> BaseStorage:
+        if self._is_made() and not is_writable(self.path.parent):
+            self._copy = ReadOnlyCopy(self.path, self.path.with_name(f"{self.path.name}-wal"))
+        return super()._connect()
+
     def _is_made(self) -> bool:
         return self.path.exists()
 
@@ -77,13 +87,17 @@ class SqliteStorage(RelationalStorage):
     def _url(self) -> str:
         from sqlalchemy import URL
 
-        return URL.create("sqlite", database=str(self.path)).render_as_string()
+        file = self.path if self._copy is None else self._copy.path
+        return URL.create("sqlite", database=str(file)).render_as_string()
 
     def _engine_options(self) -> dict[str, Any]:
         return {"connect_args": {"timeout": BUSY_TIMEOUT_SECONDS}}
 
     @contextlib.contextmanager
     def _schema_lock(self) -> Iterator[None]:
+        if self._copy is not None:
+            yield
+            return
         self.check()
         make_folder(self.path.parent, label=self.label)
         with self._lock("schema.lock"):
