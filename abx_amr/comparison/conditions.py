@@ -41,6 +41,7 @@ _NO_SETTINGS = (
     ),
     *("training.seed", "training.seeds", "training.torch_threads", "training.save_freq"),
     *("training.evaluation_seed", "training.num_eval_episodes", "training.additional_episodes"),
+    *("agent_algorithm.default_training_episodes", "agent_algorithm.default_evaluation_every"),
 )
 #: Values that say no more than their absence, in runs of earlier releases too.
 _SAYS_NOTHING = {
