@@ -43,10 +43,13 @@ Gives mean, std, IQM and a 95 % bootstrap interval, and a run folder with tables
 
 def task(config: DictConfig) -> float:
     """Evaluate as composed; return the mean episode return."""
-    from abx_amr.runs.evaluate_service import evaluate
+    from abx_amr.host.progress import waiting
 
-    plain, choices, overrides = composed(config)
-    result = evaluate(plain, choices=choices, overrides=overrides)
+    with waiting("playing the episodes"):
+        from abx_amr.runs.evaluate_service import evaluate
+
+        plain, choices, overrides = composed(config)
+        result = evaluate(plain, choices=choices, overrides=overrides)
     _report(result)
     if plain["card"]:
         from abx_amr.reports.card_writing import write_card

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -53,11 +53,15 @@ and report.html, a page to send).
 
 def task(config: DictConfig) -> float:
     """Run one training as composed; return the final mean episode return."""
-    from abx_amr.runs.train_service import train
+    from abx_amr.host.progress import waiting
 
-    plain, choices, overrides = composed(config)
-    listener = PrintedRuns(plain)
-    result = train(plain, choices=choices, overrides=overrides, listener=listener)
+    with ExitStack() as until_it_trains:
+        until_it_trains.enter_context(waiting("building the clinic and the agent"))
+        from abx_amr.runs.train_service import train
+
+        plain, choices, overrides = composed(config)
+        listener = PrintedRuns(plain, before_progress=until_it_trains.close)
+        result = train(plain, choices=choices, overrides=overrides, listener=listener)
     if len(result.runs) > 1:
         _report_seeds(result)
         # They are called <name>_seed<seed>.
@@ -72,10 +76,14 @@ class PrintedRuns(RunListener):
 
     Args:
         config: The resolved configuration of the command.
+        before_progress: Called before a bar is shown.
     """
 
-    def __init__(self, config: Mapping[str, Any]) -> None:
+    def __init__(
+        self, config: Mapping[str, Any], before_progress: Callable[[], None] | None = None
+    ) -> None:
         self._config = config
+        self._before_progress = before_progress
 
     def skipped(self, run: FinishedRun) -> None:
         """Say that a run is complete already."""
@@ -114,6 +122,8 @@ class PrintedRuns(RunListener):
         """Return a bar of transitions."""
         from abx_amr.host.progress import progress_bar
 
+        if self._before_progress is not None:
+            self._before_progress()
         return progress_bar(run_name, "transitions")
 
 

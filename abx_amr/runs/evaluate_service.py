@@ -315,9 +315,10 @@ def _rule_with_parameters(asked: Mapping[str, Any], model: ClinicModel) -> Oppon
             own = [one for one in section if not one.startswith("_")]
             raise InputError(f"against: {unknown(f'parameter of {name}', key, own)}")
     config = {**chosen, "agent_algorithm": {**section, **given}}
-    said = ", ".join(f"{key} {value}" for key, value in given.items())
-    label = f"{name} ({said})" if said else name
-    return _opponent(label, build_rule(config, model), config, model)
+    policy = build_rule(config, model)
+    from abx_amr.planning.rule_values import rule_label  # with the planner: after what is refused
+
+    return _opponent(rule_label(name, given), policy, config, model)
 
 
 def _opponent(name: str, policy: Policy, config: Mapping[str, Any], model: ClinicModel) -> Opponent:
