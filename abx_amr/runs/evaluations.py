@@ -51,4 +51,4 @@ def best_transitions(folder: RunFolder, best_return: float) -> int | None:
     means = table.groupby("transitions")["episode_return"].mean()
     if not math.isclose(means.max(), best_return, rel_tol=1e-9, abs_tol=1e-9):
         return None
-    return int(means.idxmax())
+    return int(means.index.to_numpy()[means.to_numpy().argmax()])
