@@ -56,22 +56,25 @@ class Contender:
     Attributes:
         overrides: What is said on the command line.
         seeds: How many seeds it gets.
-        episodes: How long it trains where its file does not say it.
+        episodes: How long it trains; None: as long as its file says.
     """
 
     overrides: tuple[str, ...]
     seeds: int
-    episodes: int = 300
+    episodes: int | None = 300
 
 
 CONTENDERS: dict[str, Contender] = {
     "ppo": Contender(overrides=("agent_algorithm=ppo",), seeds=2, episodes=1000),
     "recurrent_ppo": Contender(overrides=("agent_algorithm=recurrent_ppo",), seeds=1),
     "hrl_ppo": Contender(overrides=("agent_algorithm=hrl_ppo",), seeds=1),
-    "policy_search": Contender(overrides=("agent_algorithm=policy_search",), seeds=2),
+    "policy_search": Contender(
+        overrides=("agent_algorithm=policy_search",), seeds=2, episodes=None
+    ),
     "policy_search, time seen": Contender(
         overrides=("agent_algorithm=policy_search", "environment.include_time_remaining=true"),
         seeds=2,
+        episodes=None,
     ),
 }
 
@@ -131,9 +134,7 @@ def trained(clinic: str, agent: str, seed: int) -> dict[str, Any]:
     """Return what a contender's seed reaches, or why it cannot be trained there."""
     told = [clinic, *CONTENDERS[agent].overrides, f"training.seed={seed}"]
     config = compose("train", told).plain
-    episodes = CONTENDERS[agent].episodes
-    if "default_training_episodes" in config["agent_algorithm"]:
-        episodes = config["training"]["total_num_training_episodes"]
+    episodes = CONTENDERS[agent].episodes or config["training"]["total_num_training_episodes"]
     watch = Stopwatch()
     name = f"{clinic}_{agent}_{seed}".replace("=", "_").replace(", ", "_").replace(" ", "_")
     try:

@@ -22,6 +22,11 @@ from abx_amr.hierarchy.manager_env import ManagerVecEnv
 
 RUNS = 3
 ALGORITHMS = ("ppo", "a2c", "recurrent_ppo")
+LENGTH = (
+    "training.total_num_training_episodes=25",
+    "training.eval_freq_every_n_episodes=5",
+    "training.save_freq_every_n_episodes=5",
+)
 
 
 class Stopwatch:
@@ -45,8 +50,8 @@ class Stopwatch:
 
 
 def once(algorithm: str, *overrides: str) -> dict[str, float]:
-    """Return seconds by part of one default training: 25 episodes, 5 evaluations."""
-    config = compose("train", [f"agent_algorithm={algorithm}", *overrides]).plain
+    """Return seconds by part of one short training: 25 episodes, 5 evaluations."""
+    config = compose("train", [f"agent_algorithm={algorithm}", *LENGTH, *overrides]).plain
     model = build_clinic(config)
     settings = build_training(config)
     learner = build_learner(config)
@@ -95,7 +100,7 @@ def main(arguments: list[str]) -> str:
     torch.set_num_threads(1)
     parts = ("environment", "policy", "update", "evaluation")
     rows = [
-        "`abx-train` with defaults (25 episodes of 500 steps, 8 environments, evaluations of 10 "
+        "`abx-train`, 25 episodes (of 500 steps, 8 environments, 5 evaluations of 10 "
         f"episodes), one thread, medians of {RUNS} runs. `policy` is everything in a rollout that "
         "is not the environment.",
         "",

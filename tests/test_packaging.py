@@ -239,7 +239,10 @@ def test_an_empty_environment_gets_the_pinned_versions_and_runs_a_study(
     message = there.run("abx-tune", *THE_STUDY, folder=folder, timeout=600)
     assert "train with them:  abx-train best_params_from=ppo_default" in message
     assert (folder / "optimization" / "ppo_default" / "best_params.json").is_file()
-    few = ("environment.max_time_steps=32", "figures=false", "training.seed=1,2")
+    few = (
+        *("environment.max_time_steps=32", "training.total_num_training_episodes=25"),
+        *("figures=false", "training.seed=1,2"),
+    )
     message = there.run(
         "abx-train", "-m", "agent_algorithm=ppo,never", *few, folder=folder, timeout=600
     )

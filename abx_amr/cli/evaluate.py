@@ -43,10 +43,13 @@ Gives mean, std, IQM and a 95 % bootstrap interval, and a run folder with tables
 
 def task(config: DictConfig) -> float:
     """Evaluate as composed; return the mean episode return."""
-    from abx_amr.runs.evaluate_service import evaluate
+    from abx_amr.host.progress import waiting
 
-    plain, choices, overrides = composed(config)
-    result = evaluate(plain, choices=choices, overrides=overrides)
+    with waiting("playing the episodes"):
+        from abx_amr.runs.evaluate_service import evaluate
+
+        plain, choices, overrides = composed(config)
+        result = evaluate(plain, choices=choices, overrides=overrides)
     _report(result)
     if plain["card"]:
         from abx_amr.reports.card_writing import write_card
@@ -63,7 +66,8 @@ def _report(result: EvaluateResult) -> None:
         f"{result.run_name}: mean return {result.mean_return:.3f}, "
         f"std {figure(result.std_return, 3)}, IQM {result.iqm_return:.3f}, "
         f"95 % interval {interval(low, high, 3)} "
-        f"({counted(result.n_episodes, 'episode')}, seed {result.evaluation_seed})"
+        f"({counted(result.n_episodes, 'episode')}, seed {result.evaluation_seed}"
+        f"{_weights_of(result)})"
     )
     print("\n".join(gap_lines(result.summary)))
     if result.knows_the_parameters:
@@ -71,11 +75,26 @@ def _report(result: EvaluateResult) -> None:
     if result.against is not None:
         paired = result.against
         print(
-            f"against {paired['name']}: difference {paired['mean']:.3f}, "
+            f"against {paired['name']}{_weights_played(paired)}: difference {paired['mean']:.3f}, "
             f"standard error {figure(paired['standard_error'], 3)} paired "
             f"({figure(paired['unpaired_standard_error'], 3)} unpaired)"
         )
         print(f"  {_in_words(paired['verdict'])}; {_who_sees_time(result, paired)}")
+
+
+def _weights_of(result: EvaluateResult) -> str:
+    """Return which weights of a trained agent were played."""
+    if result.weights is None:
+        return ""
+    seen = result.weights["transitions"]
+    after = "" if seen is None else f", after {seen} transitions"
+    return f"; its {result.weights['checkpoint']} weights{after}"
+
+
+def _weights_played(paired: Mapping[str, Any]) -> str:
+    """Return which weights the other one played, where it is a trained agent."""
+    checkpoint = paired.get("checkpoint")
+    return "" if checkpoint is None else f" ({checkpoint} weights)"
 
 
 def _in_words(verdict: str) -> str:

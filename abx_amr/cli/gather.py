@@ -31,16 +31,19 @@ A condition is what differs between the runs of one clinic, other than the seed;
 choices and values that tell it apart. Clinics and evaluation seeds are never mixed.
   results_dir      where runs are looked for, at any depth
   runs             names, paths or patterns instead: [paper_two_ppo_seed1,paper_single_*]
-  what             runs (of abx-train), or evaluations (of abx-evaluate)
+  what             runs (of abx-train: the last weights), or evaluations (of abx-evaluate), each
+                   also by itself: over its episodes, against the optimum and the best rule
   by               what makes a condition: groups and paths, [experiment,agent_algorithm.gamma]
   against          a condition: all others are compared with it, not every pair
-  folder, format   where the tables go, and as csv, parquet or both
+  folder, format   where the tables go (gathered, gathered_evaluations), as csv, parquet or both
   figures, report, confidence, resamples, seed (of the bootstrap)
 Writes runs, conditions, pairs (and overall, for several clinics) as tables, returns.png, and
 report.html, a page to send.
 A run counts once, with the mean return of its final evaluation: IQM and bootstrap are over runs.
 """
 
+_OF_EVALUATIONS = "gathered_evaluations"  # where their tables go unless told
+_MOST_EVALUATIONS = 30
 _MOST_PAIRS = 15
 _MOST_LEFT_OUT = 10
 
@@ -54,6 +57,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def _run(given: list[str]) -> None:
     from abx_amr.configuration.composing import compose, places_in_project
+    from abx_amr.configuration.overrides import keys_of
 
     for argument in given:
         if argument.startswith("-") and not argument.startswith(("-p", "-s")):
@@ -62,9 +66,13 @@ def _run(given: list[str]) -> None:
     for override in overrides:
         if "=" not in override:
             raise InputError(f"'{override}' is no setting: write key=value, e.g. runs=[{override}]")
-    composition = compose("gather", overrides)
-    overrides += places_in_project(composition.config, overrides, also=("folder",))
-    gather(_checked(compose("gather", overrides).plain))
+    plain = compose("gather", overrides).plain
+    if plain["what"] == "evaluations" and "folder" not in keys_of(overrides):
+        plain["folder"] = _OF_EVALUATIONS
+    overrides += places_in_project(plain, overrides, also=("folder",))
+    asked = compose("gather", overrides).plain
+    folder = asked["folder"] if "folder" in keys_of(overrides) else plain["folder"]
+    gather(_checked({**asked, "folder": folder}))
 
 
 def gather(asked: Mapping[str, Any]) -> None:
@@ -215,6 +223,8 @@ def _print(
             for row in here.to_dict("records")
         ]
         _print_rows(rows)
+        if asked["what"] == "evaluations":
+            _print_evaluations(tables["runs"][tables["runs"]["clinic"] == clinic])
         if pairs is not None and (pairs["clinic"] == clinic).any():
             _print_pairs(pairs[pairs["clinic"] == clinic], percent)
         print()
@@ -237,6 +247,33 @@ def _print(
         print()
     for note in notes:
         print(f"note: {note}")
+
+
+def _print_evaluations(runs: pd.DataFrame) -> None:
+    """Print each evaluation by itself, as abx-evaluate does: over its episodes."""
+    heading = ("evaluation", "weights", "episodes", "mean", "95 % interval", "IQM", "as optimum")
+    rows = [(*heading, "gap without luck", "minus best rule", "95 % interval")]
+    for row in runs.head(_MOST_EVALUATIONS).to_dict("records"):
+        agrees = row["acts_as_optimum"]
+        rows.append(
+            (
+                row["run"],
+                row["weights"] if isinstance(row["weights"], str) else "-",
+                str(row["episodes"]),
+                figure(row["return"]),
+                interval(row["return_low"], row["return_high"]),
+                figure(row["return_iqm"]),
+                "-" if figure(agrees) == "-" else f"{agrees:.1%}",
+                figure(row["expected_gap"]),
+                figure(row["best_rule_difference"]),
+                interval(row["best_rule_low"], row["best_rule_high"]),
+            )
+        )
+    rules = ", ".join(sorted(set(runs["best_rule"].dropna())))
+    print(f"each evaluation over its episodes{f'; best rule: {rules}' if rules else ''}")
+    _print_rows(rows)
+    if len(runs) > _MOST_EVALUATIONS:
+        print(f"  ... and {len(runs) - _MOST_EVALUATIONS} more evaluations in the table")
 
 
 def _print_pairs(pairs: pd.DataFrame, percent: str) -> None:

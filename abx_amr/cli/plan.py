@@ -145,6 +145,8 @@ def _print_values(plan: Plan) -> None:
             f"{row['name']:<44} {row['value']:>10.3f} {error:>6} {gap_said:>9} {share_said:>9}"
             f" {sees:>10}"
         )
+    if plan.agents:
+        print("agents play their best weights, as in abx-evaluate")
     if found is not None:
         if not found.is_exact:
             print(

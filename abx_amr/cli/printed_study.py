@@ -160,6 +160,12 @@ def _report(result: TuneResult) -> None:
         same = repeated(*sections, leaving_out=best["params"])
         source = shlex.quote(f"best_params_from={result.run_name}")
         long = f"training.total_num_training_episodes={result.training_episodes}"
+        trial_episodes = result.configuration["tuning"]["truncated_episodes"]
+        if trial_episodes != result.training_episodes:
+            print(
+                f"its trials trained for {trial_episodes} episodes each, the line below trains for "
+                f"{result.training_episodes}"
+            )
         print(f"train with them:  abx-train {source}{same} {long}")
     else:
         print("unfinished: run the same command again to go on")

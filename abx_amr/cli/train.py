@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 HELP = """
 abx-train: train an antibiotic prescriber in a simulated clinic, evaluate it, and keep everything.
 
-  abx-train                                             the default clinic, PPO, 25 episodes
+  abx-train                                             the default clinic, PPO, 1,000 episodes
   abx-train experiment=paper_two agent_algorithm=recurrent_ppo training.seed=7
   abx-train best_params_from=ppo_default                with the best parameters of a study
   abx-train experiment=paper_two 'training.seeds=[1,2,3,4,5]'         several seeds at once
@@ -53,11 +53,15 @@ and report.html, a page to send).
 
 def task(config: DictConfig) -> float:
     """Run one training as composed; return the final mean episode return."""
-    from abx_amr.runs.train_service import train
+    from abx_amr.host.progress import waiting
 
-    plain, choices, overrides = composed(config)
-    listener = PrintedRuns(plain)
-    result = train(plain, choices=choices, overrides=overrides, listener=listener)
+    with ExitStack() as until_it_trains:
+        until_it_trains.enter_context(waiting("building the clinic and the agent"))
+        from abx_amr.runs.train_service import train
+
+        plain, choices, overrides = composed(config)
+        listener = PrintedRuns(plain, before_progress=until_it_trains.close)
+        result = train(plain, choices=choices, overrides=overrides, listener=listener)
     if len(result.runs) > 1:
         _report_seeds(result)
         # They are called <name>_seed<seed>.
@@ -72,10 +76,14 @@ class PrintedRuns(RunListener):
 
     Args:
         config: The resolved configuration of the command.
+        before_progress: Called before a bar is shown.
     """
 
-    def __init__(self, config: Mapping[str, Any]) -> None:
+    def __init__(
+        self, config: Mapping[str, Any], before_progress: Callable[[], None] | None = None
+    ) -> None:
         self._config = config
+        self._before_progress = before_progress
 
     def skipped(self, run: FinishedRun) -> None:
         """Say that a run is complete already."""
@@ -90,11 +98,16 @@ class PrintedRuns(RunListener):
         from abx_amr.agents.read_back import shown
 
         low, high = run.mean_return_interval
+        best = _best_weights(run)
+        whose = "" if run.weights is None else ", of the last weights"
+        alike = "" if run.weights is None or best else ", which are the best too"
         print(
             f"mean return {run.mean_return:.2f} (95 % interval {interval(low, high)}, "
             f"{counted(run.n_episodes, 'episode')}), IQM {run.iqm_return:.2f}, "
-            f"std {figure(run.std_return)}"
+            f"std {figure(run.std_return)}{whose}{alike}"
         )
+        if best:
+            print(best)
         print("\n".join(gap_lines(run.summary)))
         if run.collapse is not None:
             print(f"COLLAPSED: {run.collapse['evidence']}; {run.collapse['advice']}")
@@ -102,13 +115,36 @@ class PrintedRuns(RunListener):
             print(f"  {path} = {value} (the agent: {shown(path, value, run.effective_values)})")
         print(f"results: {run.folder}")
         print_run_report(run, self._config)
-        print(f"again:   abx-evaluate {shlex.quote(f'run={run.folder}')}")
+        for label, command in _next_commands(run).items():
+            print(f"{label + ':':<8} {shlex.join(command)}")
 
     def progress(self, run_name: str) -> AbstractContextManager[Callable[[int, int], None]]:
         """Return a bar of transitions."""
         from abx_amr.host.progress import progress_bar
 
+        if self._before_progress is not None:
+            self._before_progress()
         return progress_bar(run_name, "transitions")
+
+
+def _best_weights(run: FinishedRun) -> str | None:
+    """Return what is said of a run's best weights, None where they are the last ones."""
+    if run.best_return is None or run.best_return == run.mean_return:
+        return None
+    after = "" if run.best_transitions is None else f" after {run.best_transitions} transitions"
+    return (
+        f"best weights: {run.best_return:.2f}{after}, in the episodes that chose them; "
+        "abx-evaluate and abx-plan play these"
+    )
+
+
+def _next_commands(run: FinishedRun) -> dict[str, list[str]]:
+    """Return the command that gives the same numbers again, and for an agent the fair test."""
+    evaluate = ["abx-evaluate", f"run={run.folder}"]
+    last = [] if run.weights is None else ["checkpoint=last"]
+    seed = f"evaluation.seed={run.summary['evaluation_seed']}"
+    again = {"again": [*evaluate, *last, seed, f"evaluation.episodes={run.n_episodes}"]}
+    return again if run.weights is None else {**again, "test": evaluate}
 
 
 def _report_seeds(result: TrainResult) -> None:

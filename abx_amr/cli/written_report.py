@@ -27,9 +27,12 @@ def print_report(subject: Callable[[], Subject], *, is_wanted: bool) -> None:
     if not is_wanted:
         return
     try:
-        from abx_amr.reports.writing import write_report
+        from abx_amr.host.progress import waiting
 
-        page = write_report(subject())
+        with waiting("writing the report"):
+            from abx_amr.reports.writing import write_report
+
+            page = write_report(subject())
         shown = os.path.relpath(page) if page.absolute().is_relative_to(Path.cwd()) else page
         print(f"report:  {shown}", flush=True)
     except InputError as error:

@@ -41,6 +41,7 @@ _NO_SETTINGS = (
     ),
     *("training.seed", "training.seeds", "training.torch_threads", "training.save_freq"),
     *("training.evaluation_seed", "training.num_eval_episodes", "training.additional_episodes"),
+    *("agent_algorithm.default_training_episodes", "agent_algorithm.default_evaluation_every"),
 )
 #: Values that say no more than their absence, in runs of earlier releases too.
 _SAYS_NOTHING = {
@@ -65,6 +66,9 @@ _SEEN = (
 )
 _CHOSEN_FIRST = ("experiment", "agent_algorithm", "option_library", "hrl", "training")
 _TARGET = "agent_algorithm._target_"
+#: A study tells a reader more than what it chose: agent, values, length.
+_STUDY = "best_params_from"
+_LENGTH = "training.total_num_training_episodes"
 _LONGEST_LABEL = 48
 MISSING = "none"
 RULES = "_rules"  # behind a condition of by=... that holds agents too
@@ -254,19 +258,27 @@ def _labels(
     named = {key for run in runs for key in run.keys}
     paths = {path for each in leaves for path in each}
     sections = {path.split(".")[0] for path in paths}
-    candidates: list[tuple[str, list[Any]]] = [
+    studies = [each.get(_STUDY) for each in leaves]
+    candidates: list[tuple[str, list[Any]]] = [(_STUDY, studies)]
+    candidates += [
         (group, [run.choices.get(group) for run in runs])
         for group in groups
         if group in sections or group in ("experiment", "tuning")
     ]
-    ordered = sorted(
-        paths, key=lambda p: (p != "best_params_from", p != _TARGET, p not in named, p)
-    )
+    ordered = sorted(paths - {_STUDY}, key=lambda p: (p != _TARGET, p not in named, p))
     candidates += [(path, [each.get(path) for each in leaves]) for path in ordered]
+    # The line that a study ends with names the length too: it tells nothing beside the study.
+    lengths = [
+        each.get(_LENGTH) if _LENGTH in run.keys else None
+        for each, run in zip(leaves, runs, strict=True)
+    ]
+    is_length_told = _varies(lengths, _together(start, _classes(studies)))
     columns: list[tuple[str, list[Any]]] = []
     reached = start
     for key, values in candidates:
         is_told = key in named & paths and _varies(values, start)
+        if key == _LENGTH:
+            is_told = is_length_told
         if _count(reached, goal) == _count(reached) and not is_told:
             continue
         # A name that differs where the settings are the same tells nothing.
@@ -279,7 +291,7 @@ def _labels(
     for column in list(reversed(columns)):  # a later one may have made it superfluous
         rest = [other for other in columns if other is not column]
         told = _together(start, *(_classes(values) for _, values in rest))
-        if column[0] in named & paths:
+        if column[0] == _STUDY or (column[0] in named & paths and column[0] != _LENGTH):
             continue
         if column[0] not in first and _count(told, goal) == _count(told):
             columns = rest
@@ -305,7 +317,7 @@ def _written(columns: Sequence[tuple[str, Sequence[Any]]], groups: set[str]) -> 
             parts.append([MISSING if v is None else _plain(v) for v in values])
         elif key == _TARGET:
             parts.append([str(v).strip('"').rsplit(".", 1)[-1] for v in values])
-        elif key == "best_params_from":
+        elif key == _STUDY:
             parts.append(["untuned" if v is None else f"tuned-{_plain(v)}" for v in values])
         else:
             parts.append([word + (MISSING if v is None else _plain(v)) for v in values])

@@ -169,6 +169,7 @@ def _read(folder: RunFolder, config: dict[str, Any]) -> GatheredRun:
     prescribed = {a: float(final[f"prescriptions_{a}"].mean()) for a in antibiotics}
     overrides = folder.read_overrides()
     origin = {"best_params_from": provenance.get("best_params_from")}
+    low, high = summary.get("mean_return_interval_95") or (None, None)
     facts = {
         "run": folder.run_name,
         "path": str(folder.path),
@@ -185,6 +186,10 @@ def _read(folder: RunFolder, config: dict[str, Any]) -> GatheredRun:
         "optimum": _number(summary.get("optimum")),
         "gap": _number(summary.get("optimality_gap")),
         "share_of_range": _number(summary.get("share_of_range")),
+        "return_low": _number(low),
+        "return_high": _number(high),
+        "weights": (summary.get("weights") or {}).get("checkpoint"),
+        **_judged(summary),
         "algorithm": str(summary["algorithm"]),
         **{f"mean_amr_{a}": level for a, level in amr.items()},
         **{f"prescriptions_{a}": count for a, count in prescribed.items()},
@@ -206,6 +211,21 @@ def _read(folder: RunFolder, config: dict[str, Any]) -> GatheredRun:
         facts=facts,
         returns=final["episode_return"].to_numpy(dtype=np.float64),
     )
+
+
+def _judged(summary: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a summary says of the optimum's choices and of the best rule."""
+    agreement, rule = summary.get("agreement") or {}, summary.get("best_rule") or {}
+    difference = rule.get("difference") or {}
+    low, high = difference.get("interval_95") or (None, None)
+    return {
+        "acts_as_optimum": _number(agreement.get("share_of_states")),
+        "expected_gap": _number(agreement.get("expected_gap")),
+        "best_rule": rule.get("name"),
+        "best_rule_difference": _number(difference.get("mean")),
+        "best_rule_low": _number(low),
+        "best_rule_high": _number(high),
+    }
 
 
 def _choices_said(overrides: Sequence[str], config: Mapping[str, Any]) -> dict[str, str]:
@@ -277,7 +297,17 @@ def runs_table(
         for run, clinic, condition, own in zip(runs, clinics, conditions, settings, strict=True)
     ]
     table = pd.DataFrame(rows)
-    texts = ["best_params_from", "version", "commit", "started", "host", *_CHOICES, *differing]
+    texts = [
+        "best_params_from",
+        "best_rule",
+        "weights",
+        "version",
+        "commit",
+        "started",
+        "host",
+        *_CHOICES,
+        *differing,
+    ]
     types = {"seed": "Int64", "has_local_changes": "boolean", "stopped_early": "boolean"}
     table = table.astype(types | dict.fromkeys(texts, "string"))
     order = ["clinic", "condition", "seed", "path"]

@@ -13,7 +13,7 @@ from abx_amr.configuration.on_policy import (
     check_hyper_parameters,
     refuse_options,
 )
-from abx_amr.configuration.training import build_training
+from abx_amr.configuration.training import build_training, take_default_lengths
 from abx_amr.configuration.values import section_of
 from abx_amr.errors import InputError
 from abx_amr.host.former_names import present_name
@@ -65,6 +65,7 @@ def build_learner(config: Mapping[str, Any]) -> Learner:
         return build_on_policy(algorithm, config)
     refuse_options(config, own.__name__)
     section = section_of(config, "agent_algorithm")
+    take_default_lengths(section)
     return cast("Learner", instantiate(section, key="agent_algorithm"))
 
 

@@ -14,6 +14,7 @@ from abx_amr.configuration.classes import (
     parameters_of,
 )
 from abx_amr.configuration.manager import build_manager_role
+from abx_amr.configuration.training import take_default_lengths
 from abx_amr.configuration.values import Plain, section_of
 from abx_amr.errors import InputError, hint, listed
 
@@ -50,6 +51,7 @@ def check_hyper_parameters(config: Mapping[str, Any]) -> None:
         InputError: naming the value, and the range.
     """
     section = section_of(config, "agent_algorithm")
+    take_default_lengths(section)
     _take_techniques(section)
     _check_ranges(_as_the_algorithm_names_them(section))
 
@@ -126,6 +128,7 @@ def build_on_policy(algorithm: Any, config: Mapping[str, Any]) -> OnPolicyLearne
 
     section = section_of(config, "agent_algorithm")
     target = section.pop("_target_")
+    take_default_lengths(section)
     techniques = _take_techniques(section)
     if not (isinstance(algorithm, type) and issubclass(algorithm, OnPolicyAlgorithm)):
         raise InputError(

@@ -6,10 +6,24 @@ from collections.abc import Mapping
 from typing import Any
 
 from abx_amr.agents.settings import EarlyStopping, TrainingSettings, VecNormalizeSettings
+from abx_amr.checks import Count, fits
 from abx_amr.configuration.classes import dataclass_arguments
 from abx_amr.errors import InputError, first_line
 
 _TUNING_SEEDS = range(1000, 10_000)
+#: What agent_algorithm may say of the training plan beside the agent's own arguments.
+_DEFAULT_LENGTHS = ("default_training_episodes", "default_evaluation_every")
+
+
+def take_default_lengths(section: dict[str, Any]) -> None:
+    """Take from agent_algorithm the lengths that conf/training/default.yaml reads there.
+
+    Raises:
+        InputError: one is no whole number of at least 1.
+    """
+    for name in _DEFAULT_LENGTHS:
+        if name in section:
+            fits(f"agent_algorithm.{name}", section.pop(name), Count)
 
 
 def build_training(config: Mapping[str, Any]) -> TrainingSettings:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
 from abx_amr.host.notebook import line_in_cell
 
@@ -40,10 +41,27 @@ def progress_bar(description: str, unit: str, *, wanted: bool | None = None) -> 
         yield _line_of(description, unit, show)
     elif wanted or (wanted is None and is_on_a_terminal()):
         bars, advance = bar_of(description, unit)
-        with bars:
+        start, stop = _with_logs_above(bars)
+        start()
+        try:
             yield advance
+        finally:
+            stop()
     else:
         yield lambda done, total: None
+
+
+@contextmanager
+def waiting(what: str) -> Iterator[None]:
+    """Show on a terminal what goes on, and for how long already; the line goes at the end.
+
+    Args:
+        what: What is waited for.
+    """
+    with phase_display() as show:
+        if show is not None:
+            show(what, 0, 0)
+        yield
 
 
 @contextmanager
@@ -76,15 +94,39 @@ def phase_display() -> Iterator[MovePhase | None]:
         if phase != current:
             current = phase
             bars.reset(task, total=None)
-        share = f"{phase} {done} of {total}" if total else f"{phase} {done}"
+        share = f"{phase} {done} of {total}" if total else f"{phase} {done or ''}".rstrip()
         bars.update(task, description=share, completed=done, total=total or None)
         if not bars.live.is_started:
-            bars.start()
+            start()
 
+    start, stop = _with_logs_above(bars)
     try:
         yield advance
     finally:
+        stop()
+
+
+def _with_logs_above(bars: Progress) -> tuple[Callable[[], None], Callable[[], None]]:
+    """Return what starts a display and what stops it; meanwhile logged lines stand above it."""
+    former = sys.stdout
+
+    def start() -> None:
+        bars.start()
+        _log_to_standard_output(instead_of=former)
+
+    def stop() -> None:
+        live = sys.stdout
         bars.stop()
+        _log_to_standard_output(instead_of=live)
+
+    return start, stop
+
+
+def _log_to_standard_output(*, instead_of: TextIO) -> None:
+    """Let what logs to a former standard output log to the present one."""
+    for handler in logging.getLogger().handlers:
+        if isinstance(handler, logging.StreamHandler) and handler.stream is instead_of:
+            handler.setStream(sys.stdout)
 
 
 def bar_of(description: str, unit: str) -> tuple[Progress, Advance]:

@@ -24,7 +24,7 @@ from abx_amr.planning.cache import PlanCache
 from abx_amr.planning.kept_values import default_folder
 from abx_amr.planning.play import replay
 from abx_amr.planning.problem import NotComputable, Posed
-from abx_amr.planning.rule_values import RULES, THRESHOLDS, is_exact, rule_value
+from abx_amr.planning.rule_values import RULES, THRESHOLDS, is_exact, rule_label, rule_value
 from abx_amr.planning.views import view
 from abx_amr.simulator.clinic import Clinic
 from abx_amr.simulator.model import ClinicModel
@@ -92,8 +92,7 @@ class TunedRule:
         >>> TunedRule(name="amr_threshold", parameters={"threshold": 0.02}, value=0).label
         'amr_threshold (threshold 0.02)'
         """
-        said = ", ".join(f"{name} {value:g}" for name, value in self.parameters.items())
-        return f"{self.name} ({said})" if said else self.name
+        return rule_label(self.name, self.parameters)
 
     @property
     def overrides(self) -> list[str]:

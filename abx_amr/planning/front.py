@@ -185,7 +185,7 @@ def information(
             name="reports of AMR as they are",
             value=as_it_is.value,
             standard_error=as_it_is.standard_error,
-            policy="level and worth per antibiotic, searched",
+            policy="level and worth per antibiotic",
         )
     )
     for every in (1, 10, 30, 90):

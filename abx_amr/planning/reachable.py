@@ -153,8 +153,8 @@ class _Search:
             if one is not None and (kept := self.cache.episode_discount(one, gamma)) is not None:
                 return Known(kept)
         quick = self._quick(posed)
-        if quick is None or (seconds := expected_seconds(quick)) > _QUICK_SECONDS:
-            return self._too_slow(None if quick is None else seconds)
+        if quick is None or expected_seconds(quick) > _QUICK_SECONDS:
+            return self._too_slow()
         return Known(value_at(quick, gamma, cache=self.cache))
 
     def best_rule(self) -> Known:
@@ -179,7 +179,7 @@ class _Search:
             return Known(kept[gamma])
         quick = self._quick(posed)
         if quick is None:
-            return self._too_slow(None)
+            return self._too_slow()
         if not isinstance(quick, SampledView) and _comparisons(quick) > _QUICK_COMPARISONS:
             from abx_amr.planning.views import sampled_view
 
@@ -187,12 +187,12 @@ class _Search:
         if isinstance(quick, SampledView):
             seconds = discounted.expected_seconds(quick.clinic, gamma)
             if not quick.is_homogeneous or seconds > _QUICK_SECONDS:
-                return self._too_slow(seconds)
+                return self._too_slow()
         return Known(self.cache.stationary(quick, gamma).episode_return)
 
-    def _too_slow(self, seconds: float | None) -> Known:
-        takes = "" if seconds is None else f" (about {max(seconds, 5):.0f} s)"
-        return Known(None, f"not computed{takes}; {self.command} keeps it")
+    def _too_slow(self) -> Known:
+        """Return why a value is missing: in the same words for each, to be said once."""
+        return Known(None, f"not computed: it takes a while; {self.command} does, and keeps it")
 
 
 def _comparisons(posed: Posed) -> float:

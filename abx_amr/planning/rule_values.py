@@ -6,7 +6,9 @@ Shapes: T steps, K antibiotics.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -44,6 +46,20 @@ THRESHOLDS = (
     *(x / 40 for x in range(2, 41)),
 )
 _TUNING_EPISODES = 16  # of another seed than the one that is reported
+
+
+def rule_label(name: str, parameters: Mapping[str, Any]) -> str:
+    """Return what a rule is called wherever it is named, with the parameters that are its own.
+
+    >>> rule_label("amr_threshold", {"threshold": 0.02}), rule_label("greedy", {})
+    ('amr_threshold (threshold 0.02)', 'greedy')
+    """
+    said = ", ".join(
+        f"{key} {f'{value:g}' if isinstance(value, int | float) else value}"
+        for key, value in parameters.items()
+        if value is not None
+    )
+    return f"{name} ({said})" if said else name
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -148,18 +164,17 @@ def tuned_values(
     def score(rule: Rule) -> float:
         return rule_value("", rule, model, posed, episodes=_TUNING_EPISODES, seed=seed + 1).value
 
-    def reported(name: str, rule: Rule) -> RuleValue:
-        return rule_value(name, rule, model, posed, episodes=episodes, seed=seed)
+    def reported(name: str, rule: Rule, **parameters: float) -> RuleValue:
+        label = rule_label(name, parameters)
+        return rule_value(label, rule, model, posed, episodes=episodes, seed=seed)
 
     levels = counting(on_progress, "thresholds", THRESHOLDS)
     threshold = max(levels, key=lambda x: score(AmrThreshold(model, threshold=x)))
     periods = counting(on_progress, "cycling periods", (3, 5, 10, 20, 30, 50, 80))
     period = max(periods, key=lambda x: score(Cycling(model, period=x)))
     found = [
-        reported(
-            f"amr_threshold, best ({threshold:.3g})", AmrThreshold(model, threshold=threshold)
-        ),
-        reported(f"cycling, best ({period} steps)", Cycling(model, period=period)),
+        reported("amr_threshold", AmrThreshold(model, threshold=threshold), threshold=threshold),
+        reported("cycling", Cycling(model, period=period), period=period),
     ]
     if "prob_infected" in model.layout.attributes and not (
         posed is not None and posed.is_homogeneous
@@ -173,10 +188,10 @@ def tuned_values(
             counting(on_progress, "thresholds and risks", pairs),
             key=lambda pair: score(AmrThreshold(model, threshold=pair[0], risk=float(pair[1]))),
         )
-        rule = AmrThreshold(model, threshold=best[0], risk=float(best[1]))
-        found.append(reported(f"threshold {best[0]:.3g} and risk above {best[1]:.2g}, best", rule))
+        both = {"threshold": best[0], "risk": float(best[1])}
+        found.append(reported("amr_threshold", AmrThreshold(model, **both), **both))
     searched = best_level_and_worth(
         model, threshold=threshold, seed=seed + 1, on_progress=on_progress
     )
-    found.append(reported("level and worth per antibiotic, best", searched))
+    found.append(reported("level and worth per antibiotic", searched))
     return tuple(found)

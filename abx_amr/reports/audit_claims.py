@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping
 
 from abx_amr.reports.audited import AuditedStudy, Finding, best_of, is_same
+from abx_amr.reports.repeating import given_by, settings_to_repeat
 from abx_amr.studies.space import flatten
 
 #: What a discount factor alone may cost, as a share of the range from never treating.
@@ -19,8 +21,8 @@ def winner_held_out(study: AuditedStudy) -> Finding:
     if not isinstance(held_out, Mapping):
         return None, (
             "a study keeps no evaluation of its winner on episodes that did not choose it: its "
-            "value is that by which it won. To see for yourself: train with the line that abx-tune "
-            f"printed last (best_params_from={name} and the clinic), then abx-evaluate that run"
+            f"value is that by which it won. To see for yourself: {_train_line(study)}, then "
+            f"abx-evaluate run={shlex.quote(f'{name}_optimized')}"
         )
     chosen_by = (study.config.get("training") or {}).get("evaluation_seed")
     seed = held_out.get("evaluation_seed")
@@ -30,6 +32,12 @@ def winner_held_out(study: AuditedStudy) -> Finding:
         f"the winner was evaluated on episodes of seed {seed}, chosen by those of seed "
         f"{chosen_by}: mean return {held_out.get('mean_return')}"
     )
+
+
+def _train_line(study: AuditedStudy) -> str:
+    """Return the command that trains with the best values, in the clinic of the study."""
+    settings = settings_to_repeat(given_by(study.provenance, searched=study.best_params))
+    return shlex.join(["abx-train", f"best_params_from={study.name}", *settings])
 
 
 def default_beaten(study: AuditedStudy) -> Finding:

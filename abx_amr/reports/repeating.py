@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import PurePath
 from typing import Any
+
+from abx_amr.configuration.values import CLINIC_SECTIONS
+
+_REPEATED = ("experiment", *CLINIC_SECTIONS, "agent_algorithm")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,3 +65,15 @@ def command_of(provenance: Mapping[str, Any]) -> str | None:
         return None
     name = PurePath(words[0]).name
     return shlex.join([name, *words[1:]]) if name.startswith("abx-") else None
+
+
+def given_by(provenance: Mapping[str, Any], *, searched: Collection[str]) -> dict[str, str]:
+    """Return key -> value of what a study's command said, without what it searched."""
+    words = shlex.split(command_of(provenance) or "")[1:]
+    pairs = [word.lstrip("+").partition("=") for word in words if "=" in word]
+    return {key: value for key, _, value in pairs if key not in searched}
+
+
+def settings_to_repeat(given: Mapping[str, str]) -> list[str]:
+    """Return the settings of clinic and agent among them, to be repeated behind a command."""
+    return [f"{key}={value}" for key, value in given.items() if key.split(".")[0] in _REPEATED]

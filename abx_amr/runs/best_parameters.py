@@ -3,19 +3,30 @@
 from __future__ import annotations
 
 import logging
+import shlex
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from abx_amr.configuration.groups import groups
-from abx_amr.configuration.overrides import keys_of
-from abx_amr.configuration.values import AGENT_SECTIONS, Plain, value_at, with_values
+from abx_amr.configuration.overrides import keys_of, settings_of
+from abx_amr.configuration.values import (
+    AGENT_SECTIONS,
+    CLINIC_SECTIONS,
+    Plain,
+    value_at,
+    with_values,
+)
 from abx_amr.errors import InputError
+from abx_amr.host.plain_files import read_json
 from abx_amr.runs.differences import differences_from_study
 from abx_amr.runs.trust import check_named_classes
 from abx_amr.studies.best import episodes_with_best, read_best
+from abx_amr.studies.folder import StudyFolder
 
 log = logging.getLogger(__name__)
 
+_MOST_SAID = 3  # differing values
 #: Keys of `training` for which an agent can bring a default of its own.
 _LENGTHS = (
     "total_num_training_episodes",
@@ -53,9 +64,44 @@ def with_best_parameters(
     if kept:
         log.warning("given on the command line, not taken from the study: %s", ", ".join(kept))
     config = _as_long_as_a_trial(config, best.trial_episodes, overrides)
-    if different := differences_from_study(studied, config, searched=best.values):
-        log.warning("the configuration differs from the one that was tuned in: %s", different)
+    different = differences_from_study(studied, config, searched=best.values)
+    for line in _how_it_differs(different, best.folder):
+        log.warning("%s", line)
     return with_values(config, tuned), tuned
+
+
+def _how_it_differs(different: Mapping[str, str], folder: Path) -> list[str]:
+    """Return what to say where a run is not set up as the study was: of the clinic, of the rest.
+
+    Args:
+        different: Path -> how the values differ.
+        folder: The study's, whose command names its clinic.
+    """
+    lines = []
+    clinic = sorted({path.split(".")[0] for path in different} & set(CLINIC_SECTIONS))
+    if clinic:
+        own = _clinic_of_study(folder)
+        cure = "leave the clinic's settings out" if own == "" else f"give{own or ' its settings'}"
+        lines.append(
+            f"another clinic than that of the study ({', '.join(clinic)}): to train in its own, "
+            f"{cure}"
+        )
+    rest = [f"{p} {how}" for p, how in different.items() if p.split(".")[0] not in clinic]
+    if rest:
+        more = f" and {len(rest) - _MOST_SAID} more" if len(rest) > _MOST_SAID else ""
+        said = ", ".join(rest[:_MOST_SAID])
+        lines.append(f"the configuration differs from the one that was tuned in: {said}{more}")
+    return lines
+
+
+def _clinic_of_study(folder: Path) -> str | None:
+    """Return what a study's command said of its clinic, None where its folder holds no command."""
+    try:
+        provenance = read_json(StudyFolder(folder).provenance_file)
+        words = shlex.split(str(provenance["command"]))
+    except (InputError, KeyError, TypeError, ValueError):
+        return None
+    return settings_of(("experiment", *CLINIC_SECTIONS), words[1:])
 
 
 def _with_the_studys_agent(
@@ -76,7 +122,7 @@ def _with_the_studys_agent(
         log.info("trains the agent that was tuned: %s", studied["agent_algorithm"]["_target_"])
     rest = {name: value for name, value in config.items() if name not in sections}
     adopted = {**rest, **{name: studied[name] for name in sections if name in studied}}
-    if not same and "training" not in keys:
+    if "agent_algorithm" not in keys and "training" not in keys:
         length = {k: studied["training"][k] for k in _LENGTHS if f"training.{k}" not in keys}
         adopted["training"] = {**adopted["training"], **length}
     given = [k for k in keys if k.split(".")[0] in sections and "." in k]
@@ -88,8 +134,23 @@ def _as_long_as_a_trial(
 ) -> Plain:
     """Return the configuration with a training no shorter than a trial's, unless it is given."""
     key = "total_num_training_episodes"
-    episodes = episodes_with_best(config, trial_episodes)
-    if f"training.{key}" in keys_of(overrides) or config["training"][key] == episodes:
-        return config
-    log.info("trains for %s episodes, as the trials of the study did", episodes)
+    episodes = int(config["training"][key])
+    if f"training.{key}" not in keys_of(overrides):
+        episodes = episodes_with_best(config, trial_episodes)
+    if said := lengths_in_words(trial_episodes, episodes):
+        log.info("%s", said)
     return {**config, "training": {**config["training"], key: episodes}}
+
+
+def lengths_in_words(trial_episodes: int | None, episodes: int) -> str | None:
+    """Return what to say where a run is not as long as the trials that chose its values.
+
+    >>> lengths_in_words(300, 1000)
+    'the trials of the study trained for 300 episodes each, this run trains for 1000'
+    """
+    if trial_episodes in (None, episodes):
+        return None
+    return (
+        f"the trials of the study trained for {trial_episodes} episodes each, "
+        f"this run trains for {episodes}"
+    )

@@ -20,7 +20,10 @@ _COMPARED = (
     "training",
 )
 #: Beginnings of keys that two runs of the same settings may differ in.
-_SAME_RUN_ALL_THE_SAME = ("training.seed", "training.save_freq", "training.torch_threads")
+_SAME_RUN_ALL_THE_SAME = (
+    *("training.seed", "training.save_freq", "training.torch_threads"),
+    "agent_algorithm.default_",  # what counts is the length that comes of it
+)
 #: Beginnings of keys that a study sets otherwise than the run that takes its best values.
 _A_STUDYS_OWN = (
     "training.seed",
@@ -30,6 +33,7 @@ _A_STUDYS_OWN = (
     "training.save_freq",
     "training.early_stopping",
     "training.torch_threads",
+    "agent_algorithm.default_",
 )
 
 
@@ -50,24 +54,21 @@ def differences(own: Mapping[str, Any], asked: Mapping[str, Any]) -> str:
 
 def differences_from_study(
     studied: Mapping[str, Any], config: Mapping[str, Any], *, searched: Collection[str]
-) -> str:
-    """Return how a run's settings differ from those that were tuned in, '' where they do not.
+) -> dict[str, str]:
+    """Return path -> 'value -> value' where a run's settings differ from those tuned in.
 
     >>> studied = {"training": {"n_envs": 4, "seed": 1}}
     >>> differences_from_study(studied, {"training": {"n_envs": 8, "seed": 2}}, searched=())
-    'training.n_envs 4 -> 8'
+    {'training.n_envs': '4 -> 8'}
     """
-    different = [
-        path
+    return {
+        path: f"{value_at(studied, path)} -> {value_at(config, path, missing=None)}"
         for path in _leaves(studied)
         if path not in searched
         and path.split(".")[0] in _COMPARED
         and not path.startswith(_A_STUDYS_OWN)
         and value_at(config, path, missing=None) != value_at(studied, path)
-    ]
-    return ", ".join(
-        f"{p} {value_at(studied, p)} -> {value_at(config, p, missing=None)}" for p in different
-    )
+    }
 
 
 def _leaves(config: Mapping[str, Any], above: str = "") -> list[str]:

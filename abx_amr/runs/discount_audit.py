@@ -60,7 +60,9 @@ def audit_discount_factor(
         if not is_kept and not audits_quickly(posed):
             same = settings_of(("experiment", *CLINIC_SECTIONS), overrides)
             log.info(
-                "abx-plan%s tells what gamma %g costs even a perfect learner here", same, gamma
+                "abx-plan%s agent_algorithm.gamma=%r tells what gamma costs even a perfect "
+                "learner here",
+                *(same, gamma),
             )
             return
         found = cache.optimum(posed)

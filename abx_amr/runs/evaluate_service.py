@@ -42,6 +42,7 @@ class _Request:
         policy: Who prescribes in it.
         origin: What provenance.json says beside the usual.
         clinic_overrides: What the clinic was composed with.
+        weights: Which weights of a trained agent it plays; None for a rule.
     """
 
     name: str
@@ -50,6 +51,7 @@ class _Request:
     policy: Policy
     origin: Mapping[str, Any]
     clinic_overrides: Sequence[str]
+    weights: Mapping[str, Any] | None = None
 
 
 def evaluate(
@@ -101,6 +103,7 @@ def evaluate(
         deterministic=bool(asked["deterministic"]),
         origin=request.origin,
         clinic_overrides=request.clinic_overrides,
+        weights=request.weights,
     )
     other = None
     if config["against"] is not None:
@@ -163,7 +166,15 @@ def _of_a_run(
         policy=policy,
         origin=origin,
         clinic_overrides=[*source.read_overrides(), *overrides],
+        weights=_weights(source, config["checkpoint"]) if learns(own) else None,
     )
+
+
+def _weights(source: RunFolder, checkpoint: str) -> dict[str, Any]:
+    """Return which weights a checkpoint of a run holds, as far as the run's summary says it."""
+    summary = source.read_summary() if source.is_complete else {}
+    key = "transitions" if checkpoint == "last" else "best_transitions"
+    return {"checkpoint": checkpoint, "transitions": summary.get(key)}
 
 
 def _origin(
@@ -275,7 +286,8 @@ def _other(
     sees = replace(model, observation=build_clinic(own).observation)
     chosen_checkpoint = str(config["checkpoint"])
     policy = _policy(own, source.path, sees, checkpoint=chosen_checkpoint, trust=trust)
-    return _opponent(name, policy, own, sees)
+    other = _opponent(name, policy, own, sees)
+    return replace(other, checkpoint=chosen_checkpoint) if learns(own) else other
 
 
 def _rule_with_parameters(asked: Mapping[str, Any], model: ClinicModel) -> Opponent:
@@ -303,9 +315,10 @@ def _rule_with_parameters(asked: Mapping[str, Any], model: ClinicModel) -> Oppon
             own = [one for one in section if not one.startswith("_")]
             raise InputError(f"against: {unknown(f'parameter of {name}', key, own)}")
     config = {**chosen, "agent_algorithm": {**section, **given}}
-    said = ", ".join(f"{key} {value}" for key, value in given.items())
-    label = f"{name} ({said})" if said else name
-    return _opponent(label, build_rule(config, model), config, model)
+    policy = build_rule(config, model)
+    from abx_amr.planning.rule_values import rule_label  # with the planner: after what is refused
+
+    return _opponent(rule_label(name, given), policy, config, model)
 
 
 def _opponent(name: str, policy: Policy, config: Mapping[str, Any], model: ClinicModel) -> Opponent:

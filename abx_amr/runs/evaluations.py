@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 from abx_amr.evaluation.episodes import Evaluation
@@ -39,3 +40,15 @@ def _up_to(table: pd.DataFrame, transitions: int) -> list[tuple[int, pd.DataFram
     """Return the table's rows of each count of transitions, in their order."""
     counts = sorted(int(t) for t in table["transitions"].unique() if t <= transitions)
     return [(t, table[table["transitions"] == t].drop(columns="transitions")) for t in counts]
+
+
+def best_transitions(folder: RunFolder, best_return: float) -> int | None:
+    """Return after how many transitions a run's best evaluation was made.
+
+    None where its tables do not hold it: a run that goes on from one that was cut off.
+    """
+    table = folder.read_evaluations()
+    means = table.groupby("transitions")["episode_return"].mean()
+    if not math.isclose(means.max(), best_return, rel_tol=1e-9, abs_tol=1e-9):
+        return None
+    return int(means.index.to_numpy()[means.to_numpy().argmax()])

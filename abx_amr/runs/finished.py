@@ -98,6 +98,22 @@ class FinishedRun:
         return found
 
     @property
+    def weights(self) -> Mapping[str, Any] | None:
+        """Whose returns these are: checkpoint (last or best), transitions; None for a rule."""
+        found: Mapping[str, Any] | None = self.summary.get("weights")
+        return found
+
+    @property
+    def best_return(self) -> float | None:
+        """Mean return of the evaluation that chose the checkpoint best; None for a rule."""
+        return self._number("best_return")
+
+    @property
+    def best_transitions(self) -> int | None:
+        """Transitions seen by the checkpoint best; None where that is not known."""
+        return self.summary.get("best_transitions")
+
+    @property
     def tuned_values(self) -> Mapping[str, Any]:
         """Configuration path -> value that came from a study."""
         tuned: Mapping[str, Any] = self.summary["tuned_values"]

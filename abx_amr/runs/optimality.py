@@ -110,7 +110,7 @@ def limits_of(
     overrides: Sequence[str] | None = None,
 ) -> Reachable:
     """Return what a prescriber could have reached; what is missing names the command for it."""
-    gamma = "" if who.gamma is None else f" agent_algorithm.gamma={who.gamma:g}"
+    gamma = "" if who.gamma is None else f" agent_algorithm.gamma={who.gamma!r}"
     clinic = " for this clinic" if overrides is None else settings_of(_OF_A_CLINIC, overrides)
     return reachable(model, who, rules=rules, command=f"abx-plan{clinic}{gamma}")
 

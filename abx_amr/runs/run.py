@@ -40,6 +40,7 @@ class Run:
         tuned: searched path -> value that came from a study.
         origin: what provenance.json says beside the usual (resumed_from, best_params_from).
         clinic_overrides: what the clinic was composed with, where that is not `overrides`.
+        weights: which weights of a trained agent are played: checkpoint, transitions.
         opened: the run folders that were opened for it, filled while it runs.
     """
 
@@ -57,6 +58,7 @@ class Run:
     tuned: Mapping[str, Any] = field(default_factory=dict)
     origin: Mapping[str, Any] = field(default_factory=dict)
     clinic_overrides: Sequence[str] | None = None
+    weights: Mapping[str, Any] | None = None
     opened: list[RunFolder] = field(default_factory=list, compare=False)
 
     @property

@@ -26,7 +26,11 @@ from abx_amr.runs.callbacks import (
     StopEarly,
 )
 from abx_amr.runs.checkpoints import learned_episodes
-from abx_amr.runs.evaluations import append_evaluation, carry_over_evaluations
+from abx_amr.runs.evaluations import (
+    append_evaluation,
+    best_transitions,
+    carry_over_evaluations,
+)
 from abx_amr.runs.folder import RunFolder
 from abx_amr.runs.loop import Counters, Trainee, learn
 from abx_amr.runs.optimality import prescribing_of, records_patients
@@ -48,12 +52,14 @@ class Opponent:
         policy: What prescribes.
         model: The clinic, with what this one sees of it.
         prescribing: What decides what it could reach.
+        checkpoint: Which weights it plays, None for a rule.
     """
 
     name: str
     policy: Policy
     model: ClinicModel
     prescribing: Prescribing
+    checkpoint: str | None = None
 
 
 # --- playing -------------------------------------------------------------------------------------
@@ -85,11 +91,14 @@ def execute(
         append_evaluation(folder, final, transitions=0, seed=run.settings.seed)
         facts: dict[str, Any] = {"transitions": 0, "updates": 0}
         facts |= {"tuned_values": dict(run.tuned), "effective_values": {}}
+        if run.weights is not None:
+            facts["weights"] = dict(run.weights)
         if against is not None:
             other = play(replace(run, model=against.model), against.policy)
             own = prescribing_of(run.config, run.model, run.prescriber)
             facts["against"] = {
                 **write_difference(folder, final, other, name=against.name),
+                "checkpoint": against.checkpoint,
                 "sees_time": against.prescribing.sees_time,
                 "first_sees_time": own.sees_time,
             }
@@ -261,7 +270,7 @@ def _train(
     training_seconds = (time.perf_counter() - started - evaluating) / len(trainees)
     with _removal_said(folders):
         finished = [
-            finish(one, folder, trainee.evaluation, _facts(one, trainee, training_seconds))
+            finish(one, folder, trainee.evaluation, _facts(one, trainee, folder, training_seconds))
             for one, trainee, folder in zip(runs, trainees, folders, strict=True)
             if trainee.evaluation is not None
         ]
@@ -315,7 +324,9 @@ def _log_what_is_kept(run: Run, folder: RunFolder) -> None:
         )
 
 
-def _facts(run: Run, trainee: Trainee, training_seconds: float) -> dict[str, Any]:
+def _facts(
+    run: Run, trainee: Trainee, folder: RunFolder, training_seconds: float
+) -> dict[str, Any]:
     """Return what the summary says of a trained agent beside its scores."""
     agent: Agent = trainee.agent
     assert trainee.evaluation is not None
@@ -331,7 +342,9 @@ def _facts(run: Run, trainee: Trainee, training_seconds: float) -> dict[str, Any
         "updates": agent.updates,
         "tuned_values": dict(run.tuned),
         "effective_values": read_back(agent, run.tuned),
+        "weights": {"checkpoint": "last", "transitions": agent.transitions},
         "best_return": trainee.counters.best_return,
+        "best_transitions": best_transitions(folder, trainee.counters.best_return),
         "stopped_early": trainee.is_stopped,
         "collapse": None if collapse is None else collapse.as_record(),
         "training_seconds": training_seconds,

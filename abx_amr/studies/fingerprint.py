@@ -36,6 +36,7 @@ FREE_SECTIONS = (
         "training.early_stopping",
     ),
     *("training.additional_episodes", "training.torch_threads"),
+    *("agent_algorithm.default_training_episodes", "agent_algorithm.default_evaluation_every"),
     *("tuning.n_trials", "tuning.n_workers", "tuning.n_trials_per_worker", "tuning.timeout"),
     *("tuning.wait", "tuning.parallel", "tuning.max_retry", "tuning.max_failures"),
     *("tuning.heartbeat_interval", "tuning.checkpoint_interval"),
@@ -90,7 +91,8 @@ def fingerprint(
     """Return what counts of a plain resolved configuration; the space in its one spelling.
 
     Not counted: names and places, the storage, budgets and workers, how often a run saves and
-    evaluates, and training.seed, training length and early stopping, which trials do not use.
+    evaluates, and training.seed, training length (also as an agent's default) and early stopping,
+    which trials do not use.
     A later setting counts where it is not at its default.
     """
     leaves = {

@@ -330,8 +330,8 @@ def test_shipped_settings_bring_their_own_length_and_a_given_one_counts() -> Non
         "train", ["agent_algorithm=policy_search", "training.total_num_training_episodes=100"]
     )
     assert build_training(told.plain).total_num_training_episodes == 100
-    ppo = build_training(compose("train", []).plain)
-    assert (ppo.total_num_training_episodes, ppo.eval_freq_every_n_episodes) == (25, 5)
+    plain = build_training(compose("train", ["agent_algorithm=ppo_tutorial"]).plain)
+    assert (plain.total_num_training_episodes, plain.eval_freq_every_n_episodes) == (25, 5)
 
 
 def test_every_value_of_the_shipped_search_space_is_read_back_from_the_built_agent() -> None:

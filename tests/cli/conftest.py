@@ -13,6 +13,9 @@ from abx_amr.planning import kept_values
 #: A clinic and an agent small enough for a test.
 SMALL = (
     "environment.max_time_steps=16",
+    "training.total_num_training_episodes=25",
+    "training.eval_freq_every_n_episodes=5",
+    "training.save_freq_every_n_episodes=5",
     "training.n_envs=2",
     "training.num_eval_episodes=3",
     "agent_algorithm.n_steps=16",

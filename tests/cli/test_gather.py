@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 
 from abx_amr.cli import evaluate, gather, train
+from abx_amr.runs.folder import RunFolder
 from tests.cli.conftest import SMALL, Call
 from tests.comparison.written import write_run
 
@@ -50,9 +51,19 @@ def test_runs_of_a_set_and_their_evaluations_are_gathered(call: Call) -> None:
     for run in ("paper_two_ppo_gamma0.9_seed1", "paper_two_ppo_gamma0.9_seed2"):
         fair = ("evaluation.episodes=3", "evaluation.seed=5", "figures=false")
         assert call(evaluate.main, f"run={run}", *fair).status == 0
-    ended = call(gather.main, "what=evaluations", "folder=fair")
+    before = Path("gathered/runs.csv").read_bytes()
+    ended = call(gather.main, "what=evaluations")
     assert ended.status == 0, ended.err
-    fair_runs = pd.read_csv("fair/runs.csv")
+    assert Path("gathered/runs.csv").read_bytes() == before
+    fair_runs = pd.read_csv("gathered_evaluations/runs.csv")
+    for run in fair_runs.to_dict("records"):
+        summary = RunFolder(Path(run["path"])).read_summary()
+        low, high = summary["mean_return_interval_95"]
+        line = f" 3 {summary['mean_return']:.2f} {low:.2f} to {high:.2f} "
+        assert line in " ".join(ended.out.split())
+        rule = summary["best_rule"]["difference"]["mean"]
+        assert run["best_rule_difference"] == pytest.approx(rule)
+        assert (run["weights"], f"{rule:.2f}" in ended.out) == ("best", True)
     assert fair_runs["seed"].tolist() == [1, 2]
     assert fair_runs["evaluation_seed"].tolist() == [5, 5]
     assert fair_runs["condition"].tolist() == ["ppo", "ppo"]

@@ -127,12 +127,13 @@ def _own_folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
 
 
+TELLS = " agent_algorithm.gamma=0.996 tells what gamma"
 NOT_AUDITED = (*SMALL, "training.total_num_training_episodes=1", "training.num_eval_episodes=2")
 
 
 def test_the_audit_to_be_pasted_is_that_of_a_resumed_run_s_clinic(call):
     clinic = ("patient_generator=high_risk", "reward_calculator.lambda_weight=0.25")
-    text = "abx-plan environment.max_time_steps=16 " + " ".join(clinic) + " tells what gamma"
+    text = "abx-plan environment.max_time_steps=16 " + " ".join(clinic) + TELLS
     ended = call(train_door.main, *NOT_AUDITED, *clinic, "run_name=first")
     assert ended.status == 0, ended.err
     assert text in ended.out + ended.err
@@ -148,5 +149,5 @@ def test_the_audit_to_be_pasted_is_that_of_a_member_s_clinic(call):
     ended = call(train_door.main, *members, *NOT_AUDITED)
     assert ended.status == 0, ended.err
     for name in ("high_risk", "low_risk"):
-        text = f"abx-plan patient_generator={name} environment.max_time_steps=16 tells what gamma"
+        text = f"abx-plan patient_generator={name} environment.max_time_steps=16{TELLS}"
         assert text in ended.out + ended.err

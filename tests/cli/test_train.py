@@ -310,6 +310,37 @@ def test_early_stopping_lets_an_improving_run_go_on(
     assert not folder().read_summary()["stopped_early"]
 
 
+def test_the_command_printed_last_but_one_gives_the_numbers_of_the_training_again(
+    call: Call,
+) -> None:
+    ended = call(train.main, *SMALL, *OFTEN, "training.total_num_training_episodes=6")
+    run = folder()
+    summary = run.read_summary()
+    mean = f"mean return {summary['mean_return']:.2f} "
+    assert ended.out.startswith(mean) or f"\n{mean}" in ended.out
+    again, test = ended.out.splitlines()[-2:]
+    assert again.startswith("again:   abx-evaluate ") and test.startswith("test:    abx-evaluate ")
+    command = shlex.split(again)[2:]
+    played = call(evaluate.main, *command, "figures=false", "report=false")
+    assert played.status == 0, played.err
+    same = folder("base_ppo_evaluated").read_summary()
+    assert same["mean_return"] == summary["mean_return"]
+    assert same["weights"] == summary["weights"] == {"checkpoint": "last", "transitions": 96}
+    assert "its last weights, after 96 transitions)" in played.out
+
+
+def test_the_best_weights_are_told_apart_from_the_last(call: Call) -> None:
+    ended = call(train.main, *SMALL, *OFTEN, "training.total_num_training_episodes=6")
+    summary = folder().read_summary()
+    table = folder().read_evaluations().groupby("transitions")["episode_return"].mean()
+    assert summary["best_return"] == pytest.approx(table.max())
+    assert summary["best_transitions"] == table.idxmax()
+    is_last = summary["best_return"] == summary["mean_return"]
+    told = f"best weights: {summary['best_return']:.2f} after {table.idxmax()} transitions"
+    assert is_last or told in ended.out
+    assert ("which are the best too" in ended.out) == is_last
+
+
 def test_skip_if_exists_does_not_run_again(call: Call) -> None:
     call(train.main, *SMALL, *TWO_EPISODES, "run_name=once")
     ended = call(train.main, *SMALL, *TWO_EPISODES, "run_name=once", "skip_if_exists=true")

@@ -22,6 +22,7 @@ from tests.comparison.written import write_run
 TWO = ("experiment=paper_two",)
 SLOWER = (*TWO, "agent_algorithm.gamma=0.9")
 ONE = ("experiment=paper_single",)
+LENGTH = "training.total_num_training_episodes"
 
 
 def read(folder: Path) -> list[GatheredRun]:
@@ -412,3 +413,33 @@ def test_the_figure_has_a_panel_for_each_clinic(many: list[GatheredRun], tmp_pat
     assert [axis.get_title(loc="left") for axis in figure.axes] == ["paper_single", "paper_two"]
     assert [len(axis.get_yticks()) for axis in figure.axes] == [2, 2]
     assert canvas.save(figure, tmp_path / "returns.png").stat().st_size > 1000
+
+
+def test_a_run_with_a_studys_best_values_is_called_by_the_study(tmp_path: Path) -> None:
+    lines = {
+        "first": ("agent_algorithm=policy_search", f"{LENGTH}=15360"),
+        "second": (f"{LENGTH}=300",),
+    }
+    for name, told in lines.items():
+        more = {"best_params_from": name, "choices": {"experiment": "paper_two"}}
+        given = ("experiment=paper_two", f"best_params_from={name}", *told)
+        write_run(tmp_path, *given, returns=[1.0], name=name, more=more)
+    for agent in ("ppo", "policy_search"):
+        given = ("experiment=paper_two", f"agent_algorithm={agent}")
+        write_run(tmp_path, *given, returns=[1.0], name=agent)
+    runs = read(tmp_path)
+    _, found, _ = conditions.label_runs(runs)
+    assert dict(zip((run.facts["run"] for run in runs), found, strict=True)) == {
+        "first": "tuned-first",
+        "second": "tuned-second",
+        "ppo": "ppo",
+        "policy_search": "policy_search",
+    }
+
+
+def test_lengths_that_command_lines_named_are_told_where_no_study_is(tmp_path: Path) -> None:
+    for episodes in (100, 300):
+        write_run(tmp_path, *TWO, f"{LENGTH}={episodes}", returns=[1.0], name=f"long_{episodes}")
+    assert labels(read(tmp_path))[1] == {
+        f"ppo_total_num_training_episodes{episodes}" for episodes in (100, 300)
+    }

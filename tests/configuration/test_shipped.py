@@ -82,7 +82,7 @@ def test_the_defaults_of_the_contract_are_the_shipped_ones() -> None:
     assert config["environment"]["num_patients_per_time_step"] == 5
     assert config["environment"]["max_time_steps"] == 500
     assert config["antibiotics"]["cross_resistance"] == {"A": {"B": 0.3}, "B": {"A": 0.1}}
-    assert config["training"]["total_num_training_episodes"] == 25
+    assert config["training"]["total_num_training_episodes"] == 1000
     ppo = compose("train", ["agent_algorithm=ppo_tutorial"]).plain["agent_algorithm"]
     assert (ppo["learning_rate"], ppo["n_steps"], ppo["batch_size"]) == (3e-4, 2048, 64)
     a2c = compose("train", ["agent_algorithm=a2c"]).plain["agent_algorithm"]

@@ -1,12 +1,13 @@
 """Bars with rate and remaining time where somebody looks, silence elsewhere."""
 
 import io
+import logging
 import sys
 import time
 
 import pytest
 
-from abx_amr.host.progress import phase_display, progress_bar
+from abx_amr.host.progress import phase_display, progress_bar, waiting
 from tests.host.terminal import Terminal
 
 
@@ -71,3 +72,30 @@ def test_a_notebook_sees_a_line_that_ends_with_the_whole(monkeypatch: pytest.Mon
             move(done, 2000)
     assert 1 < len(shown) < 100  # not once for each
     assert shown[-1].startswith("first: 2,000 of 2,000 transitions (100 %)")
+
+
+def test_a_terminal_sees_what_is_waited_for_and_logged_lines_stand_above_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("COLUMNS", "140")
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setattr(sys, "stderr", Terminal())
+    out = Terminal()
+    monkeypatch.setattr(sys, "stdout", out)
+    handler = logging.StreamHandler(out)
+    monkeypatch.setattr(logging.getLogger(), "handlers", [handler])
+    with waiting("playing the episodes"):
+        logging.getLogger().warning("a line")
+        assert handler.stream is sys.stdout is not out
+    assert handler.stream is sys.stdout is out
+    shown = sys.stderr.getvalue()  # type: ignore[attr-defined]
+    assert "playing the episodes" in shown
+    assert "a line\n" in shown  # the display writes it, above itself
+    assert out.getvalue() == ""
+
+
+def test_a_file_sees_no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stderr", io.StringIO())
+    with waiting("playing the episodes"):
+        pass
+    assert sys.stderr.getvalue() == ""  # type: ignore[attr-defined]

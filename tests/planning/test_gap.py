@@ -20,6 +20,7 @@ from abx_amr.planning.programme import Programme
 from abx_amr.planning.reachable import Known, Prescribing, Reachable, reachable
 from abx_amr.planning.stationary import stationary
 from abx_amr.planning.views import view
+from abx_amr.runs.optimality import limits_of
 from tests.clinics import clinic_model, crowded_model, default_clinics, mixture, population
 
 CLINICS = default_clinics()
@@ -182,8 +183,17 @@ def test_what_takes_long_is_left_out_and_names_the_command_that_keeps_it(plans):
     assert quick_view(crowded_model(), posed) is None
     who = Prescribing(sees_time=False, gamma=0.99)
     found = reachable(crowded_model(), who, folder=plans, command="abx-plan experiment=mine")
-    assert "abx-plan experiment=mine keeps it" in found.best_stationary.why_missing
+    assert "abx-plan experiment=mine does, and keeps it" in found.best_stationary.why_missing
+    assert found.at_own_discount.why_missing == found.best_stationary.why_missing  # said once
     assert gap_record(found, -1.0) is None
+
+
+def test_the_command_that_is_named_keeps_the_value_of_any_discount_factor(plans):
+    """A tuned one has more digits than are read with ease."""
+    who = Prescribing(sees_time=False, gamma=0.9963457812)
+    rules = RuleSearch(crowded_model(), plans)
+    why = limits_of(crowded_model(), who, rules).at_own_discount.why_missing
+    assert "agent_algorithm.gamma=0.9963457812 does" in why
 
 
 def test_what_was_computed_is_kept(plans, monkeypatch):

@@ -47,10 +47,10 @@ def test_a_length_that_the_command_line_gives_is_kept(tmp_path: Path) -> None:
 PPO_FOUND = {"agent_algorithm.gamma": 0.996}
 
 
-def ppo_training_with(folder: Path, *overrides: str) -> dict:
+def ppo_training_with(folder: Path, *overrides: str, tuning: str = "ppo_tutorial") -> dict:
     """Return the training section with the best values of a study of 60 episodes a trial."""
     studied = compose(
-        "tune", ["+tuning=ppo_default", "run_name=long", "tuning.truncated_episodes=60"]
+        "tune", [f"+tuning={tuning}", "run_name=long", "tuning.truncated_episodes=60"]
     ).plain
     study = folder / "long"
     study.mkdir()
@@ -68,7 +68,37 @@ def test_an_agent_is_trained_no_shorter_than_the_trials_that_chose_its_values(
     assert ppo_training_with(tmp_path)["total_num_training_episodes"] == 60
 
 
+def test_an_agent_whose_own_length_is_longer_is_trained_as_long_and_both_are_said(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level("INFO"):
+        training = ppo_training_with(tmp_path, tuning="ppo_default")
+    assert training["total_num_training_episodes"] == 1000
+    assert "trained for 60 episodes each, this run trains for 1000" in caplog.text
+
+
+def test_a_study_of_an_earlier_release_lends_the_length_that_its_agent_had(tmp_path: Path) -> None:
+    training = ppo_training_with(tmp_path)
+    assert training["eval_freq_every_n_episodes"] == training["save_freq_every_n_episodes"] == 5
+
+
 @pytest.mark.parametrize("episodes", [20, 400])
 def test_a_given_length_wins_over_that_of_the_trials(tmp_path: Path, episodes: int) -> None:
     given = f"training.total_num_training_episodes={episodes}"
     assert ppo_training_with(tmp_path, given)["total_num_training_episodes"] == episodes
+
+
+def test_a_study_of_another_clinic_is_one_readable_line_with_the_settings_to_add(
+    tmp_path: Path, study: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    command = "abx-tune -m +tuning=policy_search_default patient_generator=high_risk run_name=found"
+    provenance = json.dumps({"command": command})
+    (tmp_path / study / "provenance.json").write_text(provenance, encoding="utf-8")
+    trained_with(tmp_path, "experiment=paper_two", "training.n_envs=4")
+    clinic, rest = (r.getMessage() for r in caplog.records if r.levelname == "WARNING")
+    assert clinic.startswith("another clinic than that of the study (antibiotics, environment, ")
+    assert clinic.endswith("to train in its own, give patient_generator=high_risk")
+    assert rest.endswith("the one that was tuned in: training.n_envs 8 -> 4")
+    caplog.clear()
+    trained_with(tmp_path)
+    assert not [r for r in caplog.records if r.levelname == "WARNING"]

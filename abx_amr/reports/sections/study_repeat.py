@@ -7,8 +7,7 @@ from collections.abc import Mapping
 
 from markupsafe import Markup
 
-from abx_amr.configuration.values import CLINIC_SECTIONS
-from abx_amr.reports.repeating import Repeated, command_of
+from abx_amr.reports.repeating import Repeated, command_of, given_by, settings_to_repeat
 from abx_amr.reports.subjects import StudySubject
 from abx_amr.reports.templating import fill
 
@@ -17,7 +16,6 @@ PAGES = ("study",)
 ORDER = 80
 
 _SEEDS = "training.seeds=[1,2,3,4,5]"
-_REPEATED = ("experiment", *CLINIC_SECTIONS, "agent_algorithm")
 _FAIRLY = ("evaluation.episodes=500", "against=greedy")
 
 
@@ -37,7 +35,7 @@ def _next_steps(subject: StudySubject) -> list[tuple[str, str]]:
     if subject.summary.get("status") == "unfinished" and command is not None:
         steps.append(("Go on with the study", command))
     if subject.folder.best_params_file.is_file():
-        train = ["abx-train", f"best_params_from={name}", *_settings(given), *where]
+        train = ["abx-train", f"best_params_from={name}", *settings_to_repeat(given), *where]
         steps += [
             (
                 "Train five agents with the best settings, on seeds that the search has not seen",
@@ -55,21 +53,15 @@ def _next_steps(subject: StudySubject) -> list[tuple[str, str]]:
 
 
 def _given(subject: StudySubject) -> dict[str, str]:
-    """Return key -> value of what the study's command said, without what it searched."""
-    words = shlex.split(command_of(subject.provenance) or "")[1:]
-    pairs = [word.lstrip("+").partition("=") for word in words if "=" in word]
-    return {key: value for key, _, value in pairs if key not in subject.space}
+    return given_by(subject.provenance, searched=subject.space)
 
 
 def plan_command(subject: StudySubject) -> str:
     """Return the command that computes the optimum of a study's clinic."""
-    own = [one for one in _settings(_given(subject)) if not one.startswith("agent_algorithm")]
+    own = [
+        one for one in settings_to_repeat(_given(subject)) if not one.startswith("agent_algorithm")
+    ]
     return shlex.join(["abx-plan", *own])
-
-
-def _settings(given: Mapping[str, str]) -> list[str]:
-    """Return the settings of clinic and agent among them, to be repeated behind a command."""
-    return [f"{key}={value}" for key, value in given.items() if key.split(".")[0] in _REPEATED]
 
 
 def _default(given: Mapping[str, str], name: str) -> list[str] | None:
@@ -81,5 +73,5 @@ def _default(given: Mapping[str, str], name: str) -> list[str] | None:
     agent = given.get("agent_algorithm") or chosen.removesuffix("_default")
     if not agent or agent == chosen:
         return None
-    settings = _settings({"agent_algorithm": agent, **given})
+    settings = settings_to_repeat({"agent_algorithm": agent, **given})
     return ["abx-train", *settings, f"run_name={name}_default", _SEEDS]

@@ -47,9 +47,6 @@ class PolicySearch(Learner):
         initial_step_size: Standard deviation of the first candidates' weights, above 0.
         hidden_units: Units of the hidden layer, tanh; 0: scores are linear in what is seen.
         sees_log_levels: Whether it reads the logarithm of the visible AMR beside the level.
-        default_training_episodes: training.total_num_training_episodes where nothing is said.
-        default_evaluation_every: training.eval_freq_every_n_episodes where nothing is said, and
-            how often it is saved.
     """
 
     population: int
@@ -57,8 +54,6 @@ class PolicySearch(Learner):
     initial_step_size: float
     hidden_units: int
     sees_log_levels: bool
-    default_training_episodes: int
-    default_evaluation_every: int
 
     def __post_init__(self) -> None:
         """Check the ranges."""
