@@ -8,7 +8,7 @@ from typing import Any
 from markupsafe import Markup
 
 from abx_amr.errors import counted
-from abx_amr.reports.search import read_back, same, space_table
+from abx_amr.reports.search import same, space_table
 from abx_amr.reports.subjects import StudySubject
 from abx_amr.reports.tables import Column, setting
 from abx_amr.reports.templating import fill
@@ -80,7 +80,7 @@ def _end(found: Any, row: Mapping[Any, Any]) -> str | None:
 
 def _receipt(subject: StudySubject) -> str:
     """Return of how many trials the read-back values are the searched ones."""
-    kept = read_back(subject)
+    kept = subject.read_back
     trials = {int(row["number"]): row for row in subject.trials.to_dict("records")}
     differing = [
         number

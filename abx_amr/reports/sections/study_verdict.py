@@ -42,8 +42,7 @@ def render(subject: StudySubject) -> Markup:
             _settings(best),
             _CHOSEN,
         ]
-    if clinic := clinic_in_words(subject.config):
-        sentences.append(clinic)
+    sentences.append(clinic_in_words(subject.config) or "Of which clinic is not known here.")
     return fill(
         "verdict.html",
         sentences=sentences,
