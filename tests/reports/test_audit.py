@@ -24,6 +24,7 @@ from abx_amr.studies.stored import read_study
 from abx_amr.studies.tables import seeds_table
 from abx_amr.studies.worker import run_worker
 from abx_amr.tuning.seed_files import write_seed_result
+from tests.reports.finals import FINAL
 from tests.studies.conftest import TUNING_DEFAULTS
 
 HOSTILE = "<script>alert(1)</script>\x1b[2J|`x`"
@@ -49,29 +50,6 @@ GAP = {
         "parts": [{"name": "discount", "value": 0.1, "why_missing": None}],
         "references": {"never": -10.0},
     },
-}
-FINAL = {
-    "top": 2,
-    "seeds": 2,
-    "candidates": [
-        {"point": 2, "seeds": {"9000": -1.0, "9001": -1.2}, "objective": -1.12},
-        {"point": "default", "seeds": {"9000": -1.5, "9001": -1.6}, "objective": -1.56},
-    ],
-    "selected": 2,
-    "found": -0.99,
-    "held_out": {
-        "seeds": [10000, 10001],
-        "selected": {"mean": -1.1, "interval_95": [-1.2, -1.0], "returns": [-1.0, -1.2]},
-        "default": {"mean": -1.55, "interval_95": [-1.6, -1.5], "returns": [-1.5, -1.6]},
-        "difference": {"mean": 0.45, "interval_95": [0.4, 0.5]},
-        "best_rule": {
-            "name": "greedy",
-            "mean_return": -2.0,
-            "difference": {"mean": 0.9, "interval_95": [0.5, 1.3]},
-        },
-        "gap": None,
-    },
-    "default_beaten": True,
 }
 
 
@@ -374,6 +352,16 @@ def test_a_study_is_audited_by_its_name_and_from_a_storage_alone(
     status, out, _ = ask("audit", "far", "storage=journal", "storage.path=all.log")
     assert (status, out.splitlines()[0].split()[0]) == (0, "pass")
     assert "unknown versions recorded" in out and "FAIL" not in out
+
+
+def test_without_a_name_the_audit_lists_the_studies_with_the_command_of_each(
+    ask: Callable[..., tuple[int, str, str]], tmp_path: Path
+) -> None:
+    assert ask("audit")[1].startswith("no study in sqlite (")
+    write_study(tmp_path / "optimization")
+    status, out, _ = ask("audit")
+    assert (status, out.splitlines()[-1]) == (0, "audit it: abx-study audit exp")
+    assert ask(*out.splitlines()[-1].split()[3:])[0] == 0
 
 
 @pytest.mark.parametrize(
