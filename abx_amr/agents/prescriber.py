@@ -74,7 +74,8 @@ class SavedAgent:
 
     Attributes:
         state: Arrays: parameters, the optimiser's memory, random streams, environment. None may be
-            of objects, or be called transitions, counters or identity, which the run keeps there.
+            of objects, or be called transitions, counters, identity or curve, which the run keeps
+            there.
         facts: Plain values of JSON's own types.
         agent: A zip of the agent's own library, for what is neither. It is read again only where
             this account wrote it, or the user trusts it (trust=true): prefer arrays and facts.
@@ -163,6 +164,11 @@ class Agent(ABC):
     @property
     def entropy_fell_at(self) -> int | None:
         """The transitions since which its choices have hardly been random; None: they are."""
+        return None
+
+    @property
+    def training_return(self) -> float | None:
+        """Mean return of the latest episodes it has learned from, as it explores; None: unknown."""
         return None
 
     def log_to(self, folder: Path | None) -> None:  # noqa: B027 (logs are an agent's to offer)

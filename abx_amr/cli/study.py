@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from abx_amr.cli.arguments import translate
 from abx_amr.cli.door import enter_without_hydra, no_setting
-from abx_amr.errors import InputError, counted, in_one_line, unknown
+from abx_amr.errors import InputError, counted, in_one_line, printable, unknown
 
 if TYPE_CHECKING:
     from abx_amr.studies.records import StudyRecord
@@ -27,6 +28,7 @@ abx-study: look at studies, export, copy and delete them, in any storage.
   abx-study show first_study
   abx-study best first_study storage=postgres > best_params.json
   abx-study audit first_study                         is its result what it is said to be?
+  abx-study audit                                     which studies there are to audit
   abx-study export first_study folder=tables          CSV and Parquet, a row per trial and seed
   abx-study copy first_study storage=sqlite to=postgres
   abx-study delete first_study storage=postgres
@@ -91,8 +93,14 @@ def create(asked: Asked) -> None:
 
 def list_studies(asked: Asked) -> None:
     """Print a line per study."""
+    _list(asked)
+
+
+def _list(asked: Asked) -> list[str]:
+    """Print a line per study; return their names."""
     from abx_amr.studies.stored import read_studies
 
+    names: list[str] = []
     rows = [("study", "finished", "running", "failed", "best value", "last heartbeat", "storage")]
     broken: list[str] = []
     for storage in _all_storages(asked):
@@ -102,6 +110,7 @@ def list_studies(asked: Asked) -> None:
             broken.append(str(error))
             continue
         for study in studies:
+            names.append(study.name)
             states, best = study.states, study.best
             budget = study.attributes.budget
             total = "?" if budget is None else budget
@@ -120,10 +129,17 @@ def list_studies(asked: Asked) -> None:
         raise InputError(broken[0])
     if len(rows) == 1:
         print(f"no study in {asked.storage.label}")
-        return
+        return names
     _print_rows(rows)
     for line in broken:
         print(f"not listed: {line}")
+    return names
+
+
+def list_to_audit(asked: Asked, settings: Sequence[str]) -> None:
+    """Print a line per study, and the command that audits each."""
+    for name in _list(asked):
+        print(f"audit it: {printable(shlex.join(['abx-study', 'audit', name, *settings]))}")
 
 
 def show(asked: Asked) -> None:
@@ -226,7 +242,6 @@ def copy(asked: Asked) -> None:
 
 def audit(asked: Asked) -> None:
     """Print the audit of a study and write its page; end with status 1 where a point fails."""
-    from abx_amr.errors import printable
     from abx_amr.reports.audit_page import AuditSubject
     from abx_amr.reports.writing import write_report
 
@@ -265,7 +280,10 @@ def _run(given: list[str]) -> None:
     verb, *rest = given
     if verb not in VERBS:
         raise InputError(unknown("verb", verb, VERBS))
-    VERBS[verb](_understood(verb, rest))
+    if verb == "audit" and all("=" in word and not Path(word).is_dir() for word in rest):
+        list_to_audit(_understood("list", rest), rest)
+    else:
+        VERBS[verb](_understood(verb, rest))
 
 
 def _understood(verb: str, rest: list[str]) -> Asked:

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from matplotlib import colormaps
 from matplotlib.cm import ScalarMappable
-from matplotlib.colors import Normalize
+from matplotlib.colors import ListedColormap, Normalize
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
@@ -21,7 +21,8 @@ CAPTION = "values of each trial, coloured by what it is worth"
 ORDER = 3
 
 Floats = NDArray[np.float64]
-_SHADES = "viridis"
+#: Without the ends that are lost on a dark or on a white ground.
+_SHADES = ListedColormap(colormaps["viridis"](np.linspace(0.25, 0.92, 256)))
 
 
 def is_worth_drawing(trials: pd.DataFrame, space: pd.DataFrame) -> bool:
@@ -49,7 +50,7 @@ def draw(
     places = np.column_stack(
         [position(known[f"params.{row['path']}"], row) for row in space.to_dict("records")]
     )
-    colours = colormaps[_SHADES](shade(values))
+    colours = _SHADES(shade(values))
     last = len(values) - 1
     for index, (number, value) in enumerate(zip(known["number"], values, strict=True)):
         (line,) = axis.plot(

@@ -15,6 +15,11 @@ CAPTION = "return of the population and of its mean policy"
 ORDER = 6
 
 
+def is_worth_drawing(generations: pd.DataFrame, evaluations: pd.DataFrame) -> bool:
+    """Return whether there are several generations: of one there is no line."""
+    return len(generations) > 1
+
+
 def draw(generations: pd.DataFrame, evaluations: pd.DataFrame, *, title: str) -> Figure:
     """Return what every generation earned, and the step size it was drawn with.
 

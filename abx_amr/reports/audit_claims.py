@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import math
 import shlex
 from collections.abc import Mapping
 
+from abx_amr.errors import counted
 from abx_amr.reports.audited import AuditedStudy, Finding, best_of, is_same
+from abx_amr.reports.audited import named as named_values
+from abx_amr.reports.finals import DEFAULT, Final, compared, final_of, named, within
 from abx_amr.reports.repeating import given_by, settings_to_repeat
+from abx_amr.reports.wording import is_known, number, signed
 from abx_amr.studies.space import flatten
 
 #: What a discount factor alone may cost, as a share of the range from never treating.
@@ -15,22 +20,31 @@ NEEDED_VERSIONS = ("python", "abx-amr", "optuna", "torch", "stable-baselines3", 
 
 
 def winner_held_out(study: AuditedStudy) -> Finding:
-    """Whether the winner was evaluated on episodes that did not choose it."""
-    held_out = study.summary.get("held_out") or study.best.get("held_out")
-    name = study.name
-    if not isinstance(held_out, Mapping):
+    """Whether the winner was evaluated with seeds and episodes that did not choose it."""
+    final = final_of(study.summary)
+    if final is None:
         return None, (
             "a study keeps no evaluation of its winner on episodes that did not choose it: its "
             f"value is that by which it won. To see for yourself: {_train_line(study)}, then "
-            f"abx-evaluate run={shlex.quote(f'{name}_optimized')}"
+            f"abx-evaluate run={shlex.quote(f'{study.name}_optimized')}"
         )
-    chosen_by = (study.config.get("training") or {}).get("evaluation_seed")
-    seed = held_out.get("evaluation_seed")
-    if seed is None or seed == chosen_by:
-        return False, f"the winner was held out on the episodes that chose it (seed {chosen_by})"
+    searched = {seed.seed for trial in study.trials for seed in trial.seeds}
+    chose = {*final.fresh_seeds, *searched}
+    if common := sorted(chose & {*final.seeds}):
+        return False, f"held-out seed {named_values(common)} had chosen the winner"
+    if wrong := _other_than_told(final):
+        return False, wrong
+    best = _best_candidate(study, final)
+    if best is not None and best != final.selected:
+        return False, (
+            f"{named(final.selected)} is said to be selected, but {named(best)} has the best "
+            "objective on fresh seeds"
+        )
     return True, (
-        f"the winner was evaluated on episodes of seed {seed}, chosen by those of seed "
-        f"{chosen_by}: mean return {held_out.get('mean_return')}"
+        f"{named(final.selected)}, selected on {counted(len(final.fresh_seeds), 'fresh seed')}, "
+        f"trained again on {counted(len(final.seeds), 'seed')} from {min(final.seeds)} on, which "
+        f"had chosen nothing: {final.winner.in_words}; the search had promised "
+        f"{number(final.found)}"
     )
 
 
@@ -40,8 +54,32 @@ def _train_line(study: AuditedStudy) -> str:
     return shlex.join(["abx-train", f"best_params_from={study.name}", *settings])
 
 
+def _other_than_told(final: Final) -> str | None:
+    """Return where a held-out mean is not that of its seeds; None: nowhere."""
+    for name, told in (("the winner", final.winner), ("the default", final.default)):
+        if not told.returns or told.mean is None:
+            continue
+        mean = math.fsum(told.returns) / len(told.returns)
+        if not is_same(mean, told.mean):
+            return (
+                f"the held-out mean of {name} is said to be {told.mean:g}, its seeds give {mean:g}"
+            )
+    return None
+
+
+def _best_candidate(study: AuditedStudy, final: Final) -> int | str | None:
+    """Return the point with the best objective, the first of equals; None: none has one."""
+    sign = -1.0 if study.summary.get("direction") == "minimize" else 1.0
+    known = [one for one in final.candidates if is_known(one.get("objective"))]
+    best = max(known, key=lambda one: sign * float(one["objective"]), default=None)
+    return None if best is None else best["point"]
+
+
 def default_beaten(study: AuditedStudy) -> Finding:
-    """Whether the best trial is better than what the configuration has without a search."""
+    """Whether the winner is better than what the configuration has without a search."""
+    final = final_of(study.summary)
+    if final is not None:
+        return _beaten_in_the_final(study, final)
     direction = study.summary.get("direction")
     defaults = flatten({k: v for k, v in study.config.items() if isinstance(v, Mapping)})
     tried = [
@@ -65,6 +103,24 @@ def default_beaten(study: AuditedStudy) -> Finding:
     if sign * (best.value - default.value) <= 0:
         return False, f"{said} (trial {default.number}): the search found nothing better"
     return True, f"{said} (trial {default.number})"
+
+
+def _beaten_in_the_final(study: AuditedStudy, final: Final) -> Finding:
+    """Whether the winner is better than the default on seeds that had chosen neither."""
+    ends = final.difference.ends
+    follows: bool | None = None
+    if final.selected == DEFAULT:
+        follows = False
+    elif ends is not None and all(map(is_known, ends)):
+        is_minimised = study.summary.get("direction") == "minimize"
+        low, high = (-ends[1], -ends[0]) if is_minimised else (ends[0], ends[1])
+        follows = True if low > 0 else False if high < 0 else None
+    if follows is not final.is_beaten:
+        return False, (
+            f"the default is said to be {'' if final.is_beaten else 'not '}beaten, which does not "
+            f"follow from the difference {signed(final.difference.mean)}{within(ends)}"
+        )
+    return final.is_beaten, compared(final)
 
 
 def versions_recorded(study: AuditedStudy) -> Finding:

@@ -14,6 +14,8 @@ from abx_amr.reports.audited import (
     named,
     return_of,
 )
+from abx_amr.reports.finals import final_of
+from abx_amr.reports.finals import named as point_named
 from abx_amr.studies.attempts import identity
 from abx_amr.studies.objective import robust_score
 from abx_amr.studies.settings import FIRST_TUNING_SEED, LAST_TUNING_SEED
@@ -170,8 +172,12 @@ def read_back_equal(study: AuditedStudy) -> Finding:
                 f"the result of seed {seed['seed']} of trial {best['number']} follows from other "
                 "settings or parameters than the summary says"
             )
-    if study.best_params and best and dict(study.best_params) != dict(best.get("params") or {}):
-        return False, "best_params.json holds other values than the best trial"
+    final = final_of(study.summary)
+    whose, handed_on = "the best trial", best.get("params") or {}
+    if final is not None and final.params:
+        whose, handed_on = f"{point_named(final.selected)}, which was selected", final.params
+    if study.best_params and handed_on and dict(study.best_params) != dict(handed_on):
+        return False, f"best_params.json holds other values than {whose}"
     if not checked:
         return None, "no values that were read back from built agents are here"
     rest = f"; {named(sorted(set(unlike)))} are shown in another form" if unlike else ""

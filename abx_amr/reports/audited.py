@@ -18,17 +18,13 @@ from typing import Any
 import pandas as pd
 
 from abx_amr.errors import InputError, first_line
+from abx_amr.reports.subjects.stored import settings_of, summary_of, without_folder
+from abx_amr.reports.subjects.study import OWN_STORAGES, seed_results
 from abx_amr.reports.subjects.subject import Reading
 from abx_amr.studies.folder import StudyFolder
 from abx_amr.studies.records import SeedRecord, StudyRecord, TrialRecord
-from abx_amr.studies.storages import JournalStorage, SqliteStorage, StudyStorage
+from abx_amr.studies.storages import StudyStorage
 from abx_amr.studies.stored import read_study
-
-_OWN: Mapping[str, type[SqliteStorage | JournalStorage]] = {
-    "optuna_study.db": SqliteStorage,
-    "optuna_journal.log": JournalStorage,
-}
-
 
 #: Whether a point of the audit passed (None: it cannot be said), and the evidence.
 Finding = tuple[bool | None, str]
@@ -166,7 +162,7 @@ def read_audited(
         name=str(summary.get("run_name") or path.resolve().name),
         source=source,
         trials=trials,
-        results=_results(folder, reading),
+        results=seed_results(folder, reading),
         summary=summary,
         config=reading.yaml(folder.configuration_file),
         tuning=reading.yaml(folder.tuning_file).get("tuning") or {},
@@ -179,33 +175,19 @@ def read_audited(
 def _of_storage(storage: StudyStorage, name: str) -> AuditedStudy:
     """Return what a storage alone tells of a study, whose folder is not here."""
     record = read_study(storage, name)
-    origin = record.attributes.origin
-    settings: dict[str, Any] = {}
-    for path, value in ({} if origin is None else origin.values).items():
-        section = settings
-        *above, last = path.split(".")
-        for part in above:
-            section = section.setdefault(part, {})
-        section[last] = value
+    settings = settings_of(record)
     tuning = settings.pop("tuning", {})
     return AuditedStudy(
         name=name,
         source=storage.label,
         trials=_of_record(record),
         results={},
-        summary={
-            "budget": record.attributes.budget,
-            "n_finished": record.n_finished,
-            "direction": record.direction,
-            "stability_penalty_weight": tuning.get("stability_penalty_weight"),
-            "fingerprint": None if origin is None else origin.digest,
-            "best_value": None if record.best is None else record.best.value,
-        },
+        summary={k: v for k, v in summary_of(record).items() if k != "status"},
         config=settings,
         tuning=tuning,
         best_params={},
         provenance={},
-        problems=[f"the study's folder is not here: {storage.label} is all there is to read"],
+        problems=[without_folder(record)],
     )
 
 
@@ -215,7 +197,7 @@ def _trials(
     """Return where the trials were read, and the trials."""
     if storage is not None:
         return storage.label, _of_record(read_study(storage, name))
-    for file, kind in _OWN.items():
+    for file, kind in OWN_STORAGES.items():
         if not (folder.path / file).is_file():
             continue
         try:
@@ -289,16 +271,6 @@ def _of_rows(number: int, rows: Sequence[Mapping[str, Any]]) -> AuditedTrial:
         ],
         effective_values={},
     )
-
-
-def _results(folder: StudyFolder, reading: Reading) -> dict[tuple[int, int], dict[str, Any]]:
-    found = {
-        (trial.number, seed.seed): reading.json(seed.result_file)
-        for trial in folder.trials()
-        for seed in trial.seeds()
-        if seed.result_file.is_file()
-    }
-    return {key: result for key, result in found.items() if result}
 
 
 def _is_nan(value: Any) -> bool:

@@ -29,6 +29,7 @@ _FINE_BANDS = 24  # in which the level is looked for at which treating stops
 _ENOUGH, _ENOUGH_SHARE = 50, 0.01  # patients, or share of all, from which levels say something
 _SHORTEST = 20  # steps of an episode that can have an end game
 _SURGE = 0.1  # of the patients, by which treating must rise to count as one
+_NARROW = 20.0  # points between the levels met, within which a decimal tells them apart
 PARTS = 5  # of an episode
 
 
@@ -198,11 +199,12 @@ def _by_level(known: pd.DataFrame, name: str, ending: int | None) -> list[Share]
     """
     before, last = _parted(known, ending)
     level = 100.0 * before[f"seen_{name}"].to_numpy(dtype=np.float64)
+    is_narrow = bool(len(level)) and float(level.max() - level.min()) < _NARROW
     number = bands(level / 100.0, _BANDS).number
     shares = []
     for band in np.unique(number):
         here = level[number == band]
-        low, high = (_level(float(end)) for end in (here.min(), here.max()))
+        low, high = (_level(float(end), is_fine=is_narrow) for end in (here.min(), here.max()))
         who = f"{low} %" if low == high else f"{low} to {high} %"
         shares.append(_share(who, before[number == band], [name]))
     if len(last):
@@ -212,13 +214,13 @@ def _by_level(known: pd.DataFrame, name: str, ending: int | None) -> list[Share]
     return shares
 
 
-def _level(percent: float) -> str:
-    """Return a level in percent, small ones with a decimal.
+def _level(percent: float, *, is_fine: bool = False) -> str:
+    """Return a level in percent, with a decimal where it is small or told to be fine.
 
-    >>> _level(0.42), _level(12.3)
-    ('0.4', '12')
+    >>> _level(0.42), _level(12.3), _level(12.3, is_fine=True)
+    ('0.4', '12', '12.3')
     """
-    return f"{percent:.1f}" if percent < 9.95 else f"{percent:.0f}"
+    return f"{percent:.1f}" if is_fine or percent < 9.95 else f"{percent:.0f}"
 
 
 def _parted(known: pd.DataFrame, ending: int | None) -> tuple[pd.DataFrame, pd.DataFrame]:

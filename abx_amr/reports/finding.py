@@ -6,7 +6,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from abx_amr.errors import InputError, unknown
-from abx_amr.reports.subjects import PlanSubject, RunSubject, SetSubject, StudySubject, Subject
+from abx_amr.reports.subjects import (
+    PlanSubject,
+    RunSubject,
+    SetSubject,
+    StoredStudySubject,
+    StudySubject,
+    Subject,
+)
+from abx_amr.reports.subjects.study import own_storages
 from abx_amr.runs.folder import run_folders, run_folders_below
 from abx_amr.studies.folder import StudyFolder, study_folders
 from abx_amr.studies.storages import StudyStorage
@@ -35,6 +43,21 @@ class Places:
         """Return the study of a folder."""
         return StudySubject(path, storage=self.storage, has_figures=self.figures)
 
+    def stored_study(self, path: Path) -> StoredStudySubject | None:
+        """Return the study that a storage holds whose folder would be this one.
+
+        Its name is the folder's, or any where the storage lies in the folder and holds no other.
+        """
+        own = own_storages(path)
+        for storage in own if self.storage is None else [self.storage]:
+            names = storage.names() if storage in own else []
+            name = names[0] if len(names) == 1 else path.resolve().name
+            if storage.exists(name):
+                return StoredStudySubject(
+                    path, storage=storage, study_name=name, has_figures=self.figures
+                )
+        return None
+
 
 def find_subjects(name: str, places: Places) -> list[Subject]:
     """Return what a name or a path means: mostly one thing, a run and a study may share a name.
@@ -48,8 +71,11 @@ def find_subjects(name: str, places: Places) -> list[Subject]:
     if "/" in name:
         raise InputError(f"{name} does not exist: give a folder, or the name of a run or a study")
     found: list[Subject] = []
-    if _is_study(places.optimization_dir / name):
-        found.append(places.study(places.optimization_dir / name))
+    folder = places.optimization_dir / name
+    if _is_study(folder):
+        found.append(places.study(folder))
+    elif (stored := places.stored_study(folder)) is not None:
+        found.append(stored)
     runs = run_folders(places.results_dir, name)
     complete = [folder for folder in runs if folder.is_complete]
     if runs:
@@ -84,6 +110,8 @@ def in_folder(path: Path, places: Places) -> Subject:
         from abx_amr.reports.gathering import gathered
 
         return gathered(path, has_figures=places.figures)
+    if (stored := places.stored_study(path)) is not None:
+        return stored
     raise InputError(
         f"{path} holds no run, study, plan or tables of abx-gather: give such a folder, or a name"
     )

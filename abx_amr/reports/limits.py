@@ -123,7 +123,7 @@ def limits_of(
             "checkpoint, cannot be said."
         )
         return said
-    said.append(_episodes(summary, trained))
+    said.append(_episodes(config, summary, trained))
     changed = differing(trained, config) if trained is not None else None
     if changed:
         said.append(f"Played in another clinic than it was trained in: {', '.join(changed)}.")
@@ -159,10 +159,17 @@ def _training(
     return said
 
 
-def _episodes(summary: Mapping[str, Any], trained: Mapping[str, Any] | None) -> str:
+def _episodes(
+    config: Mapping[str, Any], summary: Mapping[str, Any], trained: Mapping[str, Any] | None
+) -> str:
     seed = summary.get("evaluation_seed")
     chosen_by = ((trained or {}).get("training") or {}).get("evaluation_seed")
     if trained is not None and chosen_by == seed:
+        if summary.get("transitions") or config.get("checkpoint") == "last":
+            return (
+                f"The episodes (evaluation seed {seed}) were played all along its training; its "
+                "last weights, which these figures are of, were chosen by none of them."
+            )
         return (
             f"The episodes (evaluation seed {seed}) are those by which the best checkpoint was "
             "chosen: the figures may flatter it. An evaluation with another seed does not."

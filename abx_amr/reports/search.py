@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -106,16 +105,3 @@ def same(searched: Any, found: Any) -> bool:
         return math.isclose(float(searched), float(found), rel_tol=1e-9)
     except (TypeError, ValueError):
         return str(searched) == str(found)
-
-
-def read_back(subject: StudySubject) -> Mapping[int, Mapping[str, Any]]:
-    """Return trial -> configuration path -> what the built agent had, where a seed kept it."""
-    found: dict[int, Mapping[str, Any]] = {}
-    for trial in subject.folder.trials():
-        for seed in trial.seeds():
-            if seed.result_file.is_file():
-                values = subject.reading.json(seed.result_file).get("effective_values")
-                if isinstance(values, dict) and values:
-                    found[trial.number] = values
-                    break
-    return found

@@ -15,6 +15,7 @@ from abx_amr.agents.prescriber import Agent, Learner
 from abx_amr.runs.checkpoint_file import read_checkpoint, write_checkpoint
 from abx_amr.runs.checkpoints import captured
 from abx_amr.runs.loop import Callback, Moment, Trainee
+from abx_amr.tuning.curves import Curve, KeepCurves
 from abx_amr.tuning.seed_files import seed_checkpoint_file
 
 if TYPE_CHECKING:
@@ -38,26 +39,29 @@ class Saving:
     interval: float
     identities: Mapping[int, str]
 
-    def write(self, seed: int, agent: Agent) -> None:
-        """Save a seed; a disk that is full costs the checkpoint alone."""
+    def write(self, seed: int, agent: Agent, curve: Curve) -> None:
+        """Save a seed with its curve; a disk that is full costs the checkpoint alone."""
         file = seed_checkpoint_file(self.folder, seed)
         identity = np.array(self.identities[seed])
         try:
             file.parent.mkdir(parents=True, exist_ok=True)
-            write_checkpoint(file, **captured(agent, identity=identity))
+            points = np.array(curve, dtype=np.float64).reshape(-1, 2)
+            write_checkpoint(file, **captured(agent, identity=identity, curve=points))
         except OSError as error:
             log.warning("no checkpoint of seed %d: %s", seed, error)
 
     def begun(
         self, learner: Learner, model: ClinicModel, settings: TrainingSettings
-    ) -> Agent | None:
-        """Return the agent of `settings.seed` as it was saved, None where it was not."""
+    ) -> tuple[Agent, Curve] | None:
+        """Return the agent of `settings.seed` and its curve as saved, None where it was not."""
         file = seed_checkpoint_file(self.folder, settings.seed)
         try:
             checkpoint = read_checkpoint(file)
             if str(checkpoint.state["identity"]) != self.identities[settings.seed]:
                 return None
-            return learner.restore(checkpoint, model, settings)
+            points = checkpoint.state.get("curve", ())  # not of release 0.1
+            curve = [(int(seen), float(found)) for seen, found in points]
+            return learner.restore(checkpoint, model, settings), curve
         except FileNotFoundError:
             return None
         except Exception as error:  # of whichever library can no longer read it
@@ -68,8 +72,9 @@ class Saving:
 class SaveSeeds(Callback):
     """Saves a trial's seeds every so many seconds, so that they can go on elsewhere."""
 
-    def __init__(self, saving: Saving) -> None:
+    def __init__(self, saving: Saving, curves: KeepCurves) -> None:
         self.saving = saving
+        self.curves = curves
         self._saved_at = time.perf_counter()
         self._is_due = False
 
@@ -81,7 +86,7 @@ class SaveSeeds(Callback):
 
     def act(self, trainee: Trainee, moment: Moment) -> None:
         """Save one seed."""
-        self.saving.write(trainee.seed, trainee.agent)
+        self.saving.write(trainee.seed, trainee.agent, self.curves.of(trainee.seed))
 
     def after_update(self, moment: Moment) -> None:
         """Begin the next interval when all seeds are saved."""

@@ -19,6 +19,7 @@ from abx_amr.agents.settings import TrainingSettings, transitions_of
 from abx_amr.evaluation.collapse import kind_of_collapse
 from abx_amr.runs.callbacks import ReportProgress
 from abx_amr.runs.loop import Callback, Trainee, learn
+from abx_amr.tuning.curves import Curve, KeepCurves
 from abx_amr.tuning.saving import SaveSeeds, Saving
 
 if TYPE_CHECKING:
@@ -31,7 +32,8 @@ log = logging.getLogger(__name__)
 class SeedScore:
     """What one seed of a trial gives back; seeds that learned together share their seconds.
 
-    `collapse` is the kind to which its policy has collapsed, see `evaluation.collapse`.
+    `collapse` is the kind to which its policy has collapsed, see `evaluation.collapse`; `curve`
+    what it earned while it learned, see `tuning.curves`.
     """
 
     episode_return: float
@@ -40,6 +42,7 @@ class SeedScore:
     transitions: int
     seconds: float
     collapse: str | None = None
+    curve: Curve = ()
 
 
 def train_and_score(
@@ -77,10 +80,13 @@ def train_and_score(
         if on_score is not None:
             on_score(seed, score)
 
+    begun_curves: dict[int, Curve] = {}
+
     def begin(seed: int) -> Agent:
         own = replace(settings, seed=seed)
         saved = None if saving is None else saving.begun(learner, model, own)
-        return saved or learner.build(model, own)
+        agent, begun_curves[seed] = saved or (learner.build(model, own), ())
+        return agent
 
     def train(agents: Mapping[int, Agent]) -> None:
         def report(seen: int) -> None:
@@ -88,9 +94,10 @@ def train_and_score(
                 done = len(outcomes) * planned + len(agents) * seen
                 on_progress(done, len(seeds) * planned)
 
-        callbacks: list[Callback] = [ReportProgress(report)]
+        curves = KeepCurves(agents, begun_curves)
+        callbacks: list[Callback] = [ReportProgress(report), curves]
         if saving is not None:
-            callbacks.append(SaveSeeds(saving))
+            callbacks.append(SaveSeeds(saving, curves))
         scores = _score(
             learner,
             agents,
@@ -101,6 +108,8 @@ def train_and_score(
             callbacks=callbacks,
         )
         for seed, score in scores.items():
+            if isinstance(score, SeedScore):
+                score = replace(score, curve=curves.of(seed))
             take_in(seed, score)
 
     try:

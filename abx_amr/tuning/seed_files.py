@@ -19,6 +19,8 @@ from abx_amr.studies.folder import StudyFolder, TrialFolder
 if TYPE_CHECKING:
     import pandas as pd
 
+    from abx_amr.tuning.curves import Curve
+
 log = logging.getLogger(__name__)
 
 _NUMBER_OR_NONE = (int, float, type(None))
@@ -37,6 +39,7 @@ def write_seed_result(
     outcome: Mapping[str, Any],
     evaluation_returns: Sequence[float],
     identity: str | None = None,
+    curve: Curve = (),
 ) -> None:
     """Write what a seed of a trial gave to `trial_folder/seed_<s>/result.json`.
 
@@ -47,10 +50,13 @@ def write_seed_result(
         outcome: seed, episode_return, failure, effective_values, seconds, collapse.
         evaluation_returns: the return of every evaluation episode.
         identity: what the result follows from, see `studies.attempts.identity`.
+        curve: what the seed earned while it learned, see `tuning.curves`.
     """
     folder = TrialFolder(Path(trial_folder)).seed(outcome["seed"])
     folder.path.mkdir(parents=True, exist_ok=True)
     content = {**outcome, "evaluation_returns": list(evaluation_returns), "identity": identity}
+    if curve:
+        content["curve"] = [list(point) for point in curve]
     atomic_files.write_json(folder.result_file, content)
     folder.checkpoint_file.unlink(missing_ok=True)
 

@@ -54,8 +54,7 @@ class TrialRunner:
         def keep(seed: int, score: SeedScore | Exception) -> None:
             outcomes[seed] = _outcome_of(seed, score)
             if folder is not None:
-                returns = [] if isinstance(score, Exception) else list(score.returns)
-                _write(folder, outcomes[seed], returns=returns, identity=identities[seed])
+                _write(folder, outcomes[seed], score, identity=identities[seed])
 
         try:
             learner, settings = self.points.agent(parameters, seeds[0])
@@ -118,9 +117,16 @@ def _outcome_of(seed: int, score: SeedScore | Exception) -> SeedOutcome:
     )
 
 
-def _write(folder: Path, outcome: SeedOutcome, *, returns: list[float], identity: str) -> None:
+def _write(
+    folder: Path, outcome: SeedOutcome, score: SeedScore | Exception, *, identity: str
+) -> None:
     from abx_amr.tuning.seed_files import write_seed_result
 
+    given = None if isinstance(score, Exception) else score
     write_seed_result(
-        folder, outcome=asdict(outcome), evaluation_returns=returns, identity=identity
+        folder,
+        outcome=asdict(outcome),
+        evaluation_returns=() if given is None else given.returns,
+        identity=identity,
+        curve=() if given is None else given.curve,
     )

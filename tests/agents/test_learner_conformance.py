@@ -211,7 +211,7 @@ def test_a_trials_seed_goes_on_from_its_checkpoint_to_the_bit(member: str, tmp_p
         )
     begun = saving.begun(learner, model, settings_of(settings, 7))
     assert begun is not None
-    assert begun.transitions > 0
+    assert begun[0].transitions > 0
     resumed = train_and_score(learner, model, settings, seeds=[7], searched={}, saving=saving)[7]
     assert isinstance(whole, SeedScore)
     assert isinstance(resumed, SeedScore)

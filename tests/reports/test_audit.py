@@ -24,6 +24,7 @@ from abx_amr.studies.stored import read_study
 from abx_amr.studies.tables import seeds_table
 from abx_amr.studies.worker import run_worker
 from abx_amr.tuning.seed_files import write_seed_result
+from tests.reports.finals import FINAL
 from tests.studies.conftest import TUNING_DEFAULTS
 
 HOSTILE = "<script>alert(1)</script>\x1b[2J|`x`"
@@ -49,8 +50,13 @@ GAP = {
         "parts": [{"name": "discount", "value": 0.1, "why_missing": None}],
         "references": {"never": -10.0},
     },
-    "held_out": {"evaluation_seed": 1, "mean_return": -1.5},
 }
+
+
+def edit(file: Path, change: Callable[[dict[str, Any]], None]) -> None:
+    content = json.loads(file.read_text())
+    change(content)
+    file.write_text(json.dumps(content))
 
 
 def write_study(folder: Path, *, name: str = "exp", storage: Any = None) -> Path:
@@ -82,6 +88,7 @@ def write_study(folder: Path, *, name: str = "exp", storage: Any = None) -> Path
     finish_study(settings, storage, describe_best=lambda mean: GAP)
     table = seeds_table(read_study(storage, settings.study_name))
     table.to_csv(settings.files.trials_file, index=False)
+    edit(settings.files.summary_file, lambda summary: summary.update(final=FINAL))
     return settings.folder
 
 
@@ -116,12 +123,6 @@ def test_every_point_of_a_clean_study_passes_with_its_database_and_without(
     assert before == {file: file.read_bytes() for file in whole.rglob("*") if file.is_file()}
 
 
-def edit(file: Path, change: Callable[[dict[str, Any]], None]) -> None:
-    content = json.loads(file.read_text())
-    change(content)
-    file.write_text(json.dumps(content))
-
-
 def of_summary(change: Callable[[dict[str, Any]], None]) -> Callable[[Path], None]:
     return lambda folder: edit(folder / "study_summary.json", change)
 
@@ -143,6 +144,18 @@ def of_configuration(old: str, new: str) -> Callable[[Path], None]:
         file = folder / "full_agent_env_config.yaml"
         assert old in file.read_text()
         file.write_text(file.read_text().replace(old, new))
+
+    return tamper
+
+
+def of_final(change: Callable[[dict[str, Any]], None]) -> Callable[[Path], None]:
+    return of_summary(lambda summary: change(summary["final"]))
+
+
+def without_final(change: Callable[[Path], None]) -> Callable[[Path], None]:
+    def tamper(folder: Path) -> None:
+        edit(folder / "study_summary.json", lambda s: s.update(final=None))
+        change(folder)
 
     return tamper
 
@@ -195,15 +208,41 @@ TAMPERED = {
         "read-back equal",
         lambda folder: edit(folder / "best_params.json", lambda b: b.update({GAMMA: 0.5})),
     ),
-    "held out on the same episodes": (
+    "held out on a seed that chose": (
         "winner held out",
-        of_best(held_out={"evaluation_seed": 0, "mean_return": -1.5}),
+        of_final(lambda f: f["held_out"].update(seeds=[9001, 10001])),
     ),
+    "held out on a seed of the search": (
+        "winner held out",
+        of_final(lambda f: f["held_out"].update(seeds=[1000, 10001])),
+    ),
+    "a held-out mean was raised": (
+        "winner held out",
+        of_final(lambda f: f["held_out"]["selected"].update(mean=-0.5)),
+    ),
+    "another point was the best": ("winner held out", of_final(lambda f: f.update(selected=0))),
+    "the final is damaged": ("winner held out", of_summary(lambda s: s.update(final={"top": 2}))),
     "the default is as good": (
         "default beaten",
-        of_configuration("gamma: 0.9\n", "gamma: 0.95\n"),
+        without_final(of_configuration("gamma: 0.9\n", "gamma: 0.95\n")),
     ),
-    "what it says is no number": ("default beaten", of_trials(lambda t: t.assign(value="much"))),
+    "the default is said to be beaten": (
+        "default beaten",
+        of_final(lambda f: f["held_out"]["difference"].update(interval_95=[-0.1, 0.5])),
+    ),
+    "the default is better": (
+        "default beaten",
+        of_final(
+            lambda f: (
+                f.update(default_beaten=False),
+                f["held_out"].update(difference={"mean": -0.3, "interval_95": [-0.5, -0.1]}),
+            )
+        ),
+    ),
+    "what it says is no number": (
+        "default beaten",
+        without_final(of_trials(lambda t: t.assign(value="much"))),
+    ),
     "its best trial is a text": (
         "discount audit",
         of_summary(lambda s: s.update(best_trial="the first")),
@@ -239,10 +278,35 @@ def test_every_point_can_fail() -> None:
     assert {point for point, _ in TAMPERED.values()} == {*POINTS}
 
 
+def test_a_default_that_is_not_distinguishable_is_neither_pass_nor_failure(sent: Path) -> None:
+    def change(final: dict[str, Any]) -> None:
+        final["default_beaten"] = None
+        final["held_out"]["difference"]["interval_95"] = [-0.1, 0.5]
+
+    of_final(change)(sent)
+    assert verdicts(sent)["default beaten"] is None
+
+
+def test_without_a_final_the_audit_says_how_to_see_what_the_winner_is_worth(sent: Path) -> None:
+    without_final(lambda folder: None)(sent)
+    points = {point.name: point for point in AuditSubject.of(sent).points}
+    assert points["winner held out"].passed is None
+    assert "best_params_from=exp" in points["winner held out"].evidence
+    assert points["default beaten"].passed is True  # it was among the trials
+
+
+def test_best_parameters_are_those_that_the_final_has_selected(sent: Path) -> None:
+    chosen = {GAMMA: 0.5}
+    of_final(lambda final: final.update(params=chosen))(sent)
+    assert verdicts(sent)["read-back equal"] is False
+    edit(sent / "best_params.json", lambda best: (best.clear(), best.update(chosen)))
+    assert verdicts(sent)["read-back equal"] is True
+
+
 def test_what_is_not_there_cannot_be_said_and_is_no_failure(sent: Path) -> None:
     (sent / "trials.csv").unlink()
     shutil.rmtree(sent / "trials")
-    edit(sent / "study_summary.json", lambda s: s.pop("best_trial"))
+    edit(sent / "study_summary.json", lambda s: (s.pop("best_trial"), s.pop("final")))
     found = verdicts(sent)
     assert False not in found.values()
     assert {name for name, passed in found.items() if passed} == {"versions recorded"}
@@ -288,6 +352,16 @@ def test_a_study_is_audited_by_its_name_and_from_a_storage_alone(
     status, out, _ = ask("audit", "far", "storage=journal", "storage.path=all.log")
     assert (status, out.splitlines()[0].split()[0]) == (0, "pass")
     assert "unknown versions recorded" in out and "FAIL" not in out
+
+
+def test_without_a_name_the_audit_lists_the_studies_with_the_command_of_each(
+    ask: Callable[..., tuple[int, str, str]], tmp_path: Path
+) -> None:
+    assert ask("audit")[1].startswith("no study in sqlite (")
+    write_study(tmp_path / "optimization")
+    status, out, _ = ask("audit")
+    assert (status, out.splitlines()[-1]) == (0, "audit it: abx-study audit exp")
+    assert ask(*out.splitlines()[-1].split()[3:])[0] == 0
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -11,11 +12,16 @@ import pytest
 from markupsafe import Markup
 
 from abx_amr.reports import page as page_module
+from abx_amr.reports.checkpoints import weights_in_words
+from abx_amr.reports.finding import Places, find_subjects
 from abx_amr.reports.page import page_of, sections_of
+from abx_amr.reports.sections import study_verdict
 from abx_amr.reports.subjects import RunSubject, StudySubject
 from abx_amr.reports.templating import as_json, fill
 from abx_amr.reports.writing import write_report
+from abx_amr.studies.storages import SqliteStorage
 from tests.reports.conftest import Written
+from tests.reports.finals import FINAL
 from tests.reports.runs import PROVENANCE, write_run
 from tests.reports.studies import GAP, write_study
 
@@ -134,8 +140,6 @@ def test_every_seed_of_every_trial_is_a_named_mark(written: Written) -> None:
 def test_a_study_s_folder_without_its_database_gives_the_same_page(
     study: StudySubject, tmp_path: Path, written: Written
 ) -> None:
-    import shutil
-
     sent = tmp_path / study.path.name
     shutil.copytree(study.path, sent, ignore=shutil.ignore_patterns("optuna_study.db*"))
     assert Seen(html_of(StudySubject(sent))).text == Seen(written("study")).text
@@ -151,6 +155,170 @@ def test_an_unfinished_study_is_read_from_its_database(tmp_path: Path) -> None:
     subject = StudySubject(folder)
     assert list(subject.trials["number"]) == [0, 1, 2]
     assert len(subject.seeds) == 9
+
+
+def test_a_study_of_which_only_the_storage_is_at_hand_has_a_page(
+    study: StudySubject, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    storage = SqliteStorage(path=study.path / "optuna_study.db")
+    places = Places(results_dir=Path("results"), optimization_dir=Path("none"), storage=storage)
+    (found,) = find_subjects(study.name, places)
+    assert write_report(found) == Path(f"{study.name}_report.html")
+    text = Seen(Path(f"{study.name}_report.html").read_text()).text
+    assert "The best of 12 settings of PPO that were tried earns a mean return of" in text
+    assert "Of which clinic is not known here." in text
+    assert "In all 12 trials that kept them, the values read back from the built" in text
+    assert "the study's folder is not here: " in text
+    assert "How the seeds of the trials learned was not kept" in text
+    with pytest.raises(ValueError, match="run or study 'other' does not exist"):
+        find_subjects("other", places)
+
+
+def test_a_folder_that_holds_a_database_alone_has_a_page_in_it(
+    study: StudySubject, tmp_path: Path
+) -> None:
+    shutil.copy(study.path / "optuna_study.db", tmp_path)
+    places = Places(results_dir=tmp_path, optimization_dir=tmp_path)
+    (found,) = find_subjects(str(tmp_path), places)
+    assert (found.name, found.page_file) == (study.name, tmp_path / "report.html")
+
+
+COLLAPSED = {
+    "collapsed_seeds": {"1001": "never_treats"},
+    "value": -60.0,
+    "seeds": [{"seed": s, "episode_return": r} for s, r in ((1000, -58.0), (1001, -62.0))],
+}
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [
+        (-61.0, "within the winner's standard error over its seeds (2.00)"),
+        (-70.0, "value −70.00, mean return −69.00 (standard deviation 1.00)."),
+        (float("-inf"), "No trial is without a collapsed seed."),
+    ],
+)
+def test_a_winner_with_a_collapsed_seed_is_told_with_the_best_that_has_none(
+    study: StudySubject, value: float, words: str
+) -> None:
+    subject = StudySubject(study.path, has_figures=False)
+    best = {**study.summary["best_trial"], **COLLAPSED}
+    trials = pd.DataFrame(
+        {"number": [0, 1], "state": "COMPLETE", "value": [-60.0, value], "collapsed": [1, 0]}
+        | {"mean_reward": [-60.0, -69.0], "std_reward": 1.0}
+    )
+    subject.__dict__.update(summary={**study.summary, "best_trial": best}, seeds=trials)
+    text = Seen(str(study_verdict.render(subject))).text
+    assert "1 of the 2 training seeds of the best trial collapsed (seed 1001: never treats)" in text
+    assert "its mean is one over policies that learned and policies that did not" in text
+    assert words in text
+    assert ("the steadier may be the better choice" in text) == (value == -61.0)
+
+
+@pytest.mark.parametrize(
+    ("rule", "hint"),
+    [(-90.0, "another training is likely to say the same"), (-61.0, "may turn out otherwise")],
+)
+def test_a_mean_over_seeds_is_told_with_its_interval_over_seeds(
+    study: StudySubject, rule: float, hint: str
+) -> None:
+    subject = StudySubject(study.path, has_figures=False)
+    told = {
+        "name": "greedy",
+        "verdict": "better",
+        "mean_return": rule,
+        "difference": {"mean": 1.0, "interval_95": [0.5, 1.5], "episodes": 10},
+    }
+    best = {**study.summary["best_trial"], **COLLAPSED, "best_rule": told}
+    subject.__dict__.update(summary={**study.summary, "best_trial": best})
+    text = Seen(str(study_verdict.render(subject))).text
+    assert "95 % interval over 10 evaluation episodes, not over training seeds" in text
+    assert "Over its 2 training seeds the interval is" in text
+    assert hint in text
+
+
+def test_the_worth_of_a_winner_held_out_stands_before_what_the_search_promised(
+    study: StudySubject,
+) -> None:
+    subject = StudySubject(study.path, has_figures=False)
+    subject.__dict__.update(summary={**study.summary, "final": FINAL})
+    text = Seen(html_of(subject)).text
+    assert (
+        "Held out, on 2 training seeds and on episodes that had chosen nothing, trial 2 earns "
+        "−1.10 (95 % interval −1.20 to −1.00): this is the value to quote."
+    ) in text
+    assert "The default is beaten: the difference is +0.45 (95 % interval 0.40 to 0.50)." in text
+    assert "2 points trained again on fresh seeds (9000 to 9001); trial 2 won." in text
+    assert "winner minus best rule +0.90" in text
+    assert "It was chosen by these evaluation episodes" not in text
+    held = {**FINAL["held_out"], "difference": {"mean": 0.1, "interval_95": [-0.1, 0.3]}}
+    told = {**FINAL, "held_out": held, "default_beaten": None}
+    subject.__dict__.update(summary={**study.summary, "final": told})
+    assert (
+        "The default is not beaten: the two cannot be told apart (+0.10"
+        in Seen(str(study_verdict.render(subject))).text
+    )
+
+
+def test_a_final_that_is_damaged_is_a_note_and_the_page_stands(study: StudySubject) -> None:
+    subject = StudySubject(study.path, has_figures=False)
+    subject.__dict__.update(summary={**study.summary, "final": {"top": 5}})
+    text = Seen(html_of(subject)).text
+    assert "a section could not be written: What the winner is worth" in text
+    assert "Trials and seeds" in text
+
+
+def test_the_curves_of_all_seeds_are_drawn_where_they_were_kept(tmp_path: Path) -> None:
+    folder = write_study(tmp_path, n_trials=2, n_seeds=2)
+    assert "was not kept" in Seen(html_of(StudySubject(folder, has_figures=False))).text
+    for trial in (0, 1):
+        for seed in (1000, 1001):
+            file = folder / f"trials/{trial}/seed_{seed}/result.json"
+            content = json.loads(file.read_text())
+            content["curve"] = [[500, -90.0 - trial], [1000, -80.0 + seed / 1000]]
+            file.write_text(json.dumps(content))
+    file.write_text(file.read_text().replace("[500, -91.0]", '[500, "much"], 3'))
+    subject = StudySubject(folder)
+    assert len(subject.curves) == 7
+    text = html_of(subject)
+    assert "<title>trial 0, seed 1000: -79.000 at last</title>" in text
+    assert "the mean return of the latest episodes" in text
+
+
+def weights(**values: Any) -> str:
+    config = {"training": {"evaluation_seed": 3}, **values.pop("config", {})}
+    summary = {"transitions": 100, "mean_return": -5.0, "best_return": -4.0, **values}
+    provenance = {"trained_with_seed": 1} if "evaluation" in config else {}
+    return str(weights_in_words(config, summary, provenance, evaluations=values.get("times", 4)))
+
+
+@pytest.mark.parametrize(
+    ("said", "words"),
+    [
+        (weights(), "These are its last weights"),
+        (weights(), "earned −4.00: it was chosen by these same episodes"),
+        (weights(times=1), "no evaluation has chosen them."),
+        (weights(best_return=-5.0), "and its best checkpoint too"),
+        (weights(transitions=0), "None"),
+        (weights(config={"evaluation": {}}, evaluation_seed=3), "flatters it"),
+        (weights(config={"evaluation": {}}, evaluation_seed=3), "evaluation.seed=4"),
+        (weights(config={"evaluation": {}}, evaluation_seed=7), "chosen by other episodes"),
+        (
+            weights(config={"evaluation": {}, "checkpoint": "last"}, evaluation_seed=3),
+            "the last weights of its training",
+        ),
+    ],
+)
+def test_a_page_says_which_weights_it_is_of_and_whether_their_value_flatters(
+    said: str, words: str
+) -> None:
+    assert words in said
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_page_explains_its_words(kind: str, written: Written) -> None:
+    assert "What the words of this page mean" in written(kind)
 
 
 def test_a_plan_tells_the_optimum_and_what_comes_nearest(written: Written) -> None:

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from abx_amr.tuning.curves import MOST_POINTS
 from abx_amr.tuning.saving import Saving
 from abx_amr.tuning.scoring import SeedScore, train_and_score
 from abx_amr.tuning.seed_files import seed_checkpoint_file
@@ -66,6 +67,13 @@ def test_a_seed_goes_on_from_its_checkpoint_to_the_bit(
     for seed in SEEDS:
         assert isinstance(whole[seed], SeedScore), whole[seed]
         assert resumed[seed].returns == whole[seed].returns
+        # A checkpoint does not hold a library's latest episodes: a point or two may be missing.
+        assert resumed[seed].curve[:3] == whole[seed].curve[:3]
+        for score in (whole[seed], resumed[seed]):
+            counts = [transitions for transitions, _ in score.curve]
+            assert 3 < len(counts) <= MOST_POINTS
+            assert counts == sorted(set(counts))
+            assert counts[-1] == score.transitions
 
 
 def test_a_checkpoint_of_other_settings_is_not_used(tmp_path: Path) -> None:

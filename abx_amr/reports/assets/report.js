@@ -120,6 +120,18 @@
     if (event.key === "Escape") light(kept = null), tip.hidden = true;
   });
 
+  // What is wider than the window scrolls inside itself, and says so.
+  const hints = [...document.querySelectorAll(".scroll")].map((box) => {
+    const hint = make("p", { className: "sideways", textContent: "scrolls sideways \u2192" });
+    box.before(hint);
+    return [box, hint];
+  });
+  const measure = () => {
+    for (const [box, hint] of hints) hint.hidden = box.scrollWidth <= box.clientWidth + 1;
+  };
+  measure();
+  addEventListener("resize", measure);
+
   if (navigator.clipboard)
     for (const command of document.querySelectorAll(".command")) {
       const button = make("button", { type: "button", className: "copy", textContent: "copy" });

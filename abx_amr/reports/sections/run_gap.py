@@ -7,6 +7,7 @@ from typing import Any
 import pandas as pd
 from markupsafe import Markup
 
+from abx_amr.plots import regret_by_amr
 from abx_amr.reports.figures import inline_svg
 from abx_amr.reports.subjects import RunSubject
 from abx_amr.reports.tables import Column, numbers
@@ -65,8 +66,8 @@ def render(subject: RunSubject) -> Markup | None:
             Column("what it is"),
         ],
         rows=[_row(part, (gap or {}).get("total")) for part in parts],
+        regret=_regret(agreement or {}) if subject.has_figures else None,
         agreement=_agreement(agreement or {}, _width(subject.summary)),
-        levels=(agreement or {}).get("by_level") or [],
         level_columns=[
             Column("antibiotic"),
             Column("AMR level", numeric=True),
@@ -77,6 +78,11 @@ def render(subject: RunSubject) -> Markup | None:
         level_rows=[_level(row) for row in (agreement or {}).get("by_level") or []],
         note=(agreement or {}).get("note"),
     )
+
+
+def _regret(agreement: dict[str, Any]) -> Markup | None:
+    levels = pd.DataFrame(agreement.get("by_level") or [])
+    return None if levels.empty else inline_svg(regret_by_amr.NAME, {regret_by_amr.NAME: levels})
 
 
 def _parts(gap: dict[str, Any]) -> list[dict[str, Any]]:

@@ -6,6 +6,7 @@ import re
 
 from markupsafe import Markup
 
+from abx_amr.reports.checkpoints import weights_in_words
 from abx_amr.reports.clinic import clinic_in_words
 from abx_amr.reports.subjects import RunSubject
 from abx_amr.reports.tables import KeyFigure
@@ -33,7 +34,7 @@ def render(subject: RunSubject) -> Markup:
         sentences=[
             sentence
             for sentence in (
-                *(_return(subject), *_against(subject), _optimum(subject)),
+                *(_return(subject), _weights(subject), *_against(subject), _optimum(subject)),
                 clinic_in_words(subject.config),
             )
             if sentence
@@ -52,6 +53,12 @@ def _return(subject: RunSubject) -> str:
         f"{number(found.get('evaluation_episodes'), 0)} episodes of evaluation seed "
         f"{found.get('evaluation_seed')})."
     )
+
+
+def _weights(subject: RunSubject) -> str | None:
+    table = subject.evaluations
+    count = None if table is None or "transitions" not in table else table["transitions"].nunique()
+    return weights_in_words(subject.config, subject.summary, subject.provenance, evaluations=count)
 
 
 def _agent(subject: RunSubject) -> str:
@@ -150,7 +157,10 @@ def _collapse(subject: RunSubject) -> str | None:
     if not isinstance(found, dict):
         return None
     kind = str(found.get("kind")).replace("_", " ")
-    return f"The policy has collapsed ({kind}): {found.get('evidence')}. {found.get('advice')}"
+    return (
+        f"The policy has collapsed ({kind}): {found.get('evidence')}. "
+        f"What may help: {found.get('advice')}"
+    )
 
 
 def _keys(subject: RunSubject) -> list[KeyFigure]:

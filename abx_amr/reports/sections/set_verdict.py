@@ -47,12 +47,17 @@ def _of_clinic(
 ) -> list[str]:
     rows = here.to_dict("records")
     best = rows[0]
-    where = f"In clinic {clinic}, the" if is_named else "The"
-    sentences = [
-        f"{where} best of {counted(len(rows), 'condition')} is {best['condition']}, with a mean "
-        f"return of {number(best['mean'])}{_within((best['mean_low'], best['mean_high']))} over "
-        f"{counted(best['runs'], 'run')}."
-    ]
+    earned = (
+        f"a mean return of {number(best['mean'])}"
+        f"{_within((best['mean_low'], best['mean_high']))} over {counted(best['runs'], 'run')}."
+    )
+    name = best["condition"]
+    first = (
+        f"he best of {counted(len(rows), 'condition')} is {name}, with {earned}"
+        if len(rows) > 1
+        else f"he only condition is {name}, with {earned}"
+    )
+    sentences = [f"In clinic {clinic}, t{first}" if is_named else f"T{first}"]
     if len(rows) > 1:
         sentences.append(_against_next(clinic, best, rows[1], pairs))
     optimum = best.get("optimum")
@@ -108,6 +113,11 @@ def _few(conditions: pd.DataFrame) -> str | None:
     few = conditions[conditions["learns"].astype(bool) & (conditions["seeds"] < 5)]
     if few.empty:
         return None
+    if len(conditions) == 1:
+        return (
+            "It has fewer than 5 training seeds: its interval is too narrow, and the next seed may "
+            "lie outside."
+        )
     return (
         f"{len(few)} of {len(conditions)} conditions have fewer than 5 training seeds: their "
         "intervals are too narrow, and which is best may change with the next seed."

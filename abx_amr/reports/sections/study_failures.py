@@ -44,8 +44,20 @@ def render(subject: StudySubject) -> Markup | None:
         if not rows
         else f"{counted(len(rows), 'failure')}. {_retried(retried)}"
     )
+    collapsed = subject.summary.get("n_trials_with_collapsed_seeds")
+    if is_known(collapsed):
+        sentence += (
+            f" {_of_seeds(int(collapsed))}: it trained to its end and counts, but does the same "
+            "whatever it sees."
+            if collapsed
+            else " No policy collapsed."
+        )
     columns = [Column("trial", numeric=True), Column("what"), Column("why"), Column("attempt")]
     return fill("study_failures.html", sentence=sentence, columns=columns, rows=rows)
+
+
+def _of_seeds(count: int) -> str:
+    return f"In {counted(count, 'trial')} the policy of a seed collapsed (column collapsed above)"
 
 
 def _text(row: Mapping[Any, Any]) -> str:

@@ -8,7 +8,8 @@ from typing import Any
 from markupsafe import Markup
 
 from abx_amr.errors import counted
-from abx_amr.reports.search import read_back, same, space_table
+from abx_amr.reports.finals import final_of, named
+from abx_amr.reports.search import same, space_table
 from abx_amr.reports.subjects import StudySubject
 from abx_amr.reports.tables import Column, setting
 from abx_amr.reports.templating import fill
@@ -26,7 +27,12 @@ def render(subject: StudySubject) -> Markup | None:
     best = subject.best
     if best is None:
         return None
+    final = final_of(subject.summary)
     params, effective = best.get("params") or {}, best.get("effective_values") or {}
+    caption = "Settings of the best trial"
+    if final is not None and final.params:
+        params, effective = final.params, final.effective_values
+        caption = f"Settings that the final has selected: {named(final.selected)}"
     searched = {row["path"]: row for row in space_table(subject.space).to_dict("records")}
     rows, at_end = [], []
     for path, found in params.items():
@@ -45,6 +51,7 @@ def render(subject: StudySubject) -> Markup | None:
         )
     return fill(
         "study_found.html",
+        caption=caption,
         columns=[
             Column("setting"),
             Column("best", numeric=True),
@@ -80,7 +87,7 @@ def _end(found: Any, row: Mapping[Any, Any]) -> str | None:
 
 def _receipt(subject: StudySubject) -> str:
     """Return of how many trials the read-back values are the searched ones."""
-    kept = read_back(subject)
+    kept = subject.read_back
     trials = {int(row["number"]): row for row in subject.trials.to_dict("records")}
     differing = [
         number

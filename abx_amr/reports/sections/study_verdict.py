@@ -13,6 +13,7 @@ from markupsafe import Markup
 from abx_amr.errors import counted
 from abx_amr.evaluation.statistics import t_interval
 from abx_amr.reports.clinic import clinic_in_words
+from abx_amr.reports.finals import compared, final_of, named
 from abx_amr.reports.sections.run_verdict import with_command
 from abx_amr.reports.sections.study_repeat import plan_command
 from abx_amr.reports.subjects import StudySubject
@@ -40,16 +41,28 @@ def render(subject: StudySubject) -> Markup:
             _found(subject, best),
             *_worth(best, plan_command(subject)),
             _settings(best),
-            _CHOSEN,
+            *_held_out(subject),
         ]
-    if clinic := clinic_in_words(subject.config):
-        sentences.append(clinic)
+    sentences.append(clinic_in_words(subject.config) or "Of which clinic is not known here.")
     return fill(
         "verdict.html",
         sentences=sentences,
         warning=_warning(subject),
         keys=[] if best is None else _keys(subject, best),
     )
+
+
+def _held_out(subject: StudySubject) -> list[str]:
+    """Return what the winner is worth where nothing has chosen it; else that it is not known."""
+    final = final_of(subject.summary)
+    if final is None:
+        return [_CHOSEN]
+    seeds = counted(len(final.seeds), "training seed")
+    return [
+        f"Held out, on {seeds} and on episodes that had chosen nothing, {named(final.selected)} "
+        f"earns {final.winner.in_words}: this is the value to quote.",
+        compared(final),
+    ]
 
 
 def agent_of(subject: StudySubject) -> str:
@@ -110,6 +123,12 @@ def _warning(subject: StudySubject) -> str | None:
     lines = []
     if subject.summary.get("status") == "unfinished":
         lines.append("The study is unfinished: the same abx-tune command goes on with it.")
+    trainings = subject.summary.get("final_trainings") or {}
+    if subject.summary.get("final") is None and trainings.get("planned"):
+        lines.append(
+            f"Its final has made {trainings.get('done')} of {trainings['planned']} trainings: what "
+            "the winner is worth is not known before they are over."
+        )
     failed = subject.summary.get("n_all_seeds_failed")
     if failed:
         lines.append(f"{counted(failed, 'trial')} failed on all seeds.")
@@ -198,6 +217,9 @@ def _keys(subject: StudySubject, best: dict[str, Any]) -> list[KeyFigure]:
         ),
         KeyFigure("mean return", number(best.get("mean_reward")), _seed_range(best)),
     ]
+    if (final := final_of(subject.summary)) is not None:
+        name = f"held out ({named(final.selected)})"
+        keys.append(KeyFigure(name, number(final.winner.mean), interval(final.winner.ends)))
     if is_known(best.get("optimality_gap")):
         share = reached(best.get("share_of_range"))
         keys.append(KeyFigure("gap to the optimum", number(best["optimality_gap"]), share))

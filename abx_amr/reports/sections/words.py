@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from markupsafe import Markup
 
-from abx_amr.reports.subjects import RunSubject, StudySubject
+from abx_amr.reports.subjects import Subject
 from abx_amr.reports.templating import fill
 
 NAME = "Words"
-PAGES = ("run", "study")
+PAGES = ("run", "study", "set", "plan")
 ORDER = 95
 
 _BOTH = {
@@ -20,8 +20,33 @@ _BOTH = {
     "AMR is what the agent is told, which may be old or inexact",
     "optimum": "the best possible prescriber of the clinic, computed from its parameters",
     "regret": "the expected return that an action loses against the best one",
+    "gamma": "the discount factor of a learner: what a reward one step later is worth to it now; "
+    "below 1, a far harm counts for less",
+    "community": "the part of the reward that is for resistance, and so for later patients; its "
+    "weight (lambda) is set against the part for the patients of today",
+    "training seed": "the number from which all chance of a training follows: another seed is "
+    "another agent of the same settings",
+    "95 % interval": "where the mean lies with a certainty of 95 %, as far as the episodes, or the "
+    "seeds, that it is over can say",
     "collapsed": "of a policy: it does the same whatever it sees, such as never treating",
     "read back": "found in the agent that was built, not only asked for",
+}
+#: Of one kind of page alone.
+_OF = {
+    "set": {
+        "condition": "runs that differ in nothing but their training seed",
+        "pair": "two runs of one training seed, of two conditions: what they share by chance "
+        "does not count",
+        "p-value": "how often chance alone would show as much, if there were no difference; Holm: "
+        "corrected for the number of comparisons",
+        "IQM": "the mean of the middle half: a single seed that fails does not decide it",
+    },
+    "plan": {
+        "gap": "what a policy earns less than the optimum",
+        "of the range": "where a policy lies from never treating (0 %) to the optimum (100 %)",
+        "front": "the best clinical benefit at every level of resistance that is accepted",
+        "spend-down": "treating without regard to resistance shortly before the end of an episode",
+    },
 }
 _RULES = {
     "amr_threshold": "a rule: the antibiotic with the lowest visible AMR while that is below a "
@@ -36,6 +61,8 @@ _RULES = {
 }
 
 
-def render(subject: RunSubject | StudySubject) -> Markup:
+def render(subject: Subject) -> Markup:
     """Return the words and what they mean."""
-    return fill("words.html", words=[*_BOTH.items(), *_RULES.items()])
+    return fill(
+        "words.html", words=[*_BOTH.items(), *_OF.get(subject.kind, {}).items(), *_RULES.items()]
+    )

@@ -3,7 +3,15 @@
 from abx_amr.reports.subjects.plan import PlanSubject
 from abx_amr.reports.subjects.run import RunSubject
 from abx_amr.reports.subjects.set import SetSubject
+from abx_amr.reports.subjects.stored import StoredStudySubject
 from abx_amr.reports.subjects.study import StudySubject
 from abx_amr.reports.subjects.subject import Subject
 
-__all__ = ["PlanSubject", "RunSubject", "SetSubject", "StudySubject", "Subject"]
+__all__ = [
+    "PlanSubject",
+    "RunSubject",
+    "SetSubject",
+    "StoredStudySubject",
+    "StudySubject",
+    "Subject",
+]

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pandas as pd
 
-from abx_amr.reports.subjects.subject import PAGE, Reading
+from abx_amr.reports.subjects.subject import FolderSubject
 
 
 @dataclass(frozen=True)
-class PlanSubject:
+class PlanSubject(FolderSubject):
     """What is known of a clinic.
 
     Args:
@@ -22,32 +21,12 @@ class PlanSubject:
         has_figures: Whether figures are drawn.
     """
 
-    path: Path
-    has_figures: bool = True
-    reading: Reading = field(init=False, repr=False, compare=False)
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "reading", Reading(self.path))
-
-    @property
-    def kind(self) -> str:
-        """The page of a plan."""
-        return "plan"
+    KIND: ClassVar[str] = "plan"
 
     @property
     def name(self) -> str:
         """The clinic's name."""
         return str(self.content.get("clinic") or self.path.name)
-
-    @property
-    def page_file(self) -> Path:
-        """In its own folder."""
-        return self.path / PAGE
-
-    @property
-    def problems(self) -> list[str]:
-        """What could not be read."""
-        return self.reading.problems
 
     @cached_property
     def content(self) -> dict[str, Any]:
@@ -57,8 +36,7 @@ class PlanSubject:
     @cached_property
     def provenance(self) -> dict[str, Any]:
         """Command, versions, commit; empty for a plan of an earlier release."""
-        file = self.path / "provenance.json"
-        return self.reading.json(file) if file.is_file() else {}
+        return self.provenance_in(self.path / "provenance.json")
 
     @cached_property
     def optimal_episode(self) -> pd.DataFrame | None:

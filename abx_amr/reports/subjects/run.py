@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pandas as pd
 
 from abx_amr.configuration.overrides import section_of_key, settings_of
 from abx_amr.configuration.values import CLINIC_SECTIONS
 from abx_amr.errors import InputError
-from abx_amr.reports.subjects.subject import PAGE, Reading
+from abx_amr.reports.subjects.subject import FolderSubject
 from abx_amr.runs.folder import RunFolder
 
 #: The section of a configuration that abx-evaluate alone has.
@@ -23,7 +23,7 @@ _OF_A_CLINIC = ("experiment", *CLINIC_SECTIONS)
 
 
 @dataclass(frozen=True)
-class RunSubject:
+class RunSubject(FolderSubject):
     """A run of abx-train or abx-evaluate.
 
     Args:
@@ -31,32 +31,12 @@ class RunSubject:
         has_figures: Whether figures are drawn.
     """
 
-    path: Path
-    has_figures: bool = True
-    reading: Reading = field(init=False, repr=False, compare=False)
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "reading", Reading(self.path))
-
-    @property
-    def kind(self) -> str:
-        """The page of a run."""
-        return "run"
+    KIND: ClassVar[str] = "run"
 
     @property
     def name(self) -> str:
         """The run's name, without its timestamp."""
         return self.folder.run_name
-
-    @property
-    def page_file(self) -> Path:
-        """In its own folder."""
-        return self.path / PAGE
-
-    @property
-    def problems(self) -> list[str]:
-        """What could not be read."""
-        return self.reading.problems
 
     @property
     def folder(self) -> RunFolder:

@@ -6,25 +6,26 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pandas as pd
 
 from abx_amr.errors import InputError, first_line
-from abx_amr.reports.subjects.subject import PAGE, Reading
+from abx_amr.reports.subjects.subject import FolderSubject, Reading
+from abx_amr.reports.wording import is_known
 from abx_amr.studies.folder import StudyFolder
 from abx_amr.studies.space import SearchSpace, parse_search_space
 from abx_amr.studies.storages import JournalStorage, SqliteStorage, StudyStorage
 
 #: The storages that lie in a study's own folder.
-_OWN: Mapping[str, type[SqliteStorage | JournalStorage]] = {
+OWN_STORAGES: Mapping[str, type[SqliteStorage | JournalStorage]] = {
     "optuna_study.db": SqliteStorage,
     "optuna_journal.log": JournalStorage,
 }
 
 
 @dataclass(frozen=True)
-class StudySubject:
+class StudySubject(FolderSubject):
     """A study.
 
     Args:
@@ -33,33 +34,14 @@ class StudySubject:
         has_figures: Whether figures are drawn.
     """
 
-    path: Path
-    storage: StudyStorage | None = None
-    has_figures: bool = True
-    reading: Reading = field(init=False, repr=False, compare=False)
+    KIND: ClassVar[str] = "study"
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "reading", Reading(self.path))
-
-    @property
-    def kind(self) -> str:
-        """The page of a study."""
-        return "study"
+    storage: StudyStorage | None = field(default=None, kw_only=True)
 
     @property
     def name(self) -> str:
         """The study's run name."""
         return str(self.summary.get("run_name") or self.path.resolve().name)
-
-    @property
-    def page_file(self) -> Path:
-        """In its own folder."""
-        return self.path / PAGE
-
-    @property
-    def problems(self) -> list[str]:
-        """What could not be read."""
-        return self.reading.problems
 
     @property
     def folder(self) -> StudyFolder:
@@ -99,8 +81,7 @@ class StudySubject:
     @cached_property
     def provenance(self) -> dict[str, Any]:
         """Versions, command, host, commit; empty for a study of an earlier release."""
-        file = self.folder.provenance_file
-        return self.reading.json(file) if file.is_file() else {}
+        return self.provenance_in(self.folder.provenance_file)
 
     @cached_property
     def seeds(self) -> pd.DataFrame:
@@ -133,10 +114,35 @@ class StudySubject:
         table = self.seeds.drop(columns=[c for c in own if c in self.seeds])
         return table.drop_duplicates("number").reset_index(drop=True)
 
+    @cached_property
+    def results(self) -> Mapping[tuple[int, int], Mapping[str, Any]]:
+        """(trial, seed) -> what the seed left in the study's folder."""
+        return seed_results(self.folder, self.reading)
+
+    @cached_property
+    def read_back(self) -> Mapping[int, Mapping[str, Any]]:
+        """Trial -> configuration path -> what the built agent had, where a seed kept it."""
+        found: dict[int, Mapping[str, Any]] = {}
+        for (trial, _), result in self.results.items():
+            values = result.get("effective_values")
+            if isinstance(values, dict) and values:
+                found.setdefault(trial, values)
+        return found
+
+    @cached_property
+    def curves(self) -> pd.DataFrame:
+        """One row per point of a seed's curve: trial, seed, transitions, training_return."""
+        rows = [
+            (trial, seed, float(point[0]), float(point[1]))
+            for (trial, seed), result in self.results.items()
+            for point in _points(result.get("curve"))
+        ]
+        return pd.DataFrame(rows, columns=["trial", "seed", "transitions", "training_return"])
+
     @property
     def tables(self) -> Mapping[str, pd.DataFrame]:
         """The trials and their seeds."""
-        found = {"trials": self.trials, "seeds": self.seeds}
+        found = {"trials": self.trials, "seeds": self.seeds, "curves": self.curves}
         return {name: table for name, table in found.items() if not table.empty}
 
     def _is_whole(self, table: pd.DataFrame) -> bool:
@@ -149,8 +155,13 @@ class StudySubject:
     def _storages(self) -> list[StudyStorage]:
         if self.storage is not None:
             return [self.storage]
-        files = {self.path / name: made for name, made in _OWN.items()}
-        return [made(path=file) for file, made in files.items() if file.is_file()]
+        return own_storages(self.path)
+
+
+def own_storages(path: Path) -> list[StudyStorage]:
+    """Return the storages that lie in a study's folder."""
+    files = {path / name: made for name, made in OWN_STORAGES.items()}
+    return [made(path=file) for file, made in files.items() if file.is_file()]
 
 
 def _from_storage(storage: StudyStorage, name: str) -> pd.DataFrame:
@@ -158,3 +169,25 @@ def _from_storage(storage: StudyStorage, name: str) -> pd.DataFrame:
     from abx_amr.studies.tables import seeds_table
 
     return seeds_table(read_study(storage, name))
+
+
+def seed_results(folder: StudyFolder, reading: Reading) -> dict[tuple[int, int], dict[str, Any]]:
+    """Return (trial, seed) -> what trials/<n>/seed_<s>/result.json holds, where it can be read."""
+    found = {
+        (trial.number, seed.seed): reading.json(seed.result_file)
+        for trial in folder.trials()
+        for seed in trial.seeds()
+        if seed.result_file.is_file()
+    }
+    return {key: result for key, result in found.items() if result}
+
+
+def _points(curve: Any) -> list[tuple[float, float]]:
+    """Return the points of a curve of a file, none where it is damaged."""
+    if not isinstance(curve, list):
+        return []
+    return [
+        (point[0], point[1])
+        for point in curve
+        if isinstance(point, list) and len(point) == 2 and all(map(is_known, point))
+    ]

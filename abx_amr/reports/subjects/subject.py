@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 import pandas as pd
 
@@ -85,3 +86,41 @@ class Reading:
 
     def _note(self, file: Path, error: Exception) -> None:
         self.problems.append(f"{file.name} cannot be read: {first_line(error)}")
+
+
+@dataclass(frozen=True)
+class FolderSubject:
+    """What a folder holds.
+
+    Args:
+        path: The folder.
+        has_figures: Whether figures are drawn.
+    """
+
+    KIND: ClassVar[str]  #: which page it gets
+
+    path: Path
+    has_figures: bool = field(default=True, kw_only=True)
+    reading: Reading = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "reading", Reading(self.path))
+
+    @property
+    def kind(self) -> str:
+        """Which page it gets."""
+        return self.KIND
+
+    @property
+    def page_file(self) -> Path:
+        """In its own folder."""
+        return self.path / PAGE
+
+    @property
+    def problems(self) -> list[str]:
+        """What could not be read."""
+        return self.reading.problems
+
+    def provenance_in(self, file: Path) -> dict[str, Any]:
+        """Return versions, command, host and commit; empty where an earlier release wrote none."""
+        return self.reading.json(file) if file.is_file() else {}

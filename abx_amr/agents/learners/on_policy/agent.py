@@ -54,6 +54,12 @@ class OnPolicyAgent(Agent):
         """The transitions since which its entropy has been as good as none; None: it is not."""
         return entropy_fell_at(self.algorithm)
 
+    @property
+    def training_return(self) -> float | None:
+        """Mean return of the last hundred episodes of its rollouts; None before the first ends."""
+        ended = self.algorithm.ep_info_buffer
+        return float(np.mean([episode["r"] for episode in ended])) if ended else None
+
     def learn(self, transitions: int) -> Iterator[int]:
         """Learn as the library does."""
         return rollouts(self.algorithm, transitions)

@@ -161,6 +161,11 @@ class PolicySearchAgent(Agent):
         """The generations."""
         return self.evolution.generation
 
+    @property
+    def training_return(self) -> float | None:
+        """Mean return of the last generation's candidates; None before the first."""
+        return self.history[-1][1] if self.history else None
+
     def learn(self, transitions: int) -> Iterator[int]:
         """Breed until candidates have made `transitions`; yield the count after a generation.
 

@@ -1,0 +1,111 @@
+"""What a study's winner is worth where nothing has chosen it: on fresh seeds and episodes."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from markupsafe import Markup
+
+from abx_amr.errors import counted
+from abx_amr.reports.finals import Final, HeldOut, compared, final_of, named
+from abx_amr.reports.subjects import StudySubject
+from abx_amr.reports.tables import Cell, Column, intervals, numbers, signed
+from abx_amr.reports.templating import fill
+from abx_amr.reports.wording import is_known, number
+
+NAME = "What the winner is worth"
+PAGES = ("study",)
+ORDER = 8
+
+
+def render(subject: StudySubject) -> Markup | None:
+    """Return found, selected and held out, beside the default; None without a final."""
+    final = final_of(subject.summary)
+    if final is None:
+        return None
+    return fill(
+        "study_final.html",
+        sentence=_sentence(final),
+        compared=compared(final),
+        columns=[
+            Column("on seeds and episodes that chose nothing"),
+            Column("mean return", numeric=True),
+            Column("95 % interval", numeric=True),
+            Column("worst seed", numeric=True),
+            Column("best seed", numeric=True),
+        ],
+        rows=_rows(final),
+        candidate_columns=[
+            Column("point"),
+            Column("objective", numeric=True, title="mean less the penalty for the spread"),
+            Column("mean of its seeds", numeric=True),
+            Column("worst seed", numeric=True),
+            Column("best seed", numeric=True),
+            Column("failed", numeric=True),
+        ],
+        candidates=[_candidate(one) for one in final.candidates],
+        marked=next(
+            (i for i, one in enumerate(final.candidates) if one.get("point") == final.selected),
+            None,
+        ),
+        fresh=_span(final.fresh_seeds),
+    )
+
+
+def _sentence(final: Final) -> str:
+    return (
+        f"The search's best value, {number(final.found)}, is the best of many and so looks better "
+        f"than it is. {counted(len(final.candidates), 'point')} trained again on fresh seeds "
+        f"({_span(final.fresh_seeds)}); {named(final.selected)} won. It and the default then "
+        f"trained on seeds {_span(final.seeds)}, which had chosen nothing."
+    )
+
+
+def _span(seeds: list[int] | Any) -> str:
+    known = sorted(seeds)
+    return (
+        "none" if not known else f"{known[0]} to {known[-1]}" if len(known) > 1 else f"{known[0]}"
+    )
+
+
+def _rows(final: Final) -> list[list[Any]]:
+    rows = [_held(f"{named(final.selected)}, the winner", final.winner)]
+    if final.selected != "default":
+        rows.append(_held("the default", final.default))
+        found = final.difference
+        rows.append(["winner minus default", signed(found.mean), intervals(found.ends), "", ""])
+    rule = final.best_rule
+    if rule is not None:
+        difference = rule.get("difference") or {}
+        mean = rule.get("mean_return")
+        rows += [
+            [f"the best rule, {rule.get('name')}", numbers(mean), "", "", ""],
+            [
+                "winner minus best rule",
+                signed(difference.get("mean")),
+                intervals(difference.get("interval_95")),
+                "",
+                "",
+            ],
+        ]
+    return rows
+
+
+def _held(name: str, value: HeldOut) -> list[Any]:
+    worst, best = (min(value.returns), max(value.returns)) if value.returns else (None, None)
+    return [name, numbers(value.mean), intervals(value.ends), numbers(worst), numbers(best)]
+
+
+def _candidate(told: Mapping[str, Any]) -> list[Any]:
+    returns = [*(told.get("seeds") or {}).values()]
+    known = [float(r) for r in returns if is_known(r)]
+    mean = math.fsum(known) / len(known) if known else None
+    worst, best = (min(known), max(known)) if known else (None, None)
+    return [
+        named(told.get("point", "?")),
+        numbers(told.get("objective")),
+        *(numbers(mean), numbers(worst), numbers(best)),
+        Cell(str(len(returns) - len(known)), float(len(returns) - len(known))),
+    ]
