@@ -113,7 +113,7 @@ PARTS = {
         page="how-to/an-agent-that-beats-the-rules.md",
         commands="""
             clinic="experiment=paper_two environment.include_time_remaining=true"
-            abx-train $clinic run_name=ppo
+            abx-train experiment=paper_two run_name=ppo
             abx-train $clinic run_name=policy_search agent_algorithm=policy_search
             abx-plan $clinic plan.front=true 'plan.runs=[ppo,policy_search]' plan.audit=false
         """,
