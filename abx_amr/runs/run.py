@@ -82,10 +82,13 @@ class Run:
 def removed_where_in_vain(
     runs: Sequence[Run], useful: Sequence[CheckpointName] = ("last", "best")
 ) -> Iterator[None]:
-    """Remove what an interrupt leaves of these runs without a useful checkpoint or a summary."""
+    """Remove what these runs leave without a useful checkpoint or a summary where they are ended.
+
+    By an interrupt, or by a disk that takes no more.
+    """
     try:
         yield
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, OSError):
         for folder in (folder for run in runs for folder in run.opened):
             if not (folder.is_complete or any(folder.has_checkpoint(name) for name in useful)):
                 folder.remove()

@@ -26,7 +26,7 @@ from abx_amr.studies.stopping import (
     stop_if_all_fails,
     stop_when_complete,
 )
-from abx_amr.studies.storages import StorageError, StudyStorage
+from abx_amr.studies.storages import StorageGoneError, StudyStorage
 from abx_amr.studies.stored import open_study, read_trials
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
-class StudyGoneError(StorageError):
+class StudyGoneError(StorageGoneError):
     """The study was deleted while a worker was at it."""
 
 
@@ -141,7 +141,8 @@ class Claims:
         return read_trials(self.backend, self.study_id)
 
     def check_study(self) -> None:
-        """Raise a StudyGoneError where the study was deleted."""
+        """Raise a StorageGoneError where the study was deleted, or its file removed."""
+        self.storage.check_is_there()
         name = self.settings.study_name
         try:
             is_there = self.backend.get_study_id_from_name(name) == self.study_id

@@ -8,8 +8,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from abx_amr.host.signals import Interrupts
-from abx_amr.studies.claiming import StudyGoneError
-from abx_amr.studies.storages import StorageError, StudyStorage
+from abx_amr.studies.storages import StorageError, StorageGoneError, StudyStorage
 
 T = TypeVar("T")
 
@@ -51,8 +50,9 @@ class Patience:
                 if isinstance(error, KeyError):  # what a storage says of what it does not hold
                     self._check_study()
                 trouble = self._storage.trouble(error)
-                if trouble is None or isinstance(error, StudyGoneError):
+                if trouble is None or isinstance(error, StorageGoneError):
                     raise
+                self._storage.check_is_there()
                 if began is None:
                     began = time.monotonic()
                     log.warning("waiting for the study's storage: %s", trouble)

@@ -101,15 +101,18 @@ def planned(config: dict[str, Any], folder: Path, *, seed: int = 7) -> Run:
     )
 
 
-def interrupted(plan: Run, *, at: int) -> RunFolder:
-    """Return the folder of a run that was interrupted after so many transitions."""
+def interrupted(plan: Run, *, at: int, source: RunFolder | None = None) -> RunFolder:
+    """Return the folder of a run, or of one that goes on, interrupted after so many transitions."""
 
     def stop(seen: int, total: int) -> None:
         if seen >= at:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        execute(plan, on_progress=stop)
+        if source is None:
+            execute(plan, on_progress=stop)
+        else:
+            resume(plan, source, on_progress=stop)
     return plan.opened[-1]
 
 
@@ -144,6 +147,21 @@ def test_interrupted_and_resumed_is_uninterrupted_to_the_bit(member: str, tmp_pa
     assert resumed.evaluations_file.read_bytes() == whole.evaluations_file.read_bytes()
     expected, found = kept(whole), kept(resumed)
     assert expected.keys() == found.keys()
+    for name, value in expected.items():
+        np.testing.assert_array_equal(found[name], value, err_msg=name)
+
+
+def test_interrupted_again_and_again_is_uninterrupted_to_the_bit(tmp_path: Path) -> None:
+    config = with_values(configuration("ppo"), {"training.save_freq_every_n_episodes": 4})
+    whole = execute(planned(config, tmp_path / "whole"))
+    source = None
+    for at in (80, 160, 240, 320):
+        source = interrupted(planned(config, tmp_path / f"until_{at}"), at=at, source=source)
+        assert kept(source)["transitions"] == at
+    assert source is not None
+    resumed = resume(planned(config, tmp_path / "resumed"), source)
+    assert resumed.evaluations_file.read_bytes() == whole.evaluations_file.read_bytes()
+    expected, found = kept(whole), kept(resumed)
     for name, value in expected.items():
         np.testing.assert_array_equal(found[name], value, err_msg=name)
 

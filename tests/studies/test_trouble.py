@@ -20,7 +20,13 @@ from abx_amr.host.postgres import Server, Wish
 from abx_amr.studies import patience
 from abx_amr.studies.preparation import prepare_study
 from abx_amr.studies.settings import StudySettings
-from abx_amr.studies.storages import JournalStorage, PostgresStorage, SqliteStorage, StorageError
+from abx_amr.studies.storages import (
+    JournalStorage,
+    PostgresStorage,
+    SqliteStorage,
+    StorageError,
+    StorageGoneError,
+)
 from abx_amr.studies.stored import read_study
 from abx_amr.studies.worker import run_worker
 from tests import services
@@ -398,6 +404,32 @@ def test_a_study_in_a_folder_that_cannot_be_written_is_read_and_not_worked_on(
         assert read_study(closed, settings.study_name).n_finished == 2
         with pytest.raises(StorageError, match=r"copy it to a folder of your own|Read-only"):
             prepare_study(settings, closed)
+
+
+@pytest.mark.parametrize("whole_folder", [True, False])
+@pytest.mark.parametrize("kind", WITH_FILES)
+def test_a_study_that_is_removed_meanwhile_ends_its_worker_at_once_and_is_not_made_again(
+    configuration, kind, whole_folder
+):
+    settings = StudySettings.from_configuration(configuration())
+    storage = WITH_FILES[kind](path=settings.folder / "study")
+    prepare_study(settings, storage)
+    numbers = []
+
+    def run_trial(params, seeds, folder):
+        numbers.append(int(folder.name))
+        if folder.name == "1":
+            if whole_folder:
+                shutil.rmtree(settings.folder)
+            else:
+                storage.path.unlink()
+        return parabola(params, seeds, folder)
+
+    with pytest.raises(StorageGoneError, match="was removed while it was worked on"):
+        run_worker(settings, storage, run_trial)
+    assert numbers == [0, 1]
+    assert not storage.path.exists()
+    assert settings.folder.exists() is not whole_folder
 
 
 def test_abx_tune_says_in_one_line_that_its_folder_cannot_be_made(tmp_path):

@@ -2,7 +2,7 @@
 
 from abx_amr.host.file_system import network_file_system
 from abx_amr.studies.storages.journal import JournalStorage
-from abx_amr.studies.storages.member import StorageError, StudyStorage
+from abx_amr.studies.storages.member import StorageError, StorageGoneError, StudyStorage
 from abx_amr.studies.storages.postgres import PostgresStorage
 from abx_amr.studies.storages.sqlite import SqliteStorage
 from abx_amr.studies.storages.url import storage_at_url
@@ -12,6 +12,7 @@ __all__ = [
     "PostgresStorage",
     "SqliteStorage",
     "StorageError",
+    "StorageGoneError",
     "StudyStorage",
     "network_file_system",
     "storage_at_url",

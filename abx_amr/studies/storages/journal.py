@@ -13,6 +13,7 @@ from abx_amr.studies.storages.member import (
     ProcessStorage,
     ReadOnlyCopy,
     StorageError,
+    check_is_there,
     is_writable,
     make_folder,
 )
@@ -63,9 +64,15 @@ class JournalStorage(ProcessStorage):
     def check(self) -> None:
         """Accept every place: that it cannot be written is found by writing."""
 
+    def check_is_there(self) -> None:
+        """Raise a StorageGoneError where the file was removed since this process opened it."""
+        if self._is_open():
+            check_is_there(self.path, label=self.label)
+
     @contextlib.contextmanager
     def critical_section(self) -> Iterator[None]:
         """Hold the section's lock file; a holder that has lost it can no longer write."""
+        self.check_is_there()
         make_folder(self.path.parent, label=self.label)
         with self.explained(), self._section.hold() as lease:
             self._held.lease = lease

@@ -37,7 +37,7 @@ class JournalFile(BaseJournalBackend):
         self._read_to = (0, 0)  # so many lines, which end at this byte
         with lock.hold():
             _check_is_journal(path)
-            with self._writable():
+            with self._writable(os.O_CREAT):
                 pass
 
     def read_logs(self, log_number_from: int) -> Iterator[dict[str, Any]]:
@@ -80,9 +80,9 @@ class JournalFile(BaseJournalBackend):
                     raise
 
     @contextlib.contextmanager
-    def _writable(self) -> Iterator[int]:
-        """Open the file for appending, behind its last whole line."""
-        descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o666)
+    def _writable(self, made_by: int = 0) -> Iterator[int]:
+        """Open the file for appending, behind its last whole line; one that is gone stays gone."""
+        descriptor = os.open(self.path, os.O_RDWR | os.O_APPEND | made_by, 0o666)
         try:
             _cut_torn_line(descriptor, self.path)
             yield descriptor

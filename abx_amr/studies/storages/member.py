@@ -23,6 +23,10 @@ class StorageError(InputError):
     """A storage cannot be reached or written: which one, why, and the cure if there is one."""
 
 
+class StorageGoneError(StorageError):
+    """What was worked on is there no more; no waiting brings it back."""
+
+
 class StudyStorage(Protocol):
     """What every storage offers; each process opens its own, nothing open goes through a fork."""
 
@@ -36,6 +40,9 @@ class StudyStorage(Protocol):
 
     def check(self) -> None:
         """Raise an InputError where the storage cannot be used; create nothing."""
+
+    def check_is_there(self) -> None:
+        """Raise a StorageGoneError where a file was removed since this process opened it."""
 
     def exists(self, study_name: str) -> bool:
         """Say whether the study is there; create nothing."""
@@ -83,6 +90,10 @@ class ProcessStorage(ABC):
 
     def _is_open(self) -> bool:
         return os.getpid() in self._opened
+
+    @abstractmethod
+    def check_is_there(self) -> None:
+        """Raise a StorageGoneError where a file was removed since this process opened it."""
 
     def exists(self, study_name: str) -> bool:
         """Say whether the study is there; create nothing."""
@@ -170,6 +181,15 @@ class ReadOnlyCopy:
         self.path = folder / files[0].name
 
 
+def check_is_there(file: Path, *, label: str) -> None:
+    """Raise a StorageGoneError where a file is not there that was opened before."""
+    if not file.exists():
+        raise StorageGoneError(
+            f"{label} was removed while it was worked on, and its trials with it: run the same "
+            "command again to start afresh"
+        )
+
+
 def make_folder(folder: Path, *, label: str) -> None:
     """Make the folder of a storage's file.
 
@@ -178,6 +198,10 @@ def make_folder(folder: Path, *, label: str) -> None:
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
+    except FileExistsError as error:
+        raise StorageError(
+            f"{label}: {folder} is a file, or a link that leads nowhere: choose another run_name"
+        ) from error
     except OSError as error:
         raise StorageError(f"{label}: cannot make {folder}: {error.strerror}") from error
     if not is_writable(folder):

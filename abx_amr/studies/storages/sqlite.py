@@ -12,7 +12,7 @@ from filelock import FileLock, Timeout
 
 from abx_amr.errors import InputError
 from abx_amr.host.file_system import network_file_system
-from abx_amr.studies.storages.member import ReadOnlyCopy, is_writable, make_folder
+from abx_amr.studies.storages.member import ReadOnlyCopy, check_is_there, is_writable, make_folder
 from abx_amr.studies.storages.relational import RelationalStorage
 
 if TYPE_CHECKING:
@@ -58,9 +58,15 @@ class SqliteStorage(RelationalStorage):
                 "optimization_dir"
             )
 
+    def check_is_there(self) -> None:
+        """Raise a StorageGoneError where the file was removed since this process opened it."""
+        if self._is_open():
+            check_is_there(self.path, label=self.label)
+
     @contextlib.contextmanager
     def critical_section(self) -> Iterator[None]:
         """Hold the lock file beside the database."""
+        self.check_is_there()
         make_folder(self.path.parent, label=self.label)
         with self.explained(), self._lock("lock"):
             yield
