@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
+from abx_amr.envs.staggered_vec_env import StaggeredVecEnv
 from abx_amr.envs.vec_env import ClinicVecEnv, action_space, observation_space
 
 if TYPE_CHECKING:
@@ -31,8 +32,18 @@ class Role(Protocol):
         seed: int,
         gamma: float,
         exploring_starts: ExploringStarts | None = None,
+        staggered: bool = False,
     ) -> VecEnv:
-        """Return the training environment; `gamma` is the agent's, per step."""
+        """Return the training environment; `gamma` is the agent's, per step.
+
+        Args:
+            model: The clinic.
+            n_envs: How many of it.
+            seed: Names their streams.
+            gamma: The discount per step.
+            exploring_starts: At which AMR episodes start; None: as the clinic says.
+            staggered: Whether they begin at different steps of their first episodes.
+        """
         ...
 
     def spaces(self, model: ClinicModel) -> tuple[Any, Any]:
@@ -57,8 +68,11 @@ class StepRole:
         seed: int,
         gamma: float,
         exploring_starts: ExploringStarts | None = None,
+        staggered: bool = False,
     ) -> VecEnv:
-        """Return the batch of clinics."""
+        """Return the batch of clinics, or clinics that begin at different steps."""
+        if staggered:
+            return StaggeredVecEnv(model, n_envs, seed=seed, exploring_starts=exploring_starts)
         return ClinicVecEnv(model, n_envs, seed=seed, exploring_starts=exploring_starts)
 
     def spaces(self, model: ClinicModel) -> tuple[Any, Any]:

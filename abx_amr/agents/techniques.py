@@ -36,6 +36,12 @@ class Techniques:
         final_learning_rate: learning_rate at the end of training, likewise.
         clip_gradients_separately: Whether max_grad_norm is for the policy's gradient and for the
             value function's each, and not for both together.
+        normalize_value_targets: Whether the value function learns targets of mean 0 and deviation
+            1 (PopArt, arXiv 1602.07714).
+        staggered_starts: Whether each environment begins at another step of its first episode.
+        sees_log_levels: Whether each reported AMR level is followed by log(level + 1e-3).
+        patients_share_network: Whether one network prescribes for each patient, from what is seen
+            of the patient, the place in the cohort and the clinic, and not one for the cohort.
     """
 
     normalize_reward: bool = False
@@ -45,9 +51,19 @@ class Techniques:
     final_ent_coef: NotNegative | None = None
     final_learning_rate: NotNegative | None = None
     clip_gradients_separately: bool = False
+    normalize_value_targets: bool = False
+    staggered_starts: bool = False
+    sees_log_levels: bool = False
+    patients_share_network: bool = False
 
     def __post_init__(self) -> None:
         check_fields(self, key="agent_algorithm")
+
+    @property
+    def of_the_seed_batched_trainer(self) -> list[str]:
+        """The names of those asked for that the library's own trainer does not have."""
+        names = ("clip_gradients_separately", "normalize_value_targets")
+        return [name for name in names if getattr(self, name)]
 
     def apply(self, agent: OnPolicyAlgorithm, remaining: float) -> None:
         """Give an agent the discount and the entropy coefficient of the present share of training.

@@ -55,6 +55,10 @@ _SAYS_NOTHING = {
     "agent_algorithm.final_ent_coef": "null",
     "agent_algorithm.final_learning_rate": "null",
     "agent_algorithm.clip_gradients_separately": "false",
+    "agent_algorithm.normalize_value_targets": "false",
+    "agent_algorithm.staggered_starts": "false",
+    "agent_algorithm.sees_log_levels": "false",
+    "agent_algorithm.patients_share_network": "false",
 }
 #: What an agent sees of a clinic beside its patients: the same clinic, patients and luck all the
 #: same, so that agents which differ in it are conditions. Rules look at none of it.

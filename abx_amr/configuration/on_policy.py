@@ -152,10 +152,39 @@ def build_on_policy(algorithm: Any, config: Mapping[str, Any]) -> OnPolicyLearne
     if policy_arguments or "policy_kwargs" in arguments:
         arguments["policy_kwargs"] = policy_arguments
     _check_policy(algorithm, arguments.get("policy"), policy_arguments)
+    _check_techniques(algorithm, arguments, techniques)
     role = _build_role(algorithm, config)
     return OnPolicyLearner(
         algorithm=algorithm, arguments=arguments, role=role, techniques=techniques
     )
+
+
+def _check_techniques(algorithm: Any, arguments: Mapping[str, Any], techniques: Techniques) -> None:
+    """Refuse techniques to an agent whose policy or environment cannot have them.
+
+    Raises:
+        InputError: naming the technique, and whom it is for.
+    """
+    from stable_baselines3.common.policies import ActorCriticPolicy
+
+    from abx_amr.agents.roles import role_of
+
+    policy = arguments.get("policy")
+    made = getattr(algorithm, "policy_aliases", {}).get(policy, policy)
+    is_for_all = not role_of(algorithm).decisions_last
+    is_plain = is_for_all and made is ActorCriticPolicy and not arguments.get("use_sde")
+    extracts = "features_extractor_class" in (arguments.get("policy_kwargs") or {})
+    own = " without a features_extractor_class of its own"
+    for name, is_right, whose in (
+        ("staggered_starts", is_for_all, "agents that prescribe themselves"),
+        ("sees_log_levels", is_for_all and not extracts, f"agents that prescribe themselves{own}"),
+        ("patients_share_network", is_plain and not extracts, f"the plain MlpPolicy{own}"),
+    ):
+        if getattr(techniques, name) and not is_right:
+            raise InputError(
+                f"agent_algorithm.{name}=true is for {whose}: set it to false, or choose "
+                "agent_algorithm=ppo"
+            )
 
 
 def _policy_arguments(given: Mapping[str, Any]) -> Plain:

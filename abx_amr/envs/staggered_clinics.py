@@ -57,6 +57,19 @@ class StaggeredClinics:
         seen = [self._clinics[e].expose(doses[n : n + 1]) for n, e in enumerate(which)]
         return np.concatenate(seen)
 
+    def begin_at(self, steps: NDArray[np.int64]) -> NDArray[np.float32]:
+        """Let the episodes that have just begun stand at these steps (E,); return what is seen.
+
+        The share of the episode that is left is as there; everything else is as at its start.
+        """
+        remaining = self.model.layout.parts.time_remaining
+        for clinic, step in zip(self._clinics, steps, strict=True):
+            state = clinic.state()
+            state["time"] = np.array(step)
+            state["observation"][:, remaining] = 1.0 - step / self.model.max_time_steps
+            clinic.restore(state)
+        return np.concatenate([clinic.observation for clinic in self._clinics])
+
     def step(
         self, which: Which, actions: NDArray[np.int64]
     ) -> tuple[NDArray[np.float32], NDArray[np.float64], NDArray[np.bool_]]:

@@ -70,8 +70,13 @@ class ManagerRole:
         seed: int,
         gamma: float,
         exploring_starts: ExploringStarts | None = None,
+        staggered: bool = False,
     ) -> ManagerVecEnv:
-        """Return the manager's training environment; `gamma` is the agent's, per step."""
+        """Return the manager's training environment; `gamma` is the agent's, per step.
+
+        Options end at different steps by themselves: it is not staggered.
+        """
+        assert not staggered, "refused by the configuration"
         settings = self.settings
         return ManagerVecEnv(
             self.library(model),

@@ -53,6 +53,10 @@ LATER_DEFAULTS: Mapping[str, Any] = {
     "agent_algorithm.final_ent_coef": None,
     "agent_algorithm.final_learning_rate": None,
     "agent_algorithm.clip_gradients_separately": False,
+    "agent_algorithm.normalize_value_targets": False,
+    "agent_algorithm.staggered_starts": False,
+    "agent_algorithm.sees_log_levels": False,
+    "agent_algorithm.patients_share_network": False,
 }
 FREE_FREQUENCIES = re.compile(r"training\.(save|eval)_(freq|every)\w*")
 

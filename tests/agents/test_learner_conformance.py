@@ -50,6 +50,16 @@ MEMBERS: dict[str, tuple[tuple[str, ...], tuple[str, Any, Any]]] = {
         ("agent_algorithm=ppo", "training.vec_normalize.enabled=true", *NETWORK),
         ("clip_range", 0.1, 0.3),
     ),
+    "ppo, for a cohort": (
+        (
+            "agent_algorithm=ppo",
+            "agent_algorithm.patients_share_network=true",
+            "agent_algorithm.normalize_value_targets=true",
+            "agent_algorithm.staggered_starts=true",
+            *NETWORK,
+        ),
+        ("sees_log_levels", True, False),
+    ),
     "a2c": (("agent_algorithm=a2c", *NETWORK), ("ent_coef", 0.0, 0.1)),
     "recurrent_ppo": (("agent_algorithm=recurrent_ppo", *NETWORK), ("gae_lambda", 0.9, 1.0)),
     "hrl_ppo": (("agent_algorithm=hrl_ppo", *MANAGER), ("vf_coef", 0.1, 0.9)),

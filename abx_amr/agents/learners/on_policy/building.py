@@ -16,6 +16,8 @@ import torch
 from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
 from stable_baselines3.common.vec_env import VecEnv, VecNormalize
 
+from abx_amr.agents.learners.on_policy.cohort_policy import CohortPolicy, read_of_patients
+from abx_amr.agents.learners.on_policy.log_levels import LogLevels
 from abx_amr.agents.roles import Role, StepRole
 from abx_amr.agents.techniques import Techniques
 from abx_amr.envs.exploring_starts import ExploringStarts
@@ -23,6 +25,7 @@ from abx_amr.errors import InputError, first_line
 
 if TYPE_CHECKING:
     from abx_amr.agents.settings import TrainingSettings
+    from abx_amr.envs.staggered_vec_env import StaggeredVecEnv
     from abx_amr.envs.vec_env import ClinicVecEnv
     from abx_amr.hierarchy.manager_env import ManagerVecEnv
     from abx_amr.simulator.model import ClinicModel
@@ -99,7 +102,12 @@ def build_env(spec: AgentSpec, model: ClinicModel, settings: TrainingSettings) -
             seed=settings.seed,
         )
     env: VecEnv = spec.role.build_env(
-        model, settings.n_envs, seed=settings.seed, gamma=gamma, exploring_starts=starts
+        model,
+        settings.n_envs,
+        seed=settings.seed,
+        gamma=gamma,
+        exploring_starts=starts,
+        staggered=techniques.staggered_starts,
     )
     if normalise.enabled or techniques.normalize_reward:
         env = VecNormalize(
@@ -132,18 +140,18 @@ def build_agent(
             batch_size,
             n_steps,
         )
-    return build_in(build_env(spec, model, settings), spec, settings)
+    return build_in(build_env(spec, model, settings), spec, model, settings)
 
 
 def build_in(
-    env: VecEnv, spec: AgentSpec, settings: TrainingSettings, **more: Any
+    env: VecEnv, spec: AgentSpec, model: ClinicModel, settings: TrainingSettings, **more: Any
 ) -> OnPolicyAlgorithm:
     """Return an untrained agent in an environment; `more` go before the configured arguments.
 
     Raises:
         InputError: the algorithm rejects an argument.
     """
-    arguments = {**spec.arguments, **more}
+    arguments = {**_seeing(spec, model), **more}
     if "n_steps" in arguments:
         n_steps = arguments["n_steps"]
         arguments["n_steps"] = steps_per_environment(n_steps, settings.n_envs)
@@ -158,13 +166,32 @@ def build_in(
     return agent
 
 
-def build_to_play(spec: AgentSpec, observed: Any, acted: Any, *, seed: int) -> OnPolicyAlgorithm:
+def _seeing(spec: AgentSpec, model: ClinicModel) -> dict[str, Any]:
+    """Return the arguments of the constructor with the policy that sees the clinic as asked."""
+    techniques, layout = spec.techniques, model.layout
+    arguments, more = dict(spec.arguments), dict(spec.arguments.get("policy_kwargs") or {})
+    levels: list[int] = []
+    if techniques.sees_log_levels:
+        levels = list(range(layout.size)[layout.parts.visible_amr])
+        more["features_extractor_class"] = LogLevels
+        more["features_extractor_kwargs"] = {"levels": levels}
+    if techniques.patients_share_network:
+        arguments["policy"] = CohortPolicy
+        more["reads"] = read_of_patients(layout, more=len(levels))
+    if more:
+        arguments["policy_kwargs"] = more
+    return arguments
+
+
+def build_to_play(
+    spec: AgentSpec, model: ClinicModel, observed: Any, acted: Any, *, seed: int
+) -> OnPolicyAlgorithm:
     """Return an untrained agent without an environment, for what it sees and how it acts.
 
     Raises:
         InputError: the algorithm rejects an argument.
     """
-    arguments = {**spec.arguments, "device": "cpu", "_init_setup_model": False}
+    arguments = {**_seeing(spec, model), "device": "cpu", "_init_setup_model": False}
     keep_compiler_unloaded()
     with _library_errors(spec.algorithm.__name__):
         # As the library's own `load` builds an agent.
@@ -174,9 +201,9 @@ def build_to_play(spec: AgentSpec, observed: Any, acted: Any, *, seed: int) -> O
     return agent
 
 
-def clinic_env(agent: OnPolicyAlgorithm) -> ClinicVecEnv | ManagerVecEnv:
+def clinic_env(agent: OnPolicyAlgorithm) -> ClinicVecEnv | StaggeredVecEnv | ManagerVecEnv:
     """Return the environment the agent trains in, below any wrapper."""
     env: Any = agent.get_env()
     while isinstance(env, VecNormalize):
         env = env.venv
-    return cast("ClinicVecEnv | ManagerVecEnv", env)
+    return cast("ClinicVecEnv | StaggeredVecEnv | ManagerVecEnv", env)

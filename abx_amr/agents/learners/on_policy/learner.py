@@ -30,13 +30,23 @@ class OnPolicyLearner(AgentSpec, Learner):
         return not self.role.decisions_last
 
     def build(self, model: ClinicModel, settings: TrainingSettings) -> OnPolicyAgent:
-        """Return an untrained agent in its training environment."""
-        algorithm = build_agent(self, model, settings)
-        if self.techniques.clip_gradients_separately and not is_covered(algorithm, settings):
+        """Return an untrained agent in its training environment.
+
+        Raises:
+            InputError: it cannot be trained as asked in these settings.
+        """
+        normalised = settings.vec_normalize
+        if self.techniques.sees_log_levels and normalised.enabled and normalised.norm_obs:
             raise InputError(
-                "agent_algorithm.clip_gradients_separately=true is for agents of the seed-batched "
-                "trainer: set it to false, or choose agent_algorithm=ppo with "
-                "training.seed_batched=true"
+                "agent_algorithm.sees_log_levels=true takes the logarithm of levels from 0 to 1: "
+                "set it to false, or training.vec_normalize.norm_obs=false"
+            )
+        algorithm = build_agent(self, model, settings)
+        only = self.techniques.of_the_seed_batched_trainer
+        if only and not is_covered(algorithm, settings):
+            raise InputError(
+                f"agent_algorithm.{only[0]}=true is for agents of the seed-batched trainer: set it "
+                "to false, or choose agent_algorithm=ppo with training.seed_batched=true"
             )
         return OnPolicyAgent(algorithm)
 

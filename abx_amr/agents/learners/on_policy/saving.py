@@ -76,7 +76,7 @@ def restored(
     env = build_env(spec, model, settings)
     if isinstance(env, VecNormalize) and "normalise" in facts:
         normalising.restore(env, _part(state, "normalise"))
-    agent = build_in(env, spec, settings, device="cpu")
+    agent = build_in(env, spec, model, settings, device="cpu")
     _give(agent, state, facts, name=str(stored.file))
     for name, packed in facts["attributes"].items():
         setattr(agent, name, unpack(packed, state))
@@ -101,7 +101,7 @@ def loaded(stored: StoredAgent, spec: AgentSpec, model: ClinicModel, *, name: st
         acted,
         name=name,
     )
-    agent = build_to_play(spec, observed, acted, seed=facts["seed"])
+    agent = build_to_play(spec, model, observed, acted, seed=facts["seed"])
     _give(agent, state, facts, name=name)
     is_normalised = "normalise" in facts
     return TrainedPolicy(

@@ -70,12 +70,22 @@ class Arithmetic(Protocol):
 
 def arithmetic_of(networks: Networks) -> Arithmetic:
     """Return what computes with these networks."""
-    return Recurrent(networks) if len(networks.lstms) else Plain(networks)
+    if len(networks.lstms):
+        return Recurrent(networks)
+    return Cohort(networks) if len(networks.reads) else Plain(networks)
 
 
 def _room(networks: Networks, rows: int) -> Choice:
     actions = np.empty((rows, len(networks.choices)), np.int64)
     return Choice(actions, np.empty(rows, np.float32), np.empty(rows, np.float32))
+
+
+def _shuffled(learner: SeedLearner) -> NDArray[np.int32]:
+    """Return the transitions of a learner's rollout in a random order."""
+    assert learner.rollout is not None
+    order = np.empty(len(learner.rollout.included), dtype=np.int32)
+    compiled.shuffle(learner.minibatches, order)
+    return learner.rollout.included[order]
 
 
 class Plain:
@@ -119,9 +129,6 @@ class Plain:
         """Learn from the transitions that are included, in random order."""
         rollout = learner.rollout
         assert rollout is not None
-        order = np.empty(len(rollout.included), dtype=np.int32)
-        compiled.shuffle(learner.minibatches, order)
-        order = rollout.included[order]
         return compiled.learn_epoch(
             learner.theta,
             learner.mean,
@@ -135,7 +142,58 @@ class Plain:
             rollout.values,
             rollout.advantages,
             rollout.returns,
-            order,
+            _shuffled(learner),
+            learner.agent.batch_size,
+            learner.settings,
+            learner.statistics,
+        )
+
+
+class Cohort(Plain):
+    """A policy's network that the patients share, beside the value function's of the clinic."""
+
+    def act(
+        self,
+        theta: Floats32,
+        observations: Floats32,
+        *,
+        starts: Floats32,
+        memory: Floats32,
+        streams: Streams | None,
+    ) -> Choice:
+        """Choose patient by patient from the observations alone."""
+        choice = _room(self._networks, len(observations))
+        compiled.act_for_cohort(
+            theta,
+            *self._layout,
+            self._networks.reads,
+            self._networks.choices,
+            observations,
+            np.zeros((len(theta), 4), np.uint64) if streams is None else streams,
+            streams is None,
+            *choice,
+        )
+        return choice
+
+    def learn_epoch(self, learner: SeedLearner) -> int:
+        """Learn from the transitions in a random order."""
+        rollout = learner.rollout
+        assert rollout is not None
+        return compiled.learn_epoch_of_cohort(
+            learner.theta,
+            learner.mean,
+            learner.square,
+            learner.count,
+            *self._layout,
+            self._networks.reads,
+            self._networks.choices,
+            rollout.observations,
+            rollout.actions,
+            rollout.log_probs,
+            rollout.values,
+            rollout.advantages,
+            rollout.returns,
+            _shuffled(learner),
             learner.agent.batch_size,
             learner.settings,
             learner.statistics,

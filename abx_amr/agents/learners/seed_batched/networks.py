@@ -20,6 +20,8 @@ from stable_baselines3.common.policies import ActorCriticPolicy
 from stable_baselines3.common.torch_layers import FlattenExtractor
 from torch import nn
 
+from abx_amr.agents.learners.on_policy.cohort_policy import CohortPolicy
+from abx_amr.agents.learners.on_policy.log_levels import LogLevels
 from abx_amr.agents.managers import ManagerPPO
 from abx_amr.agents.semi_markov import SemiMarkovRolloutBuffer
 
@@ -31,7 +33,7 @@ def why_not_covered(agent: OnPolicyAlgorithm) -> str | None:
     """Return why the seed-batched trainer cannot train this agent, None where it can."""
     policy: Any = agent.policy
     if type(agent) in (PPO, ManagerPPO):
-        if type(policy) is not ActorCriticPolicy:
+        if type(policy) not in (ActorCriticPolicy, CohortPolicy):
             return f"the policy {type(policy).__name__} is not MlpPolicy"
         if type(agent.rollout_buffer) not in (RolloutBuffer, SemiMarkovRolloutBuffer):
             return f"the buffer {type(agent.rollout_buffer).__name__} is not RolloutBuffer"
@@ -39,9 +41,11 @@ def why_not_covered(agent: OnPolicyAlgorithm) -> str | None:
         reason = _why_no_recurrent_ppo(agent)
         if reason is not None:
             return reason
+    if type(policy) is CohortPolicy and agent.device.type != "cpu":
+        return f"patients share a network on the processor, not on {agent.device.type}"
     if agent.use_sde:
         return "use_sde=true explores with a noise matrix"
-    if type(policy.features_extractor) is not FlattenExtractor:
+    if type(policy.features_extractor) not in (FlattenExtractor, LogLevels):
         return f"{type(policy.features_extractor).__name__} is not FlattenExtractor"
     if not isinstance(agent.action_space, spaces.Discrete | spaces.MultiDiscrete):
         return f"the action space {type(agent.action_space).__name__} is not Discrete"
@@ -117,6 +121,8 @@ class Networks:
         choices: The number of categories of each choice of an action.
         size: Q.
         lstms: (M, 3): where the parameters begin, hidden units, inputs; the policy's first.
+        reads: Which features the policy's network reads for each patient, (P, R); (0, 0) where
+            it is one for the whole cohort.
     """
 
     layers: Ints
@@ -125,6 +131,7 @@ class Networks:
     choices: Ints
     size: int
     lstms: Ints
+    reads: Ints
 
     @classmethod
     def of(cls, agent: PPO) -> Networks:
@@ -151,6 +158,7 @@ class Networks:
             choices=np.array(choices, dtype=np.int64),
             size=at,
             lstms=np.array(lstms, dtype=np.int64).reshape(-1, 3),
+            reads=np.array(getattr(extractor, "reads", np.zeros((0, 0))), dtype=np.int64),
         )
 
     @property
@@ -191,6 +199,22 @@ def _lstms(agent: PPO) -> list[Any]:
 def _parameters(agent: PPO) -> list[torch.Tensor]:
     # A module lists its own as the vector has them: weights before biases, inputs' before states'.
     return [p for module in _modules(agent) for p in module.parameters()]
+
+
+class Features:
+    """What an agent's networks are given of observations (N, D): features (N, F)."""
+
+    def __init__(self, agent: PPO) -> None:
+        extractor: Any = agent.policy.features_extractor
+        self._extractor = None if type(extractor) is FlattenExtractor else extractor
+
+    def __call__(self, observations: Floats32) -> Floats32:
+        """Return the features; the observations themselves where nothing is made of them."""
+        if self._extractor is None:
+            return observations
+        with torch.no_grad():
+            made = self._extractor(torch.from_numpy(observations))
+        return np.asarray(made.numpy())
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ from abx_amr.agents.learners.seed_batched.networks import (
     read_adam,
     read_parameters,
 )
+from abx_amr.agents.learners.seed_batched.value_targets import ValueScale
 from abx_amr.agents.techniques import techniques_of
 from abx_amr.errors import InputError
 from abx_amr.rng import stream_states
@@ -43,6 +44,7 @@ class SeedLearner:
         adam: The optimiser's memory.
         minibatches: The stream that orders minibatches, (4,).
         failure: Why the seed cannot go on, None while it can.
+        value_scale: Of its value targets; None: they are learned as they are.
     """
 
     def __init__(self, agent: PPO, streams: Mapping[str, NDArray[np.uint64]] | None) -> None:
@@ -59,6 +61,9 @@ class SeedLearner:
             self.minibatches[:] = streams["minibatches"]
         separately = techniques_of(agent).clip_gradients_separately
         self._clipped_alone = Networks.of(agent).policy_size if separately else 0
+        self.value_scale: ValueScale | None = None
+        if techniques_of(agent).normalize_value_targets:
+            self.value_scale = ValueScale(agent, Networks.of(agent))
         self.failure: SeedFailedError | None = None
         self.settings = np.zeros(compiled.NUM_SETTINGS)
         self.statistics = np.zeros(compiled.NUM_STATISTICS)
@@ -85,6 +90,10 @@ class SeedLearner:
             adam["eps"],
             self._clipped_alone,
         ]
+        if self.value_scale is not None:
+            self.value_scale.follow(rollout.returns, self.theta)
+            rollout.returns = self.value_scale.scaled(rollout.returns)
+            rollout.values = self.value_scale.scaled(rollout.values)
         self.rollout = rollout
         self.epochs_left = agent.n_epochs
 

@@ -27,6 +27,7 @@ from abx_amr.agents.learners.seed_batched import compiled
 from abx_amr.agents.learners.seed_batched.arithmetic import Arithmetic, arithmetic_of
 from abx_amr.agents.learners.seed_batched.networks import (
     AdamState,
+    Features,
     Networks,
     read_memory,
     write_adam,
@@ -81,6 +82,7 @@ class SeedBatchedPPO:
         ]
         self.networks = Networks.of(agents[0])
         self._arithmetic = arithmetic_of(self.networks)
+        self._features = Features(agents[0])
         self.num_envs = agents[0].n_envs
         self._threads = threads
         self._pool = ThreadPoolExecutor(threads - 1) if threads > 1 else None
@@ -210,22 +212,25 @@ class SeedBatchedPPO:
         """Return `length` steps of every environment, with advantages and value targets."""
         world = self._simulation
         assert world is not None
-        rows, width = world.observations.shape
+        seen = self._features(world.observations)
+        rows, width = seen.shape
         buffer = Buffer(length, rows, width, self.networks)
         gamma = self._gammas()
         for t in range(length):
-            buffer.observations[t] = world.observations
+            buffer.observations[t] = seen
             buffer.starts[t] = self._starts
             buffer.memory[t] = self._memory
             actions, log_probs, values = self._arithmetic.act(
                 self._theta,
-                world.observations,
+                seen,
                 starts=self._starts,
                 memory=self._memory,
                 streams=self._actions,
             )
-            buffer.actions[t], buffer.log_probs[t], buffer.values[t] = actions, log_probs, values
+            buffer.actions[t], buffer.log_probs[t] = actions, log_probs
+            buffer.values[t] = self._in_rewards(values)
             step = world.step(actions)
+            seen = self._features(world.observations)
             buffer.rewards[t] = step.rewards
             if step.durations is not None:
                 buffer.durations[t] = step.durations
@@ -244,8 +249,8 @@ class SeedBatchedPPO:
                 "hrl.exclude_clipped_decisions_from_training leaves nothing to learn from: the end "
                 "of the episode cut every option of the rollout; use shorter options, or false"
             )
-        last_values = self._arithmetic.values(
-            self._theta, world.observations, starts=self._starts, memory=self._memory
+        last_values = self._in_rewards(
+            self._arithmetic.values(self._theta, seen, starts=self._starts, memory=self._memory)
         )
         compiled.advantages_and_returns(
             buffer.rewards,
@@ -273,9 +278,25 @@ class SeedBatchedPPO:
         rows = np.zeros_like(self._simulation.observations)
         rows[step.cut] = step.terminal_observations
         values = self._arithmetic.values(
-            self._theta, rows, starts=np.zeros(len(rows), np.float32), memory=self._memory
+            self._theta,
+            self._features(rows),
+            starts=np.zeros(len(rows), np.float32),
+            memory=self._memory,
         )
-        return values[step.cut]
+        return self._in_rewards(values)[step.cut]
+
+    def _in_rewards(self, values: Floats32) -> Floats32:
+        """Return predicted values (S * E,) in the unit of rewards."""
+        scales = [learner.value_scale for learner in self._batch]
+        if scales[0] is None:
+            return values
+        means, deviations = (
+            np.repeat(
+                np.array([getattr(scale, name) for scale in scales], np.float32), self.num_envs
+            )
+            for name in ("mean", "deviation")
+        )
+        return means + deviations * values
 
     # --------------------------------------------------------------------------------- updates
 
@@ -324,6 +345,7 @@ class SeedBatchPolicy:
         self._arithmetic = arithmetic_of(networks)
         self.theta = np.stack([learner.theta for learner in learners])
         self.statistics = [learner.agent.get_vec_normalize_env() for learner in learners]
+        self._features = Features(learners[0].agent)
         self._libraries = ThreadpoolController()
 
     def predict(
@@ -352,7 +374,7 @@ class SeedBatchPolicy:
         with self._libraries.limit(limits=1, user_api="blas"):
             choice = self._arithmetic.act(
                 self.theta,
-                np.ascontiguousarray(seen, dtype=np.float32),
+                self._features(np.ascontiguousarray(seen, dtype=np.float32)),
                 starts=starts,
                 memory=memory,
                 streams=None,

@@ -5,6 +5,10 @@ What is random comes from the caller: streams are SFC64 states, shape (4,), adva
 
 from abx_amr.agents.learners.seed_batched.compiled.acting import act, state_values
 from abx_amr.agents.learners.seed_batched.compiled.advantages import advantages_and_returns
+from abx_amr.agents.learners.seed_batched.compiled.cohort import (
+    act_for_cohort,
+    learn_epoch_of_cohort,
+)
 from abx_amr.agents.learners.seed_batched.compiled.dense import add_bias_tanh, backward, forward
 from abx_amr.agents.learners.seed_batched.compiled.epoch import learn_epoch, shuffle
 from abx_amr.agents.learners.seed_batched.compiled.layout import (
@@ -69,12 +73,14 @@ __all__ = [
     "VALUE",
     "VALUE_LOSS",
     "act",
+    "act_for_cohort",
     "act_with_memory",
     "add_bias_tanh",
     "advantages_and_returns",
     "backward",
     "forward",
     "learn_epoch",
+    "learn_epoch_of_cohort",
     "learn_epoch_with_memory",
     "lstm_backward",
     "lstm_forward",
