@@ -21,6 +21,7 @@ from abx_amr.plots import (
     reward_parts,
     seed_spread,
     study_history,
+    training_returns,
 )
 from abx_amr.runs import figures
 from abx_amr.runs.folder import RunFolder
@@ -300,3 +301,24 @@ def test_regret_is_drawn_over_the_levels_that_were_visited():
     assert [bar.get_height() for bar in above.patches] == [0.0, 0.5]  # rare levels say nothing
     assert [label.get_text() for label in above.get_xticklabels()] == ["0-0.01", "0.01-0.02"]
     assert [bar.get_height() for bar in below.patches] == [1.0, 1.0]
+
+
+def test_training_returns_tell_the_best_trial_s_seeds_from_all_others() -> None:
+    rows = [
+        (trial, seed, transitions, -90.0 + trial + transitions / 500)
+        for trial in (0, 1)
+        for seed in (1000, 1001)
+        for transitions in (500, 1000)
+    ]
+    curves = pd.DataFrame(rows, columns=["trial", "seed", "transitions", "training_return"])
+    figure = training_returns.draw(curves, title="study", best=1)
+    named = [points[0].name for _, points in canvas.named_points(figure)]
+    assert sorted(named)[0] == "trial 0, seed 1000: -88.000 at last"
+    assert len(named) == 4
+    legend = figure.axes[0].get_legend()
+    assert legend is not None
+    assert [t.get_text() for t in legend.get_texts()] == [
+        "trial 1, seed 1000",
+        "trial 1, seed 1001",
+    ]
+    assert not training_returns.is_worth_drawing(curves[curves["transitions"] == 500])

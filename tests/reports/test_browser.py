@@ -99,6 +99,33 @@ def test_a_page_opens_without_error_and_fits_a_phone(
     assert anchors <= set(seen.ids)
 
 
+CUT = """
+return [...document.querySelectorAll("main *")]
+  .filter((e) => e.getClientRects().length && (e.closest(".scroll")
+    ? e.matches("th, td") && e.scrollWidth > e.clientWidth + 1
+    : e.getBoundingClientRect().right > innerWidth + 1))
+  .map((e) => e.outerHTML.slice(0, 80));
+"""
+SCROLLING = """
+return [...document.querySelectorAll(".scroll")].map(
+  (box) => [box.scrollWidth > box.clientWidth + 1, !box.previousElementSibling.hidden]);
+"""
+
+
+@pytest.mark.parametrize("kind", [*KINDS, "hostile"])
+def test_on_a_phone_nothing_is_cut_and_what_scrolls_says_so(
+    kind: str, pages: Path, browser: webdriver.Chrome
+) -> None:
+    resize(browser, PHONE)
+    opened(browser, pages / f"{kind}.html")
+    assert browser.execute_script(CUT) == []
+    boxes = browser.execute_script(SCROLLING)
+    assert any(is_wide for is_wide, _ in boxes)
+    assert all(is_wide == is_said for is_wide, is_said in boxes)
+    resize(browser, 1280)
+    assert all(is_wide == is_said for is_wide, is_said in browser.execute_script(SCROLLING))
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_every_text_can_be_read_in_light_and_dark(
     scheme: str, pages: Path, browser: webdriver.Chrome

@@ -127,7 +127,10 @@
     return [box, hint];
   });
   const measure = () => {
-    for (const [box, hint] of hints) hint.hidden = box.scrollWidth <= box.clientWidth + 1;
+    for (const [box, hint] of hints) {
+      hint.hidden = box.scrollWidth <= box.clientWidth + 1;
+      box.classList.toggle("fits", hint.hidden);
+    }
   };
   measure();
   addEventListener("resize", measure);
