@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from abx_amr.errors import InputError
+from abx_amr.studies.records.finals import FinalAttributes
 from abx_amr.studies.records.trials import STATES, TrialRecord, best_trial
 from abx_amr.studies.records.workers import GRACE_INTERVALS, Worker
 from abx_amr.studies.space import SearchSpace, parse_search_space
@@ -109,6 +110,11 @@ class StudyRecord:
     def attributes(self) -> StudyAttributes:
         """What is stored on the study itself."""
         return StudyAttributes(self.user_attrs)
+
+    @property
+    def final(self) -> FinalAttributes:
+        """What is stored of its final."""
+        return FinalAttributes(self.user_attrs)
 
     @property
     def n_finished(self) -> int:
