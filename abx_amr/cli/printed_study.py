@@ -180,7 +180,8 @@ def _report(result: TuneResult) -> None:
     if result.is_complete:
         # A manager's library and settings are the study's own: abx-train takes them from there.
         sections = ("experiment", *CLINIC_SECTIONS, "agent_algorithm", "optimization_dir")
-        same = repeated(*sections, leaving_out=result.best_params or {})
+        leaving_out, told = result.best_params or {}, result.overrides
+        same = repeated(*sections, leaving_out=leaving_out, overrides=told)
         source = shlex.quote(f"best_params_from={result.run_name}")
         long = f"training.total_num_training_episodes={result.training_episodes}"
         trial_episodes = result.configuration["tuning"]["truncated_episodes"]

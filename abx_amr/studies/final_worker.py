@@ -163,13 +163,14 @@ class _FinalWorker:
             self._give_back(units, reason)
 
     def _tell(self, outcomes: Mapping[FinalUnit, SeedOutcome]) -> None:
+        before, _ = self._progress()
         self.patience.get(partial(self.claims.tell, outcomes))
-        for unit, outcome in outcomes.items():
+        for done, (unit, outcome) in enumerate(outcomes.items(), before + 1):
             failure = outcome.failure_reason
             if failure is not None:
                 log.warning("final: %s failed: %s", unit.label, failure)
             said = failure if failure is not None else f"{outcome.episode_return:.3f}"
-            self._event("final_trained", message=f"{unit.label}: {said}")
+            self._event("final_trained", message=f"{unit.label}: {said}", done=done)
 
     def _give_back(self, units: Sequence[FinalUnit], reason: str) -> None:
         self.patience.get(lambda: self.claims.give_back(units, reason))
@@ -183,9 +184,10 @@ class _FinalWorker:
         standing = self.claims.standing
         return (0, 0) if standing is None else (standing.n_done, standing.n_planned)
 
-    def _event(self, kind: EventKind, *, message: str) -> None:
-        done, planned = self._progress()
+    def _event(self, kind: EventKind, *, message: str, done: int | None = None) -> None:
+        known, planned = self._progress()
+        finished = known if done is None else done
         try:
-            self.on_event(Event(kind=kind, finished=done, budget=planned, message=message))
+            self.on_event(Event(kind=kind, finished=finished, budget=planned, message=message))
         except BrokenPipeError:  # nobody reads what is shown: as if the terminal had hung up
             self.interrupts.number = self.interrupts.number or signal.SIGPIPE

@@ -79,7 +79,8 @@ def finish_study(
         summary = _summarise(settings, trials, attributes, final, describe_final=describe_final)
         result = summary.content["final"]
         if result is not None:
-            write_final_result(backend, study_id, result)
+            said = {**result, "n_finished": summary.n_finished}
+            write_final_result(backend, study_id, said)
         best = summary.content["best_trial"]
         if best is not None and best["mean_reward"] is not None:
             best.update(describe_best(best))

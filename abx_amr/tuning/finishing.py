@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from abx_amr.evaluation.collapse import advice
 from abx_amr.host.atomic_files import jsonable
-from abx_amr.tuning.held_out import describe_final, held_out_returns
-from abx_amr.tuning.limits import limits_of_point, limits_of_trial
+from abx_amr.tuning.held_out import against_best_rule, describe_final
+from abx_amr.tuning.limits import gap_of_point, limits_of_trial
 from abx_amr.tuning.result import TuneResult
 
 if TYPE_CHECKING:
@@ -78,16 +78,17 @@ def _limits_of_final(
     study: TuningStudy, final: FinalStanding, summary: StudySummary
 ) -> Mapping[str, Any]:
     """Return `gap` and `best_rule` of what the final has selected."""
+    from abx_amr.planning.best_rule import RuleSearch
+
     mean = summary.content["final"]["held_out"]["selected"]["mean"]
     if mean is None or final.selected is None:
         return {}
-    return limits_of_point(
-        study,
-        final.parameters(final.selected),
-        mean_return=mean,
-        returns=held_out_returns(study, final),
-        evaluation_seed=study.held_out_evaluation_seed,
-    )
+    rules = RuleSearch(study.points.model)
+    params = final.parameters(final.selected)
+    return {
+        "gap": gap_of_point(study, params, mean_return=mean, rules=rules),
+        "best_rule": against_best_rule(study, final, rules),
+    }
 
 
 def finish(study: TuningStudy) -> TuneResult:

@@ -16,6 +16,7 @@ from abx_amr.studies.records import DEFAULT
 from abx_amr.tuning.seed_files import evaluation_returns
 
 if TYPE_CHECKING:
+    from abx_amr.planning.best_rule import RuleSearch
     from abx_amr.studies.final import FinalStanding
     from abx_amr.studies.records import Point
     from abx_amr.tuning.study import TuningStudy
@@ -46,11 +47,30 @@ def describe_final(study: TuningStudy, final: FinalStanding) -> dict[str, Any]:
     }
 
 
-def held_out_returns(study: TuningStudy, final: FinalStanding) -> Floats | None:
-    """Return the winner's returns on held-out seeds, (S, N), None where they are not kept."""
+def against_best_rule(
+    study: TuningStudy, final: FinalStanding, rules: RuleSearch
+) -> dict[str, Any] | None:
+    """Return the clinic's best rule and whether the winner beats it, as a run's summary has it.
+
+    But over seeds as well as episodes: another training may turn out otherwise. None where no rule
+    fits, or the returns of single episodes are not here.
+    """
+    from abx_amr.planning.best_rule import compare_with_best
+
     assert final.selected is not None
     rows = [*_returns(study, final, final.selected).values()]
-    return np.array(rows) if rows and len(rows[0]) > 1 and _is_rectangular(rows) else None
+    if len(rows) < 2 or len(rows[0]) < 2 or not _is_rectangular(rows):
+        return None
+    returns = np.array(rows, dtype=np.float64)
+    seed = study.held_out_evaluation_seed
+    found = compare_with_best(returns.mean(axis=0), rules, seed=seed)
+    if found is None:
+        return None
+    theirs = rules.returns(rules.found[0], episodes=returns.shape[1], seed=seed)
+    low, high = crossed_interval(returns - theirs)
+    verdict = "better" if low > 0 else "worse" if high < 0 else "not distinguishable"
+    difference = {**found["difference"], "interval_95": [low, high], "seeds": len(rows)}
+    return {**found, "difference": difference, "verdict": verdict}
 
 
 def crossed_interval(returns: Floats) -> tuple[float, float]:

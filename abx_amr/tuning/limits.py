@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from abx_amr.tuning.seed_files import evaluation_returns
 
 if TYPE_CHECKING:
+    from abx_amr.planning.best_rule import RuleSearch
     from abx_amr.tuning.study import TuningStudy
 
 
@@ -27,50 +28,40 @@ def limits_of_trial(study: TuningStudy, best: Mapping[str, Any]) -> dict[str, An
         study: The study.
         best: What its summary says of the trial: number, params, mean_reward, seeds.
     """
-    facts = limits_of_point(
-        study,
-        best["params"],
-        mean_return=best["mean_reward"],
-        returns=_returns(study, best),
-        evaluation_seed=int(study.config["training"]["evaluation_seed"]),
-    )
+    from abx_amr.planning.best_rule import RuleSearch, compare_with_best
+
+    rules = RuleSearch(study.points.model)
+    returns = _returns(study, best)
+    best_rule = None
+    if returns is not None:
+        seed = int(study.config["training"]["evaluation_seed"])
+        best_rule = compare_with_best(returns.mean(axis=0), rules, seed=seed)
     return {
-        **facts,
+        "gap": gap_of_point(study, best["params"], mean_return=best["mean_reward"], rules=rules),
+        "best_rule": best_rule,
         "agreement": None,
         "why_no_agreement": "a trial keeps its returns, not its treatments",
     }
 
 
-def limits_of_point(
-    study: TuningStudy,
-    params: Mapping[str, Any],
-    *,
-    mean_return: float,
-    returns: NDArray[np.float64] | None,
-    evaluation_seed: int,
-) -> dict[str, Any]:
-    """Return `gap` and `best_rule` of agents trained at a point.
+def gap_of_point(
+    study: TuningStudy, params: Mapping[str, Any], *, mean_return: float, rules: RuleSearch
+) -> dict[str, Any] | None:
+    """Return where the gap of agents trained at a point comes from, None without an optimum.
 
     Args:
         study: The study.
         params: The point: configuration path -> value.
         mean_return: Over seeds and episodes.
-        returns: Of each, (S, N); None where they are not known.
-        evaluation_seed: Names the episodes.
+        rules: The clinic's.
     """
     from abx_amr.configuration.values import with_values
-    from abx_amr.planning.best_rule import RuleSearch, compare_with_best
     from abx_amr.planning.gap import gap_record
     from abx_amr.runs.optimality import limits_of, prescribing_of
 
     model = study.points.model
     config = with_values(study.config, params)
-    rules = RuleSearch(model)
-    limits = limits_of(model, prescribing_of(config, model, None), rules)
-    best_rule = None
-    if returns is not None:
-        best_rule = compare_with_best(returns.mean(axis=0), rules, seed=evaluation_seed)
-    return {"gap": gap_record(limits, mean_return), "best_rule": best_rule}
+    return gap_record(limits_of(model, prescribing_of(config, model, None), rules), mean_return)
 
 
 def _returns(study: TuningStudy, best: Mapping[str, Any]) -> NDArray[np.float64] | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -33,6 +33,7 @@ class TuneResult:
         trials: One row per trial: number, state, value, params.<path>, ...
         training_episodes: How long an agent is trained with its best parameters, unless told.
         collapse_advice: What helps where the best trial's policies have collapsed, else None.
+        overrides: What the study's command said, where that is another than this one.
         configuration: What was searched in, and what the command asks for beside.
     """
 
@@ -51,6 +52,7 @@ class TuneResult:
     trials: pd.DataFrame = field(repr=False, compare=False)
     training_episodes: int
     collapse_advice: str | None = None
+    overrides: Sequence[str] | None = None
     configuration: Mapping[str, Any] = field(repr=False, compare=False, default_factory=dict)
 
     @property
