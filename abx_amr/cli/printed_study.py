@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from abx_amr.reports.subjects import Subject
     from abx_amr.studies.events import Event, WorkerReport
     from abx_amr.studies.objective import SeedOutcome, TrialScore
+    from abx_amr.studies.records import FinalSize
     from abx_amr.studies.settings import StudySettings
     from abx_amr.tuning.result import TuneResult
 
@@ -38,9 +39,10 @@ class PrintedStudy(DisplayedStudy):
         print(
             f"study {settings.study_name} ({found.value}): {counted(settings.budget, 'trial')} x "
             f"{counted(settings.n_seeds_per_trial, 'seed')} ({seeds[0]}..{seeds[-1]}; "
-            f"training.seed is not used){_announced(settings)}, {settings.sampler.name}, in "
-            f"{_shown(settings.folder)}"
+            f"training.seed is not used), {settings.sampler.name}, in {_shown(settings.folder)}"
         )
+        if settings.final is not None:
+            print(_announced(settings, settings.final))
 
     def launched(self, line: str) -> None:
         """Say what was started, and where its output goes."""
@@ -82,15 +84,13 @@ class PrintedStudy(DisplayedStudy):
         _report(result)
 
 
-def _announced(settings: StudySettings) -> str:
-    """Return what the final adds to the search, and how many trainings that makes."""
-    final = settings.final
-    if final is None:
-        return ", no final"
-    trainings = settings.budget * settings.n_seeds_per_trial + final.compared + final.held_out
+def _announced(settings: StudySettings, final: FinalSize) -> str:
+    """Return how many trainings the final adds to the search, and of what."""
+    searched = settings.budget * settings.n_seeds_per_trial
     return (
-        f", then a final of {final.top + 1} points x {final.seeds} seeds and 2 x {final.seeds} "
-        f"held out, at most {trainings} trainings in all"
+        f"trainings: {searched} of the search, then a final (tuning.final) of {final.top + 1} "
+        f"points x {final.seeds} seeds and 2 x {final.seeds} held out: at most "
+        f"{searched + final.compared + final.held_out}"
     )
 
 

@@ -94,12 +94,10 @@ class TuningSection:
     def final(self, *, trainings: int) -> FinalSize | None:
         """Return how large the final is, None for none.
 
-        A tuning file of release 0.1 does not have the key: its studies have none.
-
         Args:
             trainings: Those of the search, which the size follows where none is written.
         """
-        value = self._values.get("final", False)
+        value = self.given("final")
         if isinstance(value, bool):
             return FinalSize.of_search(trainings) if value else None
         known = ("top", "seeds")

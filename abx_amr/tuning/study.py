@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from abx_amr.studies.overview import StudyOverview
     from abx_amr.studies.storages import StudyStorage
 
-_LATER = ("final",)
 #: Added to training.evaluation_seed: names episodes by which nothing is chosen.
 HELD_OUT_EPISODES = 977_000
 #: How many of them are played at least: they cost little beside a training.
@@ -175,15 +174,12 @@ def _no_tuning() -> str:
 
 
 def _check_complete(tuning: Mapping[str, Any]) -> None:
-    """Refuse a tuning section that does not have all that conf/tuning/base.yaml has.
-
-    Except for what release 0.1 did not have: a file of then, or a copy, is whole.
-    """
+    """Refuse a tuning section that does not have all that conf/tuning/base.yaml has."""
     from abx_amr.configuration.groups import conf_dir
 
     text = (conf_dir() / "tuning" / "base.yaml").read_text(encoding="utf-8")
     for key in ("truncated_episodes", *yaml.safe_load(text)):
-        if key not in tuning and key not in _LATER:
+        if key not in tuning:
             raise InputError(
                 f"tuning.{key} is missing: a tuning file of your own begins with 'defaults: [base]'"
             )
