@@ -185,8 +185,10 @@ def _origin(settings: StudySettings, *, created: datetime | None = None) -> Orig
 
 
 def _refuse_while_at_work(settings: StudySettings, storage: StudyStorage) -> None:
-    for trial in read_trials(*open_study(storage, settings.study_name)):
-        owner = trial.owner if trial.state == "RUNNING" else None
+    backend, study_id = open_study(storage, settings.study_name)
+    running = [t for t in read_trials(backend, study_id) if t.state == "RUNNING"]
+    final = FinalAttributes(backend.get_study_user_attrs(study_id))
+    for owner in [*(t.owner for t in running), *(claim.owner for claim in final.open_claims)]:
         if owner is not None and owner.process.is_alive:
             raise InputError(
                 f"study {settings.study_name!r} is being worked on by process "

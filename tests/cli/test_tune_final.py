@@ -1,9 +1,9 @@
 """The whole command with a final: announced, trained, printed, stored, and its point handed on."""
 
 import json
-import os
 import shutil
 import signal
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -13,7 +13,6 @@ import pytest
 from abx_amr.cli import study, train, tune
 from abx_amr.studies.storages import SqliteStorage
 from abx_amr.studies.stored import read_study
-from benchmarks.budgets import ended, fork
 from tests.cli.conftest import SMALL, SMALL_STUDY, Call
 
 FINAL = (*(s for s in SMALL_STUDY if s != "tuning.final=false"), "experiment=paper_two")
@@ -83,26 +82,26 @@ def test_an_unfinished_study_is_not_confirmed(call: Call) -> None:
 
 
 @pytest.mark.slow
-def test_two_workers_one_of_them_killed_end_with_the_final_of_one(
-    call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    alone = call(tune.main, *FINAL, *SIZE, "optimization_dir=alone")
-    assert alone.status == 0, alone.err
-    monkeypatch.setattr(sys, "argv", ["abx-tune", *FINAL, *SIZE])
-    workers = [fork(tune.main, tmp_path / f"worker_{index}.txt") for index in range(2)]
+def test_two_workers_one_of_them_killed_end_with_the_final_of_one(call: Call) -> None:
+    command = [sys.executable, "-m", "abx_amr.cli.tune", *FINAL, *SIZE]
+    workers = {
+        process.pid: process
+        for process in (subprocess.Popen(command, stdout=subprocess.DEVNULL) for _ in range(2))
+    }
     storage = SqliteStorage(path="optimization/small/optuna_study.db")
     victim = None
     end = time.monotonic() + 300
     while victim is None and time.monotonic() < end:
         time.sleep(0.02)
         if storage.exists("small"):
-            final = read_study(storage, "small").final
-            claims = [c for unit, c in final.claims.items() if unit not in final.outcomes]
-            victim = next((c.owner.process.pid for c in claims if c.owner is not None), None)
+            claims = read_study(storage, "small").final.open_claims
+            victim = next((claim.owner.process.pid for claim in claims if claim.owner), None)
     assert victim in workers
-    os.kill(victim, signal.SIGKILL)
-    codes = dict(ended(dict.fromkeys(workers), time.monotonic() + 300))
+    workers[victim].kill()
+    codes = {pid: process.wait(timeout=300) for pid, process in workers.items()}
     assert codes == {pid: -signal.SIGKILL if pid == victim else 0 for pid in workers}
+    alone = call(tune.main, *FINAL, *SIZE, "optimization_dir=alone")
+    assert alone.status == 0, alone.err
     one = json.loads(Path("alone/small/study_summary.json").read_text())["final"]
     assert summary()["final"] == one
 

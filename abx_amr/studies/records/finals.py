@@ -177,6 +177,12 @@ class FinalAttributes:
             )
         return found
 
+    @property
+    def open_claims(self) -> list[FinalClaim]:
+        """Who has what has not ended."""
+        ended = self.outcomes
+        return [claim for unit, claim in self.claims.items() if unit not in ended and claim.owner]
+
     def _heartbeat(self, owner: Worker) -> Heartbeat | None:
         beat = self.user_attrs.get(f"{_BEAT}{owner.token}")
         if beat is None:
