@@ -42,7 +42,13 @@ def settings_of(folder: Path, **tuning: Any) -> Any:
             "run_name": "bench",
             "optimization_dir": str(folder),
             "agent_algorithm": dict.fromkeys(names, 0.5),
-            "tuning": {**defaults, "search_space": space, "sampler": "random", **tuning},
+            "tuning": {
+                **defaults,
+                "search_space": space,
+                "sampler": "random",
+                "final": False,
+                **tuning,
+            },
         }
     )
 

@@ -174,6 +174,7 @@ def settings_of(folder: Path, *, n_trials: int, n_workers: int) -> Any:
                 **defaults,
                 "n_trials": n_trials,
                 "n_workers": n_workers,
+                "final": False,
                 "search_space": {
                     "x": {"type": "float", "low": -1.0, "high": 1.0},
                     "n": {"type": "int", "low": 1, "high": 9},

@@ -19,7 +19,12 @@ def main(arguments: list[str]) -> str:
         subprocess.run(
             [
                 *(sys.executable, "-m", "abx_amr.cli.tune", "-m", "+tuning=ppo_default"),
-                *(f"tuning.n_trials={TRIALS}", f"tuning.n_workers={WORKERS}", "run_name=study"),
+                *(
+                    f"tuning.n_trials={TRIALS}",
+                    f"tuning.n_workers={WORKERS}",
+                    "run_name=study",
+                    "tuning.final=false",
+                ),
             ],
             cwd=folder,
             check=True,

@@ -36,7 +36,13 @@ RUNS, SEEDS, EPISODES, STEPS = 5, 3, 50, 500
 PRIOR_TOOL_SECONDS = 300.0
 # One point of a search space that leaves the defaults as they are.
 ONE_TRIAL = (
-    *("-m", "+tuning=ppo_default", "tuning.n_trials=1", "~tuning.search_space"),
+    *(
+        "-m",
+        "+tuning=ppo_default",
+        "tuning.n_trials=1",
+        "tuning.final=false",
+        "~tuning.search_space",
+    ),
     "+tuning.search_space={vf_coef:{type:categorical,choices:[0.5,0.50001]}}",
 )
 

@@ -148,6 +148,7 @@ def run_a_study(installed: Installed, folder: Path) -> None:
         "tuning.n_trials=1",
         "tuning.n_seeds_per_trial=1",
         "tuning.truncated_episodes=1",
+        "tuning.final=false",
         "experiment=paper_single",
         "environment.max_time_steps=8",
         "figures=false",
@@ -258,6 +259,7 @@ THE_STUDY = (
     "tuning.n_trials=1",
     "tuning.n_seeds_per_trial=1",
     "tuning.truncated_episodes=1",
+    "tuning.final=false",
 )
 #: What abx-train --help loads, and the one dependency that is offered as source only.
 FEW = ("filelock", "antlr4-python3-runtime")

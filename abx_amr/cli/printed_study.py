@@ -9,16 +9,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from abx_amr.cli.door import repeated
+from abx_amr.cli.printed_final import default_overrides, final_lines
 from abx_amr.cli.written_report import print_report
 from abx_amr.errors import counted
 from abx_amr.planning.gap import gap_lines
 from abx_amr.studies.preparation import Preparation
+from abx_amr.studies.records import DEFAULT
 from abx_amr.tuning.display import DisplayedStudy
 
 if TYPE_CHECKING:
     from abx_amr.reports.subjects import Subject
     from abx_amr.studies.events import Event, WorkerReport
     from abx_amr.studies.objective import SeedOutcome, TrialScore
+    from abx_amr.studies.records import FinalSize
     from abx_amr.studies.settings import StudySettings
     from abx_amr.tuning.result import TuneResult
 
@@ -38,6 +41,8 @@ class PrintedStudy(DisplayedStudy):
             f"{counted(settings.n_seeds_per_trial, 'seed')} ({seeds[0]}..{seeds[-1]}; "
             f"training.seed is not used), {settings.sampler.name}, in {_shown(settings.folder)}"
         )
+        if settings.final is not None:
+            print(_announced(settings, settings.final))
 
     def launched(self, line: str) -> None:
         """Say what was started, and where its output goes."""
@@ -45,6 +50,9 @@ class PrintedStudy(DisplayedStudy):
 
     def event(self, event: Event) -> None:
         """Say what a trial is worth, or why it is worth nothing."""
+        if event.kind in ("final_trained", "final_failed"):
+            print(f"[final {event.finished}/{event.budget}] {event.message}", flush=True)
+            return
         where = f"[{event.finished}/{event.budget}]"
         if event.kind == "trial_finished":
             value = "failed on all seeds" if event.value is None else f"{event.value:.3f}"
@@ -74,6 +82,16 @@ class PrintedStudy(DisplayedStudy):
     def finished(self, result: TuneResult) -> None:
         """Say how far the study is, its best and what to do with it."""
         _report(result)
+
+
+def _announced(settings: StudySettings, final: FinalSize) -> str:
+    """Return how many trainings the final adds to the search, and of what."""
+    searched = settings.budget * settings.n_seeds_per_trial
+    return (
+        f"trainings: {searched} of the search, then a final (tuning.final) of {final.top + 1} "
+        f"points x {final.seeds} seeds and 2 x {final.seeds} held out: at most "
+        f"{searched + final.compared + final.held_out}"
+    )
 
 
 def _print_page(result: TuneResult) -> None:
@@ -132,6 +150,9 @@ def _report(result: TuneResult) -> None:
         f"{counted(result.n_finished, 'trial')} finished of {result.budget}, "
         f"in {_shown(result.folder)}"
     )
+    if result.final is None and result.final_trainings is not None:
+        done, planned = (result.final_trainings[name] for name in ("done", "planned"))
+        print(f"its final: {done} of {planned} trainings done")
     best = result.best_trial
     if best is None:
         print("no trial has a finite value yet")
@@ -150,14 +171,17 @@ def _report(result: TuneResult) -> None:
         print("\n".join(gap_lines(best)))
     for line in _collapse_lines(result, best):
         print(line)
+    if result.final is not None:
+        print("\n".join(final_lines(result.final)))
     print(f"  {'parameter':<36} {'value':<24} read back from the agent")
-    for path, value in best["params"].items():
+    for path, value in (result.best_params or {}).items():
         print(f"  {path:<36} {value!s:<24} {shown(path, value, result.read_back)}")
     _print_page(result)
     if result.is_complete:
         # A manager's library and settings are the study's own: abx-train takes them from there.
         sections = ("experiment", *CLINIC_SECTIONS, "agent_algorithm", "optimization_dir")
-        same = repeated(*sections, leaving_out=best["params"])
+        leaving_out, told = result.best_params or {}, result.overrides
+        same = repeated(*sections, leaving_out=leaving_out, overrides=told)
         source = shlex.quote(f"best_params_from={result.run_name}")
         long = f"training.total_num_training_episodes={result.training_episodes}"
         trial_episodes = result.configuration["tuning"]["truncated_episodes"]
@@ -167,5 +191,9 @@ def _report(result: TuneResult) -> None:
                 f"{result.training_episodes}"
             )
         print(f"train with them:  abx-train {source}{same} {long}")
+        final = result.final
+        if final and final["selected"] != DEFAULT and not final["default_beaten"]:
+            own = shlex.join(default_overrides(final))
+            print(f"or the default:   abx-train {source}{same} {own} {long}")
     else:
         print("unfinished: run the same command again to go on")

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from abx_amr import checks
 from abx_amr.cli.arguments import translate
 from abx_amr.cli.door import enter_without_hydra, no_setting
 from abx_amr.errors import InputError, counted, in_one_line, printable, unknown
@@ -27,6 +28,7 @@ abx-study: look at studies, export, copy and delete them, in any storage.
   abx-study list storage=postgres                     those of a server (PG_HOST, PG_PORT, ...)
   abx-study show first_study
   abx-study best first_study storage=postgres > best_params.json
+  abx-study confirm first_study                       what is its winner worth?
   abx-study audit first_study                         is its result what it is said to be?
   abx-study audit                                     which studies there are to audit
   abx-study export first_study folder=tables          CSV and Parquet, a row per trial and seed
@@ -39,6 +41,10 @@ abx-study VERB NAME [KEY=VALUE ...]
   show     budget, states, best value with its seeds, workers, fingerprint, last heartbeat
   best     the best parameters as JSON: configuration path -> value
   trials   one line per trial
+  confirm  train the best points and the default again on fresh seeds, the winner of these and the
+           default on held-out ones, as abx-tune does at a study's end: for one that was finished
+           without; final={top:4,seeds:10} sets its size; the same command elsewhere is another
+           worker, or goes on
   audit    budget, seeds, evaluation, read-back, what is held out, versions, failures: pass or fail
            with the evidence, and audit.html in its folder; a FOLDER that was sent will do, nothing
            in it is run; status 1 where a point fails
@@ -153,6 +159,7 @@ def show(asked: Asked) -> None:
     states = ", ".join(f"{count} {state}" for state, count in study.states.items() if count)
     print(f"budget: {budget}; finished: {study.n_finished} ({states or 'no trial yet'})")
     _print_best(study)
+    _print_final(study)
     histories = workers_of(study.trials)
     live = {worker.process for worker in study.live_workers()}
     alone = ": this study has one worker" if len(histories) == 1 else ""
@@ -169,8 +176,12 @@ def show(asked: Asked) -> None:
 
 
 def best(asked: Asked) -> None:
-    """Print the best parameters as JSON."""
+    """Print the best parameters as JSON: those that its final selected, where it has one."""
     study = _study(asked)
+    result = study.final.result
+    if result is not None and result.get("n_finished") == study.n_finished:
+        print(json.dumps(dict(result["params"]), indent=2))
+        return
     if study.best is None:
         raise InputError(
             f"study '{study.name}' has no best parameters: {study.n_finished} trials are finished, "
@@ -263,11 +274,34 @@ def audit(asked: Asked) -> None:
         raise SystemExit(1)
 
 
+def confirm(asked: Asked) -> None:
+    """Work on the final of a finished study and print what came of it."""
+    from abx_amr.cli.printed_study import PrintedStudy
+    from abx_amr.studies.folder import StudyFolder
+    from abx_amr.tuning import confirming
+    from abx_amr.tuning.service import SearchStoppedError
+
+    _study(asked)  # says that there is none, and which there are
+    try:
+        confirming.confirm(
+            StudyFolder(asked.folder),
+            asked.storage,
+            study_name=asked.name,
+            final=asked.config["final"],
+            listener=PrintedStudy(),
+            trust=asked.config["trust"],
+        )
+    except SearchStoppedError as stop:
+        print(stop, file=sys.stderr)
+        raise SystemExit(stop.status) from None
+
+
 VERBS: dict[str, Callable[[Asked], None]] = {
     "create": create,
     "list": list_studies,
     "show": show,
     "best": best,
+    "confirm": confirm,
     "audit": audit,
     "trials": trials,
     "delete": delete,
@@ -312,8 +346,8 @@ def _understood(verb: str, rest: list[str]) -> Asked:
         raise InputError(f"'{there[0]}' goes with abx-study copy")
     here += places_in_project(compose("study", here).config, here)
     config = compose("study", here).plain
-    if not isinstance(config["force"], bool):
-        raise InputError(f"force must be true or false, not {config['force']!r}")
+    for key in ("force", "trust"):
+        checks.flag(key, config[key])
     target = None
     if there:
         rest_of = [a for a in here if not a.startswith(("storage=", "storage."))]
@@ -409,6 +443,20 @@ def _print_best(study: StudyRecord) -> None:
     print(f"best: {found.value:.6g} (trial {found.number}){': ' if of_seeds else ''}{of_seeds}")
     for path, value in found.params.items():
         print(f"  {path} = {value}")
+
+
+def _print_final(study: StudyRecord) -> None:
+    from abx_amr.cli.printed_final import compared, named, valued
+
+    size, result = study.final.size, study.final.result
+    if result is not None and result.get("n_finished") == study.n_finished:
+        held_out = result["held_out"]
+        print(f"final: selected {named(result['selected'])}, on held-out seeds", end=" ")
+        print(f"{valued(held_out['selected'])}; {compared(result)}")
+    elif size is not None:
+        print(f"final: {size.top + 1} points x {size.seeds} seeds, not over yet")
+    elif study.n_finished:
+        print(f"final: none (abx-study confirm {study.name} trains it)")
 
 
 def _moment(study: StudyRecord) -> str:

@@ -30,6 +30,9 @@ seeds; its value is mean - lambda * std of their final evaluation returns.
   abx-tune +tuning=ppo_default                    score the composed configuration once, no search
   abx-train best_params_from=first_study          then train with what was found
 
+At its end the best points and the default train again on fresh seeds, the winner of these and the
+default on held-out ones: the study's result (tuning.final=false leaves it out).
+
 The same command again goes on with an interrupted study, or prints a finished one.
 
 Parts, each a folder in conf/ (GROUP=NAME chooses, KEY=VALUE sets):

@@ -52,25 +52,47 @@ def read_best(optimization_dir: Path | str, run_name: str) -> BestParameters:
     file = study.best_params_file
     if not file.is_file():
         raise InputError(f"best_params_from: {file} does not exist: {_how_far(study)}")
+    return BestParameters(
+        folder=study.path,
+        values=_mapping(file, read_json),
+        configuration=read_configuration(study),
+        trial_episodes=_trial_episodes(study),
+    )
+
+
+def read_configuration(study: StudyFolder) -> dict[str, Any]:
+    """Return the configuration that a study searched in, by today's names.
+
+    Raises:
+        InputError: it is not there, or damaged.
+    """
     configuration = _mapping(study.configuration_file, partial(read_yaml, is_ours=True))
     if not all(isinstance(configuration.get(name), dict) for name in _SECTIONS):
         raise InputError(_damaged(study.configuration_file))
     library = study.option_library_file
     if library.is_file():  # as it was given: the configuration has null for an endless duration
         configuration["option_library"] = _mapping(library, partial(read_yaml, is_ours=True))
-    return BestParameters(
-        folder=study.path,
-        values=_mapping(file, read_json),
-        configuration=canonical(configuration),
-        trial_episodes=_trial_episodes(study),
-    )
+    made: dict[str, Any] = canonical(configuration)
+    return made
+
+
+def read_tuning(study: StudyFolder) -> dict[str, Any]:
+    """Return the settings of a study's search.
+
+    Raises:
+        InputError: they are not there, or damaged.
+    """
+    tuning = _mapping(study.tuning_file, partial(read_yaml, is_ours=True))
+    found = tuning.get("tuning", tuning)
+    if not isinstance(found, dict):
+        raise InputError(_damaged(study.tuning_file))
+    return found
 
 
 def _trial_episodes(study: StudyFolder) -> int | None:
     if not study.tuning_file.is_file():
         return None
-    tuning = _mapping(study.tuning_file, partial(read_yaml, is_ours=True))
-    found = tuning.get("tuning", tuning).get("truncated_episodes")
+    found = read_tuning(study).get("truncated_episodes")
     return found if type(found) is int else None
 
 
@@ -115,6 +137,12 @@ def _how_far(study: StudyFolder) -> str:
         return (
             f"the study is unfinished, {finished} of {budget} trials are done: "
             "run its abx-tune command again to go on"
+        )
+    final = summary.get("final_trainings") or {}
+    if summary.get("final") is None and final:
+        return (
+            f"the study's final is unfinished, {final.get('done')} of {final.get('planned')} "
+            "trainings are done: run its abx-tune command again to go on"
         )
     if summary.get("best_trial"):
         return "run the study's abx-tune command again, which writes it anew"

@@ -10,13 +10,23 @@ from abx_amr.studies.space import ParameterValue
 from abx_amr.studies.stopping import StopReason
 
 EventKind = Literal[
-    "trial_started", "trial_finished", "trial_failed", "trial_reaped", "waiting", "stopped"
+    "trial_started",
+    "trial_finished",
+    "trial_failed",
+    "trial_reaped",
+    "final_trained",
+    "final_failed",
+    "waiting",
+    "stopped",
 ]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Event:
-    """Something that a progress display may want to show."""
+    """Something that a progress display may want to show.
+
+    `finished` and `budget` count trials, and in a final its trainings.
+    """
 
     kind: EventKind
     finished: int

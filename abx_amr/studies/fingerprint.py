@@ -38,7 +38,7 @@ FREE_SECTIONS = (
     *("training.additional_episodes", "training.torch_threads"),
     *("agent_algorithm.default_training_episodes", "agent_algorithm.default_evaluation_every"),
     *("tuning.n_trials", "tuning.n_workers", "tuning.n_trials_per_worker", "tuning.timeout"),
-    *("tuning.wait", "tuning.parallel", "tuning.max_retry", "tuning.max_failures"),
+    *("tuning.wait", "tuning.parallel", "tuning.final", "tuning.max_retry", "tuning.max_failures"),
     *("tuning.heartbeat_interval", "tuning.checkpoint_interval"),
     *("tuning.worker", "tuning.local_workers", "tuning.job"),
 )

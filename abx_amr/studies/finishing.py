@@ -13,7 +13,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from abx_amr.host.atomic_files import jsonable, write_json
-from abx_amr.studies.records import STATES, StudyAttributes, TrialRecord, best_trial, workers_of
+from abx_amr.studies.final import FinalStanding, standing
+from abx_amr.studies.records import (
+    STATES,
+    FinalAttributes,
+    FinalUnit,
+    StudyAttributes,
+    TrialRecord,
+    best_trial,
+    workers_of,
+)
+from abx_amr.studies.records.finals import write_final_result
 from abx_amr.studies.records.writing import write_drawn_with
 from abx_amr.studies.registry import register
 from abx_amr.studies.stored import open_study, quiet_optuna, read_trials
@@ -28,7 +38,10 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class StudySummary:
-    """How far a study is; `content` is what study_summary.json holds."""
+    """How far a study is; `content` is what study_summary.json holds.
+
+    `best_params` are those of the point that its final has selected, where there is one.
+    """
 
     is_complete: bool
     n_finished: int
@@ -44,22 +57,30 @@ def finish_study(
     storage: StudyStorage,
     *,
     describe_best: Callable[[Mapping[str, Any]], Mapping[str, Any]] = lambda trial: {},
+    describe_final: Callable[[FinalStanding], Mapping[str, Any]] = lambda final: {},
 ) -> StudySummary:
     """Write how far the study is and return it; safe to call again and from many processes.
 
     study_summary.json always; best_params.json and the registry's row only once the budget is
-    reached, and best_params.json only where the best value is finite.
+    reached and the final is over, and best_params.json only where the best value is finite.
 
     Args:
         settings: The study.
         storage: Where it is.
         describe_best: What else to say of the best trial, by what is said of it.
+        describe_final: What to say of a final that is over.
     """
     quiet_optuna()
     with storage.explained(), storage.critical_section():
         backend, study_id = open_study(storage, settings.study_name)
         attributes = StudyAttributes(backend.get_study_user_attrs(study_id))
-        summary = _summarise(settings, read_trials(backend, study_id), attributes)
+        trials = read_trials(backend, study_id)
+        final = standing(settings, trials, FinalAttributes(attributes.user_attrs))
+        summary = _summarise(settings, trials, attributes, final, describe_final=describe_final)
+        result = summary.content["final"]
+        if result is not None:
+            said = {**result, "n_finished": summary.n_finished}
+            write_final_result(backend, study_id, said)
         best = summary.content["best_trial"]
         if best is not None and best["mean_reward"] is not None:
             best.update(describe_best(best))
@@ -83,7 +104,12 @@ def is_first_to_draw(settings: StudySettings, storage: StudyStorage) -> bool:
 
 
 def _summarise(
-    settings: StudySettings, trials: Sequence[TrialRecord], attributes: StudyAttributes
+    settings: StudySettings,
+    trials: Sequence[TrialRecord],
+    attributes: StudyAttributes,
+    final: FinalStanding | None,
+    *,
+    describe_final: Callable[[FinalStanding], Mapping[str, Any]],
 ) -> StudySummary:
     finished = [trial for trial in trials if trial.is_finished]
     best = best_trial(trials, direction=settings.direction)
@@ -93,7 +119,8 @@ def _summarise(
         log.warning("trial %d does not count%s: %s", first.number, others, first.why_not_counted)
     begun = [trial.started for trial in trials if trial.started is not None]
     ended = [trial.ended for trial in trials if trial.ended is not None]
-    is_complete = len(finished) >= settings.budget
+    is_over = final is None or final.is_complete
+    is_complete = len(finished) >= settings.budget and is_over
     origin = attributes.origin
     content = {
         "run_name": settings.run_name,
@@ -114,6 +141,8 @@ def _summarise(
         "states": {state: sum(trial.state == state for trial in trials) for state in STATES},
         "best_value": None if best is None else best.value,
         "best_trial": None if best is None else _describe_trial(best),
+        "final": None,
+        "final_trainings": None,
         "wall_time_seconds": _span(begun, ended),
         "trial_time_seconds": math.fsum(trial.wall_time_seconds or 0.0 for trial in finished),
         "workers": [
@@ -129,12 +158,19 @@ def _summarise(
         "created_with_optuna": None if origin is None else origin.optuna,
         "fingerprint": None if origin is None else origin.digest,
     }
+    params = None if best is None else dict(best.params)
+    if final is not None:
+        content["final_trainings"] = {"done": final.n_done, "planned": final.n_planned}
+    if final is not None and final.is_complete:
+        assert final.selected is not None
+        params = dict(final.parameters(final.selected))
+        content["final"] = {**_describe_final(final, found=best), **describe_final(final)}
     return StudySummary(
         is_complete=is_complete,
         n_finished=len(finished),
         budget=settings.budget,
         best_value=None if best is None else best.value,
-        best_params=None if best is None else dict(best.params),
+        best_params=params,
         content=jsonable(content),
         folder=settings.folder,
     )
@@ -147,6 +183,29 @@ def _span(begun: Sequence[datetime], ended: Sequence[datetime]) -> float | None:
     """
     seconds = (max(ended) - min(begun)).total_seconds() if begun and ended else -1.0
     return seconds if seconds >= 0 else None
+
+
+def _describe_final(final: FinalStanding, *, found: TrialRecord | None) -> dict[str, Any]:
+    assert final.selected is not None
+    return {
+        **final.size.as_record(),
+        "candidates": [
+            {
+                "point": point,
+                "seeds": {
+                    str(seed): final.outcomes[FinalUnit(point, seed)].episode_return
+                    for seed in final.seeds
+                },
+                "objective": final.score(point).value,
+                "params": dict(final.parameters(point)),
+            }
+            for point in final.points
+        ],
+        "selected": final.selected,
+        "params": dict(final.parameters(final.selected)),
+        "effective_values": final.effective_values(final.selected),
+        "found": None if found is None else found.value,
+    }
 
 
 def _describe_trial(trial: TrialRecord) -> dict[str, Any]:

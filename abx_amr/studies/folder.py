@@ -14,6 +14,7 @@ optimization/
       parameters.json                  the point, where the seeds are jobs of their own
       seed_<seed>/result.json          what the seed gave
       seed_<seed>/checkpoint.zip       the seed in training, so that it can go on elsewhere
+    final/<number or default>/         the seeds of a point in the final, as in a trial's folder
     trials_earlier_<n>/                trials of a study of this name that was deleted
     figures/<name>.png
 """
@@ -129,6 +130,11 @@ class StudyFolder:
         return self.path / "trials"
 
     @property
+    def final_folder(self) -> Path:
+        """The folder of all points of the final."""
+        return self.path / "final"
+
+    @property
     def figures_folder(self) -> Path:
         """The folder of the figures."""
         return self.path / "figures"
@@ -136,6 +142,10 @@ class StudyFolder:
     def trial(self, number: int) -> TrialFolder:
         """Return the folder of a trial, which need not exist."""
         return TrialFolder(self.trials_folder / str(number))
+
+    def final_point(self, point: int | str) -> TrialFolder:
+        """Return the folder of a point in the final (a trial's number, or `default`)."""
+        return TrialFolder(self.final_folder / str(point))
 
     def trials(self) -> Iterator[TrialFolder]:
         """Yield the folders of trials that exist, by number."""

@@ -1,11 +1,11 @@
-"""The signs of life of a trial that is being run."""
+"""The signs of life of a worker at what it has claimed."""
 
 from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -18,16 +18,28 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
+def heartbeats(
+    backend: BaseStorage, trial_id: int, interval: float
+) -> AbstractContextManager[None]:
+    """Count upwards in a trial's attributes while a block runs, whatever the database says.
+
+    Args:
+        backend: Optuna's storage.
+        trial_id: The trial's, there.
+        interval: Seconds between two beats.
+    """
+    return beating(lambda beat: write_heartbeat(backend, trial_id, beat), interval)
+
+
 @contextmanager
-def heartbeats(backend: BaseStorage, trial_id: int, interval: float) -> Iterator[None]:
-    """Count upwards in the trial's attributes while the block runs, whatever the database says.
+def beating(write: Callable[[Heartbeat], None], interval: float) -> Iterator[None]:
+    """Count upwards while the block runs; a beat that cannot be written is left out.
 
     Others watch it change by their own clock, so no two clocks are compared and any storage will
     do; the time beside the number is for people.
 
     Args:
-        backend: Optuna's storage.
-        trial_id: The trial's, there.
+        write: Writes a beat.
         interval: Seconds between two beats.
     """
     is_over = threading.Event()
@@ -37,9 +49,9 @@ def heartbeats(backend: BaseStorage, trial_id: int, interval: float) -> Iterator
         while not is_over.wait(interval):
             count += 1
             try:
-                write_heartbeat(backend, trial_id, Heartbeat(count=count, moment=datetime.now(UTC)))
+                write(Heartbeat(count=count, moment=datetime.now(UTC)))
             except Exception as error:  # any database's; the next beat may get through
-                log.debug("heartbeat %d of trial id %d failed: %s", count, trial_id, error)
+                log.debug("heartbeat %d failed: %s", count, error)
 
     thread = threading.Thread(target=beat_on, name="heartbeat", daemon=True)
     thread.start()

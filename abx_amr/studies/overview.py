@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from abx_amr.errors import counted
+from abx_amr.studies.final import standing
 from abx_amr.studies.records import TrialRecord, workers_of
 from abx_amr.studies.stored import read_study
 
@@ -45,11 +46,14 @@ class StudyOverview:
     trials_per_hour: float | None
     typical_trial_seconds: float | None
     workers: Sequence[WorkerLine]
+    final_done: int = 0  #: trainings of the final that have ended
+    final_planned: int | None = None  #: and how many there are; None before the search is over
 
     @property
     def is_complete(self) -> bool:
-        """Whether the budget is reached."""
-        return self.n_finished >= self.budget
+        """Whether the budget is reached and the final, if there is one, is over."""
+        is_searched = self.n_finished >= self.budget
+        return is_searched and self.final_done >= (self.final_planned or 0)
 
     @property
     def remaining_seconds(self) -> float | None:
@@ -87,6 +91,7 @@ def overview_of(settings: StudySettings, storage: StudyStorage) -> StudyOverview
     study = read_study(storage, settings.study_name)
     finished = [trial for trial in study.trials if trial.is_finished]
     best = study.best
+    final = standing(settings, study.trials, study.final)
     lengths = [t.wall_time_seconds for t in finished if t.wall_time_seconds is not None]
     return StudyOverview(
         budget=settings.budget,
@@ -99,6 +104,8 @@ def overview_of(settings: StudySettings, storage: StudyStorage) -> StudyOverview
         trials_per_hour=_rate(finished),
         typical_trial_seconds=statistics.median(lengths) if lengths else None,
         workers=_worker_lines(study.trials),
+        final_done=0 if final is None else final.n_done,
+        final_planned=None if final is None else final.n_planned,
     )
 
 

@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING
 
 from abx_amr.errors import InputError, counted
 from abx_amr.studies.agreement import check_settings
-from abx_amr.studies.records import Origin, StudyAttributes
+from abx_amr.studies.final import standing
+from abx_amr.studies.records import FinalAttributes, FinalSize, Origin, StudyAttributes
+from abx_amr.studies.records.finals import write_final_size
 from abx_amr.studies.records.writing import (
     write_budget,
     write_failures_counted_from,
@@ -101,6 +103,7 @@ def _create(settings: StudySettings, storage: StudyStorage) -> None:
     study_id = backend.create_new_study([direction], settings.study_name)
     write_origin(backend, study_id, _origin(settings, created=datetime.now()))
     write_budget(backend, study_id, settings.budget)
+    write_final_size(backend, study_id, settings.final)
     log_what_is_drawn_at_random(settings.sampler, settings.space)
 
 
@@ -143,11 +146,31 @@ def _join(settings: StudySettings, storage: StudyStorage) -> Preparation:
         )
     if not has_snapshots(settings):
         write_snapshots(settings)
+    final = FinalAttributes(backend.get_study_user_attrs(study_id))
+    size = _final_size(settings, final, is_searched=n_finished >= settings.budget)
+    if size != final.size or (size is not None and not final.is_decided):
+        write_final_size(backend, study_id, size)
+        final = FinalAttributes(backend.get_study_user_attrs(study_id))
     if n_finished >= settings.budget:
-        return Preparation.FINISHED
+        found = standing(settings, trials, final)
+        is_over = found is None or found.is_complete
+        return Preparation.FINISHED if is_over else Preparation.JOINED
     write_budget(backend, study_id, settings.budget)
     write_failures_counted_from(backend, study_id, len(trials))
     return Preparation.JOINED
+
+
+def _final_size(
+    settings: StudySettings, final: FinalAttributes, *, is_searched: bool
+) -> FinalSize | None:
+    """Return how large the final is to be, None for none.
+
+    A study that was finished without one gets none unless its size is written, or `abx-study
+    confirm` is used; one that has its final keeps it as it is unless told otherwise.
+    """
+    if not is_searched or settings.final is None or settings.is_final_told:
+        return settings.final
+    return final.size
 
 
 def _origin(settings: StudySettings, *, created: datetime | None = None) -> Origin:
@@ -162,8 +185,10 @@ def _origin(settings: StudySettings, *, created: datetime | None = None) -> Orig
 
 
 def _refuse_while_at_work(settings: StudySettings, storage: StudyStorage) -> None:
-    for trial in read_trials(*open_study(storage, settings.study_name)):
-        owner = trial.owner if trial.state == "RUNNING" else None
+    backend, study_id = open_study(storage, settings.study_name)
+    running = [t for t in read_trials(backend, study_id) if t.state == "RUNNING"]
+    final = FinalAttributes(backend.get_study_user_attrs(study_id))
+    for owner in [*(t.owner for t in running), *(claim.owner for claim in final.open_claims)]:
         if owner is not None and owner.process.is_alive:
             raise InputError(
                 f"study {settings.study_name!r} is being worked on by process "
@@ -176,7 +201,8 @@ def _clear_folder(settings: StudySettings) -> None:
     files = settings.files
     for file in (files.best_params_file, files.summary_file, files.trials_file):
         file.unlink(missing_ok=True)
-    shutil.rmtree(files.trials_folder, ignore_errors=True)
+    for folder in (files.trials_folder, files.final_folder):
+        shutil.rmtree(folder, ignore_errors=True)
     unregister(settings)
 
 

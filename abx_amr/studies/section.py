@@ -11,6 +11,7 @@ from typing import Any
 
 from abx_amr import checks
 from abx_amr.errors import InputError, did_you_mean, hint
+from abx_amr.studies.records import FinalSize
 
 
 class TuningSection:
@@ -84,6 +85,37 @@ class TuningSection:
     def from_sweeper(self, key: str, *, unless_told: int) -> int:
         """Return a whole number of at least 1 that the sweeper adds; no file has its key."""
         return self.whole(key, low=1) if self._values.get(key) is not None else unless_told
+
+    @property
+    def is_final_told(self) -> bool:
+        """Whether the size of the final is written."""
+        return isinstance(self._values.get("final"), Mapping)
+
+    def final(self, *, trainings: int) -> FinalSize | None:
+        """Return how large the final is, None for none.
+
+        Args:
+            trainings: Those of the search, which the size follows where none is written.
+        """
+        value = self.given("final")
+        if isinstance(value, bool):
+            return FinalSize.of_search(trainings) if value else None
+        known = ("top", "seeds")
+        if not isinstance(value, Mapping) or not value:
+            raise InputError(
+                "tuning.final must be true (its size follows the search), false or {top: POINTS, "
+                f"seeds: SEEDS}}, not {value!r}"
+            )
+        for key in value:
+            if key not in known:
+                raise InputError(
+                    f"tuning.final.{key} does not exist{hint(str(key), known, label='known')}"
+                )
+        sized = FinalSize.of_search(trainings)
+        return FinalSize(
+            top=checks.whole_number("tuning.final.top", value.get("top", sized.top), 1),
+            seeds=checks.whole_number("tuning.final.seeds", value.get("seeds", sized.seeds), 2),
+        )
 
     def job(self) -> dict[str, int] | None:
         """Return trial number and seed of a job that the sweeper has made, None for a worker."""

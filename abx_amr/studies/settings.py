@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,15 +13,18 @@ from abx_amr.host.folder_names import check_folder_name
 from abx_amr.studies.fingerprint import Fingerprint, fingerprint
 from abx_amr.studies.folder import StudyFolder
 from abx_amr.studies.objective import Direction, default_min_successful_seeds
+from abx_amr.studies.records import FinalSize
 from abx_amr.studies.samplers import SamplerChoice, choose_sampler, effective_budget
 from abx_amr.studies.section import TuningSection
 from abx_amr.studies.space import SearchSpace, check_paths, parse_search_space
 
 FIRST_TUNING_SEED, LAST_TUNING_SEED = 1000, 9999
+#: From here on a final compares, and values what it has chosen.
+FIRST_FINAL_SEED, FIRST_HELD_OUT_SEED = 9000, 10_000
 TUNING_KEYS = (
     *("n_trials", "n_seeds_per_trial", "truncated_episodes", "direction", "pruner", "search_space"),
     *("sampler", "sampler_options", "sampler_seed", "stability_penalty_weight"),
-    *("seeds", "first_seed", "min_successful_seeds"),
+    *("seeds", "first_seed", "min_successful_seeds", "final"),
     *("n_workers", "n_trials_per_worker", "timeout", "wait", "parallel"),
     *("worker", "local_workers", "job"),
     *("max_retry", "max_failures", "heartbeat_interval", "checkpoint_interval"),
@@ -51,6 +54,8 @@ class StudySettings:
     wait: bool
     n_trials_per_worker: int | None
     timeout: float | None
+    final: FinalSize | None  #: None: the study has none
+    is_final_told: bool  #: whether its size was written, and does not follow the search
     max_retry: int
     max_failures: int
     heartbeat_interval: float
@@ -106,9 +111,15 @@ class StudySettings:
             {key: value for key, value in options.items() if value is not None},
             sampler_seed=section.whole("sampler_seed", low=0),
         )
-        effective_budget(sampler, n_trials=n_trials, space=space)
         min_successful_seeds = section.whole_or_none("min_successful_seeds", low=1, high=n_seeds)
         run_name = _name(configuration, "run_name", None)
+        budget = effective_budget(sampler, n_trials=n_trials, space=space)
+        first_seed = _first_seed(section, n_seeds)
+        per_trial_seeds = section.choice("seeds", ("common", "per_trial")) == "per_trial"
+        final = section.final(trainings=budget * n_seeds)
+        if final is not None:
+            n_used = budget * n_seeds if per_trial_seeds else n_seeds
+            _check_fresh(final, range(first_seed, first_seed + n_used))
         return cls(
             run_name=run_name,
             study_name=_name(configuration, "study_name", run_name),
@@ -122,8 +133,8 @@ class StudySettings:
             n_trials=n_trials,
             direction="maximize" if direction == "maximize" else "minimize",
             n_seeds_per_trial=n_seeds,
-            per_trial_seeds=section.choice("seeds", ("common", "per_trial")) == "per_trial",
-            first_seed=_first_seed(section, n_seeds),
+            per_trial_seeds=per_trial_seeds,
+            first_seed=first_seed,
             min_successful_seeds=min_successful_seeds or default_min_successful_seeds(n_seeds),
             penalty_weight=section.number("stability_penalty_weight", low=0.0),
             n_workers=section.whole("n_workers", low=1),
@@ -131,6 +142,8 @@ class StudySettings:
             wait=section.flag("wait"),
             n_trials_per_worker=section.whole_or_none("n_trials_per_worker", low=1),
             timeout=section.number_or_none("timeout", above=0.0),
+            final=final,
+            is_final_told=section.is_final_told,
             max_retry=section.whole("max_retry", low=0),
             max_failures=section.whole_or_none("max_failures", low=1) or n_trials,
             heartbeat_interval=section.number("heartbeat_interval", above=0.0),
@@ -160,6 +173,32 @@ def _first_seed(section: TuningSection, n_seeds: int) -> int:
             f"first_seed {first_seed} with {n_seeds} seeds ends at {last_seed}"
         )
     return first_seed
+
+
+def fresh_seeds(number: int, used: Collection[int]) -> list[int]:
+    """Return the first seeds of the block of finals that a search has not used.
+
+    >>> fresh_seeds(3, {1000, 9001})
+    [9000, 9002, 9003]
+
+    Raises:
+        InputError: there are too few.
+    """
+    block = range(FIRST_FINAL_SEED, LAST_TUNING_SEED + 1)
+    found = [seed for seed in block if seed not in used][:number]
+    if len(found) < number:
+        raise InputError(
+            f"tuning.final needs {number} seeds within {FIRST_FINAL_SEED}..{LAST_TUNING_SEED} that "
+            f"the search does not use, there are {len(found)}: ask for fewer "
+            f"(tuning.final.seeds), or leave it out (tuning.final=false)"
+        )
+    return found
+
+
+def _check_fresh(final: FinalSize, used: Collection[int]) -> None:
+    """Refuse a final whose fresh seeds a search of these seeds leaves too few of."""
+    room = LAST_TUNING_SEED - FIRST_TUNING_SEED + 1
+    fresh_seeds(final.seeds, {FIRST_TUNING_SEED + (s - FIRST_TUNING_SEED) % room for s in used})
 
 
 def _has_jobs(section: TuningSection) -> bool:

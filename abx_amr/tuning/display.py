@@ -93,6 +93,7 @@ def _table(study: StudyOverview) -> Group:
     counts = Table.grid(padding=(0, 2))
     counts.add_row(
         f"{study.n_finished} of {study.budget} trials finished",
+        *([] if study.final_planned is None else [_final(study.final_done, study.final_planned)]),
         f"{study.n_running} running",
         f"{study.n_failed} failed",
         *([f"{study.n_waiting} waiting"] if study.n_waiting else []),
@@ -112,3 +113,7 @@ def _table(study: StudyOverview) -> Group:
         workers.add_row(f"and {len(busiest) - MOST_WORKERS} more", "", "")
     bar = ProgressBar(total=study.budget, completed=study.n_finished, width=60)
     return Group(counts, bar, workers)
+
+
+def _final(done: int, planned: int) -> str:
+    return f"final: {done} of {planned} trainings"

@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 from abx_amr.evaluation.collapse import advice
 from abx_amr.host.atomic_files import jsonable
-from abx_amr.tuning.limits import limits_of_trial
+from abx_amr.tuning.held_out import against_best_rule, describe_final
+from abx_amr.tuning.limits import gap_of_point, limits_of_trial
 from abx_amr.tuning.result import TuneResult
 
 if TYPE_CHECKING:
+    from abx_amr.studies.final import FinalStanding
     from abx_amr.studies.finishing import StudySummary
     from abx_amr.tuning.study import TuningStudy
 
@@ -29,22 +31,64 @@ def write_summary(study: TuningStudy, *, is_whole: bool = False) -> StudySummary
     from abx_amr.studies.finishing import finish_study
 
     reference = study.points.reference  # before the storage is locked: it may take two seconds
+    finals: list[FinalStanding] = []
 
     def describe(best: Mapping[str, Any]) -> Mapping[str, Any]:
         return reference.gap(best["mean_reward"])
 
-    summary = finish_study(study.settings, study.storage, describe_best=describe)
+    def describe_result(final: FinalStanding) -> dict[str, Any]:
+        finals[:] = [final]
+        result = describe_final(study, final)
+        mean = result["held_out"]["selected"]["mean"]
+        return result if mean is None else _with_held_out(result, reference.gap(mean))
+
+    summary = finish_study(
+        study.settings, study.storage, describe_best=describe, describe_final=describe_result
+    )
     known = summary.content["best_trial"]
     if not is_whole or known is None or known["mean_reward"] is None:
         return summary
     said = limits_of_trial(study, known)
+    of_final = _limits_of_final(study, finals[0], summary) if finals else {}
 
     def describe_wholly(best: Mapping[str, Any]) -> Mapping[str, Any]:
         same = best["number"] == known["number"]  # else another process has just found a better one
         more = said if same else limits_of_trial(study, best)
         return {**describe(best), **jsonable(more)}
 
-    return finish_study(study.settings, study.storage, describe_best=describe_wholly)
+    def describe_result_wholly(final: FinalStanding) -> Mapping[str, Any]:
+        same = final.selected == finals[0].selected if finals else False
+        result = describe_result(final)
+        return _with_held_out(result, of_final) if same else result
+
+    return finish_study(
+        study.settings,
+        study.storage,
+        describe_best=describe_wholly,
+        describe_final=describe_result_wholly,
+    )
+
+
+def _with_held_out(result: Mapping[str, Any], more: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what is said of a final with more of its held-out value."""
+    return {**result, "held_out": {**result["held_out"], **jsonable(more)}}
+
+
+def _limits_of_final(
+    study: TuningStudy, final: FinalStanding, summary: StudySummary
+) -> Mapping[str, Any]:
+    """Return `gap` and `best_rule` of what the final has selected."""
+    from abx_amr.planning.best_rule import RuleSearch
+
+    mean = summary.content["final"]["held_out"]["selected"]["mean"]
+    if mean is None or final.selected is None:
+        return {}
+    rules = RuleSearch(study.points.model)
+    params = final.parameters(final.selected)
+    return {
+        "gap": gap_of_point(study, params, mean_return=mean, rules=rules),
+        "best_rule": against_best_rule(study, final, rules),
+    }
 
 
 def finish(study: TuningStudy) -> TuneResult:
@@ -73,6 +117,8 @@ def finish(study: TuningStudy) -> TuneResult:
         best_value=best,
         best_params=summary.best_params,
         best_trial=summary.content["best_trial"],
+        final=summary.content["final"],
+        final_trainings=summary.content["final_trainings"],
         n_best=0 if best is None else int((trials["value"] == best).sum()),
         trials=trials,
         training_episodes=study.training_episodes,

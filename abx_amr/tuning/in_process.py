@@ -96,6 +96,10 @@ class ShownInCell(StudyListener):
 
     def event(self, event: Event) -> None:
         """Show how many trials are finished, and what happened to this one."""
+        if event.kind in ("final_trained", "final_failed"):
+            self._study = f"final: {event.finished} of {event.budget} trainings, {event.message}"
+            self.show(self._study)
+            return
         text = event.message if event.value is None else f"value {event.value:.3f}"
         trial = "" if event.number is None else f", trial {event.number}: {text or 'begun'}"
         self._study = f"{event.finished} of {event.budget} trials finished{trial}"

@@ -11,7 +11,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from abx_amr.tuning.seed_files import evaluation_returns
+
 if TYPE_CHECKING:
+    from abx_amr.planning.best_rule import RuleSearch
     from abx_amr.tuning.study import TuningStudy
 
 
@@ -25,46 +28,51 @@ def limits_of_trial(study: TuningStudy, best: Mapping[str, Any]) -> dict[str, An
         study: The study.
         best: What its summary says of the trial: number, params, mean_reward, seeds.
     """
-    from abx_amr.configuration.values import with_values
     from abx_amr.planning.best_rule import RuleSearch, compare_with_best
+
+    rules = RuleSearch(study.points.model)
+    returns = _returns(study, best)
+    best_rule = None
+    if returns is not None:
+        seed = int(study.config["training"]["evaluation_seed"])
+        best_rule = compare_with_best(returns.mean(axis=0), rules, seed=seed)
+    return {
+        "gap": gap_of_point(study, best["params"], mean_return=best["mean_reward"], rules=rules),
+        "best_rule": best_rule,
+        "agreement": None,
+        "why_no_agreement": "a trial keeps its returns, not its treatments",
+    }
+
+
+def gap_of_point(
+    study: TuningStudy, params: Mapping[str, Any], *, mean_return: float, rules: RuleSearch
+) -> dict[str, Any] | None:
+    """Return where the gap of agents trained at a point comes from, None without an optimum.
+
+    Args:
+        study: The study.
+        params: The point: configuration path -> value.
+        mean_return: Over seeds and episodes.
+        rules: The clinic's.
+    """
+    from abx_amr.configuration.values import with_values
     from abx_amr.planning.gap import gap_record
     from abx_amr.runs.optimality import limits_of, prescribing_of
 
     model = study.points.model
-    config = with_values(study.config, best["params"])
-    rules = RuleSearch(model)
-    limits = limits_of(model, prescribing_of(config, model, None), rules)
-    facts: dict[str, Any] = {
-        "gap": gap_record(limits, best["mean_reward"]),
-        "agreement": None,
-        "why_no_agreement": "a trial keeps its returns, not its treatments",
-    }
-    returns = _returns(study, best)
-    seed = int(config["training"]["evaluation_seed"])
-    facts["best_rule"] = None
-    if returns is not None:
-        facts["best_rule"] = compare_with_best(returns.mean(axis=0), rules, seed=seed)
-    return facts
+    config = with_values(study.config, params)
+    return gap_record(limits_of(model, prescribing_of(config, model, None), rules), mean_return)
 
 
 def _returns(study: TuningStudy, best: Mapping[str, Any]) -> NDArray[np.float64] | None:
     """Return the returns of a trial's seeds, (S, N), None where they do not lie in its folder."""
-    from abx_amr.errors import InputError
-    from abx_amr.host.plain_files import read_json
-    from abx_amr.studies.folder import SeedFolder
-
     trial = study.settings.files.trial(best["number"])
     rows = []
     for seed in best["seeds"]:
         if seed["episode_return"] is None:
             continue
-        folder: SeedFolder = trial.seed(seed["seed"])
-        try:
-            result = read_json(folder.result_file)
-        except InputError:
-            return None
-        row = result.get("evaluation_returns") or []
-        if result.get("episode_return") != seed["episode_return"]:
+        row = evaluation_returns(trial.seed(seed["seed"]), episode_return=seed["episode_return"])
+        if row is None:
             return None
         rows.append(row)
     if not rows or len({len(row) for row in rows}) > 1 or not rows[0]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,12 +25,15 @@ class TuneResult:
         budget: Finished trials that complete it.
         penalty_weight: Lambda of mean - lambda * std.
         best_value: Value of the best trial; None where none has a finite one.
-        best_params: Configuration path -> value of the best trial.
+        best_params: Configuration path -> value of the best trial, or of what the final selected.
         best_trial: What study_summary.json says of it.
+        final: What study_summary.json says of the final; None where it has none, or is not over.
+        final_trainings: How many of the final's trainings are done and planned, once it has begun.
         n_best: How many trials share the best value.
         trials: One row per trial: number, state, value, params.<path>, ...
         training_episodes: How long an agent is trained with its best parameters, unless told.
         collapse_advice: What helps where the best trial's policies have collapsed, else None.
+        overrides: What the study's command said, where that is another than this one.
         configuration: What was searched in, and what the command asks for beside.
     """
 
@@ -43,15 +46,20 @@ class TuneResult:
     best_value: float | None
     best_params: Mapping[str, ParameterValue] | None
     best_trial: Mapping[str, Any] | None = field(repr=False)
+    final: Mapping[str, Any] | None = field(default=None, repr=False)
+    final_trainings: Mapping[str, int] | None = None
     n_best: int
     trials: pd.DataFrame = field(repr=False, compare=False)
     training_episodes: int
     collapse_advice: str | None = None
+    overrides: Sequence[str] | None = None
     configuration: Mapping[str, Any] = field(repr=False, compare=False, default_factory=dict)
 
     @property
     def read_back(self) -> Mapping[str, Any]:
-        """Configuration path -> value that the built agent of the best trial had."""
+        """Configuration path -> value that the built agent had at the best parameters."""
+        if self.final is not None:
+            return self.final.get("effective_values") or {}
         return (self.best_trial or {}).get("effective_values") or {}
 
     @property

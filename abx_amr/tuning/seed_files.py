@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from abx_amr.errors import InputError
 from abx_amr.host import atomic_files
 from abx_amr.host.plain_files import read_json
-from abx_amr.studies.folder import StudyFolder, TrialFolder
+from abx_amr.studies.folder import SeedFolder, StudyFolder, TrialFolder
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -71,6 +71,20 @@ def read_seed_result(
     file = TrialFolder(Path(trial_folder)).seed(seed).result_file
     outcome = _read_whole_result(file) if file.is_file() else None
     return outcome if outcome is not None and outcome.get("identity") == identity else None
+
+
+def evaluation_returns(folder: SeedFolder, *, episode_return: float) -> list[float] | None:
+    """Return the return of every evaluation episode of a seed with this mean.
+
+    None where its folder does not hold them, or those of another training.
+    """
+    try:
+        result = read_json(folder.result_file)
+    except InputError:
+        return None
+    if result.get("episode_return") != episode_return:
+        return None
+    return [float(value) for value in result.get("evaluation_returns") or ()]
 
 
 def _read_whole_result(file: Path) -> dict[str, Any] | None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 import math
 import signal
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from functools import partial
@@ -17,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from abx_amr.errors import InputError
 from abx_amr.host import exit_codes
 from abx_amr.studies.preparation import Preparation
+from abx_amr.tuning.final import launch_final, work_on_final
 from abx_amr.tuning.finishing import finish, write_summary
 from abx_amr.tuning.study import TuningStudy, settled, what_is_shared
 
@@ -134,6 +136,8 @@ class TuneService:
             write_summary=partial(write_summary, study),
         )
         self._check(report)
+        if report.reason == "budget":
+            launch_final(study, launch)
 
     def finish(self, config: DictConfig) -> TuneResult:
         """Write how far the study is, its best and its figures; return it."""
@@ -177,6 +181,7 @@ class TuneService:
         from abx_amr.studies.worker import run_worker
 
         settings = study.settings
+        began = time.monotonic()
         check_settings(settings, study.storage)
         with self.listener.watching(study.look) as on_progress:
             report = run_worker(
@@ -186,6 +191,9 @@ class TuneService:
                 self.listener.event,
                 write_summary=partial(write_summary, study),
             )
+            if report.reason == "budget":
+                final = work_on_final(study, self.listener, on_progress, began=began)
+                report = final or report
         self._check(report)
         if report.reason == "budget" and not settings.wait:  # nobody else will
             self._finish(study)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +21,10 @@ if TYPE_CHECKING:
     from abx_amr.studies.overview import StudyOverview
     from abx_amr.studies.storages import StudyStorage
 
+#: Added to training.evaluation_seed: names episodes by which nothing is chosen.
+HELD_OUT_EPISODES = 977_000
+#: How many of them are played at least: they cost little beside a training.
+LEAST_HELD_OUT = 100
 #: What tells the workers of a study apart, and is no part of it.
 _OF_A_WORKER = ("worker", "local_workers")
 
@@ -30,12 +35,19 @@ class TuningStudy:
     Args:
         config: The plain, resolved configuration, complete but for the threads (see `settled`).
         points: Those of the same study, built before (default: none were).
+        storage: Where the study lies (default: as the configuration says).
 
     Raises:
         InputError: there is nothing to tune, a value is missing or wrong.
     """
 
-    def __init__(self, config: Mapping[str, Any], *, points: Points | None = None) -> None:
+    def __init__(
+        self,
+        config: Mapping[str, Any],
+        *,
+        points: Points | None = None,
+        storage: StudyStorage | None = None,
+    ) -> None:
         from abx_amr.configuration.agent import learns
         from abx_amr.configuration.classes import own_code
 
@@ -53,6 +65,7 @@ class TuningStudy:
             config=self.config, space=self.settings.space, first_seed=self.settings.first_seed
         )
         self.runner = TrialRunner(settings=self.settings, points=self.points)
+        self._given_storage = storage
 
     @cached_property
     def storage(self) -> StudyStorage:
@@ -64,6 +77,20 @@ class TuningStudy:
         return self._new_storage()
 
     @property
+    def held_out_evaluation_seed(self) -> int:
+        """What names the episodes on which the final values what it has chosen."""
+        return int(self.config["training"]["evaluation_seed"]) + HELD_OUT_EPISODES
+
+    @cached_property
+    def held_out_runner(self) -> TrialRunner:
+        """What trains and scores held-out seeds."""
+        return replace(
+            self.runner,
+            evaluation_seed=self.held_out_evaluation_seed,
+            least_episodes=LEAST_HELD_OUT,
+        )
+
+    @property
     def training_episodes(self) -> int:
         """How long an agent is trained with the best parameters, unless told otherwise."""
         from abx_amr.studies.best import episodes_with_best
@@ -73,6 +100,8 @@ class TuningStudy:
     def _new_storage(self) -> StudyStorage:
         from abx_amr.configuration.storage import build_storage
 
+        if self._given_storage is not None:
+            return self._given_storage
         return build_storage(self.config)
 
     def look(self) -> StudyOverview:

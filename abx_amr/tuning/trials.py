@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,10 +19,19 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class TrialRunner:
-    """Trains and scores the seeds of points of one study."""
+    """Trains and scores the seeds of points of one study.
+
+    Args:
+        settings: The study's.
+        points: The study's.
+        evaluation_seed: Names the evaluation episodes (None: as the configuration names them).
+        least_episodes: How many evaluation episodes are played at least.
+    """
 
     settings: StudySettings
     points: Points
+    evaluation_seed: int | None = None
+    least_episodes: int = 1
 
     def run(
         self,
@@ -62,6 +71,10 @@ class TrialRunner:
             for seed in missing:
                 keep(seed, error)
             return [outcomes[seed] for seed in seeds]
+        if self.evaluation_seed is not None:
+            settings = replace(settings, evaluation_seed=self.evaluation_seed)
+        episodes = max(settings.num_eval_episodes, self.least_episodes)
+        settings = replace(settings, num_eval_episodes=episodes)
         saving = None
         if folder is not None:
             interval = self.settings.checkpoint_interval

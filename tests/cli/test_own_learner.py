@@ -55,6 +55,7 @@ def test_it_is_tuned_by_the_command_with_its_value_read_back(call: Call, project
     ended = call(
         tune.main, "-m", "+tuning=base", "agent_algorithm=climbing", *CLINIC, "run_name=found",
         "tuning.n_trials=2", "tuning.n_seeds_per_trial=2", "tuning.truncated_episodes=4",
+        "tuning.final=false",
         "agent_algorithm.step_size=tag(log, interval(0.1, 2.0))",
     )  # fmt: skip
     assert ended.status == 0, ended.err

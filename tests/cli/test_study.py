@@ -46,6 +46,7 @@ def make(name="exp", *, storage=None, n_trials=4, run_trial=outcomes):
             "agent_algorithm": {"x": 0.0, "size": 32},
             "tuning": {
                 **TUNING_DEFAULTS,
+                "final": False,
                 "n_trials": n_trials,
                 "sampler": "random",
                 "search_space": SPACE,

@@ -320,7 +320,7 @@ def test_the_other_shipped_studies_run_end_to_end(call: Call, algorithm: str) ->
     small = [s for s in small if algorithm != "a2c" or "n_epochs" not in s]
     ended = call(
         tune.main, "-m", f"+tuning={algorithm}_default", *small, "tuning.n_trials=1",
-        "tuning.n_seeds_per_trial=1", "tuning.truncated_episodes=2",
+        "tuning.n_seeds_per_trial=1", "tuning.truncated_episodes=2", "tuning.final=false",
     )  # fmt: skip
     assert ended.status == 0, ended.err
     (trial,) = trials(f"{algorithm}_default")

@@ -17,7 +17,7 @@ from benchmarks.budgets import ended, fork
 COMMAND = (
     *("-m", "+tuning=ppo_default", "run_name=real", "experiment=paper_single", "figures=false"),
     *("tuning.n_trials=5", "tuning.truncated_episodes=20", "tuning.n_seeds_per_trial=2"),
-    "environment.max_time_steps=50",
+    *("environment.max_time_steps=50", "tuning.final=false"),
 )
 
 

@@ -36,7 +36,10 @@ IMPORTED = (
 
 CLINIC = ("environment.max_time_steps=20",)
 TRAINING = (*CLINIC, "training.n_envs=2", "training.num_eval_episodes=2")
-STUDY = ("tuning.n_trials=2", "tuning.n_seeds_per_trial=2", "tuning.truncated_episodes=1")
+STUDY = (
+    *("tuning.n_trials=2", "tuning.n_seeds_per_trial=2", "tuning.truncated_episodes=1"),
+    "tuning.final=false",
+)
 WORKERS = 2
 SHOWING = ("--help", "-h", "--cfg", "-c", "--info", "-i", "--shell-completion", "-sc")
 

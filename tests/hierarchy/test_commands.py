@@ -120,6 +120,7 @@ STUDY = (
     *TINY,
     "tuning.n_seeds_per_trial=2",
     "tuning.truncated_episodes=2",
+    "tuning.final=false",
     "~tuning.search_space.n_steps",
     "~tuning.search_space.batch_size",
     "~tuning.search_space.n_epochs",

@@ -542,6 +542,7 @@ def test_what_was_imported_is_tuned_over_the_prior_search_space(
         "tuning.n_trials=1",
         "tuning.n_seeds_per_trial=1",
         "tuning.truncated_episodes=1",
+        "tuning.final=false",
         *(setting for setting in SMALL if "total_num" not in setting),
     )
     assert ended.status == 0, ended.err

@@ -245,6 +245,7 @@ def test_from_a_folder_below_a_clinic_of_own_parts_is_checked_trained_tuned_and_
         "tuning.n_trials=1",
         "tuning.n_seeds_per_trial=1",
         "tuning.truncated_episodes=1",
+        "tuning.final=false",
         "~tuning.search_space.batch_size",
         "run_name=study",
     )
@@ -373,6 +374,7 @@ def test_the_command_that_trains_with_a_study_s_best_can_be_pasted_anywhere_belo
     below.mkdir(parents=True)
     monkeypatch.chdir(below)
     small = ("tuning.n_trials=1", "tuning.n_seeds_per_trial=1", "tuning.truncated_episodes=1")
+    small = (*small, "tuning.final=false")
     fixed = [f"~tuning.search_space.{key}" for key in ("n_steps", "batch_size", "n_epochs")]
     settings = [s for s in SMALL if not s.startswith("training.total")]
     ended = call(tune.main, "-m", "+tuning=ppo_default", *settings, *small, *fixed)

@@ -95,6 +95,7 @@ def write_study(
         "training": {"seed": 42, "n_envs": 8},
         "tuning": {
             **defaults,
+            "final": False,
             "n_trials": n_trials,
             "n_seeds_per_trial": n_seeds,
             "truncated_episodes": 50,

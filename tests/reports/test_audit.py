@@ -34,6 +34,7 @@ CONFIGURATION = {
     "training": {"seed": 42, "seeds": None, "evaluation_seed": 0, "num_eval_episodes": 2},
     "tuning": {
         **TUNING_DEFAULTS,
+        "final": False,
         "n_trials": 4,
         "n_seeds_per_trial": 2,
         "sampler": "grid",

@@ -29,6 +29,7 @@ CONFIGURATION = {
     "tuning": {
         **TUNING_DEFAULTS,
         "n_trials": 6,
+        "final": False,
         "sampler": "random",
         "heartbeat_interval": 30,
         "search_space": {

@@ -349,6 +349,7 @@ SMALL = (
     *("training.num_eval_episodes=3", "tuning.n_seeds_per_trial=1", "tuning.truncated_episodes=2"),
     *("~tuning.search_space.n_steps", "~tuning.search_space.batch_size", "tuning.n_trials=2"),
     *("agent_algorithm.batch_size=8", "~tuning.search_space.n_epochs", "run_name=x"),
+    "tuning.final=false",
 )
 
 

@@ -25,7 +25,7 @@ TUNING_DEFAULTS = yaml.safe_load((packaged("conf") / "tuning/base.yaml").read_te
 
 def settings_of(config: DictConfig) -> tuple[StudySettings, SqliteStorage]:
     plain = OmegaConf.to_container(config, resolve=True)
-    plain["tuning"] = TUNING_DEFAULTS | plain["tuning"]
+    plain["tuning"] = TUNING_DEFAULTS | {"final": False} | plain["tuning"]
     settings = StudySettings.from_configuration(plain)
     return settings, SqliteStorage(path=settings.folder / "optuna_study.db")
 

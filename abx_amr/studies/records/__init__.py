@@ -1,5 +1,13 @@
 """Study records: all that is stored on a trial or a study beside Optuna's own, read and written."""
 
+from abx_amr.studies.records.finals import (
+    DEFAULT,
+    FinalAttributes,
+    FinalClaim,
+    FinalSize,
+    FinalUnit,
+    Point,
+)
 from abx_amr.studies.records.histories import WorkerHistory, workers_of
 from abx_amr.studies.records.studies import Origin, StudyAttributes, StudyRecord
 from abx_amr.studies.records.trials import (
@@ -14,11 +22,17 @@ from abx_amr.studies.records.trials import (
 from abx_amr.studies.records.workers import GRACE_INTERVALS, Worker
 
 __all__ = [
+    "DEFAULT",
     "GRACE_INTERVALS",
     "INTERRUPTED",
     "STATES",
+    "FinalAttributes",
+    "FinalClaim",
+    "FinalSize",
+    "FinalUnit",
     "Heartbeat",
     "Origin",
+    "Point",
     "SeedRecord",
     "StudyAttributes",
     "StudyRecord",

@@ -8,6 +8,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from abx_amr.errors import InputError
+from abx_amr.host.processes import ProcessIdentity
+from abx_amr.studies.records.finals import FinalAttributes
 from abx_amr.studies.records.trials import STATES, TrialRecord, best_trial
 from abx_amr.studies.records.workers import GRACE_INTERVALS, Worker
 from abx_amr.studies.space import SearchSpace, parse_search_space
@@ -111,6 +113,11 @@ class StudyRecord:
         return StudyAttributes(self.user_attrs)
 
     @property
+    def final(self) -> FinalAttributes:
+        """What is stored of its final."""
+        return FinalAttributes(self.user_attrs)
+
+    @property
     def n_finished(self) -> int:
         """How many trials count towards the budget."""
         return sum(trial.is_finished for trial in self.trials)
@@ -133,15 +140,24 @@ class StudyRecord:
 
     def live_workers(self) -> list[Worker]:
         """Return who may be at work: processes that run here, and others that were heard of."""
-        now = datetime.now(UTC)
-        found = []
-        for trial in self.trials:
-            owner = trial.owner
-            if trial.state != "RUNNING" or owner is None or owner.process.has_died:
-                continue
-            heard = trial.last_sign
-            grace = timedelta(seconds=GRACE_INTERVALS * (owner.interval or 0.0))
-            is_silent = heard is None or now - heard > grace
-            if owner.process.is_alive or not is_silent:
-                found.append(owner)
-        return found
+        trials = [
+            (trial.owner, trial.last_sign) for trial in self.trials if trial.state == "RUNNING"
+        ]
+        at_final = [
+            (claim.owner, None if claim.heartbeat is None else claim.heartbeat.moment)
+            for claim in self.final.open_claims
+        ]
+        found: dict[ProcessIdentity, Worker] = {}
+        for owner, heard in [*trials, *at_final]:
+            if owner is not None and _may_be_at_work(owner, heard):
+                found.setdefault(owner.process, owner)
+        return [*found.values()]
+
+
+def _may_be_at_work(worker: Worker, heard: datetime | None) -> bool:
+    """Say whether a worker runs here, or was heard of within its grace and may run elsewhere."""
+    if worker.process.has_died:
+        return False
+    grace = timedelta(seconds=GRACE_INTERVALS * (worker.interval or 0.0))
+    is_silent = heard is None or datetime.now(UTC) - heard > grace
+    return worker.process.is_alive or not is_silent
