@@ -30,6 +30,7 @@ SMALL = (
     "environment.max_time_steps=20",
     "training.n_envs=4",
     "training.num_eval_episodes=4",
+    "training.total_num_training_episodes=25",
     "agent_algorithm.n_steps=40",
     "agent_algorithm.policy_kwargs.net_arch=[8]",
 )
