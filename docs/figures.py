@@ -90,8 +90,9 @@ PARTS = {
     "large-sweeps": Part(
         page="tutorials/10-large-sweeps.md",
         commands="""
-            abx-train -m experiment=paper_single,paper_two 'training.seed=range(1,7)'
-            abx-train -m experiment=paper_two agent_algorithm.gamma=0.9 training.seed=1,2
+            short="training.total_num_training_episodes=25"
+            abx-train -m experiment=paper_single,paper_two 'training.seed=range(1,7)' $short
+            abx-train -m experiment=paper_two agent_algorithm.gamma=0.9 training.seed=1,2 $short
             abx-train -m experiment=paper_two agent_algorithm=greedy,never run_name=rules
             abx-gather
         """,
