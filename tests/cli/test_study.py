@@ -162,6 +162,22 @@ def test_trials_has_a_line_for_each(ask):
     assert [line.split()[:2] for line in out[1:]] == [[str(n), "COMPLETE"] for n in range(4)]
 
 
+def test_a_trial_of_another_program_is_shown_and_does_not_count(ask):
+    _, storage = make()
+    added = optuna.trial.create_trial(
+        params={"x": 3},
+        distributions={"x": optuna.distributions.IntDistribution(1, 5)},
+        value=999.0,
+    )
+    optuna.load_study(study_name="exp", storage=storage.open()).add_trial(added)
+    shown = "\n".join(ask("show", "exp")[1])
+    assert "finished: 4 (5 COMPLETE)" in shown
+    assert "best: 999" not in shown
+    assert "does not count: it was added by another program with 'x'" in ask("trials", "exp")[1][-1]
+    point = next(line for line in ask("audit", "exp")[1] if "budget" in line)
+    assert point.startswith("pass"), point
+
+
 def test_export_writes_a_row_for_every_trial_and_seed(ask):
     _, storage = make()
     mine = optuna.load_study(study_name="exp", storage=storage.open())
