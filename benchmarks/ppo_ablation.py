@@ -133,6 +133,10 @@ LEVERS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "one network for patients": ((DEFAULT,), (f"{_A}.patients_share_network=true",)),
     "one network, log levels": ((DEFAULT,), _COHORT),
     "one network, log levels, faster": ((DEFAULT,), (*_COHORT, *_FASTER)),
+    "one network, log levels, faster, value targets": (
+        (DEFAULT,),
+        (*_COHORT, *_FASTER, f"{_A}.normalize_value_targets=true"),
+    ),
     "faster": ((DEFAULT,), _FASTER),
 }
 KIN: dict[str, tuple[str, ...]] = {
