@@ -21,11 +21,13 @@ class Repeated:
         command: What was typed, None where it is not known or none of our commands.
         facts: Name and value of what else decides a result.
         warning: Why the same command may give something else.
+        elsewhere: Where it is said, if it is not said here.
     """
 
     command: str | None
     facts: list[tuple[str, str]]
     warning: str | None
+    elsewhere: str = "The command that made it is not recorded."
 
     @classmethod
     def of(cls, provenance: Mapping[str, Any]) -> Repeated:

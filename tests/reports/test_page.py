@@ -335,6 +335,9 @@ def test_a_set_names_its_best_condition_and_whether_it_may_be_chance(written: Wr
     assert "over 3 runs" in text
     assert "+8.00" in text
     assert "fewer than 5 training seeds" in text
+    assert "Each run holds the command" in text
+    assert "abx-report g" in text  # a run of the better condition
+    assert "abx-evaluate run=g" in text
 
 
 def test_names_and_notes_of_strangers_stay_text(tmp_path: Path) -> None:
