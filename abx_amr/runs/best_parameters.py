@@ -82,10 +82,9 @@ def _how_it_differs(different: Mapping[str, str], folder: Path) -> list[str]:
     if clinic:
         own = _clinic_of_study(folder)
         cure = "leave the clinic's settings out" if own == "" else f"give{own or ' its settings'}"
-        lines.append(
-            f"another clinic than that of the study ({', '.join(clinic)}): to train in its own, "
-            f"{cure}"
-        )
+        named = [f"{p} {how}" for p, how in different.items() if p.split(".")[0] in clinic]
+        said = ", ".join(clinic if len(named) > _MOST_SAID else named)
+        lines.append(f"another clinic than that of the study ({said}): to train in its own, {cure}")
     rest = [f"{p} {how}" for p, how in different.items() if p.split(".")[0] not in clinic]
     if rest:
         more = f" and {len(rest) - _MOST_SAID} more" if len(rest) > _MOST_SAID else ""

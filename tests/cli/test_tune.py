@@ -297,7 +297,7 @@ def test_explicit_values_win_over_the_best_and_differences_are_named(call: Call)
     assert run.read_config()["agent_algorithm"]["gamma"] == 0.5
     message = ended.out + ended.err
     assert "reward_calculator.lambda_weight 0.0 -> 0.3" in message
-    assert message.count("configuration differs") == 1
+    assert message.count("another clinic than that of the study") == 1
 
 
 def test_best_parameters_of_another_algorithm_are_refused(call: Call) -> None:
