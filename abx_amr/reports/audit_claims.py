@@ -10,7 +10,6 @@ from abx_amr.errors import counted
 from abx_amr.reports.audited import AuditedStudy, Finding, best_of, is_same
 from abx_amr.reports.audited import named as named_values
 from abx_amr.reports.finals import DEFAULT, Final, compared, final_of, named, within
-from abx_amr.reports.repeating import given_by, settings_to_repeat
 from abx_amr.reports.wording import is_known, number, signed
 from abx_amr.studies.space import flatten
 
@@ -24,9 +23,8 @@ def winner_held_out(study: AuditedStudy) -> Finding:
     final = final_of(study.summary)
     if final is None:
         return None, (
-            "a study keeps no evaluation of its winner on episodes that did not choose it: its "
-            f"value is that by which it won. To see for yourself: {_train_line(study)}, then "
-            f"abx-evaluate run={shlex.quote(f'{study.name}_optimized')}"
+            "the study kept no final, so its winner's value is that by which it won; one on seeds "
+            f"and episodes that chose nothing: abx-study confirm {shlex.quote(study.name)}"
         )
     searched = {seed.seed for trial in study.trials for seed in trial.seeds}
     chose = {*final.fresh_seeds, *searched}
@@ -46,12 +44,6 @@ def winner_held_out(study: AuditedStudy) -> Finding:
         f"had chosen nothing: {final.winner.in_words}; the search had promised "
         f"{number(final.found)}"
     )
-
-
-def _train_line(study: AuditedStudy) -> str:
-    """Return the command that trains with the best values, in the clinic of the study."""
-    settings = settings_to_repeat(given_by(study.provenance, searched=study.best_params))
-    return shlex.join(["abx-train", f"best_params_from={study.name}", *settings])
 
 
 def _other_than_told(final: Final) -> str | None:

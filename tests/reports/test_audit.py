@@ -292,7 +292,7 @@ def test_without_a_final_the_audit_says_how_to_see_what_the_winner_is_worth(sent
     without_final(lambda folder: None)(sent)
     points = {point.name: point for point in AuditSubject.of(sent).points}
     assert points["winner held out"].passed is None
-    assert "best_params_from=exp" in points["winner held out"].evidence
+    assert points["winner held out"].evidence.endswith(": abx-study confirm exp")
     assert points["default beaten"].passed is True  # it was among the trials
 
 

@@ -124,6 +124,7 @@ def test_a_study_is_told_with_what_was_found_and_what_it_is_worth(
     assert "That is 13.53 below the optimum, −51.83: it reaches 94.1 % of what can" in text
     assert "In all 12 trials that kept them, the values read back" in text
     assert f"abx-train best_params_from={study.name}" in text
+    assert f"abx-study confirm {study.name}" in text  # it has no final yet
     assert "Importance of each setting by PED-ANOVA" in text
 
 

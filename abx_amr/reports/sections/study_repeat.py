@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 from markupsafe import Markup
 
+from abx_amr.reports.finals import final_of
 from abx_amr.reports.repeating import Repeated, command_of, given_by, settings_to_repeat
 from abx_amr.reports.subjects import StudySubject
 from abx_amr.reports.templating import fill
@@ -35,6 +36,13 @@ def _next_steps(subject: StudySubject) -> list[tuple[str, str]]:
     if subject.summary.get("status") == "unfinished" and command is not None:
         steps.append(("Go on with the study", command))
     if subject.folder.best_params_file.is_file():
+        if final_of(subject.summary) is None:
+            steps.append(
+                (
+                    "See what its winner is worth on seeds and episodes that chose nothing",
+                    shlex.join(["abx-study", "confirm", name, *where]),
+                )
+            )
         train = ["abx-train", f"best_params_from={name}", *settings_to_repeat(given), *where]
         steps += [
             (
