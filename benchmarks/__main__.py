@@ -26,6 +26,7 @@ LONG = (
     "policy_search",
     "optimum",
     "leaderboard",
+    "final",
 )
 README = Path(__file__).with_name("README.md")
 

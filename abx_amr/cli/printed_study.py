@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from abx_amr.studies.settings import StudySettings
     from abx_amr.tuning.result import TuneResult
 
+_GO_ON = "unfinished: run the same command again to go on"
+
 
 class PrintedStudy(DisplayedStudy):
     """Prints what happens in a study, and shows it on a terminal."""
@@ -87,10 +89,11 @@ class PrintedStudy(DisplayedStudy):
 def _announced(settings: StudySettings, final: FinalSize) -> str:
     """Return how many trainings the final adds to the search, and of what."""
     searched = settings.budget * settings.n_seeds_per_trial
+    points = min(final.top, settings.budget) + 1
     return (
-        f"trainings: {searched} of the search, then a final (tuning.final) of {final.top + 1} "
+        f"trainings: {searched} of the search, then a final (tuning.final) of {points} "
         f"points x {final.seeds} seeds and 2 x {final.seeds} held out: at most "
-        f"{searched + final.compared + final.held_out}"
+        f"{searched + points * final.seeds + final.held_out}"
     )
 
 
@@ -157,6 +160,8 @@ def _report(result: TuneResult) -> None:
     if best is None:
         print("no trial has a finite value yet")
         _print_page(result)
+        if not result.is_complete:
+            print(_GO_ON)
         return
     print(
         f"best value {best['value']:.3f} (trial {best['number']}): mean {best['mean_reward']:.3f}, "
@@ -196,4 +201,4 @@ def _report(result: TuneResult) -> None:
             own = shlex.join(default_overrides(final))
             print(f"or the default:   abx-train {source}{same} {own} {long}")
     else:
-        print("unfinished: run the same command again to go on")
+        print(_GO_ON)

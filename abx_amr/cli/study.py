@@ -454,7 +454,10 @@ def _print_final(study: StudyRecord) -> None:
         print(f"final: selected {named(result['selected'])}, on held-out seeds", end=" ")
         print(f"{valued(held_out['selected'])}; {compared(result)}")
     elif size is not None:
-        print(f"final: {size.top + 1} points x {size.seeds} seeds, not over yet")
+        budget = study.attributes.budget
+        is_searched = budget is not None and study.n_finished >= budget
+        cure = f" (abx-study confirm {study.name} goes on with it)" if is_searched else ""
+        print(f"final: {size.top + 1} points x {size.seeds} seeds, not over yet{cure}")
     elif study.n_finished:
         print(f"final: none (abx-study confirm {study.name} trains it)")
 

@@ -286,6 +286,8 @@ def _unknown_path(
         if parts[0] == "against":
             example = f"'against={{rule: amr_threshold, {new.group(1)}: VALUE}}'"
             return f"a rule's parameters stand beside its name: {example}"
+        if parts[:2] == ["tuning", "final"]:
+            return "the size of a final is written whole: 'tuning.final={top: 4, seeds: 10}'"
         return f"{path} has no key '{new.group(1)}'"
     return f"{path}: {reason}"
 

@@ -11,6 +11,7 @@ import signal
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -33,6 +34,9 @@ if TYPE_CHECKING:
     from abx_amr.tuning.result import TuneResult
 
 log = logging.getLogger(__name__)
+
+#: What a worker says that leaves work of the study behind.
+TO_GO_ON = ": run the same command again to go on"
 
 
 class SearchStoppedError(Exception):
@@ -57,7 +61,7 @@ class SearchStoppedError(Exception):
     def __str__(self) -> str:
         message = super().__str__()
         if self.signal_number is None:
-            return f"{message}: run the same command again to go on"
+            return f"{message}{TO_GO_ON}"
         return message
 
 
@@ -135,7 +139,7 @@ class TuneService:
             size=math.ceil(study.settings.n_workers / study.settings.n_seeds_per_trial),
             write_summary=partial(write_summary, study),
         )
-        self._check(report)
+        self._check(study, report)
         if report.reason == "budget":
             launch_final(study, launch)
 
@@ -194,7 +198,7 @@ class TuneService:
             if report.reason == "budget":
                 final = work_on_final(study, self.listener, on_progress, began=began)
                 report = final or report
-        self._check(report)
+        self._check(study, report)
         if report.reason == "budget" and not settings.wait:  # nobody else will
             self._finish(study)
 
@@ -224,14 +228,20 @@ class TuneService:
         self.listener.finished(result)
         return result
 
-    def _check(self, report: WorkerReport) -> None:
+    def _check(self, study: TuningStudy, report: WorkerReport) -> None:
         """Come back where the study is searched, or others may go on; raise where it is stopped."""
         if report.was_interrupted or report.reason == "time limit":
             raise SearchStoppedError(report)
         if report.reason == "failures":
             raise InputError(report.message)
         if report.reason != "budget":
-            self.listener.stopped(report)
+            # Where somebody waits for the workers, the end of the study says how to go on.
+            is_told = study.settings.wait or study.overview().is_complete
+            self.listener.stopped(report if is_told else _with_how_to_go_on(report))
+
+
+def _with_how_to_go_on(report: WorkerReport) -> WorkerReport:
+    return replace(report, message=f"{report.message}{TO_GO_ON}")
 
 
 def _prepare(study: TuningStudy, *, is_here: bool) -> Preparation:

@@ -90,7 +90,7 @@ def test_two_workers_one_of_them_killed_end_with_the_final_of_one(call: Call) ->
     }
     storage = SqliteStorage(path="optimization/small/optuna_study.db")
     victim = None
-    end = time.monotonic() + 300
+    end = time.monotonic() + 900
     while victim is None and time.monotonic() < end:
         time.sleep(0.02)
         if storage.exists("small"):
@@ -98,7 +98,7 @@ def test_two_workers_one_of_them_killed_end_with_the_final_of_one(call: Call) ->
             victim = next((claim.owner.process.pid for claim in claims if claim.owner), None)
     assert victim in workers
     workers[victim].kill()
-    codes = {pid: process.wait(timeout=300) for pid, process in workers.items()}
+    codes = {pid: process.wait(timeout=900) for pid, process in workers.items()}
     assert codes == {pid: -signal.SIGKILL if pid == victim else 0 for pid in workers}
     alone = call(tune.main, *FINAL, *SIZE, "optimization_dir=alone")
     assert alone.status == 0, alone.err

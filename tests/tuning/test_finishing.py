@@ -10,6 +10,7 @@ import pytest
 
 import abx_amr
 from abx_amr.cli import tune as door
+from abx_amr.studies.events import WorkerReport
 from abx_amr.studies.preparation import Preparation
 from abx_amr.tuning.in_process import composed_study
 from abx_amr.tuning.listening import StudyListener
@@ -93,12 +94,23 @@ def test_the_best_trial_is_told_as_a_run_is_and_how_long_to_train_with_it(call: 
     assert result.training_episodes >= 25
 
 
-def test_a_worker_that_leaves_early_writes_the_gap_too(call: Call) -> None:
-    service = TuneService(StudyListener())
-    config = composed_study(*STUDY, TWO, "tuning.worker=0", "tuning.n_trials_per_worker=1")
+def test_a_worker_that_leaves_early_writes_the_gap_too_and_says_how_to_go_on(call: Call) -> None:
+    class Listener(StudyListener):
+        said = ""
+
+        def stopped(self, report: WorkerReport) -> None:
+            self.said = report.message
+
+    service = TuneService(listener := Listener())
+    alone = ("tuning.worker=0", "tuning.wait=false", "tuning.n_trials_per_worker=1")
+    config = composed_study(*STUDY, TWO, *alone)
     service.prepare(config, is_here=True)
     service(config)
     assert best_trial()["optimality_gap"] is not None
+    assert listener.said == (
+        "this worker has run its 1 trial (tuning.n_trials_per_worker): run the same command again "
+        "to go on"
+    )
 
 
 def test_the_figures_of_a_study_are_drawn_once_for_its_trials(call: Call) -> None:

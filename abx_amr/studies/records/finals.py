@@ -61,11 +61,6 @@ class FinalSize:
         return cls(top=points - 1, seeds=seeds)
 
     @property
-    def compared(self) -> int:
-        """Trainings of the comparison, the default's among them."""
-        return (self.top + 1) * self.seeds
-
-    @property
     def held_out(self) -> int:
         """Trainings on held-out seeds, of the winner and of the default."""
         return 2 * self.seeds
