@@ -207,7 +207,10 @@ def _over_seeds(rule: Mapping[str, Any], best: Mapping[str, Any]) -> str:
         if ends[0] <= 0 <= ends[1]
         else " another training is likely to say the same."
     )
-    return f" Over its {len(seeds)} training seeds the interval is {interval(ends)}:{hint}"
+    return (
+        f" Over its {len(seeds)} training seeds the interval of that difference is "
+        f"{interval(ends)}:{hint}"
+    )
 
 
 def _is_worse(share: float) -> str:
