@@ -60,6 +60,7 @@ def plan(
         choices: Group -> what was chosen in it.
     """
     from abx_amr.comparison.planned import planned
+    from abx_amr.configuration.values import CLINIC_SECTIONS
     from abx_amr.host.atomic_files import claim_folder, write_json
     from abx_amr.host.progress import phase_display
     from abx_amr.runs.provenance import provenance
@@ -71,7 +72,8 @@ def plan(
             _print_values(found)
         raise found.interrupt
     folder = claim_folder(config["results_dir"], f"{name}_plan")
-    write_json(folder / "plan.json", found.to_dict())
+    clinic = {section: config[section] for section in CLINIC_SECTIONS if section in config}
+    write_json(folder / "plan.json", {**found.to_dict(), "configuration": clinic})
     facts = provenance(seeds={"evaluation": config["plan"]["seed"]})
     write_json(folder / "provenance.json", {**facts, "choices": choices or {}})
     if config["figures"] and found.optimum is not None:

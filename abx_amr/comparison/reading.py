@@ -194,6 +194,7 @@ def _read(folder: RunFolder, config: dict[str, Any]) -> GatheredRun:
         **{f"mean_amr_{a}": level for a, level in amr.items()},
         **{f"prescriptions_{a}": count for a, count in prescribed.items()},
         "stopped_early": summary.get("stopped_early"),
+        "collapse": (summary.get("collapse") or {}).get("kind"),
         "training_seconds": _number(summary.get("training_seconds")),
         "best_params_from": origin["best_params_from"],
         "version": versions.get("abx-amr"),
@@ -298,6 +299,7 @@ def runs_table(
     ]
     table = pd.DataFrame(rows)
     texts = [
+        "collapse",
         "best_params_from",
         "best_rule",
         "weights",

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from abx_amr.agents.rules import Cycling, Rule
 from abx_amr.evaluation.episodes import episode_returns, evaluate
-from abx_amr.evaluation.statistics import PairedDifference, paired_difference
+from abx_amr.evaluation.statistics import PairedDifference, paired_difference, t_interval
 from abx_amr.planning.cache import PlanCache
 from abx_amr.planning.kept_values import default_folder
 from abx_amr.planning.play import replay
@@ -250,4 +250,7 @@ def compare_with_best(
         },
         "verdict": verdict(difference),
         "candidates": {label: float(found.mean()) for label, found in played.items()},
+        "candidate_intervals_95": {
+            label: list(t_interval(found)) for label, found in played.items()
+        },
     }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from abx_amr.plots import canvas
@@ -21,12 +22,15 @@ def draw(conditions: pd.DataFrame, runs: pd.DataFrame, *, title: str) -> Figure:
     Args:
         conditions: One row per condition: clinic, condition, mean, mean_low, mean_high (nan for a
             single run), optimum (nan where unknown), run_names where they are to be shown.
-        runs: One row per run: clinic, condition, return.
+        runs: One row per run: clinic, condition, return, and collapse where it is known to what
+            its policy has collapsed (a missing value: it has not).
         title: Says what is compared.
     """
     canvas.require(conditions, ["clinic", "condition", "mean", "mean_low", "mean_high", "optimum"])
     canvas.require(runs, ["clinic", "condition", "return"])
     clinics = list(dict.fromkeys(conditions["clinic"]))
+    is_known = "collapse" in runs
+    collapsed = runs["collapse"].notna() if is_known else pd.Series(False, index=runs.index)
     most = int(conditions.groupby("clinic").size().max())
     figure, axes = canvas.blank(
         title, rows=len(clinics), panel_height=1.2 + 0.4 * most, share_x=False, width=9.0
@@ -35,16 +39,8 @@ def draw(conditions: pd.DataFrame, runs: pd.DataFrame, *, title: str) -> Figure:
         here = conditions[conditions["clinic"] == clinic].sort_values("mean", kind="stable")
         for place, row in enumerate(here.to_dict("records")):
             of_it = (runs["clinic"] == clinic) & (runs["condition"] == row["condition"])
-            returns = runs.loc[of_it, "return"].to_numpy(dtype=np.float64)
-            axis.plot(
-                returns,
-                np.full(len(returns), place),
-                "o",
-                color=canvas.GREY,
-                markersize=4,
-                alpha=0.7,
-                label="run" if place == 0 else None,
-            )
+            _mark(axis, runs.loc[of_it & ~collapsed, "return"], place, "o", canvas.GREY)
+            _mark(axis, runs.loc[of_it & collapsed, "return"], place, "x", canvas.VERMILION)
             if np.isfinite(row["mean_low"]):
                 ends = (row["mean_low"], row["mean_high"])
                 axis.plot(ends, (place, place), color=canvas.BLUE, linewidth=3, alpha=0.6)
@@ -62,9 +58,19 @@ def draw(conditions: pd.DataFrame, runs: pd.DataFrame, *, title: str) -> Figure:
         axis.set_yticks(range(len(here)), _labels(here), fontsize=8)
         axis.set_ylim(-0.6, len(here) - 0.4)
         axis.set_title(canvas.wrapped(clinic, _LONGEST_TITLE), loc="left", fontsize=10)
+    axes[0].plot([], [], "o", color=canvas.GREY, markersize=4, alpha=0.7, label="run")
+    if collapsed.any():
+        axes[0].plot([], [], "x", color=canvas.VERMILION, markersize=4, label="run that collapsed")
     canvas.legend_beside(axes[0])
     axes[-1].set_xlabel("mean episode return of a run")
     return figure
+
+
+def _mark(axis: Axes, returns: pd.Series, place: int, marker: str, colour: str) -> None:
+    """Draw the returns of runs in the row of their condition."""
+    values = returns.to_numpy(dtype=np.float64)
+    rows = np.full(len(values), place)
+    axis.plot(values, rows, marker, color=colour, markersize=4, alpha=0.7)
 
 
 def _labels(conditions: pd.DataFrame) -> list[str]:

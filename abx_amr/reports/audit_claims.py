@@ -41,8 +41,8 @@ def winner_held_out(study: AuditedStudy) -> Finding:
     return True, (
         f"{named(final.selected)}, selected on {counted(len(final.fresh_seeds), 'fresh seed')}, "
         f"trained again on {counted(len(final.seeds), 'seed')} from {min(final.seeds)} on, which "
-        f"had chosen nothing: {final.winner.in_words}; the search had promised "
-        f"{number(final.found)}"
+        f"had chosen nothing: {final.winner.in_words}; the best value of "
+        f"the search was {number(final.found)}"
     )
 
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from abx_amr.errors import counted
 from abx_amr.reports.wording import interval, is_known, number, signed
 
 DEFAULT = "default"
@@ -45,6 +46,9 @@ class Final:
         default: What the default earns there.
         difference: Of the two, and its interval.
         best_rule: The best rule, and the winner less it; None: not compared.
+        episodes: Of each held-out seed; None: not told.
+        limits: What is said of the winner's held-out mean, by the names that a run's summary has:
+            optimum, optimality_gap, share_of_range, best_rule.
         is_beaten: Whether the default is; None: not distinguishable.
         params: Configuration path -> value of the selected point, where that is told.
         effective_values: Configuration path -> what its built agents had, where that is told.
@@ -58,6 +62,8 @@ class Final:
     default: HeldOut
     difference: HeldOut
     best_rule: Mapping[str, Any] | None
+    episodes: int | None
+    limits: Mapping[str, Any]
     is_beaten: bool | None
     params: Mapping[str, Any]
     effective_values: Mapping[str, Any]
@@ -66,6 +72,12 @@ class Final:
     def fresh_seeds(self) -> list[int]:
         """The seeds by which the winner was selected."""
         return sorted({int(seed) for one in self.candidates for seed in one.get("seeds") or {}})
+
+    @property
+    def seeds_in_words(self) -> str:
+        """How many held-out seeds the winner's mean is over, and of how many if some failed."""
+        known, planned = len(self.winner.returns), counted(len(self.seeds), "training seed")
+        return planned if known == len(self.seeds) else f"{known} of {planned}"
 
 
 def final_of(summary: Mapping[str, Any]) -> Final | None:
@@ -87,6 +99,8 @@ def final_of(summary: Mapping[str, Any]) -> Final | None:
         default=_value(held["default"]),
         difference=_value(held["difference"]),
         best_rule=held.get("best_rule"),
+        episodes=int(episodes) if is_known(episodes := held.get("episodes")) else None,
+        limits=held,
         is_beaten=told["default_beaten"],
         params=told.get("params") or {},
         effective_values=told.get("effective_values") or {},

@@ -50,10 +50,40 @@ def drawn_trials(subject: StudySubject) -> tuple[pd.DataFrame, pd.DataFrame]:
 
 
 def importance(subject: StudySubject) -> pd.DataFrame | None:
+    """Return a row per searched value and set of trials: label, share, of; None for too few trials.
+
+    Once among all trials with a value, and once more among the good ones: those that survived
+    racing, the better half where there is none. PED-ANOVA (Watanabe, Bansal, Hutter 2023, arXiv
+    2304.10255), as Optuna computes it: how much the values of the best trials are distributed
+    otherwise than those of the trials that they are among.
+    """
+    trials, space = drawn_trials(subject)
+    known = trials[np.isfinite(pd.to_numeric(trials["value"], errors="coerce"))]
+    everything = _shares(subject, known, space)
+    if everything is None:
+        return None
+    survivors = known[known["state"] != "PRUNED"]
+    if len(survivors) < len(known):
+        name, good = f"{len(survivors)} that survived racing", _shares(subject, survivors, space)
+    else:
+        half = -(-len(known) // 2)
+        name = f"the better {half}"
+        good = _shares(subject, known, space, region=0.5) if half >= LEAST else None
+    tables = [everything.assign(of=f"all {len(known)} trials")]
+    tables += [] if good is None else [good.assign(of=name)]
+    return pd.concat(tables, ignore_index=True)
+
+
+def _shares(
+    subject: StudySubject, known: pd.DataFrame, space: pd.DataFrame, *, region: float = 1.0
+) -> pd.DataFrame | None:
     """Return a row per searched value: label, share; None for too few trials.
 
-    PED-ANOVA (Watanabe, Bansal, Hutter 2023, arXiv 2304.10255), as Optuna computes it: how much
-    the values of the best trials are distributed otherwise than those of all.
+    Args:
+        subject: The study.
+        known: Its trials with a value.
+        space: What both trials and space know.
+        region: The share of the trials, the best, that the very best are held against.
     """
     import optuna
     from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
@@ -61,8 +91,6 @@ def importance(subject: StudySubject) -> pd.DataFrame | None:
     from abx_amr.studies.stored import quiet_optuna
 
     quiet_optuna()
-    trials, space = drawn_trials(subject)
-    known = trials[np.isfinite(pd.to_numeric(trials["value"], errors="coerce"))]
     if len(known) < LEAST or len(space) < 2 or known["value"].nunique() < 2:
         return None
     is_minimised = subject.summary.get("direction") == "minimize"
@@ -78,7 +106,8 @@ def importance(subject: StudySubject) -> pd.DataFrame | None:
         except ValueError:
             continue  # of another space: the study was extended
         study.add_trial(trial)
-    found = get_param_importances(study, evaluator=PedAnovaImportanceEvaluator())
+    evaluator = PedAnovaImportanceEvaluator(region_quantile=region)
+    found = get_param_importances(study, evaluator=evaluator)
     labels = dict(zip(space["path"], space["label"], strict=True))
     return pd.DataFrame([{"label": labels[path], "share": share} for path, share in found.items()])
 

@@ -138,3 +138,12 @@ def duration(seconds: Any) -> str:
     from abx_amr.host.progress import duration as said
 
     return said(float(seconds)) if is_known(seconds) else MISSING
+
+
+def collapse_in_words(kind: Any) -> str:
+    """Return what a policy has collapsed to, nothing where it has not.
+
+    >>> collapse_in_words("never_treats"), collapse_in_words(None)
+    ('never treats', '')
+    """
+    return kind.replace("_", " ") if isinstance(kind, str) else ""

@@ -232,6 +232,8 @@ def test_rules_are_tuned_on_other_episodes_than_they_are_compared_on(plans):
     assert found["overrides"][-1] == "experiment=mine"
     assert found["candidates"]["never"] == pytest.approx(returns.mean())
     assert found["mean_return"] == found["candidates"][rules.found[0].label]
+    low, high = found["candidate_intervals_95"]["never"]
+    assert low < returns.mean() < high
     assert found["mean_return"] != rules.found[0].value
 
 

@@ -19,7 +19,8 @@ FINAL: dict[str, Any] = {
         "best_rule": {
             "name": "greedy",
             "mean_return": -2.0,
-            "difference": {"mean": 0.9, "interval_95": [0.5, 1.3]},
+            "difference": {"mean": 0.9, "interval_95": [0.5, 1.3], "episodes": 100, "seeds": 2},
+            "verdict": "better",
         },
         "gap": None,
     },

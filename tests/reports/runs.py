@@ -158,6 +158,10 @@ def write_plan(results_dir: Path, *, clinic: str = "paper_two") -> Path:
         {
             "clinic": clinic,
             "max_time_steps": 500,
+            "configuration": {
+                "environment": {"num_patients_per_time_step": 10, "max_time_steps": 500},
+                "antibiotics": {"drugs": {"A": {}, "B": {}}},
+            },
             "optimum": {"lower": -51.83, "upper": -51.83, "is_exact": True, "caveats": []}
             | {"method": "dynamic programme over the pressure lattice", "seconds": 1.5}
             | {"programme": "398 x 794 cells", "confidence": None, "shortfall": ""},

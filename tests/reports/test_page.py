@@ -14,15 +14,22 @@ from markupsafe import Markup
 from abx_amr.reports import page as page_module
 from abx_amr.reports.checkpoints import weights_in_words
 from abx_amr.reports.finding import Places, find_subjects
+from abx_amr.reports.gathering import gathered
 from abx_amr.reports.page import page_of, sections_of
-from abx_amr.reports.sections import study_verdict
-from abx_amr.reports.subjects import RunSubject, StudySubject
+from abx_amr.reports.search import importance
+from abx_amr.reports.sections import study_search, study_verdict
+from abx_amr.reports.sections.run_returns import policies_of
+from abx_amr.reports.subjects import PlanSubject, RunSubject, StoredStudySubject, StudySubject
 from abx_amr.reports.templating import as_json, fill
 from abx_amr.reports.writing import write_report
+from abx_amr.studies.records import FinalSize
+from abx_amr.studies.records.finals import write_final_result, write_final_size
 from abx_amr.studies.storages import SqliteStorage
+from abx_amr.studies.stored import open_study
+from tests.comparison.written import write_run as write_compared
 from tests.reports.conftest import Written
 from tests.reports.finals import FINAL
-from tests.reports.runs import PROVENANCE, write_run
+from tests.reports.runs import PROVENANCE, RULE, write_plan, write_run
 from tests.reports.studies import GAP, write_study
 
 KINDS = ("run", "study", "plan", "runs")
@@ -235,7 +242,7 @@ def test_a_mean_over_seeds_is_told_with_its_interval_over_seeds(
     subject.__dict__.update(summary={**study.summary, "best_trial": best})
     text = Seen(str(study_verdict.render(subject))).text
     assert "95 % interval over 10 evaluation episodes, not over training seeds" in text
-    assert "Over its 2 training seeds the interval is" in text
+    assert "Over its 2 training seeds the interval of that difference is" in text
     assert hint in text
 
 
@@ -250,7 +257,9 @@ def test_the_worth_of_a_winner_held_out_stands_before_what_the_search_promised(
         "−1.10 (95 % interval −1.20 to −1.00): this is the value to quote."
     ) in text
     assert "The default is beaten: the difference is +0.45 (95 % interval 0.40 to 0.50)." in text
-    assert "2 points trained again on fresh seeds (9000 to 9001); trial 2 won." in text
+    assert "Its best point and the default trained again on fresh seeds (9000 to 9001)" in text
+    assert "trial 2 won. It and the default then trained on seeds 10000 to 10001" in text
+    assert text.index("this is the value to quote") < text.index("The search had found trial")
     assert "winner minus best rule +0.90" in text
     assert "It was chosen by these evaluation episodes" not in text
     held = {**FINAL["held_out"], "difference": {"mean": 0.1, "interval_95": [-0.1, 0.3]}}
@@ -260,6 +269,82 @@ def test_the_worth_of_a_winner_held_out_stands_before_what_the_search_promised(
         "The default is not beaten: the two cannot be told apart (+0.10"
         in Seen(str(study_verdict.render(subject))).text
     )
+
+
+def test_a_default_that_wins_the_final_is_the_result_and_is_not_told_as_its_own_rival(
+    study: StudySubject,
+) -> None:
+    rule = {
+        "name": "greedy",
+        "mean_return": -1.0,
+        "verdict": "not distinguishable",
+        "difference": {"mean": -0.55, "interval_95": [-1.2, 0.1], "episodes": 100, "seeds": 2},
+        "candidate_intervals_95": {"greedy": [-1.3, -0.7]},
+    }
+    held = {**FINAL["held_out"], "selected": FINAL["held_out"]["default"], "best_rule": rule}
+    held |= {"episodes": 100, **GAP, "optimality_gap": 0.25}
+    told = {**FINAL, "selected": "default", "held_out": held, "default_beaten": False}
+    subject = StudySubject(study.path, has_figures=False)
+    subject.__dict__.update(summary={**study.summary, "final": told})
+    text = Seen(html_of(subject)).text
+    assert "on 2 training seeds and on 100 episodes that had chosen nothing, the default" in text
+    assert "it won the comparison itself, and is the result" in text
+    assert (
+        "(−1.20 to 0.10, 95 % interval over 2 training seeds and 100 evaluation episodes)" in text
+    )
+    assert "That is 0.25 below the optimum" in text
+    assert "the default won. It then trained on seeds 10000 to 10001" in text
+    assert "the best rule, greedy −1.00 −1.30 to −0.70" in text
+    assert "winner minus default" not in text
+    assert "default settings" not in text  # nothing to compare the winner with
+
+
+def test_a_mean_over_fewer_held_out_seeds_than_were_planned_says_so(study: StudySubject) -> None:
+    value = {"mean": -1.0, "interval_95": None, "returns": [-1.0]}
+    held = {**FINAL["held_out"], "selected": value, "best_rule": None}
+    subject = StudySubject(study.path, has_figures=False)
+    subject.__dict__.update(summary={**study.summary, "final": {**FINAL, "held_out": held}})
+    assert "Held out, on 1 of 2 training seeds" in Seen(str(study_verdict.render(subject))).text
+
+
+@pytest.mark.parametrize("counted_then", [12, 11])
+def test_a_storage_alone_tells_the_final_of_all_its_finished_trials(
+    study: StudySubject, tmp_path: Path, counted_then: int
+) -> None:
+    shutil.copy(study.path / "optuna_study.db", tmp_path)
+    storage = SqliteStorage(path=tmp_path / "optuna_study.db")
+    backend, study_id = open_study(storage, study.name)
+    write_final_size(backend, study_id, FinalSize(top=2, seeds=2))
+    write_final_result(backend, study_id, {**FINAL, "n_finished": counted_then})
+    subject = StoredStudySubject(tmp_path / "none", storage=storage, study_name=study.name)
+    is_whole = counted_then == 12
+    assert subject.summary["status"] == ("complete" if is_whole else "unfinished")
+    text = Seen(html_of(subject)).text
+    assert ("trial 2 earns −1.10 (95 % interval −1.20 to −1.00)" in text) == is_whole
+
+
+def test_importance_is_told_once_more_among_the_good_trials(
+    study: StudySubject, tmp_path: Path
+) -> None:
+    few = importance(study)
+    assert few is not None
+    assert set(few["of"]) == {"all 12 trials"}
+    assert (
+        "Among the good trials alone it is not told" in Seen(str(study_search.render(study))).text
+    )
+    many = StudySubject(write_study(tmp_path, n_trials=20, n_seeds=1))
+    found = importance(many)
+    assert found is not None
+    assert found.groupby("of")["share"].sum().round(6).to_dict() == {
+        f"all {len(many.trials)} trials": 1.0,
+        f"the better {len(many.trials) // 2}": 1.0,
+    }
+    raced = many.trials.assign(state=["PRUNED"] * 8 + ["COMPLETE"] * 12)
+    many.__dict__.update(trials=raced)
+    again = importance(many)
+    assert again is not None
+    survived = int((raced["value"][8:].notna() & (raced["value"][8:] != float("-inf"))).sum())
+    assert f"{survived} that survived racing" in set(again["of"])
 
 
 def test_a_final_that_is_damaged_is_a_note_and_the_page_stands(study: StudySubject) -> None:
@@ -328,6 +413,19 @@ def test_a_plan_tells_the_optimum_and_what_comes_nearest(written: Written) -> No
     assert "The best rule is amr_threshold, best (0.004) with −79.04 (exactly)" in text
     assert "The best agent is first with −54.28 (standard error 1.00)" in text
     assert "dynamic programme over the pressure lattice" in text
+    assert "The clinic: antibiotics A and B, 10 patients at each of 500 steps" in text
+
+
+def test_a_plan_of_an_earlier_release_has_a_page_without_its_clinic_in_words(
+    tmp_path: Path,
+) -> None:
+    folder = write_plan(tmp_path)
+    content = json.loads((folder / "plan.json").read_text())
+    del content["configuration"]
+    (folder / "plan.json").write_text(json.dumps(content))
+    text = Seen(html_of(PlanSubject(folder, has_figures=False))).text
+    assert "exactly −51.83 per episode" in text
+    assert "The clinic:" not in text
 
 
 def test_a_set_names_its_best_condition_and_whether_it_may_be_chance(written: Written) -> None:
@@ -339,6 +437,27 @@ def test_a_set_names_its_best_condition_and_whether_it_may_be_chance(written: Wr
     assert "Each run holds the command" in text
     assert "abx-report g" in text  # a run of the better condition
     assert "abx-evaluate run=g" in text
+
+
+def test_runs_of_a_set_that_collapsed_are_named_and_marked(tmp_path: Path) -> None:
+    for seed in (1, 2, 3):
+        folder = write_compared(tmp_path, returns=[-60.0 - seed, -61.0], seed=seed, minute=seed)
+        if seed == 2:
+            collapse = {"kind": "never_treats", "evidence": "", "advice": ""}
+            folder.write_summary({**folder.read_summary(), "collapse": collapse})
+    text = html_of(gathered(tmp_path))
+    seen = Seen(text).text
+    assert re.search(r"1 of 3 runs collapsed \(\S+_seed2: never treats\): the mean of", seen)
+    assert len(re.findall(r"<td[^>]*>never treats</td>", text)) == 1
+    assert "run that collapsed" in seen
+
+
+def test_rules_that_were_played_have_an_interval_over_episodes(tmp_path: Path) -> None:
+    played = {"greedy": [-115.0, -104.0]}
+    told = {"best_rule": {**RULE, "candidate_intervals_95": played}}
+    table = policies_of(RunSubject(write_run(tmp_path, summary=told).path)).set_index("name")
+    assert list(table.loc["greedy", ["low", "high"]]) == played["greedy"]
+    assert table.loc[["never", "optimum"], ["low", "high"]].isna().all(axis=None)
 
 
 def test_names_and_notes_of_strangers_stay_text(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from markupsafe import Markup
 
+from abx_amr.reports.clinic import clinic_in_words
 from abx_amr.reports.subjects import PlanSubject
 from abx_amr.reports.tables import KeyFigure
 from abx_amr.reports.templating import fill
@@ -16,7 +17,8 @@ ORDER = 0
 
 def render(subject: PlanSubject) -> Markup:
     """Return sentences and the figures they rest on."""
-    sentences = [_optimum(subject), *_nearest(subject)]
+    clinic = clinic_in_words(subject.content.get("configuration") or {})
+    sentences = [_optimum(subject), *_nearest(subject), *([clinic] if clinic else [])]
     return fill(
         "verdict.html",
         sentences=sentences,

@@ -67,8 +67,9 @@ def policies_of(subject: RunSubject) -> pd.DataFrame:
     bound = "between" in str(found.get("optimum_note"))
     add("upper bound of the optimum" if bound else "optimum", "optimum", found.get("optimum"))
     rule = found.get("best_rule") or {}
+    played = rule.get("candidate_intervals_95") or {}
     for candidate, value in (rule.get("candidates") or {}).items():
-        add(str(candidate), "rule", value)
+        add(str(candidate), "rule", value, *(played.get(candidate) or (None, None)))
     add(str(rule.get("name")), "rule", rule.get("mean_return"))
     references = (found.get("gap") or {}).get("references") or {}
     add("best policy that does not see time", "optimum", references.get("best_stationary"))

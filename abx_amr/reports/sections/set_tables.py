@@ -12,7 +12,7 @@ from abx_amr.reports.figures import inline_svg
 from abx_amr.reports.subjects import SetSubject
 from abx_amr.reports.tables import Cell, Column, Table, intervals, numbers, signed
 from abx_amr.reports.templating import fill
-from abx_amr.reports.wording import duration, is_known, percent
+from abx_amr.reports.wording import collapse_in_words, duration, is_known, percent
 
 NAME = "Conditions compared"
 PAGES = ("set",)
@@ -129,9 +129,12 @@ def _overall(table: pd.DataFrame | None, sure: str) -> Table | None:
 
 
 def _runs(table: pd.DataFrame) -> Table:
+    is_any = "collapse" in table and bool(table["collapse"].notna().any())
+    collapsed = [Column("collapsed", title="the policy does the same whatever it sees")]
     columns = [
         Column("run"),
         Column("condition"),
+        *(collapsed if is_any else ()),
         Column("seed", numeric=True),
         Column("return", numeric=True),
         Column("std", numeric=True),
@@ -140,16 +143,17 @@ def _runs(table: pd.DataFrame) -> Table:
         Column("steps", numeric=True),
         Column("time", numeric=True),
     ]
-    return columns, [_run(row) for row in table.to_dict("records")]
+    return columns, [_run(row, is_any) for row in table.to_dict("records")]
 
 
-def _run(row: Mapping[Any, Any]) -> list[Any]:
+def _run(row: Mapping[Any, Any], tells_collapse: bool) -> list[Any]:
     seconds = row.get("training_seconds")
     seed = row["seed"]
     is_rule = pd.isna(seed)
     return [
         str(row["run"]),
         str(row["condition"]),
+        *([collapse_in_words(row["collapse"])] if tells_collapse else ()),
         Cell("rule" if is_rule else str(int(seed)), None if is_rule else float(seed)),
         numbers(row["return"]),
         numbers(row["return_std"]),

@@ -12,13 +12,14 @@ from abx_amr.errors import counted
 from abx_amr.reports.subjects import SetSubject
 from abx_amr.reports.tables import KeyFigure
 from abx_amr.reports.templating import fill
-from abx_amr.reports.wording import interval, is_known, number, signed
+from abx_amr.reports.wording import collapse_in_words, interval, is_known, number, signed
 
 NAME = "Verdict"
 PAGES = ("set",)
 ORDER = 0
 
 _MOST = 5  # clinics that are told in sentences
+_MOST_COLLAPSED = 5  # runs that are named
 
 
 def render(subject: SetSubject) -> Markup | None:
@@ -39,7 +40,7 @@ def render(subject: SetSubject) -> Markup | None:
         KeyFigure("conditions", str(len(conditions))),
         KeyFigure("clinics", str(len(clinics))),
     ]
-    return fill("verdict.html", sentences=sentences, warning=_few(conditions), keys=keys)
+    return fill("verdict.html", sentences=sentences, warning=_warning(subject), keys=keys)
 
 
 def _of_clinic(
@@ -107,6 +108,28 @@ def _pair(
         if named == (other["condition"], best["condition"]):
             return -row["difference"], (-ends[1], -ends[0]), row["t_p_holm"], int(row["pairs"])
     return None
+
+
+def _warning(subject: SetSubject) -> str | None:
+    lines = [_few(subject.tables["conditions"]), _collapsed(subject.tables.get("runs"))]
+    return " ".join(filter(None, lines)) or None
+
+
+def _collapsed(runs: pd.DataFrame | None) -> str | None:
+    """Return which runs hold a policy that has collapsed; None: none does."""
+    if runs is None or "collapse" not in runs:
+        return None
+    found = runs[runs["collapse"].notna()]
+    if found.empty:
+        return None
+    named = [f"{r['run']}: {collapse_in_words(r['collapse'])}" for r in found.to_dict("records")]
+    rest = len(named) - _MOST_COLLAPSED
+    which = ", ".join(named[:_MOST_COLLAPSED])
+    more = f" and {rest} more, marked in the table" if rest > 0 else ""
+    return (
+        f"{len(named)} of {counted(len(runs), 'run')} collapsed ({which}{more}): the mean "
+        "of their condition is one over policies that learned and policies that did not."
+    )
 
 
 def _few(conditions: pd.DataFrame) -> str | None:

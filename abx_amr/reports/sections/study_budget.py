@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from markupsafe import Markup
 
+from abx_amr.errors import counted
 from abx_amr.reports.sections.run_settings import settings_of
 from abx_amr.reports.subjects import StudySubject
 from abx_amr.reports.templating import fill
@@ -24,6 +25,10 @@ def render(subject: StudySubject) -> Markup | None:
     """Return budget and times as a list, and the whole configuration folded."""
     found = subject.summary
     facts = [(name, value(subject.tuning[name])) for name in _TOLD if name in subject.tuning]
+    final = found.get("final") or {}
+    if final.get("top") is not None and final.get("seeds") is not None:
+        points = counted(int(final["top"]), "point")
+        facts.append(("final", f"{points} and the default, {counted(int(final['seeds']), 'seed')}"))
     facts += [
         ("wall time", duration(found.get("wall_time_seconds"))),
         ("time of all trials", duration(found.get("trial_time_seconds"))),

@@ -8,8 +8,7 @@ from typing import Any
 
 from markupsafe import Markup
 
-from abx_amr.errors import counted
-from abx_amr.reports.finals import Final, HeldOut, compared, final_of, named
+from abx_amr.reports.finals import DEFAULT, Final, HeldOut, compared, final_of, named
 from abx_amr.reports.subjects import StudySubject
 from abx_amr.reports.tables import Cell, Column, intervals, numbers, signed
 from abx_amr.reports.templating import fill
@@ -33,16 +32,16 @@ def render(subject: StudySubject) -> Markup | None:
             Column("on seeds and episodes that chose nothing"),
             Column("mean return", numeric=True),
             Column("95 % interval", numeric=True),
-            Column("worst seed", numeric=True),
-            Column("best seed", numeric=True),
+            Column("lowest seed", numeric=True),
+            Column("highest seed", numeric=True),
         ],
         rows=_rows(final),
         candidate_columns=[
             Column("point"),
             Column("objective", numeric=True, title="mean less the penalty for the spread"),
             Column("mean of its seeds", numeric=True),
-            Column("worst seed", numeric=True),
-            Column("best seed", numeric=True),
+            Column("lowest seed", numeric=True),
+            Column("highest seed", numeric=True),
             Column("failed", numeric=True),
         ],
         candidates=[_candidate(one) for one in final.candidates],
@@ -55,11 +54,14 @@ def render(subject: StudySubject) -> Markup | None:
 
 
 def _sentence(final: Final) -> str:
+    both = "It" if final.selected == DEFAULT else "It and the default"
+    count = len(final.candidates) - 1
+    points = "best point" if count == 1 else f"{count} best points"
     return (
         f"The search's best value, {number(final.found)}, is the best of many and so looks better "
-        f"than it is. {counted(len(final.candidates), 'point')} trained again on fresh seeds "
-        f"({_span(final.fresh_seeds)}); {named(final.selected)} won. It and the default then "
-        f"trained on seeds {_span(final.seeds)}, which had chosen nothing."
+        f"than it is. Its {points} and the default trained again on fresh seeds "
+        f"({_span(final.fresh_seeds)}); {named(final.selected)} won. {both} then trained on seeds "
+        f"{_span(final.seeds)} and played episodes that had chosen nothing."
     )
 
 
@@ -72,16 +74,17 @@ def _span(seeds: list[int] | Any) -> str:
 
 def _rows(final: Final) -> list[list[Any]]:
     rows = [_held(f"{named(final.selected)}, the winner", final.winner)]
-    if final.selected != "default":
+    if final.selected != DEFAULT:
         rows.append(_held("the default", final.default))
         found = final.difference
         rows.append(["winner minus default", signed(found.mean), intervals(found.ends), "", ""])
     rule = final.best_rule
     if rule is not None:
         difference = rule.get("difference") or {}
-        mean = rule.get("mean_return")
+        name, mean = str(rule.get("name")), rule.get("mean_return")
+        ends = (rule.get("candidate_intervals_95") or {}).get(name)
         rows += [
-            [f"the best rule, {rule.get('name')}", numbers(mean), "", "", ""],
+            [f"the best rule, {name}", numbers(mean), intervals(ends) if ends else "", "", ""],
             [
                 "winner minus best rule",
                 signed(difference.get("mean")),

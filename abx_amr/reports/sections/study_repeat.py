@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from markupsafe import Markup
 
-from abx_amr.reports.finals import final_of
+from abx_amr.reports.finals import DEFAULT, final_of
 from abx_amr.reports.repeating import Repeated, command_of, given_by, settings_to_repeat
 from abx_amr.reports.subjects import StudySubject
 from abx_amr.reports.templating import fill
@@ -36,7 +36,8 @@ def _next_steps(subject: StudySubject) -> list[tuple[str, str]]:
     if subject.summary.get("status") == "unfinished" and command is not None:
         steps.append(("Go on with the study", command))
     if subject.folder.best_params_file.is_file():
-        if final_of(subject.summary) is None:
+        final = final_of(subject.summary)
+        if final is None:
             steps.append(
                 (
                     "See what its winner is worth on seeds and episodes that chose nothing",
@@ -54,7 +55,8 @@ def _next_steps(subject: StudySubject) -> list[tuple[str, str]]:
                 shlex.join(["abx-evaluate", f"run={name}_optimized_seed1", *_FAIRLY]),
             ),
         ]
-        if default := _default(given, name):
+        is_selected = final is not None and final.selected == DEFAULT
+        if not is_selected and (default := _default(given, name)):
             steps.append(("Train as many with the default settings", shlex.join(default)))
         steps.append(("Compare all of these runs, with paired tests", "abx-gather"))
     return steps

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from markupsafe import Markup
 
 from abx_amr.reports.figures import inline_svg
@@ -27,7 +29,10 @@ def render(subject: StudySubject) -> Markup | None:
     return fill(
         "study_search.html",
         importance=None if found is None else inline_svg("importance", {"importance": found}),
-        caveat=_caveat(int(trials["value"].notna().sum()), is_told=found is not None),
+        caveat=_caveat(
+            int(trials["value"].notna().sum()),
+            [] if found is None else list(found["of"].unique()),
+        ),
         drawn=[
             (
                 inline_svg("parallel_coordinates", tables, direction=direction),
@@ -41,14 +46,18 @@ def render(subject: StudySubject) -> Markup | None:
     )
 
 
-def _caveat(n_trials: int, *, is_told: bool) -> str | None:
-    if not is_told:
+def _caveat(n_trials: int, sets: Sequence[str]) -> str | None:
+    """Return what a reader must know of importance, by the sets of trials that it is told of."""
+    if not sets:
         return (
             f"Importance is not told for fewer than {LEAST} trials with a value: it would be noise."
         )
+    lines = []
     if n_trials < ENOUGH:
-        return (
+        lines.append(
             f"Of {n_trials} trials importance is a rough guess: settings that a sampler tried "
             f"together are not told apart, and below {ENOUGH} trials ranks change by chance."
         )
-    return None
+    if len(sets) == 1:
+        lines.append(f"Among the good trials alone it is not told: these are fewer than {LEAST}.")
+    return " ".join(lines) or None

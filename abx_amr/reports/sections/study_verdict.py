@@ -13,7 +13,7 @@ from markupsafe import Markup
 from abx_amr.errors import counted
 from abx_amr.evaluation.statistics import t_interval
 from abx_amr.reports.clinic import clinic_in_words
-from abx_amr.reports.finals import compared, final_of, named
+from abx_amr.reports.finals import DEFAULT, Final, compared, final_of, named
 from abx_amr.reports.sections.run_verdict import with_command
 from abx_amr.reports.sections.study_repeat import plan_command
 from abx_amr.reports.subjects import StudySubject
@@ -37,12 +37,8 @@ def render(subject: StudySubject) -> Markup:
     if best is None:
         sentences = [f"Of {counted(_how_many(subject), 'finished trial')} none has a value yet."]
     else:
-        sentences = [
-            _found(subject, best),
-            *_worth(best, plan_command(subject)),
-            _settings(best),
-            *_held_out(subject),
-        ]
+        final = final_of(subject.summary)
+        sentences = _searched(subject, best) if final is None else _selected(subject, best, final)
     sentences.append(clinic_in_words(subject.config) or "Of which clinic is not known here.")
     return fill(
         "verdict.html",
@@ -52,17 +48,41 @@ def render(subject: StudySubject) -> Markup:
     )
 
 
-def _held_out(subject: StudySubject) -> list[str]:
-    """Return what the winner is worth where nothing has chosen it; else that it is not known."""
-    final = final_of(subject.summary)
-    if final is None:
-        return [_CHOSEN]
-    seeds = counted(len(final.seeds), "training seed")
-    return [
-        f"Held out, on {seeds} and on episodes that had chosen nothing, {named(final.selected)} "
-        f"earns {final.winner.in_words}: this is the value to quote.",
+def _searched(subject: StudySubject, best: dict[str, Any]) -> list[str]:
+    """Return what a search without a final has found, by the episodes that chose it."""
+    seeds = len(best_seeds(best))
+    found = (
+        f"The best of {_how_many(subject)} settings of {agent_of(subject)} that were tried earns a "
+        f"mean return of {number(best.get('mean_reward'))} per episode over "
+        f"{counted(seeds, 'training seed')} (standard deviation {number(best.get('std_reward'))})."
+    )
+    settings = f"It is trial {best.get('number')}: {_in_short(best.get('params') or {})}."
+    return [found, *_worth(best, plan_command(subject)), settings, _CHOSEN]
+
+
+def _selected(subject: StudySubject, best: dict[str, Any], final: Final) -> list[str]:
+    """Return what the final has selected, what that is worth held out, and what the search said."""
+    episodes = "episodes" if final.episodes is None else counted(final.episodes, "episode")
+    sentences = [
+        f"Held out, on {final.seeds_in_words} and on {episodes} that had chosen nothing, "
+        f"{named(final.selected)} earns {final.winner.in_words}: this is the value to quote.",
         compared(final),
+        *_worth(final.limits, plan_command(subject)),
     ]
+    if final.params:
+        sentences.append(f"Its settings: {_in_short(final.params)}.")
+    sentences.append(
+        f"The search had found trial {best.get('number')} the best of {_how_many(subject)} "
+        f"settings of {agent_of(subject)}: a mean return of {number(best.get('mean_reward'))} over "
+        f"{counted(len(best_seeds(best)), 'training seed')} (standard deviation "
+        f"{number(best.get('std_reward'))}) on the episodes that chose it."
+    )
+    return sentences
+
+
+def _in_short(params: Mapping[str, Any]) -> str:
+    """Return settings by the last part of their names."""
+    return ", ".join(f"{path.rsplit('.', 1)[-1]} {short(v)}" for path, v in params.items())
 
 
 def agent_of(subject: StudySubject) -> str:
@@ -79,23 +99,8 @@ def _how_many(subject: StudySubject) -> int:
     return int(subject.trials["state"].isin(["COMPLETE", "PRUNED"]).sum())
 
 
-def _found(subject: StudySubject, best: dict[str, Any]) -> str:
-    seeds = len([s for s in best.get("seeds") or [] if is_known(s.get("episode_return"))])
-    return (
-        f"The best of {_how_many(subject)} settings of {agent_of(subject)} that were tried earns a "
-        f"mean return of {number(best.get('mean_reward'))} per episode over "
-        f"{counted(seeds, 'training seed')} (standard deviation {number(best.get('std_reward'))})."
-    )
-
-
-def _settings(best: dict[str, Any]) -> str:
-    settings = ", ".join(
-        f"{path.rsplit('.', 1)[-1]} {short(v)}" for path, v in (best.get("params") or {}).items()
-    )
-    return f"It is trial {best.get('number')}: {settings}."
-
-
-def _worth(best: dict[str, Any], plan: str) -> list[str]:
+def _worth(best: Mapping[str, Any], plan: str) -> list[str]:
+    """Return how a mean return compares with the best rule and the optimum, where that is told."""
     sentences = []
     rule = best.get("best_rule")
     if isinstance(rule, dict):
@@ -104,7 +109,7 @@ def _worth(best: dict[str, Any], plan: str) -> list[str]:
             f"Against the best tuned rule, {rule.get('name')}, it is {rule.get('verdict')}: "
             f"{signed(difference.get('mean'))} ({interval(difference.get('interval_95'))}"
             f"{_over(difference)})."
-            f"{_over_seeds(rule, best)}"
+            f"{'' if is_known(difference.get('seeds')) else _over_seeds(rule, best)}"
         )
     gap, note = best.get("optimality_gap"), best.get("optimum_note")
     if is_known(gap):
@@ -186,6 +191,8 @@ def _over(difference: Mapping[str, Any]) -> str:
     count = (
         f" {counted(int(episodes), 'evaluation episode')}" if is_known(episodes) else " episodes"
     )
+    if is_known(seeds := difference.get("seeds")):
+        return f", 95 % interval over {counted(int(seeds), 'training seed')} and{count}"
     return f", 95 % interval over{count}, not over training seeds"
 
 
@@ -200,7 +207,10 @@ def _over_seeds(rule: Mapping[str, Any], best: Mapping[str, Any]) -> str:
         if ends[0] <= 0 <= ends[1]
         else " another training is likely to say the same."
     )
-    return f" Over its {len(seeds)} training seeds the interval is {interval(ends)}:{hint}"
+    return (
+        f" Over its {len(seeds)} training seeds the interval of that difference is "
+        f"{interval(ends)}:{hint}"
+    )
 
 
 def _is_worse(share: float) -> str:
@@ -208,21 +218,17 @@ def _is_worse(share: float) -> str:
 
 
 def _keys(subject: StudySubject, best: dict[str, Any]) -> list[KeyFigure]:
+    final = final_of(subject.summary)
+    keys = [] if final is None else _held_out(final)
     weight = subject.summary.get("stability_penalty_weight")
-    keys = [
-        KeyFigure(
-            f"best value (trial {best.get('number')})",
-            number(best.get("value")),
-            f"mean − {number(weight, 2)} · std over seeds",
-        ),
-        KeyFigure("mean return", number(best.get("mean_reward")), _seed_range(best)),
-    ]
-    if (final := final_of(subject.summary)) is not None:
-        name = f"held out ({named(final.selected)})"
-        keys.append(KeyFigure(name, number(final.winner.mean), interval(final.winner.ends)))
-    if is_known(best.get("optimality_gap")):
-        share = reached(best.get("share_of_range"))
-        keys.append(KeyFigure("gap to the optimum", number(best["optimality_gap"]), share))
+    valued = f"mean − {number(weight, 2)} · std over seeds"
+    name = "best value" if final is None else "the search's best value"
+    keys.append(
+        KeyFigure(f"{name} (trial {best.get('number')})", number(best.get("value")), valued)
+    )
+    if final is None:
+        keys.append(KeyFigure("mean return", number(best.get("mean_reward")), _seed_range(best)))
+        keys += _gap(best)
     states = subject.trials["state"].value_counts()
     failed = int(states.get("FAIL", 0))
     keys.append(
@@ -233,6 +239,23 @@ def _keys(subject: StudySubject, best: dict[str, Any]) -> list[KeyFigure]:
         )
     )
     return keys
+
+
+def _held_out(final: Final) -> list[KeyFigure]:
+    """Return what winner and default are worth held out, and how far from the optimum that is."""
+    name = f"held out ({named(final.selected)})"
+    keys = [KeyFigure(name, number(final.winner.mean), interval(final.winner.ends))]
+    if final.selected != DEFAULT:
+        value, ends = final.default.mean, final.default.ends
+        keys.append(KeyFigure("held out (the default)", number(value), interval(ends)))
+    return [*keys, *_gap(final.limits)]
+
+
+def _gap(told: Mapping[str, Any]) -> list[KeyFigure]:
+    if not is_known(told.get("optimality_gap")):
+        return []
+    share = reached(told.get("share_of_range"))
+    return [KeyFigure("gap to the optimum", number(told["optimality_gap"]), share)]
 
 
 def _seed_range(best: dict[str, Any]) -> str:

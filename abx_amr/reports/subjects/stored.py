@@ -105,19 +105,29 @@ def settings_of(record: StudyRecord) -> dict[str, Any]:
 def summary_of(record: StudyRecord) -> dict[str, Any]:
     """Return what a storage tells of a study as a whole."""
     origin, budget = record.attributes.origin, record.attributes.budget
-    is_complete = budget is not None and record.n_finished >= budget
+    final = final_result_of(record)
+    is_searched = budget is not None and record.n_finished >= budget
+    is_over = final is not None or record.final.size is None or record.best is None
     tuning = settings_of(record).get("tuning") or {}
     return {
         "run_name": record.name,
         "study_name": record.name,
-        "status": "complete" if is_complete else "unfinished",
+        "status": "complete" if is_searched and is_over else "unfinished",
         "budget": budget,
         "n_finished": record.n_finished,
         "direction": record.direction,
         "stability_penalty_weight": tuning.get("stability_penalty_weight"),
         "fingerprint": None if origin is None else origin.digest,
         "best_value": None if record.best is None else record.best.value,
+        "final": final,
     }
+
+
+def final_result_of(record: StudyRecord) -> Mapping[str, Any] | None:
+    """Return what came of a study's final; None where it has none of all its finished trials."""
+    result = record.final.result
+    is_of_all = result is not None and result.get("n_finished") == record.n_finished
+    return result if is_of_all else None
 
 
 def _told(trial: TrialRecord) -> dict[str, Any]:
