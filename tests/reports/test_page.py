@@ -328,7 +328,7 @@ def test_importance_is_told_once_more_among_the_good_trials(
 ) -> None:
     few = importance(study)
     assert few is not None
-    assert set(few["of"]) == {"all 12 trials"}
+    assert set(few["of"]) == {"all 12 with a value"}
     assert (
         "Among the good trials alone it is not told" in Seen(str(study_search.render(study))).text
     )
@@ -336,8 +336,8 @@ def test_importance_is_told_once_more_among_the_good_trials(
     found = importance(many)
     assert found is not None
     assert found.groupby("of")["share"].sum().round(6).to_dict() == {
-        f"all {len(many.trials)} trials": 1.0,
-        f"the better {len(many.trials) // 2}": 1.0,
+        "all 17 with a value": 1.0,
+        "the better 9": 1.0,
     }
     raced = many.trials.assign(state=["PRUNED"] * 8 + ["COMPLETE"] * 12)
     many.__dict__.update(trials=raced)
