@@ -69,7 +69,7 @@ def importance(subject: StudySubject) -> pd.DataFrame | None:
         half = -(-len(known) // 2)
         name = f"the better {half}"
         good = _shares(subject, known, space, region=0.5) if half >= LEAST else None
-    tables = [everything.assign(of=f"all {len(known)} trials")]
+    tables = [everything.assign(of=f"all {len(known)} with a value")]
     tables += [] if good is None else [good.assign(of=name)]
     return pd.concat(tables, ignore_index=True)
 
