@@ -203,14 +203,17 @@ def agreement_line(agreement: Mapping[str, Any]) -> str:
         sure = "the same in every episode; "
     return (
         f"{shared}; the rest costs {agreement['expected_gap']:.2f} an episode without its luck "
-        f"({sure}regret_by_amr.csv)"
+        f"({sure}{'against the best policy computed; ' if agreement.get('note') else ''}"
+        "regret_by_amr.csv)"
     )
 
 
 def _parts_lines(gap: Mapping[str, Any]) -> list[str]:
     if gap["total"] <= 0:
         return []
-    names = {**_SAID, "learning": "learning" if gap["learns"] else "the rule itself"}
+    missing = [part for part in gap["parts"] if part["value"] is None]
+    own = "learning" if gap["learns"] else "the rule itself"
+    names = {**_SAID, "learning": f"{own} and what is not told apart" if missing else own}
     limits = {
         "unseen_time": "best known without time",
         "discount": f"best at gamma {gap['references']['own_discount'] or 1:g}",
@@ -224,7 +227,6 @@ def _parts_lines(gap: Mapping[str, Any]) -> list[str]:
         reached = f" ({limit}: {part['to']:.2f})" if limit else ""
         told.append(f"{names[part['name']]} {part['value']:.2f}{reached}")
     lines = [f"it comes from: {', '.join(told)}"]
-    missing = [part for part in gap["parts"] if part["value"] is None]
     if missing:
         what = " and ".join(names[part["name"]] for part in missing)
         why = "; ".join(dict.fromkeys(part["why_missing"] for part in missing))

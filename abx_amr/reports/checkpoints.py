@@ -35,13 +35,13 @@ def weights_in_words(
         return f"{text}."
     if best == last:
         return (
-            f"{text}, and its best checkpoint too: of several evaluations on these same episodes "
-            "the last was the best, which may flatter it. Unseen episodes do not (last section)."
+            f"{text}: no evaluation has chosen them, though the last evaluation was the best of "
+            "its training as well, so that abx-evaluate plays the same weights."
         )
     return (
         f"{text}; no evaluation has chosen them. Its best checkpoint, which abx-evaluate plays "
         f"unless it is told checkpoint=last, earned {number(best)}: it was chosen by these same "
-        "episodes, so that this value flatters it. Unseen episodes do not (last section)."
+        "episodes, so that this value flatters it. Unseen episodes do not (Repeat it, go on)."
     )
 
 

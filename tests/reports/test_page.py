@@ -29,7 +29,8 @@ from abx_amr.studies.stored import open_study
 from tests.comparison.written import write_run as write_compared
 from tests.reports.conftest import Written
 from tests.reports.finals import FINAL
-from tests.reports.runs import PROVENANCE, RULE, write_plan, write_run
+from tests.reports.runs import AGREEMENT, PROVENANCE, RULE, write_plan, write_run
+from tests.reports.runs import GAP as RUN_GAP
 from tests.reports.studies import GAP, write_study
 
 KINDS = ("run", "study", "plan", "runs")
@@ -99,7 +100,7 @@ def test_a_run_is_told_with_its_number_its_interval_and_what_it_is_compared_with
     assert "It is better than the best tuned rule, amr_threshold, best (0.004)" in text
     assert "+24.76 (22.10 to 27.40)" in text
     assert "It is 2.45 below the optimum, −51.83: it reaches 98.9 %" in text
-    assert "the largest part is “not learned” with 2.05" in text
+    assert "the parts are not told apart: “discounting” would have to be computed first" in text
     assert "no discount" in text
     assert "abx-train experiment=paper_two run_name=first" in text
     assert "It was made with local changes that no commit holds." in text
@@ -379,13 +380,39 @@ def weights(**values: Any) -> str:
     return str(weights_in_words(config, summary, provenance, evaluations=values.get("times", 4)))
 
 
+def test_parts_of_a_gap_that_are_all_computed_name_the_largest(tmp_path: Path) -> None:
+    subject = RunSubject(write_run(tmp_path).path, has_figures=False)
+    whole = {"name": "discount", "value": 0.0, "why_missing": None, "from": -51.83, "to": -51.83}
+    parts = [whole if p["name"] == "discount" else p for p in RUN_GAP["parts"]]
+    subject.__dict__.update(summary={**subject.summary, "gap": {**RUN_GAP, "parts": parts}})
+    assert "the largest part is “not learned” with 2.05" in Seen(html_of(subject)).text
+
+
+def test_a_policy_that_is_near_the_optimum_is_not_called_the_optimum(tmp_path: Path) -> None:
+    subject = RunSubject(write_run(tmp_path).path, has_figures=False)
+    near = {
+        **AGREEMENT,
+        "expected_gap": 6.67,
+        "expected_gap_interval_95": [5.88, 7.45],
+        "note": "compared with the policy of interpolated values, which is close to the optimum",
+    }
+    bound = "upper bound: optimum between 41.21 and 45.74"
+    told = {**subject.summary, "agreement": near, "optimum_note": bound, "optimality_gap": 12.12}
+    subject.__dict__.update(summary=told)
+    text = Seen(html_of(subject)).text
+    assert "In expectation it is 6.67 (5.88 to 7.45) below the best policy that could be" in text
+    assert f"lies 12.12 below the {bound}" in text
+    assert "differ by the luck" not in text
+    assert "below the best policy computed, in expectation" in text
+
+
 @pytest.mark.parametrize(
     ("said", "words"),
     [
         (weights(), "These are its last weights"),
         (weights(), "earned −4.00: it was chosen by these same episodes"),
         (weights(times=1), "no evaluation has chosen them."),
-        (weights(best_return=-5.0), "and its best checkpoint too"),
+        (weights(best_return=-5.0), "no evaluation has chosen them, though"),
         (weights(transitions=0), "None"),
         (weights(config={"evaluation": {}}, evaluation_seed=3), "flatters it"),
         (weights(config={"evaluation": {}}, evaluation_seed=3), "evaluation.seed=4"),

@@ -65,7 +65,7 @@ def render(subject: RunSubject) -> Markup | None:
             Column("share", numeric=True),
             Column("what it is"),
         ],
-        rows=[_row(part, (gap or {}).get("total")) for part in parts],
+        rows=[_row(part, (gap or {}).get("total"), _missing(parts)) for part in parts],
         regret=_regret(agreement or {}) if subject.has_figures else None,
         agreement=_agreement(agreement or {}, _width(subject.summary)),
         level_columns=[
@@ -99,6 +99,11 @@ def _sentence(gap: dict[str, Any], parts: list[dict[str, Any]]) -> str | None:
             "easier than most, and the parts say little. More episodes tell more "
             "(abx-evaluate with evaluation.episodes=1000)."
         )
+    if missing := _missing(parts):
+        return (
+            f"Of the {number(gap.get('total'))} to the {gap.get('reference', 'optimum')} the parts "
+            f"are not told apart: {' and '.join(missing)} would have to be computed first."
+        )
     most = max(known, key=lambda part: float(part["value"]))
     name, meaning = PARTS.get(most["name"], (most["name"], ""))
     return (
@@ -107,16 +112,23 @@ def _sentence(gap: dict[str, Any], parts: list[dict[str, Any]]) -> str | None:
     )
 
 
-def _row(part: dict[str, Any], total: Any) -> list[Any]:
+def _missing(parts: list[dict[str, Any]]) -> list[str]:
+    """Return the names of the parts that were not computed."""
+    return [
+        f"“{PARTS.get(part['name'], (str(part['name']),))[0]}”"
+        for part in parts
+        if not is_known(part.get("value"))
+    ]
+
+
+def _row(part: dict[str, Any], total: Any, missing_parts: list[str]) -> list[Any]:
     name, meaning = PARTS.get(part["name"], (str(part["name"]), ""))
+    if part["name"] == "learning" and missing_parts:
+        name, meaning = "not told apart", f"{' and '.join(missing_parts)} and what is not learned"
     value = part.get("value")
     missing = part.get("why_missing")
     share = value / total if is_known(value) and is_known(total) and total else None
-    text = (
-        meaning
-        if not missing
-        else f"{meaning} (not computed, it is inside “not learned”: {missing})"
-    )
+    text = meaning if not missing else f"{meaning} (inside “not told apart”; {missing})"
     return [name, numbers(value), percent(share, 0), text]
 
 

@@ -114,6 +114,15 @@ def _optimum(subject: RunSubject) -> str:
         return f"How far it is from the optimum is not known{why}"
     reference = f"the {note}" if note else f"the optimum, {number(found.get('optimum'))}"
     expected = _expected_gap(subject)
+    if expected is not None and _is_against_interpolated(subject):
+        cost, sure = expected
+        return (
+            f"In expectation it is {cost} ({sure}) below the best policy that could be computed "
+            "here, which is near the optimum: what its choices cost in the states that it met, "
+            f"without the luck of these episodes. The mean return of these episodes lies "
+            f"{number(abs(gap))} {'below' if gap >= 0 else 'above'} {reference}: no prescriber is "
+            "above that bound in the long run, and the best may be below it."
+        )
     if expected is not None:
         cost, sure = expected
         return (
@@ -150,6 +159,11 @@ def _expected_gap(subject: RunSubject) -> tuple[str, str] | None:
     if not isinstance(found, dict) or not is_known(found.get("expected_gap")):
         return None
     return number(found["expected_gap"]), over_episodes(found.get("expected_gap_interval_95"))
+
+
+def _is_against_interpolated(subject: RunSubject) -> bool:
+    """Return whether its choices are held against a policy that is near the optimum, not it."""
+    return bool((subject.summary.get("agreement") or {}).get("note"))
 
 
 def _collapse(subject: RunSubject) -> str | None:
@@ -193,7 +207,8 @@ def _keys(subject: RunSubject) -> list[KeyFigure]:
         )
     expected = _expected_gap(subject)
     if expected is not None:
-        keys.append(KeyFigure("below the optimum, in expectation", *expected))
+        below = "the best policy computed" if _is_against_interpolated(subject) else "the optimum"
+        keys.append(KeyFigure(f"below {below}, in expectation", *expected))
     elif is_known(found.get("optimality_gap")):
         keys.append(
             KeyFigure(
