@@ -187,7 +187,8 @@ def test_a_study_of_which_only_the_storage_is_at_hand_has_a_page(
 def test_a_folder_that_holds_a_database_alone_has_a_page_in_it(
     study: StudySubject, tmp_path: Path
 ) -> None:
-    shutil.copy(study.path / "optuna_study.db", tmp_path)
+    for file in study.path.glob("optuna_study.db*"):  # who wrote it may still hold its journal
+        shutil.copy(file, tmp_path)
     places = Places(results_dir=tmp_path, optimization_dir=tmp_path)
     (found,) = find_subjects(str(tmp_path), places)
     assert (found.name, found.page_file) == (study.name, tmp_path / "report.html")
@@ -312,7 +313,8 @@ def test_a_mean_over_fewer_held_out_seeds_than_were_planned_says_so(study: Study
 def test_a_storage_alone_tells_the_final_of_all_its_finished_trials(
     study: StudySubject, tmp_path: Path, counted_then: int
 ) -> None:
-    shutil.copy(study.path / "optuna_study.db", tmp_path)
+    for file in study.path.glob("optuna_study.db*"):
+        shutil.copy(file, tmp_path)
     storage = SqliteStorage(path=tmp_path / "optuna_study.db")
     backend, study_id = open_study(storage, study.name)
     write_final_size(backend, study_id, FinalSize(top=2, seeds=2))
