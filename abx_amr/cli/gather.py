@@ -204,6 +204,8 @@ def _print(
                 "AMR",
                 "prescriptions",
                 "gap",
+                "expected gap",
+                "against the best rule",
                 "runs",
             )
         ]
@@ -218,6 +220,8 @@ def _print(
                 figure(row["mean_amr"], 3),
                 figure(row["prescriptions"], 1),
                 figure(row["gap"]),
+                figure(row["expected_gap"]),
+                figure(row["best_rule_difference"]),
                 row["run_names"],
             )
             for row in here.to_dict("records")

@@ -117,8 +117,12 @@ def conditions_table(
                 **scores,
                 **{
                     name: _mean([run.facts[name] for run in condition.runs])
-                    for name in ("mean_amr", "prescriptions", "gap", "share_of_range")
+                    for name in (
+                        *("mean_amr", "prescriptions", "gap", "share_of_range"),
+                        *("expected_gap", "best_rule_difference"),
+                    )
                 },
+                "best_rule": _alike([run.facts["best_rule"] for run in condition.runs]),
                 "optimum": _mean([run.facts["optimum"] for run in condition.runs]),
                 "run_names": names_of_runs([str(run.facts["run"]) for run in condition.runs]),
             }
@@ -152,6 +156,11 @@ def _summarised(scores: Summary) -> dict[str, float]:
         "minimum": scores.minimum,
         "maximum": scores.maximum,
     }
+
+
+def _alike(values: Sequence[Any]) -> Any:
+    """Return what all have, None where they differ."""
+    return values[0] if all(value == values[0] for value in values) else None
 
 
 def _mean(values: Sequence[float | None]) -> float:

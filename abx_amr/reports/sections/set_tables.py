@@ -50,7 +50,9 @@ def _conditions(table: pd.DataFrame, sure: str) -> Table:
         Column("IQM", numeric=True, title="mean of the middle half"),
         Column("AMR", numeric=True),
         Column("prescriptions", numeric=True),
-        Column("gap", numeric=True, title="to the optimum"),
+        Column("gap", numeric=True, title="of the mean return to the optimum"),
+        Column("expected gap", numeric=True, title="to the optimum, without the episodes' luck"),
+        Column("against the best rule", numeric=True, title="on the same episodes"),
     ]
     ordered = table.sort_values(["clinic", "mean"], ascending=[True, False])
     rows = [
@@ -64,6 +66,8 @@ def _conditions(table: pd.DataFrame, sure: str) -> Table:
             numbers(row["mean_amr"], 3),
             numbers(row["prescriptions"], 1),
             numbers(row["gap"]),
+            numbers(row.get("expected_gap")),
+            signed(row.get("best_rule_difference")),
         ]
         for row in ordered.to_dict("records")
     ]

@@ -61,8 +61,20 @@ def _of_clinic(
     sentences = [f"In clinic {clinic}, t{first}" if is_named else f"T{first}"]
     if len(rows) > 1:
         sentences.append(_against_next(clinic, best, rows[1], pairs))
-    optimum = best.get("optimum")
-    if is_known(optimum):
+    optimum, expected = best.get("optimum"), best.get("expected_gap")
+    if is_known(difference := best.get("best_rule_difference")):
+        rule = f", {best['best_rule']}," if best.get("best_rule") else ""
+        sentences.append(
+            f"On the same episodes it is {number(abs(difference))} "
+            f"{'above' if difference >= 0 else 'below'} the best tuned rule of the clinic{rule} in "
+            "the mean over its runs."
+        )
+    if is_known(optimum) and is_known(expected):
+        sentences.append(
+            f"In expectation, without the luck of these episodes, it is {number(expected)} below "
+            f"the optimum, {number(optimum)}, or the best policy that could be computed."
+        )
+    elif is_known(optimum):
         sentences.append(
             f"It is {number(optimum - best['mean'])} below the optimum, {number(optimum)}."
             if optimum >= best["mean"]
