@@ -148,7 +148,10 @@ def _print_values(plan: Plan) -> None:
             f" {sees:>10}"
         )
     if plan.agents:
-        print("agents play their best weights, as in abx-evaluate")
+        print(
+            "agents play their best weights, as in abx-evaluate; episodes of their training's "
+            "evaluation seed have chosen these: plan.seed=1 plays others"
+        )
     if found is not None:
         if not found.is_exact:
             print(

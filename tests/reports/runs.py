@@ -145,6 +145,7 @@ def write_plan(results_dir: Path, *, clinic: str = "paper_two") -> Path:
     policies = [
         {"name": name, "kind": kind, "value": value, "standard_error": error}
         | {"individual": value, "mean_amr": amr / 2, "final_amr": amr}
+        | {"sees_time": kind == "agent"}
         | {"optimality_gap": -51.83 - value, "share_of_range": 1 + (value + 51.83) / 229.92}
         for name, kind, value, error, amr in (
             ("never", "rule", -281.75, 0.0, 0.0),

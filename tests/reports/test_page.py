@@ -408,6 +408,17 @@ def test_a_policy_that_is_near_the_optimum_is_not_called_the_optimum(tmp_path: P
     assert "below the best policy computed, in expectation" in text
 
 
+def test_a_plan_goes_on_in_its_own_clinic_and_says_who_sees_the_time(tmp_path: Path) -> None:
+    folder = write_plan(tmp_path)
+    command = (
+        "abx-plan experiment=paper_two environment.include_time_remaining=true plan.runs=[first]"
+    )
+    (folder / "provenance.json").write_text(json.dumps({**PROVENANCE, "command": command}))
+    text = Seen(html_of(PlanSubject(folder, has_figures=False))).text
+    assert "abx-train experiment=paper_two environment.include_time_remaining=true" in text
+    assert "sees the time" in text
+
+
 @pytest.mark.parametrize(
     ("said", "words"),
     [

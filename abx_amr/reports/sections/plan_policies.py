@@ -63,7 +63,8 @@ def _policies(table: pd.DataFrame) -> Table:
         Column("standard error", numeric=True),
         Column("gap", numeric=True),
         Column("of the range", numeric=True),
-        Column("AMR at the end", numeric=True),
+        Column("AMR at the end", numeric=True, title="mean over antibiotics, from 0 to 1"),
+        Column("sees the time", title="knows how much of the episode is left"),
     ]
     rows = [
         [
@@ -74,6 +75,7 @@ def _policies(table: pd.DataFrame) -> Table:
             numbers(row["optimality_gap"]),
             percent(row["share_of_range"]),
             numbers(row["final_amr"], 3),
+            {"True": "yes", "False": "no"}.get(str(row.get("sees_time")), ""),
         ]
         for row in table.to_dict("records")
     ]

@@ -6,7 +6,7 @@ import shlex
 
 from markupsafe import Markup
 
-from abx_amr.reports.repeating import Repeated
+from abx_amr.reports.repeating import Repeated, given_by, settings_to_repeat
 from abx_amr.reports.subjects import PlanSubject
 from abx_amr.reports.templating import fill
 
@@ -17,15 +17,19 @@ ORDER = 80
 
 def render(subject: PlanSubject) -> Markup:
     """Return the command, versions and commit, and commands to paste."""
-    experiment = (subject.provenance.get("choices") or {}).get("experiment")
+    given = given_by(subject.provenance, searched=())
+    clinic = [
+        setting
+        for setting in settings_to_repeat(given)
+        if not setting.startswith(("agent_algorithm", "option_library"))
+    ]
     steps = []
-    if experiment:
-        clinic = f"experiment={experiment}"
+    if clinic:
         steps = [
             (
                 "Play the optimal policy",
-                shlex.join(["abx-evaluate", "agent_algorithm=optimal", clinic]),
+                shlex.join(["abx-evaluate", "agent_algorithm=optimal", *clinic]),
             ),
-            ("Train an agent in this clinic", shlex.join(["abx-train", clinic])),
+            ("Train an agent in this clinic", shlex.join(["abx-train", *clinic])),
         ]
     return fill("repeat.html", repeated=Repeated.of(subject.provenance), steps=steps)
