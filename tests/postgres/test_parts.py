@@ -4,6 +4,7 @@ import os
 import shutil
 import stat
 import subprocess
+import time
 import types
 from pathlib import Path
 
@@ -172,6 +173,9 @@ def test_a_process_number_that_went_to_another_server_is_not_taken_for_this_one(
         with subprocess.Popen([tmp_path / "postgres", "60"], cwd=data) as process:
             try:
                 (server.data / "postmaster.pid").write_text(f"{process.pid}\n")
+                name = Path(f"/proc/{process.pid}/comm")
+                while name.read_text() != "postgres\n":  # Popen returns just before exec renames
+                    time.sleep(0.01)
                 assert (server.pid() == process.pid) == (data == server.data)
             finally:
                 process.kill()
