@@ -47,8 +47,8 @@ def cure(value: Any, low: float = -math.inf, high: float = math.inf) -> str:
 
     >>> cure(35, 0, 1), cure("0.3", 0, 1), cure(-1, 0, 1)
     ('; 35 % is written 0.35', '; a number is written without quotes', '')
-    >>> cure("0100")
-    '; a number has no leading zeros: 100'
+    >>> cure("0100"), cure("0,2"), cure("1/5")
+    ('; a number has no leading zeros: 100', '; with a decimal point: 0.2', '; as a number: 0.2')
     """
     if isinstance(value, bool):
         return ""
@@ -58,6 +58,10 @@ def cure(value: Any, low: float = -math.inf, high: float = math.inf) -> str:
             return f"; a number has no leading zeros: {int(text)}"
         if percent := re.fullmatch(r"(\d+(?:\.\d+)?) ?%", text):
             return f"; {percent[1]} % is written {float(percent[1]) / 100:g}"
+        if comma := re.fullmatch(r"([-+]?\d+),(\d+)", text):
+            return f"; with a decimal point: {comma[1]}.{comma[2]}"
+        if (ratio := re.fullmatch(r"(\d+)/(\d+)", text)) and float(ratio[2]):
+            return f"; as a number: {float(ratio[1]) / float(ratio[2]):g}"
         try:
             float(text)
         except ValueError:

@@ -24,7 +24,11 @@ from abx_amr.configuration.mistakes import (
     explain_yaml,
     misplaced,
 )
-from abx_amr.configuration.own_files import check_own_files, explain_no_text
+from abx_amr.configuration.own_files import (
+    check_keys_of_chosen,
+    check_own_files,
+    explain_no_text,
+)
 from abx_amr.configuration.values import Plain
 from abx_amr.configuration.written import (
     FOLDERS,
@@ -105,6 +109,7 @@ def compose(
         try:
             config = hydra.compose(config_name, arguments, return_hydra_config=True)
         except (HydraException, OmegaConfBaseException) as error:
+            check_keys_of_chosen(overrides, search_path)
             raise InputError(explain(error, config_name, arguments)) from error
         except yaml.YAMLError as error:
             raise InputError(explain_yaml(error)) from error

@@ -20,6 +20,8 @@ from abx_amr.host.folder_names import NAMES
 from abx_amr.host.locations import find_project, from_here
 
 _ODD = re.compile(r"[-+]?0[\d_]*\d|[-+]?[1-9][\d_]*(?::[0-5]?\d)+(?:\.[\d_]*)?")
+#: Beside what YAML 1.1 says, Hydra's reader takes numbers such as 1e3.
+_NUMBER = re.compile(r"[-+]?(?:\d[\d_]*\.?[\d_]*|\.\d+)(?:[eE][-+]?\d+)?")
 _NAMED = re.compile(rf"^(?:{'|'.join(NAMES)})\s*:", re.MULTILINE)
 _SWEEPERS = ("abx", "abx_set", "basic")
 
@@ -38,6 +40,7 @@ def check_own_files(
         InputError: naming file, line and cure.
     """
     for file in _own_files(choices, config_name, folders):
+        file.check_keys()
         if _NAMED.search(file.text):
             file.check_names()
         if _ODD.search(file.text):
@@ -45,6 +48,28 @@ def check_own_files(
         file.check_package()
         file.check_sweeper()
         file.check_search()
+
+
+def check_keys_of_chosen(overrides: Sequence[str], folders: Sequence[str] = ()) -> None:
+    """Refuse a name that YAML reads as no text in the files that overrides choose.
+
+    For what Hydra cannot compose: a name that is null ends it without a word.
+
+    Args:
+        overrides: Of the command line.
+        folders: Further folders of configuration files.
+
+    Raises:
+        InputError: naming file, line and cure.
+    """
+    project = find_project()
+    places = [*([] if project is None else [project.conf]), *map(Path, folders)]
+    for override in overrides:
+        group, _, choice = override.lstrip("+").partition("=")
+        for place in places:
+            file = _OwnFile.at(place / group / f"{choice}.yaml")
+            if file is not None:
+                file.check_keys()
 
 
 def explain_no_text(error: UnicodeDecodeError, folders: Sequence[str] = ()) -> str:
@@ -117,6 +142,19 @@ class _OwnFile:
                     f"quotes, {key.value} is a name"
                 )
 
+    def check_keys(self) -> None:
+        """Refuse a name before a colon, of a drug say, that YAML reads as no text (NO, 1e3)."""
+        for key in _keys(yaml.compose(self.text, Loader=yaml.SafeLoader)):
+            is_text = key.tag.endswith((":str", ":merge")) and not _NUMBER.fullmatch(key.value)
+            if key.style is None and not is_text:
+                read = {True: "true", False: "false", None: "nothing"}
+                value = yaml.safe_load(key.value)
+                said = read[value] if value is None or isinstance(value, bool) else "a number"
+                raise InputError(
+                    f"{os.path.relpath(self.path)} line {key.start_mark.line + 1}: YAML reads the "
+                    f"name {key.value} as {said}: write '{key.value}' in quotes"
+                )
+
     def check_numbers(self) -> None:
         """Refuse numbers that YAML reads as others."""
         for node in _scalars(yaml.compose(self.text, Loader=yaml.SafeLoader)):
@@ -180,6 +218,18 @@ def _own_files(
         if (file := _OwnFile.at(path)) is not None:
             yield file
             todo += [f"{name.rpartition('/')[0]}/{each}".lstrip("/") for each in file.inherited]
+
+
+def _keys(node: yaml.Node | None) -> Iterator[yaml.ScalarNode]:
+    """Return every key of a YAML document that is no list or mapping."""
+    if isinstance(node, yaml.MappingNode):
+        for key, value in node.value:
+            if isinstance(key, yaml.ScalarNode):
+                yield key
+            yield from _keys(value)
+    elif isinstance(node, yaml.SequenceNode):
+        for each in node.value:
+            yield from _keys(each)
 
 
 def _scalars(node: yaml.Node | None) -> Iterator[yaml.ScalarNode]:

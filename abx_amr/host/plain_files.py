@@ -110,7 +110,7 @@ def read_json(file: Path, *, cure: str = _CURE) -> dict[str, Any]:
     """
     text = read_text(file, cure=cure)
     try:
-        value = json.loads(text)
+        value = json.loads(text, object_pairs_hook=_each_key_once)
     except (ValueError, RecursionError) as error:
         raise InputError(
             f"{file} is damaged: it cannot be read as JSON ({first_line(error)}); {cure}"
@@ -118,6 +118,15 @@ def read_json(file: Path, *, cure: str = _CURE) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise InputError(f"{file} must hold a JSON object, got {type(value).__name__}")
     return value
+
+
+def _each_key_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    content = dict(pairs)
+    if len(content) < len(pairs):
+        keys = [key for key, _ in pairs]
+        twice = next(key for key in keys if keys.count(key) > 1)
+        raise ValueError(f"the key {twice!r} stands twice")
+    return content
 
 
 def check_depth(text: str) -> None:

@@ -112,6 +112,32 @@ def test_a_number_that_yaml_reads_as_another_is_refused(
     compose("train")  # a file that is not chosen disturbs nobody
 
 
+@pytest.mark.parametrize(
+    ("name", "read"),
+    [("NO", "false"), ("on", "true"), ("null", "nothing"), ("1e3", "a number"), ("7", "a number")],
+)
+def test_a_drug_whose_name_yaml_reads_as_no_text_is_refused_with_what_to_write(
+    project: Path, name: str, read: str
+) -> None:
+    drug = (
+        "{leak: 0.2, flatness_parameter: 50.0, permanent_residual_volume: 0.0, "
+        "initial_amr_level: 0.0, adverse_effect_penalty: -2.0, adverse_effect_probability: 0.1}"
+    )
+
+    def file(written: str) -> str:
+        return f"drugs:\n  {written}: {drug}\n  B: {drug}\ncross_resistance: {{}}\n"
+
+    write(project, "antibiotics/mine", file(name))
+    with pytest.raises(InputError) as refused:
+        compose("train", ["antibiotics=mine"])
+    assert f"line 2: YAML reads the name {name} as {read}: write '{name}' in quotes" in str(
+        refused.value
+    )
+    write(project, "antibiotics/mine", file(f"'{name}'"))
+    drugs = compose("train", ["antibiotics=mine"]).plain["antibiotics"]["drugs"]
+    assert list(drugs) == [name, "B"]
+
+
 def test_octal_looking_text_on_the_command_line_is_cured_by_the_number_that_was_meant() -> None:
     from abx_amr.configuration.training import build_training
 

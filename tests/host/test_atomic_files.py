@@ -17,6 +17,7 @@ from abx_amr.host.atomic_files import (
     write_json,
     write_text,
 )
+from abx_amr.host.plain_files import read_json
 
 COLUMNS = ("run_name", "best_value")
 
@@ -157,3 +158,10 @@ def test_a_registry_with_other_columns_is_refused(tmp_path):
 def test_a_row_with_a_misspelt_column_is_refused(tmp_path):
     with pytest.raises(ValueError, match=r"missing \['best_value'\], unknown \['best'\]"):
         CompletionRegistry(tmp_path / "r.csv", columns=COLUMNS).add({"run_name": "a", "best": 1})
+
+
+def test_a_key_that_stands_twice_in_a_json_file_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "best_params.json"
+    file.write_text('{"gamma": 0.95, "other": {"a": 1}, "gamma": 0.5}')
+    with pytest.raises(InputError, match="the key 'gamma' stands twice"):
+        read_json(file)
