@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from abx_amr.studies.points import why_not_searched
+from abx_amr.studies.records.races import Rung, rung_in
 from abx_amr.studies.records.workers import Worker
 
 if TYPE_CHECKING:
@@ -107,9 +108,16 @@ class TrialRecord:
 
     @property
     def value(self) -> float | None:
-        """What it is worth, infinite where too few of its seeds succeeded; None before the end."""
-        values = self.frozen.values
-        return values[0] if values else None
+        """What it is worth, infinite where too few of its seeds succeeded; None before the end.
+
+        In a race: by the seeds that it has so far.
+        """
+        if self.frozen.values:
+            return self.frozen.values[0]
+        if self.rung is None:
+            return None
+        by_seeds = self.frozen.intermediate_values
+        return by_seeds[max(by_seeds)] if by_seeds else None
 
     @property
     def params(self) -> Mapping[str, ParameterValue]:
@@ -161,6 +169,11 @@ class TrialRecord:
     def worker_is_gone(self) -> bool:
         """Whether it failed with its worker and is tried again."""
         return bool(self.frozen.user_attrs.get(WORKER_IS_GONE))
+
+    @property
+    def rung(self) -> Rung | None:
+        """How far it is to come in a race over seeds; None where there is none."""
+        return rung_in(self.frozen.user_attrs)
 
     @property
     def mean_reward(self) -> float | None:
@@ -231,16 +244,37 @@ class TrialRecord:
 
 
 def best_trial(trials: Iterable[TrialRecord], *, direction: str) -> TrialRecord | None:
-    """Return the finished trial with the best finite value, the earliest of equals."""
+    """Return the finished trial with the best finite value, the earliest of equals.
+
+    In a race: of the points that are still in it and have at least half of the most seeds, since a
+    value of fewer is the best by luck too often.
+    """
     sign = -1.0 if direction == "maximize" else 1.0
     scored = [
         (sign * trial.value, trial.number, trial)
-        for trial in trials
-        if trial.is_finished and trial.value is not None and math.isfinite(trial.value)
+        for trial in comparable_trials(trials)
+        if trial.value is not None and math.isfinite(trial.value)
     ]
     return min(scored, key=lambda entry: entry[:2])[2] if scored else None
+
+
+def comparable_trials(trials: Iterable[TrialRecord]) -> list[TrialRecord]:
+    """Return the trials whose values may be compared."""
+    found = [*trials]
+    racing = [trial for trial in found if trial.rung is not None and trial.state != "PRUNED"]
+    if not racing:
+        return [trial for trial in found if trial.is_finished]
+    most = max(len(trial.seeds) for trial in racing)
+    return [trial for trial in racing if 2 * len(trial.seeds) >= max(most, 1)]
 
 
 def count_lineages(trials: Iterable[TrialRecord]) -> int:
     """Return the number of points drawn so far; a retry is the same point."""
     return len({t.lineage for t in trials if t.lineage is not None})
+
+
+def count_done(trials: Iterable[TrialRecord], *, is_race: bool) -> int:
+    """Return how much of the budget is spent: finished trials, or trainings of a race's points."""
+    if is_race:
+        return sum(len(trial.seeds) for trial in trials if trial.rung is not None)
+    return sum(trial.is_finished for trial in trials)
