@@ -37,11 +37,9 @@ class PrintedStudy(DisplayedStudy):
             print(f"{settings.run_name} is complete already, skipped: {_shown(settings.folder)}")
         if found in (Preparation.SKIPPED, Preparation.FINISHED):
             return
-        seeds = settings.seeds(0)
         print(
-            f"study {settings.study_name} ({found.value}): {counted(settings.budget, 'trial')} x "
-            f"{counted(settings.n_seeds_per_trial, 'seed')} ({seeds[0]}..{seeds[-1]}; "
-            f"training.seed is not used), {settings.sampler.name}, in {_shown(settings.folder)}"
+            f"study {settings.study_name} ({found.value}): {_size(settings)}, "
+            f"{settings.sampler.name}, in {_shown(settings.folder)}"
         )
         if settings.final is not None:
             print(_announced(settings, settings.final))
@@ -58,7 +56,10 @@ class PrintedStudy(DisplayedStudy):
         where = f"[{event.finished}/{event.budget}]"
         if event.kind == "trial_finished":
             value = "failed on all seeds" if event.value is None else f"{event.value:.3f}"
-            print(f"{where} trial {event.number}: {value}  {_short(event.params)}", flush=True)
+            seeds = "" if event.n_seeds is None else f" ({counted(event.n_seeds, 'seed')})"
+            print(
+                f"{where} trial {event.number}: {value}{seeds}  {_short(event.params)}", flush=True
+            )
         elif event.kind in ("trial_failed", "trial_reaped"):
             print(f"{where} trial {event.number}: {event.message}", flush=True)
 
@@ -86,10 +87,25 @@ class PrintedStudy(DisplayedStudy):
         _report(result)
 
 
+def _size(settings: StudySettings) -> str:
+    """Return how large the search is."""
+    if settings.race is not None:
+        return (
+            f"a race of {counted(settings.budget, 'training')}, each point begins with "
+            f"{counted(settings.race.first_seeds, 'seed')} ({settings.first_seed}..; training.seed "
+            "is not used)"
+        )
+    seeds = settings.seeds(0)
+    return (
+        f"{counted(settings.budget, 'trial')} x {counted(settings.n_seeds_per_trial, 'seed')} "
+        f"({seeds[0]}..{seeds[-1]}; training.seed is not used)"
+    )
+
+
 def _announced(settings: StudySettings, final: FinalSize) -> str:
     """Return how many trainings the final adds to the search, and of what."""
-    searched = settings.budget * settings.n_seeds_per_trial
-    points = min(final.top, settings.budget) + 1
+    searched = settings.trainings
+    points = min(final.top, settings.n_points) + 1
     return (
         f"trainings: {searched} of the search, then a final (tuning.final) of {points} "
         f"points x {final.seeds} seeds and 2 x {final.seeds} held out: at most "
@@ -150,7 +166,7 @@ def _report(result: TuneResult) -> None:
     from abx_amr.configuration.values import CLINIC_SECTIONS
 
     print(
-        f"{counted(result.n_finished, 'trial')} finished of {result.budget}, "
+        f"{counted(result.n_finished, result.unit)} finished of {result.budget}, "
         f"in {_shown(result.folder)}"
     )
     if result.final is None and result.final_trainings is not None:

@@ -226,10 +226,6 @@ class Claims:
         """Return the attributes of a trial that is drawn now."""
         return begun(lineage=lineage, owner=self.worker)
 
-    def _is_at_work(self, trial: TrialRecord) -> bool:
-        """Say whether some worker has claimed a running trial."""
-        return True
-
     def _fill_in(self, trials: Sequence[TrialRecord]) -> TrialRecord:
         """Draw what is missing in the waiting trial that the study's user has queued."""
         import optuna
@@ -269,9 +265,7 @@ class Claims:
                 has_reaped |= queue_again(
                     trial, trials, backend=self.backend, study_id=self.study_id
                 )
-            if trial.state != "RUNNING" or trial.id in self.current:
-                continue
-            if not self._is_at_work(trial):
+            if not trial.is_at_work or trial.id in self.current:
                 continue
             reason = self._deaths.reason_to_reap(trial)
             if reason is not None and self._fail(trial, reason, trials, worker_is_gone=True):

@@ -36,6 +36,7 @@ class Event:
     params: Mapping[str, ParameterValue] = field(default_factory=dict)
     value: float | None = None
     failed_seeds: Mapping[int, str] = field(default_factory=dict)
+    unit: Literal["trial", "training"] = "trial"
     n_seeds: int | None = None
     message: str = ""
 

@@ -45,6 +45,7 @@ FREE_SECTIONS = (
 #: Settings of a later release: their default is what a study without them was made with.
 LATER_DEFAULTS: Mapping[str, Any] = {
     "environment.include_time_remaining": False,
+    "tuning.race": False,
     "agent_algorithm.risk": None,
     "agent_algorithm.normalize_reward": False,
     "agent_algorithm.exploring_starts": 0.0,

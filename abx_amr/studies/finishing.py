@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from abx_amr.host.atomic_files import jsonable, write_json
 from abx_amr.studies.final import FinalStanding, standing
+from abx_amr.studies.progress import progress_of
 from abx_amr.studies.records import (
     STATES,
     FinalAttributes,
@@ -97,7 +98,7 @@ def is_first_to_draw(settings: StudySettings, storage: StudyStorage) -> bool:
     """Say, to one process only, that the figures of the study as it now stands are its to draw."""
     with storage.critical_section():
         backend, study_id = open_study(storage, settings.study_name)
-        n_finished = sum(trial.is_finished for trial in read_trials(backend, study_id))
+        n_finished = progress_of(settings, read_trials(backend, study_id)).n_done
         drawn_with = StudyAttributes(backend.get_study_user_attrs(study_id)).drawn_with
         write_drawn_with(backend, study_id, n_finished)
     return drawn_with != n_finished
@@ -120,7 +121,8 @@ def _summarise(
     begun = [trial.started for trial in trials if trial.started is not None]
     ended = [trial.ended for trial in trials if trial.ended is not None]
     is_over = final is None or final.is_complete
-    is_complete = len(finished) >= settings.budget and is_over
+    searched = progress_of(settings, trials)
+    is_complete = searched.is_over and is_over
     origin = attributes.origin
     content = {
         "run_name": settings.run_name,
@@ -131,7 +133,8 @@ def _summarise(
         "stability_penalty_weight": settings.penalty_weight,
         "n_trials": settings.n_trials,
         "budget": settings.budget,
-        "n_finished": len(finished),
+        "n_finished": searched.n_done,
+        "race": None if settings.race is None else _describe_race(settings, trials),
         "n_all_seeds_failed": sum(
             trial.state == "COMPLETE" and trial.value is not None and not math.isfinite(trial.value)
             for trial in finished
@@ -167,7 +170,7 @@ def _summarise(
         content["final"] = {**_describe_final(final, found=best), **describe_final(final)}
     return StudySummary(
         is_complete=is_complete,
-        n_finished=len(finished),
+        n_finished=searched.n_done,
         budget=settings.budget,
         best_value=None if best is None else best.value,
         best_params=params,
@@ -221,6 +224,22 @@ def _describe_trial(trial: TrialRecord) -> dict[str, Any]:
         "collapsed_seeds": trial.collapsed_seeds,
         "effective_values": trial.effective_values,
         "wall_time_seconds": trial.wall_time_seconds,
+    }
+
+
+def _describe_race(settings: StudySettings, trials: Sequence[TrialRecord]) -> dict[str, Any]:
+    """Return the rules of a race, and how many points came to each number of seeds."""
+    assert settings.race is not None
+    points = [trial for trial in trials if trial.rung is not None]
+    sizes = [len(trial.seeds) for trial in points]
+    return {
+        **settings.race.as_record(),
+        "points": len(points),
+        "out": sum(trial.state == "PRUNED" for trial in points),
+        "rungs": [
+            {"seeds": size, "points": sum(other >= size for other in sizes)}
+            for size in sorted({size for size in sizes if size})
+        ],
     }
 
 

@@ -19,7 +19,7 @@ from abx_amr.studies.objective import (
     default_min_successful_seeds,
     score_outcomes,
 )
-from abx_amr.studies.race import RacePoint, RaceStanding
+from abx_amr.studies.race_standing import race_of
 from abx_amr.studies.records import INTERRUPTED, Heartbeat, TrialRecord, Worker
 from abx_amr.studies.records.races import RUNG, Rung, write_rung
 from abx_amr.studies.records.trials import FAILURE, comparable_trials
@@ -54,30 +54,6 @@ def claims_of(
     """Return how a worker of the study claims: whole trials, or trainings of a race."""
     kind = Claims if settings.race is None else RaceClaims
     return kind(settings, storage, worker, on_reaped=on_reaped)
-
-
-def race_of(settings: StudySettings, trials: Sequence[TrialRecord]) -> RaceStanding:
-    """Return how far the race of a study is."""
-    assert settings.race is not None
-    return RaceStanding(
-        rules=settings.race,
-        points={trial.number: _point_of(trial) for trial in trials if trial.rung is not None},
-        penalty_weight=settings.penalty_weight,
-        direction=settings.direction,
-        most_points=settings.most_points,
-        most_seeds=settings.most_seeds,
-    )
-
-
-def _point_of(trial: TrialRecord) -> RacePoint:
-    assert trial.rung is not None
-    return RacePoint(
-        number=trial.number,
-        returns=[None if s.failure is not None else s.episode_return for s in trial.seeds],
-        reserved=trial.rung.seeds,
-        is_claimed=trial.rung.is_claimed,
-        is_out=trial.state == "PRUNED",
-    )
 
 
 class RaceClaims(Claims):
@@ -190,9 +166,6 @@ class RaceClaims(Claims):
 
     # -- giving back ----------------------------------------------------------------------------
 
-    def _is_at_work(self, trial: TrialRecord) -> bool:
-        return trial.rung is None or trial.rung.is_claimed and _lacks_seeds(trial)
-
     def _fail(
         self,
         trial: TrialRecord,
@@ -205,14 +178,16 @@ class RaceClaims(Claims):
         now = TrialRecord(self.backend.get_trial(trial.id))
         if now.rung is None:
             return super()._fail(trial, reason, trials, worker_is_gone=worker_is_gone)
-        if not _lacks_seeds(now) or not now.rung.is_claimed:
+        if not now.lacks_seeds or not now.rung.is_claimed:
             return False
         if not worker_is_gone and (now.owner is None or now.owner.token != self.worker.token):
             return False  # it was given to another worker meanwhile
         rung = now.rung.given_back(has_failed=reason != INTERRUPTED, is_death=worker_is_gone)
         self.backend.set_trial_user_attr(now.id, FAILURE, reason)
         if rung.attempts > self.settings.max_retry:
-            lost = [SeedOutcome(seed=s, episode_return=None, failure=reason) for s in self.seeds(now)]
+            lost = [
+                SeedOutcome(seed=s, episode_return=None, failure=reason) for s in self.seeds(now)
+            ]
             every = [*told_outcomes(now), *lost]
             write_told(self.backend, now.id, every, self._score(every))
             log.warning("trial %d: %d seeds are given up: %s", now.number, len(lost), reason)
@@ -247,8 +222,3 @@ class RaceClaims(Claims):
     def _end(self, trial: TrialRecord, state: Any) -> None:
         assert trial.value is not None
         self.backend.set_trial_state_values(trial.id, state, [trial.value])
-
-
-def _lacks_seeds(trial: TrialRecord) -> bool:
-    return trial.rung is not None and len(trial.seeds) < trial.rung.seeds
-

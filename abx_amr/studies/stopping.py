@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 from collections.abc import Sequence
 from typing import Literal
@@ -63,7 +64,8 @@ def stop_if_points_fail(trials: Sequence[TrialRecord], *, max_failures: int) -> 
         trials: All trials of the study.
         max_failures: How many in a row are too many.
     """
-    last = max((t.number for t in trials if t.value is not None), default=-1)
+    ended = (t.number for t in trials if t.value is not None and math.isfinite(t.value))
+    last = max(ended, default=-1)
     failing = [t for t in trials if t.rung is not None and t.rung.errors and t.number > last]
     errors = sum(trial.rung.errors for trial in failing if trial.rung is not None)
     if errors >= max_failures:

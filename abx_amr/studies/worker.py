@@ -292,6 +292,14 @@ class _Worker:
     def _event(self, kind: EventKind, **what: Any) -> None:
         finished = self.claims.finished
         try:
-            self.on_event(Event(kind=kind, finished=finished, budget=self.settings.budget, **what))
+            self.on_event(
+                Event(
+                    kind=kind,
+                    finished=finished,
+                    budget=self.settings.budget,
+                    unit=self.settings.unit,
+                    **what,
+                )
+            )
         except BrokenPipeError:  # nobody reads what is shown: as if the terminal had hung up
             self.interrupts.number = self.interrupts.number or signal.SIGPIPE

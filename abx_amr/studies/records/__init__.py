@@ -9,6 +9,7 @@ from abx_amr.studies.records.finals import (
     Point,
 )
 from abx_amr.studies.records.histories import WorkerHistory, workers_of
+from abx_amr.studies.records.races import RaceRules, Rung
 from abx_amr.studies.records.studies import Origin, StudyAttributes, StudyRecord
 from abx_amr.studies.records.trials import (
     INTERRUPTED,
@@ -17,6 +18,8 @@ from abx_amr.studies.records.trials import (
     SeedRecord,
     TrialRecord,
     best_trial,
+    comparable_trials,
+    count_done,
     count_lineages,
 )
 from abx_amr.studies.records.workers import GRACE_INTERVALS, Worker
@@ -33,6 +36,8 @@ __all__ = [
     "Heartbeat",
     "Origin",
     "Point",
+    "RaceRules",
+    "Rung",
     "SeedRecord",
     "StudyAttributes",
     "StudyRecord",
@@ -40,6 +45,8 @@ __all__ = [
     "Worker",
     "WorkerHistory",
     "best_trial",
+    "comparable_trials",
+    "count_done",
     "count_lineages",
     "workers_of",
 ]

@@ -1,4 +1,4 @@
-"""What is stored of a race over seeds: its rules on the study, how far each point is on its trial."""
+"""What is stored of a race over seeds: its rules on the study, each point on its trial."""
 
 from __future__ import annotations
 

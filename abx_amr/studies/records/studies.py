@@ -149,9 +149,7 @@ class StudyRecord:
 
     def live_workers(self) -> list[Worker]:
         """Return who may be at work: processes that run here, and others that were heard of."""
-        trials = [
-            (trial.owner, trial.last_sign) for trial in self.trials if trial.state == "RUNNING"
-        ]
+        trials = [(trial.owner, trial.last_sign) for trial in self.trials if trial.is_at_work]
         at_final = [
             (claim.owner, None if claim.heartbeat is None else claim.heartbeat.moment)
             for claim in self.final.open_claims

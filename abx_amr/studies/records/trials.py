@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -90,6 +90,18 @@ class TrialRecord:
         return self.state in ("COMPLETE", "PRUNED") and self.why_not_counted is None
 
     @property
+    def is_at_work(self) -> bool:
+        """Whether a worker is at it; in a race a point is nobody's between two of its claims."""
+        if self.state != "RUNNING":
+            return False
+        return self.rung is None or (self.rung.is_claimed and self.lacks_seeds)
+
+    @property
+    def lacks_seeds(self) -> bool:
+        """Whether, in a race, it is to have seeds that have not ended."""
+        return self.rung is not None and len(self.seeds) < self.rung.seeds
+
+    @property
     def why_not_counted(self) -> str | None:
         """Why it is no point of what is searched: another program has added it. None where it is.
 
@@ -112,11 +124,12 @@ class TrialRecord:
 
         In a race: by the seeds that it has so far.
         """
-        if self.frozen.values:
-            return self.frozen.values[0]
+        values: Sequence[float] | None = self.frozen.values
+        if values:
+            return values[0]
+        by_seeds: Mapping[int, float] = self.frozen.intermediate_values
         if self.rung is None:
             return None
-        by_seeds = self.frozen.intermediate_values
         return by_seeds[max(by_seeds)] if by_seeds else None
 
     @property
