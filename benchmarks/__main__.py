@@ -27,6 +27,7 @@ LONG = (
     "optimum",
     "leaderboard",
     "final",
+    "racing",
 )
 README = Path(__file__).with_name("README.md")
 
