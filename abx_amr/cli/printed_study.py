@@ -139,7 +139,7 @@ def _collapse_lines(result: TuneResult, best: Mapping[str, Any]) -> list[str]:
     trials = 0 if "collapsed" not in result.trials else int((result.trials["collapsed"] > 0).sum())
     if trials:
         lines.append(
-            f"{counted(trials, 'trial')} of {result.n_finished} with seeds whose policy collapsed "
+            f"{counted(trials, 'trial')} of {len(result.trials)} with seeds whose policy collapsed "
             "(column collapsed of the trials' table)"
         )
     seeds: Mapping[str, str] = best.get("collapsed_seeds") or {}

@@ -155,7 +155,7 @@ def show(asked: Asked) -> None:
     study = _study(asked)
     total, origin = study.attributes.budget, study.attributes.origin
     print(f"study {study.name} in {study.label}, to {study.direction}")
-    budget = "unknown (abx-tune sets it)" if total is None else counted(total, "trial")
+    budget = "unknown (abx-tune sets it)" if total is None else counted(total, _unit(study))
     states = ", ".join(f"{count} {state}" for state, count in study.states.items() if count)
     print(f"budget: {budget}; finished: {study.n_finished} ({states or 'no trial yet'})")
     _print_best(study)
@@ -184,8 +184,8 @@ def best(asked: Asked) -> None:
         return
     if study.best is None:
         raise InputError(
-            f"study '{study.name}' has no best parameters: {study.n_finished} trials are finished, "
-            "none has a finite value"
+            f"study '{study.name}' has no best parameters: {study.n_finished} {_unit(study)}s are "
+            "finished, none has a finite value"
         )
     print(json.dumps(dict(study.best.params), indent=2))
 
@@ -443,6 +443,11 @@ def _print_best(study: StudyRecord) -> None:
     print(f"best: {found.value:.6g} (trial {found.number}){': ' if of_seeds else ''}{of_seeds}")
     for path, value in found.params.items():
         print(f"  {path} = {value}")
+
+
+def _unit(study: StudyRecord) -> str:
+    """Return what a study's budget counts."""
+    return "trial" if study.attributes.race is None else "training"
 
 
 def _print_final(study: StudyRecord) -> None:

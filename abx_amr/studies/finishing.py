@@ -22,6 +22,7 @@ from abx_amr.studies.records import (
     StudyAttributes,
     TrialRecord,
     best_trial,
+    race_so_far,
     workers_of,
 )
 from abx_amr.studies.records.finals import write_final_result
@@ -134,7 +135,7 @@ def _summarise(
         "n_trials": settings.n_trials,
         "budget": settings.budget,
         "n_finished": searched.n_done,
-        "race": None if settings.race is None else _describe_race(settings, trials),
+        "race": race_so_far(settings.race, trials),
         "n_all_seeds_failed": sum(
             trial.state == "COMPLETE" and trial.value is not None and not math.isfinite(trial.value)
             for trial in finished
@@ -224,22 +225,6 @@ def _describe_trial(trial: TrialRecord) -> dict[str, Any]:
         "collapsed_seeds": trial.collapsed_seeds,
         "effective_values": trial.effective_values,
         "wall_time_seconds": trial.wall_time_seconds,
-    }
-
-
-def _describe_race(settings: StudySettings, trials: Sequence[TrialRecord]) -> dict[str, Any]:
-    """Return the rules of a race, and how many points came to each number of seeds."""
-    assert settings.race is not None
-    points = [trial for trial in trials if trial.rung is not None]
-    sizes = [len(trial.seeds) for trial in points]
-    return {
-        **settings.race.as_record(),
-        "points": len(points),
-        "out": sum(trial.state == "PRUNED" for trial in points),
-        "rungs": [
-            {"seeds": size, "points": sum(other >= size for other in sizes)}
-            for size in sorted({size for size in sizes if size})
-        ],
     }
 
 

@@ -44,7 +44,8 @@ class RacePoint:
         returns: Of each of its seeds that has ended, in their order; None for one that failed.
         reserved: Trainings that are its own, those that have ended included.
         is_claimed: Whether a worker is at those it lacks.
-        is_out: Whether it gets no further seed.
+        is_out: Whether it gets no further seed, since the leader is better.
+        is_closed: Whether it gets no further seed, since the budget was spent once (and has grown).
     """
 
     number: int
@@ -52,6 +53,7 @@ class RacePoint:
     reserved: int
     is_claimed: bool = False
     is_out: bool = False
+    is_closed: bool = False
 
     @property
     def n_seeds(self) -> int:
@@ -109,8 +111,9 @@ class RaceStanding:
 
     @property
     def is_spent(self) -> bool:
-        """Whether every training of the budget has ended."""
-        return self.n_spent >= self.rules.trainings
+        """Whether every training of the budget has ended, and those that were reserved beside."""
+        is_at_work = any(point.is_at_work for point in self.points.values())
+        return self.n_spent >= self.rules.trainings and not is_at_work
 
     def value(self, number: int, *, n_seeds: int | None = None) -> float:
         """Return mean - lambda * std of a point, to maximise; -inf where too few seeds succeeded.
@@ -184,8 +187,7 @@ class RaceStanding:
             for number, point in self.points.items()
             if number != leader
             and point.n_seeds
-            and not point.is_out
-            and not point.is_at_work
+            and not (point.is_out or point.is_closed or point.is_at_work)
             and point.n_seeds <= self.points[leader].n_seeds
             and self.chance_against(number, leader) < self.rules.level
         ]
@@ -254,7 +256,8 @@ class RaceStanding:
 
     def _is_free(self, point: RacePoint) -> bool:
         """Say whether a point may have more seeds now."""
-        return not (point.is_out or point.is_at_work) and point.n_seeds < self.most_seeds
+        is_ended = point.is_out or point.is_closed or point.is_at_work
+        return not is_ended and point.n_seeds < self.most_seeds
 
     def _doubled(self, number: int, left: int) -> Step:
         n_seeds = self.points[number].n_seeds

@@ -70,7 +70,7 @@ class RaceClaims(Claims):
         self.finished = race.n_spent
         if race.is_spent:
             self._close(trials)
-        stop_when_complete(self.finished, settings.budget, unit=settings.unit)
+            stop_when_complete(self.finished, settings.budget, unit=settings.unit)
         stop_if_points_fail(trials, max_failures=settings.max_failures)
         stop_before_time_limit(trials, remaining)
         step = race.next_step()
@@ -200,9 +200,10 @@ class RaceClaims(Claims):
         """Write that points are out which hardly ever beat the leader; say whether any is."""
         from optuna.trial import TrialState
 
-        if any(trial.state == "COMPLETE" for trial in trials if trial.rung is not None):
-            return False  # the budget is spent, and a worker died while it wrote the states
-        losers = set(race_of(self.settings, trials).losers)
+        race = race_of(self.settings, trials)
+        if race.is_spent and any(point.is_closed for point in race.points.values()):
+            return False  # a worker died while it wrote the last states: they are to stay the same
+        losers = set(race.losers)
         for trial in trials:
             if trial.number in losers:
                 self._end(trial, TrialState.PRUNED)

@@ -33,4 +33,5 @@ def _point_of(trial: TrialRecord) -> RacePoint:
         reserved=trial.rung.seeds,
         is_claimed=trial.rung.is_claimed,
         is_out=trial.state == "PRUNED",
+        is_closed=trial.state == "COMPLETE",
     )

@@ -420,3 +420,31 @@ def test_the_summary_of_a_race_in_the_middle_says_how_far_it_is(study):
     assert not summary.is_complete
     assert 0 < summary.n_finished < summary.budget == 18
     assert np.isfinite(summary.best_value)
+
+
+def test_a_race_whose_budget_grows_goes_on_with_new_points(study, configuration, trials_of):
+    settings, storage = study(n_trials=6, race=True)
+    run_worker(settings, storage, noisy)
+    before = told(trials_of(settings, storage))
+    more = StudySettings.from_configuration(configuration(n_trials=10, race=True))
+    assert prepare_study(more, storage) is Preparation.JOINED
+    run_worker(more, storage, noisy)
+    trials = trials_of(more, storage)
+    assert told(trials)[: len(before)] == before
+    assert sum(len(t.user_attrs["seeds"]) for t in trials) == 30
+
+
+def test_a_race_whose_budget_shrinks_ends_with_what_was_begun(study, configuration, trials_of):
+    settings, storage = study(n_trials=10, race=True)
+
+    def run_trial(params, seeds, folder):
+        if folder.name == "4":
+            os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(5)
+        return noisy(params, seeds, folder)
+
+    run_worker(settings, storage, run_trial)
+    less = StudySettings.from_configuration(configuration(n_trials=1, race=True))
+    prepare_study(less, storage)
+    assert run_worker(less, storage, noisy).reason == "budget"
+    assert all(t.state.is_finished() for t in trials_of(less, storage))

@@ -15,7 +15,7 @@ PAGES = ("study",)
 ORDER = 50
 
 _TOLD = (
-    *("n_trials", "n_seeds_per_trial", "truncated_episodes", "first_seed", "seeds"),
+    *("n_trials", "n_seeds_per_trial", "race", "truncated_episodes", "first_seed", "seeds"),
     *("stability_penalty_weight", "sampler", "sampler_seed", "direction", "min_successful_seeds"),
     *("max_retry", "n_workers", "parallel"),
 )

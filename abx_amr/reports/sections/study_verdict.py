@@ -93,7 +93,9 @@ def agent_of(subject: StudySubject) -> str:
 
 def _how_many(subject: StudySubject) -> int:
     """Return how many trials have finished."""
-    finished = subject.summary.get("n_finished")
+    finished, race = (subject.summary.get(name) for name in ("n_finished", "race"))
+    if race:
+        return int(race["points"])
     if isinstance(finished, int):
         return finished
     return int(subject.trials["state"].isin(["COMPLETE", "PRUNED"]).sum())

@@ -21,6 +21,7 @@ from abx_amr.studies.records.trials import (
     comparable_trials,
     count_done,
     count_lineages,
+    race_so_far,
 )
 from abx_amr.studies.records.workers import GRACE_INTERVALS, Worker
 
@@ -48,5 +49,6 @@ __all__ = [
     "comparable_trials",
     "count_done",
     "count_lineages",
+    "race_so_far",
     "workers_of",
 ]

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from abx_amr.studies.points import why_not_searched
-from abx_amr.studies.records.races import Rung, rung_in
+from abx_amr.studies.records.races import RaceRules, Rung, rung_in
 from abx_amr.studies.records.workers import Worker
 
 if TYPE_CHECKING:
@@ -291,3 +291,23 @@ def count_done(trials: Iterable[TrialRecord], *, is_race: bool) -> int:
     if is_race:
         return sum(len(trial.seeds) for trial in trials if trial.rung is not None)
     return sum(trial.is_finished for trial in trials)
+
+
+def race_so_far(rules: RaceRules | None, trials: Sequence[TrialRecord]) -> dict[str, Any] | None:
+    """Return the rules of a race, its points and how many came to each number of seeds.
+
+    None for a study without a race.
+    """
+    if rules is None:
+        return None
+    points = [trial for trial in trials if trial.rung is not None]
+    sizes = [len(trial.seeds) for trial in points]
+    return {
+        **rules.as_record(),
+        "points": len(points),
+        "out": sum(trial.state == "PRUNED" for trial in points),
+        "rungs": [
+            {"seeds": size, "points": sum(other >= size for other in sizes)}
+            for size in sorted({size for size in sizes if size})
+        ],
+    }
