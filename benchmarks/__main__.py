@@ -28,6 +28,7 @@ LONG = (
     "leaderboard",
     "final",
     "racing",
+    "race_budgets",
 )
 README = Path(__file__).with_name("README.md")
 
