@@ -373,9 +373,10 @@ def main(arguments: list[str]) -> str:
     what = "trainings" if asked.race else "trials"
     rows = [
         f"{asked.workers} workers, {asked.victims} of them with a fate, {asked.trials} "
-        f"{what}, each claim of {asked.seconds[0]:g} to {asked.seconds[1]:g} s. Killed: at a random "
-        "moment / in creation / in ask / in tell. Faults: a trial or lineage finished twice, one left over, other "
-        "parameters in a retry, 'database is locked', a traceback, a wrong exit status.",
+        f"{what}, each claim of {asked.seconds[0]:g} to {asked.seconds[1]:g} s. Killed: at a "
+        "random moment / in creation / in ask / in tell. Faults: a trial or lineage finished "
+        "twice, one left over, other parameters in a retry, 'database is locked', a traceback, a "
+        "wrong exit status.",
         "",
         f"| storage | repetitions | finished {what} | killed | faults | seconds (median) |",
         "|---|---|---|---|---|---|",
