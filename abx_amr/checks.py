@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import inspect
 import math
+import re
 import types
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, fields
@@ -304,12 +305,62 @@ def unique_names(name: str, value: Any) -> tuple[str, ...]:
     return tuple(value)
 
 
+#: What says that there is no drug, and what a reader of tables takes for a missing value.
+_NO_DRUG = frozenset(
+    ("no_treatment", "treat_none", "no_drug", "no_antibiotic", "none", "null", "nil", "nothing")
+) | frozenset(("never", "nan", "na", "n/a", "-nan", "~", "<na>", "#n/a", "#na", "1.#ind"))
+
+
 def antibiotic_names(value: Any) -> tuple[str, ...]:
-    """Return the antibiotics' names in order; `no_treatment` is the name of giving none."""
+    """Return the antibiotics' names in order; `no_treatment` is the name of giving none.
+
+    A name is a part of columns, of keys and of legends: it may not mean that there is no drug, be a
+    number, hold what separates names there, or be another but for its capitals.
+
+    Raises:
+        InputError: naming the antibiotic and a name that can be.
+
+    >>> antibiotic_names(["amoxicillin", "piperacillin/tazobactam"])
+    ('amoxicillin', 'piperacillin/tazobactam')
+    """
     names = unique_names("antibiotics", value)
-    if "no_treatment" in names:
-        raise InputError("antibiotics must not be named 'no_treatment': it means giving none")
+    by_small: dict[str, str] = {}
+    for name in names:
+        plain = "_".join(name.casefold().split())
+        if plain.replace("-", "_") in _NO_DRUG or plain in _NO_DRUG:
+            raise InputError(
+                f"antibiotics must not be named {name!r}: it means giving none; write its full "
+                "name, such as amoxicillin"
+            )
+        if _ODD_IN_A_DRUG.search(name) or name[0] in "-+~" or name != name.strip():
+            right = re.sub(r"[^\w/]+", "_", name).strip("_")
+            raise InputError(
+                f"antibiotics: {name!r} cannot be the name of a drug (no commas, dots, signs of "
+                "YAML or Hydra, no dash or blank at its beginning)"
+                + (f": write {right}" if right and right.casefold() not in _NO_DRUG else "")
+            )
+        if _is_number(name):
+            raise InputError(f"antibiotics: {name!r} is a number, not a name: write drug_{name}")
+        if (same := by_small.setdefault(plain, name)) != name:
+            raise InputError(
+                f"antibiotics {same!r} and {name!r} have the same name but for capitals and "
+                "blanks: give each a name of its own"
+            )
     return names
+
+
+#: Keys and lists of names are written with these, and nothing that cannot be seen belongs here.
+_ODD_IN_A_DRUG = re.compile(
+    r"[,.:=\[\]{}()'\"`$*|<>!?#&%@;\\\x00-\x1f\x7f-\x9f\u200b-\u202e\u2066-\u2069]"
+)
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
 
 
 def one_each(name: str, value: Any, names: Sequence[str]) -> Mapping[str, Any]:

@@ -7,7 +7,6 @@ import functools
 import io
 import logging
 import os
-import re
 import select
 import signal
 import sys
@@ -23,6 +22,7 @@ from abx_amr.host.exit_codes import USER_ERROR, of_signal
 from abx_amr.host.locations import place_in_project
 from abx_amr.host.signals import CommandInterruptError, Interrupts
 from abx_amr.host.terminal import escaped_output, shown
+from abx_amr.host.variables import check_variables
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -106,7 +106,7 @@ def run_command(
     _open_what_is_closed()
     try:
         with _ended_by_signals(after_interrupt is not None), escaped_output():
-            task_of_command(command, _check_surroundings)()
+            task_of_command(command, _check_surroundings)(command)
             value = task_of_command(command, task)(*arguments)
             sys.stdout.flush()
     except KeyboardInterrupt as interrupt:
@@ -137,15 +137,10 @@ def _open_what_is_closed() -> None:
             setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_WRONLY), "w"))
 
 
-def _check_surroundings() -> None:
-    """Refuse a working folder that is gone, and threads for compiled code that are no number."""
-    if (threads := os.environ.get("NUMBA_NUM_THREADS")) and not re.fullmatch(
-        "[1-9][0-9]*", threads
-    ):
-        raise InputError(
-            f"the environment variable NUMBA_NUM_THREADS must be a whole number of at least 1, got "
-            f"{threads!r}: unset NUMBA_NUM_THREADS"
-        )
+def _check_surroundings(command: str) -> None:
+    """Refuse a working folder that is gone, and variables of the environment that say nothing."""
+    for line in check_variables():
+        print(shown(f"{command}: warning: {line}"), file=sys.stderr)
     try:
         os.getcwd()
     except FileNotFoundError:
