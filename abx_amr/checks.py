@@ -209,9 +209,25 @@ def check_fields(settings: Any, *, key: str) -> None:
 def a_list(name: str, value: Any) -> Sequence[Any]:
     """Return `value` when it is a list or tuple, else raise."""
     if isinstance(value, str) or not isinstance(value, Sequence):
-        cure = f": write [{value}]" if isinstance(value, str | int | float) else ""
+        cure = f": write {_as_list(value)}" if isinstance(value, str | int | float) else ""
         raise InputError(f"{name} must be a list, such as [1,2,3], got {_short(value)}{cure}")
     return value
+
+
+def _as_list(value: str | float) -> str:
+    """Return a value as the list that was probably meant.
+
+    >>> _as_list(3), _as_list("1-4"), _as_list("1 2 3"), _as_list("1,2")
+    ('[3]', '[1,2,3,4]', '[1,2,3]', '[1,2]')
+    """
+    text = str(value).strip()
+    if span := re.fullmatch(r"(\d{1,9})\s*(?:-|\.\.|to|:)\s*(\d{1,9})", text):
+        first, last = int(span[1]), int(span[2])
+        if first < last <= first + 50:
+            return f"[{','.join(map(str, range(first, last + 1)))}]"
+    if re.fullmatch(r"\d+(?:[\s;,]+\d+)+", text):
+        return f"[{','.join(re.findall('[0-9]+', text))}]"
+    return f"[{value}]"
 
 
 def choice(name: str, value: Any, known: Sequence[Any]) -> Any:
@@ -314,14 +330,11 @@ _NO_DRUG = frozenset(
 def antibiotic_names(value: Any) -> tuple[str, ...]:
     """Return the antibiotics' names in order; `no_treatment` is the name of giving none.
 
-    A name is a part of columns, of keys and of legends: it may not mean that there is no drug, be a
-    number, hold what separates names there, or be another but for its capitals.
+    A name is a part of columns and legends: it may not mean that there is no drug, or be another
+    but for its capitals.
 
     Raises:
-        InputError: naming the antibiotic and a name that can be.
-
-    >>> antibiotic_names(["amoxicillin", "piperacillin/tazobactam"])
-    ('amoxicillin', 'piperacillin/tazobactam')
+        InputError: naming the antibiotic.
     """
     names = unique_names("antibiotics", value)
     by_small: dict[str, str] = {}
@@ -332,35 +345,12 @@ def antibiotic_names(value: Any) -> tuple[str, ...]:
                 f"antibiotics must not be named {name!r}: it means giving none; write its full "
                 "name, such as amoxicillin"
             )
-        if _ODD_IN_A_DRUG.search(name) or name[0] in "-+~" or name != name.strip():
-            right = re.sub(r"[^\w/]+", "_", name).strip("_")
-            raise InputError(
-                f"antibiotics: {name!r} cannot be the name of a drug (no commas, dots, signs of "
-                "YAML or Hydra, no dash or blank at its beginning)"
-                + (f": write {right}" if right and right.casefold() not in _NO_DRUG else "")
-            )
-        if _is_number(name):
-            raise InputError(f"antibiotics: {name!r} is a number, not a name: write drug_{name}")
         if (same := by_small.setdefault(plain, name)) != name:
             raise InputError(
                 f"antibiotics {same!r} and {name!r} have the same name but for capitals and "
                 "blanks: give each a name of its own"
             )
     return names
-
-
-#: Keys and lists of names are written with these, and nothing that cannot be seen belongs here.
-_ODD_IN_A_DRUG = re.compile(
-    r"[,.:=\[\]{}()'\"`$*|<>!?#&%@;\\\x00-\x1f\x7f-\x9f\u200b-\u202e\u2066-\u2069]"
-)
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
 
 
 def one_each(name: str, value: Any, names: Sequence[str]) -> Mapping[str, Any]:

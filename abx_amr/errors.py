@@ -133,6 +133,8 @@ SYNONYMS = {
     "discount": "gamma",
     "episodes": "total_num_training_episodes",
     "lambda": "lambda_weight",
+    "params": "best_params_from",
+    "best_params": "best_params_from",
 }
 
 

@@ -7,6 +7,7 @@ import functools
 import io
 import logging
 import os
+import re
 import select
 import signal
 import sys
@@ -104,6 +105,7 @@ def run_command(
             takes over signals itself.
     """
     _open_what_is_closed()
+    os.environ["MPLBACKEND"] = "agg"  # a command draws into files, whatever a notebook wants
     try:
         with _ended_by_signals(after_interrupt is not None), escaped_output():
             task_of_command(command, _check_surroundings)(command)
@@ -225,10 +227,12 @@ _PLACES = {
 
 def explain_os(error: OSError) -> str | None:
     """Return what a user can do about a place that cannot be written, None for anything else."""
+    where = error.filename2 or error.filename
     cure = _PLACES.get(error.errno or 0)
+    if error.errno == errno.ENOENT and str(where).startswith(("/proc/", "/sys/")):
+        cure = "no folder can be made here: choose a folder of your own"
     if cure is None:
         return None
-    where = error.filename2 or error.filename
     named = f"{os.fsdecode(where)}: " if isinstance(where, str | bytes) else ""
     return f"{named}{cure} (results_dir=FOLDER, optimization_dir=FOLDER)"
 
@@ -304,7 +308,7 @@ def _enter_hydra(command: Command, given: list[str]) -> None:
 
     from abx_amr.configuration.composing import compose, is_search_override, places_in_project
     from abx_amr.configuration.groups import conf_dir, version_base
-    from abx_amr.configuration.overrides import check_together
+    from abx_amr.configuration.overrides import check_together, given_twice
     from abx_amr.configuration.search_space import without_sweeper_params
     from abx_amr.configuration.written import to_the_letter
     from abx_amr.host.secrets import redacted_yaml, refuse_secrets
@@ -325,6 +329,8 @@ def _enter_hydra(command: Command, given: list[str]) -> None:
             flags = [flag for flag in flags if flag not in ("-m", "--multirun")]
         arguments, parsed.overrides = [*flags, *settings], settings
         check_together(parsed.overrides)
+        for line in given_twice(parsed.overrides):
+            print(shown(f"{command.name}: warning: {line}"), file=sys.stderr)
         _check_flags(command, parsed)
     _typed[:] = arguments
     extra: list[str] = []
@@ -334,6 +340,9 @@ def _enter_hydra(command: Command, given: list[str]) -> None:
             sweeping = next(o for o in parsed.overrides if o not in fixed)
             cure = "one configuration is shown: give one value" if shows_only else "add -m"
             example = "" if shows_only else f" ({command.name} -m ...)"
+            key, _, value = sweeping.partition("=")
+            if re.fullmatch(r"0,[0-9]+", value):
+                example += f"; a number has a decimal point: {key}={value.replace(',', '.')}"
             raise InputError(f"'{sweeping}' sweeps over values: {cure}{example}")
         folders = [parsed.config_dir] if parsed.config_dir else []
         composition = compose(parsed.config_name or command.config_name, fixed, search_path=folders)

@@ -45,7 +45,10 @@ VARIABLES: Mapping[str, Variable] = {
     "SLURM_CPUS_PER_TASK": _count(is_ours=True),
     "SLURM_CPUS_ON_NODE": _count(is_ours=True),
     "SLURM_JOB_END_TIME": Variable(
-        pattern="[0-9]+", right="a time in seconds since 1970", is_ours=True
+        pattern="[0-9]{1,15}", right="a time in seconds since 1970", is_ours=False
+    ),
+    "SOURCE_DATE_EPOCH": Variable(
+        pattern="[0-9]{1,15}", right="a time in seconds since 1970", is_ours=True
     ),
     "MKL_NUM_THREADS": _count(is_ours=False, more=_LEVELS),
     "OPENBLAS_NUM_THREADS": _count(is_ours=False),

@@ -515,8 +515,10 @@ def check_holds_runs(results_dir: Path | str) -> None:
 def _what_else(path: Path) -> str:
     """Return what a folder is that is no run's, with the cure."""
     if is_study_folder(path):
+        whole = path.resolve()
+        place = shlex.quote(f"optimization_dir={written_path(whole.parent)}")
         return (
-            f"; it is a study's: abx-train best_params_from={path.resolve().name} trains with what "
+            f"; it is a study's: abx-train best_params_from={whole.name} {place} trains with what "
             "it found"
         )
     if (path.parent / "config.yaml").is_file():
@@ -545,9 +547,10 @@ def find_run(run: Path | str, *, results_dir: Path | str) -> RunFolder:
         name = Path(run).stem if Path(run).parent.name == "checkpoints" else None
         chosen = f", and checkpoint={name}" if name in ("best", "last") else ""
         raise InputError(f"{run} is a file of a run: give the folder of the run, {inside}{chosen}")
-    if os.sep in str(run):
+    if os.sep in str(run).rstrip(os.sep):
         raise InputError(f"run folder {run} does not exist")
-    if (Path(results_dir) / run).is_dir():
+    run = str(run).rstrip(os.sep)  # as a shell completes it
+    if run and (Path(results_dir) / run).is_dir():
         return RunFolder.open(Path(results_dir) / run)
     return newest_run(results_dir, str(run))
 

@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from abx_amr.errors import InputError, did_you_mean
+from abx_amr.errors import InputError, did_you_mean, listed
 from abx_amr.host.former_names import canonical
 from abx_amr.host.plain_files import read_json, read_yaml
 from abx_amr.studies.folder import (
@@ -57,6 +57,8 @@ def read_best(optimization_dir: Path | str, run_name: str) -> BestParameters:
     """
     parent = Path(optimization_dir)
     study = StudyFolder(parent / run_name)
+    if os.sep in run_name or Path(run_name).suffix == ".json":
+        raise InputError(_no_run(parent, run_name))
     if not study.configuration_file.is_file():
         check_holds_studies(parent)
         raise InputError(_no_run(parent, run_name))
@@ -177,6 +179,8 @@ def _damaged(file: Path) -> str:
 
 def _no_run(parent: Path, run_name: str) -> str:
     known = [study.path.name for study in study_folders(parent)]
+    if Path(run_name).suffix == ".json" and is_study_folder(Path(run_name).resolve().parent):
+        run_name = f"{Path(run_name).resolve().parent}{os.sep}"
     if os.sep in run_name and is_study_folder(run_name):
         whole = Path(run_name).resolve()
         place = f"best_params_from={whole.name}"
@@ -186,6 +190,11 @@ def _no_run(parent: Path, run_name: str) -> str:
     if Path(run_name).name in known:
         name = Path(run_name).name
         return f"best_params_from takes a name, not a path: write best_params_from={name}"
+    if Path(run_name).suffix == ".json":
+        return (
+            "best_params_from takes the name of a study, not a file: write best_params_from=NAME "
+            f"({listed(known)})"
+        )
     start = f"best_params_from: no optimisation run '{run_name}' in {parent}"
     if not known:
         return f"{start}: it holds none (is optimization_dir the one that abx-tune used?)"
