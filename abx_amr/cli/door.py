@@ -308,7 +308,7 @@ def _enter_hydra(command: Command, given: list[str]) -> None:
 
     from abx_amr.configuration.composing import compose, is_search_override, places_in_project
     from abx_amr.configuration.groups import conf_dir, version_base
-    from abx_amr.configuration.overrides import check_together, given_twice
+    from abx_amr.configuration.overrides import check_together
     from abx_amr.configuration.search_space import without_sweeper_params
     from abx_amr.configuration.written import to_the_letter
     from abx_amr.host.secrets import redacted_yaml, refuse_secrets
@@ -329,8 +329,6 @@ def _enter_hydra(command: Command, given: list[str]) -> None:
             flags = [flag for flag in flags if flag not in ("-m", "--multirun")]
         arguments, parsed.overrides = [*flags, *settings], settings
         check_together(parsed.overrides)
-        for line in given_twice(parsed.overrides):
-            print(shown(f"{command.name}: warning: {line}"), file=sys.stderr)
         _check_flags(command, parsed)
     _typed[:] = arguments
     extra: list[str] = []

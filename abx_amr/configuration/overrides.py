@@ -54,25 +54,6 @@ def settings_of(
     return "".join(f" {shlex.quote(override)}" for override in kept)
 
 
-def given_twice(overrides: Iterable[str]) -> list[str]:
-    """Return a line for each key that is given another value again: Hydra takes the last.
-
-    >>> given_twice(["training.n_envs=4", "training.seed=1", "training.n_envs=8"])
-    ['training.n_envs is given twice: training.n_envs=8 is used, not training.n_envs=4']
-    >>> given_twice(["training.n_envs=4", "++training.n_envs=4"])
-    []
-    """
-    last: dict[str, str] = {}
-    lines: dict[str, str] = {}
-    for override in overrides:
-        key, plain = key_of(override), override.lstrip("+")
-        before = last.get(key)
-        if before is not None and before != plain:
-            lines[key] = f"{key} is given twice: {plain} is used, not {before}"
-        last[key] = plain
-    return list(lines.values())
-
-
 def check_together(overrides: Sequence[str]) -> None:
     """Refuse settings that say different things of one value.
 

@@ -129,12 +129,6 @@ def test_a_display_that_the_environment_asks_for_is_not_looked_for(
     assert os.environ["MPLBACKEND"] == "agg"
 
 
-def test_a_key_that_is_given_two_values_is_said(call: Call) -> None:
-    ended = call(train.main, "training.n_envs=4", "training.n_envs=8", "--cfg", "job")
-    assert ended.status == 0
-    assert "n_envs is given twice: training.n_envs=8 is used, not training.n_envs=4" in ended.err
-
-
 @pytest.mark.parametrize(
     ("setting", "cure"),
     [
