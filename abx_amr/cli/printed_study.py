@@ -164,6 +164,7 @@ def _short(parameters: Mapping[str, Any]) -> str:
 def _report(result: TuneResult) -> None:
     from abx_amr.agents.read_back import shown
     from abx_amr.configuration.values import CLINIC_SECTIONS
+    from abx_amr.reports.repeating import NOT_OF_A_STUDY
 
     print(
         f"{counted(result.n_finished, result.unit)} finished of {result.budget}, "
@@ -200,11 +201,16 @@ def _report(result: TuneResult) -> None:
     _print_page(result)
     if result.is_complete:
         # A manager's library and settings are the study's own: abx-train takes them from there.
-        sections = ("experiment", *CLINIC_SECTIONS, "agent_algorithm", "optimization_dir")
-        leaving_out, told = result.best_params or {}, result.overrides
+        sections = (
+            *("experiment", *CLINIC_SECTIONS),
+            *("agent_algorithm", "training", "optimization_dir"),
+        )
+        length = "training.total_num_training_episodes"
+        leaving_out = {*(result.best_params or {}), *NOT_OF_A_STUDY, length}
+        told = result.overrides
         same = repeated(*sections, leaving_out=leaving_out, overrides=told)
         source = shlex.quote(f"best_params_from={result.run_name}")
-        long = f"training.total_num_training_episodes={result.training_episodes}"
+        long = f"{length}={result.training_episodes}"
         trial_episodes = result.configuration["tuning"]["truncated_episodes"]
         if trial_episodes != result.training_episodes:
             print(

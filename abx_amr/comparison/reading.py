@@ -13,7 +13,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from abx_amr.errors import InputError, unknown
-from abx_amr.runs.folder import RunFolder, find_run, run_folders_below
+from abx_amr.runs.folder import RunFolder, check_holds_runs, find_run, run_folders_below
 from abx_amr.runs.set_failures import read_failures
 
 Kind = Literal["runs", "evaluations"]
@@ -77,6 +77,7 @@ def chosen_folders(results_dir: Path | str, names: Sequence[str]) -> list[RunFol
                 f"results_dir={results_dir}: there is no such folder; train first, or name the "
                 "folder that holds the runs"
             )
+        check_holds_runs(results_dir)
         found = run_folders_below(results_dir)
         if not found:
             raise InputError(f"results_dir={results_dir} holds no runs: abx-train makes them")

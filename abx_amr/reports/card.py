@@ -176,11 +176,11 @@ def _return_against(summary: Mapping[str, Any]) -> list[str]:
     difference = (rule or {}).get("difference") or {}
     if rule is None or difference.get("mean") is None:
         return []
-    mean, (low, high) = difference["mean"], difference["interval_95"]
+    mean, (low, high) = difference["mean"], difference.get("interval_95") or (None, None)
+    over = "" if low is None or high is None else f"95 % interval {low:+.1f} to {high:+.1f}; "
     return [
         f"On the same {counted(int(difference['episodes']), 'episode')} its return is "
-        f"{mean:+.1f} against the best tuned rule, {rule['name']} (95 % interval {low:+.1f} to "
-        f"{high:+.1f}; plus: the agent has more)."
+        f"{mean:+.1f} against the best tuned rule, {rule['name']} ({over}plus: the agent has more)."
     ]
 
 

@@ -159,6 +159,14 @@ def test_the_best_rule_of_the_summary_is_told_and_named_with_all_its_parameters(
     assert "'against={rule: amr_threshold, threshold: 1, risk: 0.9}'" in missing
 
 
+def test_a_difference_over_one_episode_has_no_interval() -> None:
+    difference = {"mean": -39.3, "interval_95": [None, None], "episodes": 1}
+    rule = {"name": "never", "overrides": ["agent_algorithm=never"], "difference": difference}
+    card = card_of(replace(CARD, rule=None, summary={**SUMMARY, "best_rule": rule}))
+    assert "On the same 1 episode its return is -39.3 against" in card.sentences[-1]
+    assert card.sentences[-1].endswith("never (plus: the agent has more).")
+
+
 def test_a_table_that_counts_no_outcomes_has_no_card() -> None:
     with pytest.raises(InputError, match="lacks failures"):
         card_of(replace(CARD, episodes=EPISODES.drop(columns="failures")))

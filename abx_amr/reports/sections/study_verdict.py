@@ -20,6 +20,7 @@ from abx_amr.reports.subjects import StudySubject
 from abx_amr.reports.tables import KeyFigure
 from abx_amr.reports.templating import fill
 from abx_amr.reports.wording import interval, is_known, number, reached, short, signed
+from abx_amr.studies.best import unlike_summary
 
 NAME = "Verdict"
 PAGES = ("study",)
@@ -136,6 +137,8 @@ def _warning(subject: StudySubject) -> str | None:
             f"Its final has made {trainings.get('done')} of {trainings['planned']} trainings: what "
             "the winner is worth is not known before they are over."
         )
+    if (different := unlike_summary(subject.folder)) is not None:
+        lines.append(f"{different}.")
     failed = subject.summary.get("n_all_seeds_failed")
     if failed:
         lines.append(f"{counted(failed, 'trial')} failed on all seeds.")
