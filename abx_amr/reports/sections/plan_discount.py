@@ -7,7 +7,7 @@ from typing import Any
 from markupsafe import Markup
 
 from abx_amr.reports.subjects import PlanSubject
-from abx_amr.reports.tables import Column, Table, numbers
+from abx_amr.reports.tables import Column, Table, levels, numbers
 from abx_amr.reports.templating import fill
 from abx_amr.reports.wording import number, percent
 
@@ -55,7 +55,7 @@ def _audit(audit: Any) -> Table | None:
     rows = [
         [
             numbers(row["gamma"], 4),
-            numbers(row["equilibrium_amr"], 3),
+            levels(row["equilibrium_amr"]),
             numbers(row["episode_return"]),
             numbers(row["loss"]),
             percent(row["share_of_range"]),

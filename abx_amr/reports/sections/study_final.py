@@ -13,6 +13,7 @@ from abx_amr.reports.subjects import StudySubject
 from abx_amr.reports.tables import Cell, Column, intervals, numbers, signed
 from abx_amr.reports.templating import fill
 from abx_amr.reports.wording import is_known, number
+from abx_amr.reports.wording import rule as in_words
 
 NAME = "What the winner is worth"
 PAGES = ("study",)
@@ -84,7 +85,13 @@ def _rows(final: Final) -> list[list[Any]]:
         name, mean = str(rule.get("name")), rule.get("mean_return")
         ends = (rule.get("candidate_intervals_95") or {}).get(name)
         rows += [
-            [f"the best rule, {name}", numbers(mean), intervals(ends) if ends else "", "", ""],
+            [
+                f"the best rule, {in_words(name)}",
+                numbers(mean),
+                intervals(ends) if ends else "",
+                "",
+                "",
+            ],
             [
                 "winner minus best rule",
                 signed(difference.get("mean")),

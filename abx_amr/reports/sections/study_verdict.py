@@ -14,12 +14,12 @@ from abx_amr.errors import counted
 from abx_amr.evaluation.statistics import t_interval
 from abx_amr.reports.clinic import clinic_in_words
 from abx_amr.reports.finals import DEFAULT, Final, compared, final_of, named
-from abx_amr.reports.sections.run_verdict import with_command
 from abx_amr.reports.sections.study_repeat import plan_command
 from abx_amr.reports.subjects import StudySubject
 from abx_amr.reports.tables import KeyFigure
 from abx_amr.reports.templating import fill
-from abx_amr.reports.wording import interval, is_known, number, reached, short, signed
+from abx_amr.reports.wording import interval, is_known, number, reached, rule, short, signed
+from abx_amr.reports.worth import with_command
 
 NAME = "Verdict"
 PAGES = ("study",)
@@ -102,14 +102,15 @@ def _how_many(subject: StudySubject) -> int:
 def _worth(best: Mapping[str, Any], plan: str) -> list[str]:
     """Return how a mean return compares with the best rule and the optimum, where that is told."""
     sentences = []
-    rule = best.get("best_rule")
-    if isinstance(rule, dict):
-        difference = rule.get("difference") or {}
+    found = best.get("best_rule")
+    if isinstance(found, dict):
+        difference = found.get("difference") or {}
         sentences.append(
-            f"Against the best tuned rule, {rule.get('name')}, it is {rule.get('verdict')}: "
+            f"Against the best tuned rule, {rule(found.get('name'))}, it is "
+            f"{found.get('verdict')}: "
             f"{signed(difference.get('mean'))} ({interval(difference.get('interval_95'))}"
             f"{_over(difference)})."
-            f"{'' if is_known(difference.get('seeds')) else _over_seeds(rule, best)}"
+            f"{'' if is_known(difference.get('seeds')) else _over_seeds(found, best)}"
         )
     gap, note = best.get("optimality_gap"), best.get("optimum_note")
     if is_known(gap):
