@@ -259,7 +259,8 @@ def _at_the_end(parts: Sequence[Share]) -> list[str]:
     *before, last = parts
     came = sum(part.patients for part in before)
     usual = sum(part.treated * part.patients for part in before) / came
-    if abs(last.treated - usual) < _CHANGED:
+    change = abs(last.treated - usual)
+    if change < _CHANGED and change <= max(_FEW, usual / 4):
         return [
             f"It treats alike all the time: {_percent(last.treated)} of patients in the last part "
             f"of an episode ({last.who}), {_percent(usual)} before it."

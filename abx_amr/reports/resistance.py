@@ -52,7 +52,7 @@ def in_words(ours: Levels, theirs: Levels, name: object, *, whose: str = "it") -
 
 
 def in_short(levels: Levels) -> str:
-    """Return the levels as a figure that stands by itself.
+    r"""Return the levels as a figure that stands by itself.
 
     >>> in_short({"A": 0.12, "B": 0.004})
     'A\xa012\xa0%, B\xa00.4\xa0%'

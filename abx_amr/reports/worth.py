@@ -58,22 +58,20 @@ def against_in_words(summary: Mapping[str, Any]) -> list[str]:
     best, other = summary.get("best_rule"), summary.get("against")
     if best:
         found = best.get("difference") or {}
-        of_episodes = (
-            f"on the same {number(found.get('episodes'), 0)} episodes "
-            f"{signed(found.get('mean'))} ({over_episodes(found.get('interval_95'))})"
-        )
+        same = f"on the same {number(found.get('episodes'), 0)} episodes"
+        of_episodes = f"{signed(found.get('mean'))} ({over_episodes(found.get('interval_95'))})"
         name, expected = rule(best.get("name")), against_best_rule(summary)
         if expected is None:
             sentences.append(
                 f"{compared(best.get('verdict'))} the best tuned rule, {name}, which earns "
-                f"{number(best.get('mean_return'))}: the difference is {of_episodes}."
+                f"{number(best.get('mean_return'))}: the difference {same} is {of_episodes}."
             )
         else:
             theirs = expected_of_rules(best)[str(best.get("name"))]
             sentences.append(
                 f"{compared(verdict_of(expected.ends))} the best tuned rule, {name}, which earns "
                 f"{number(theirs.mean)} in expectation ({theirs.how_sure}): the difference is "
-                f"{signed(expected.mean)} ({expected.within}), {of_episodes}."
+                f"{signed(expected.mean)} ({expected.within}), {same} {of_episodes}."
             )
     if other:
         ends = other.get("interval") or (None, None)

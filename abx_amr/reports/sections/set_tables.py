@@ -25,11 +25,15 @@ def render(subject: SetSubject) -> Markup | None:
     if conditions is None or runs is None:
         return None
     sure = percent(subject.confidence, 0) if subject.confidence else "95 %"
+    is_expected = _knows_expectation(conditions)
     shown = {"conditions": conditions, "runs": runs}
+    if is_expected:
+        shown = {name: _in_expectation(table) for name, table in shown.items()}
     svg = inline_svg("returns", shown) if subject.has_figures else None
     return fill(
         "set_tables.html",
         svg=svg,
+        is_expected=is_expected,
         interval=sure,
         conditions=_conditions(conditions, sure),
         pairs=_pairs(subject.tables.get("pairs"), sure),
@@ -38,6 +42,21 @@ def render(subject: SetSubject) -> Markup | None:
         notes=subject.notes,
         left_out=subject.left_out,
     )
+
+
+def _knows_expectation(table: pd.DataFrame) -> bool:
+    return "expected_return" in table and bool(table["expected_return"].notna().all())
+
+
+def _in_expectation(table: pd.DataFrame) -> pd.DataFrame:
+    """Return conditions, or runs, as they are drawn: by what they are worth in expectation."""
+    names = {
+        "mean": "expected_return",
+        "mean_low": "expected_low",
+        "mean_high": "expected_high",
+        "return": "expected_return",
+    }
+    return table.assign(**{own: table[expected] for own, expected in names.items() if own in table})
 
 
 def _conditions(table: pd.DataFrame, sure: str) -> Table:

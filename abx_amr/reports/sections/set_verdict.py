@@ -38,13 +38,30 @@ def render(subject: SetSubject) -> Markup | None:
     if len(clinics) > _MOST:
         sentences.append(f"{len(clinics) - _MOST} more clinics are in the tables.")
     runs = int(conditions["runs"].sum())
-    keys = [
+    keys = _of_best(conditions) if len(clinics) == 1 else []
+    keys += [
         KeyFigure("runs", str(runs)),
         KeyFigure("conditions", str(len(conditions))),
         KeyFigure("clinics", str(len(clinics))),
     ]
     sentences += _clinics(subject, clinics[:_MOST])
     return fill("verdict.html", sentences=sentences, warning=_warning(subject), keys=keys)
+
+
+def _of_best(conditions: pd.DataFrame) -> list[KeyFigure]:
+    """Return what the best condition is worth, of a single clinic."""
+    best = _best_first(conditions).iloc[0]
+    name = rule_in_words(best["condition"])
+    ends = (best["mean_low"], best["mean_high"])
+    keys = [KeyFigure(f"mean return ({name})", number(best["mean"]), interval(ends))]
+    if is_known(worth := best.get("expected_return")):
+        ends = (best["expected_low"], best["expected_high"])
+        keys = [KeyFigure(f"expected return ({name})", number(worth), interval(ends))]
+    if is_known(gap := best.get("expected_gap")):
+        keys.append(KeyFigure("below the optimum, in expectation", number(gap)))
+    if is_known(level := best.get("final_amr")):
+        keys.append(KeyFigure("AMR at the end of an episode", amr(level), "mean over antibiotics"))
+    return keys
 
 
 def _clinics(subject: SetSubject, clinics: Sequence[str]) -> list[str]:
@@ -65,13 +82,11 @@ def _of_clinic(
     best = rows[0]
     over = counted(best["runs"], "run")
     mean = f"{number(best['mean'])}{_within((best['mean_low'], best['mean_high']))}"
-    earned = f"it has a mean return of {mean} over {over}."
+    earned, luck = f"it has a mean return of {mean} over {over}.", None
     if is_known(worth := best.get("expected_return")):
         within = _within((best["expected_low"], best["expected_high"]))
-        earned = (
-            f"it earns {number(worth)} per episode in expectation{within} over {over}. In the "
-            f"episodes that were played it had {mean}, with the luck of these."
-        )
+        earned = f"it earns {number(worth)} per episode in expectation{within} over {over}."
+        luck = f"In the episodes that were played its mean was {mean}, with the luck of these."
     name = rule_in_words(best["condition"])
     first = (
         f"he best of {counted(len(rows), 'condition')} is {name}: {earned}"
@@ -79,6 +94,7 @@ def _of_clinic(
         else f"he only condition is {name}: {earned}"
     )
     sentences = [f"In clinic {clinic}, t{first}" if is_named else f"T{first}"]
+    sentences += [luck] if luck else []
     if len(rows) > 1:
         sentences.append(_against_next(clinic, best, rows[1], pairs))
     optimum, expected = best.get("optimum"), best.get("expected_gap")
@@ -89,10 +105,14 @@ def _of_clinic(
             f"{'above' if difference >= 0 else 'below'} the best tuned rule of the clinic{rule} in "
             "the mean over its runs."
         )
-    if is_known(optimum) and is_known(expected):
+    if is_known(optimum) and is_known(expected) and is_known(worth):
+        sentences.append(
+            f"In expectation it is {number(expected)} below the optimum, {number(optimum)}."
+        )
+    elif is_known(optimum) and is_known(expected):
         sentences.append(
             f"In expectation, without the luck of these episodes, it is {number(expected)} below "
-            f"the optimum, {number(optimum)}, or the best policy that could be computed."
+            f"the best policy that could be computed (the optimum is at most {number(optimum)})."
         )
     elif is_known(optimum):
         sentences.append(

@@ -14,6 +14,8 @@ from abx_amr.errors import counted
 from abx_amr.evaluation.statistics import t_interval
 from abx_amr.reports.clinic import clinic_in_words
 from abx_amr.reports.finals import DEFAULT, Final, compared, final_of, named
+from abx_amr.reports.resistance import in_short, in_words, levels_of
+from abx_amr.reports.sections.study_final import resistance_of
 from abx_amr.reports.sections.study_repeat import plan_command
 from abx_amr.reports.subjects import StudySubject
 from abx_amr.reports.tables import KeyFigure
@@ -57,7 +59,15 @@ def _searched(subject: StudySubject, best: dict[str, Any]) -> list[str]:
         f"{counted(seeds, 'training seed')} (standard deviation {number(best.get('std_reward'))})."
     )
     settings = f"It is trial {best.get('number')}: {_in_short(best.get('params') or {})}."
-    return [found, *_worth(best, plan_command(subject)), settings, _CHOSEN]
+    return [found, *_worth(best, plan_command(subject)), _resistance(best), settings, _CHOSEN]
+
+
+def _resistance(best: Mapping[str, Any]) -> str:
+    """Return the resistance at the end of an episode, where the trial has kept it."""
+    rule = best.get("best_rule") or {}
+    ours, theirs = levels_of(best.get("final_amr")), levels_of(rule.get("final_amr"))
+    said = in_words(ours, theirs, rule.get("name"))
+    return said or "The resistance at the end of an episode was not kept."
 
 
 def _selected(subject: StudySubject, best: dict[str, Any], final: Final) -> list[str]:
@@ -68,6 +78,7 @@ def _selected(subject: StudySubject, best: dict[str, Any], final: Final) -> list
         f"{named(final.selected)} earns {final.winner.in_words}: this is the value to quote.",
         compared(final),
         *_worth(final.limits, plan_command(subject)),
+        resistance_of(final),
     ]
     if final.params:
         sentences.append(f"Its settings: {_in_short(final.params)}.")
@@ -249,6 +260,8 @@ def _held_out(final: Final) -> list[KeyFigure]:
     if final.selected != DEFAULT:
         value, ends = final.default.mean, final.default.ends
         keys.append(KeyFigure("held out (the default)", number(value), interval(ends)))
+    if levels := final.winner.final_amr:
+        keys.append(KeyFigure("AMR at the end of an episode", in_short(levels)))
     return [*keys, *_gap(final.limits)]
 
 
