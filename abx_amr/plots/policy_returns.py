@@ -61,5 +61,8 @@ def _name(axis: Axes, place: int, name: str, value: float) -> None:
     """Write a policy's name and value above its mark, so that a narrow page has room for both."""
     short = name if len(name) <= _LONGEST else f"{name[: _LONGEST - 1]}…"
     across = axis.get_yaxis_transform()
-    for x, text, side in ((0.0, canvas.label(short), "left"), (1.0, f"{value:.2f}", "right")):
-        axis.text(x, place + 0.38, text, transform=across, ha=side, va="center", fontsize=8)
+    axis.text(
+        *(0.005, place + 0.36, canvas.label(short)), transform=across, va="center", fontsize=8
+    )
+    number = f"{value:.2f}".replace("-", "\N{MINUS SIGN}")
+    axis.text(1.01, place, number, transform=across, va="center", fontsize=8)
