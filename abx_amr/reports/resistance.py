@@ -41,11 +41,11 @@ def in_words(ours: Levels, theirs: Levels, name: object, *, whose: str = "it") -
         whose: What the prescriber is called.
 
     >>> print(in_words({"A": 0.12}, {"A": 0.02}, "greedy"))
-    At the end of an episode of it 12 % of infections resist A; under the best rule, greedy: 2 % A.
+    At the end of an episode of it, 12 % of infections resist A; under the best rule, greedy: 2 % A.
     """
     if not ours:
         return None
-    text = f"At the end of an episode of {whose} {_listed(ours, 'of infections resist ')}"
+    text = f"At the end of an episode of {whose}, {_listed(ours, 'of infections resist ')}"
     if theirs:
         return f"{text}; under the best rule, {rule(name)}: {_listed(theirs)}."
     return f"{text}; what the best rule leaves was not kept."
