@@ -55,7 +55,7 @@ def _apart(difference: float) -> str:
 def against_in_words(summary: Mapping[str, Any]) -> list[str]:
     """Return how a run compares with the best rule, and with whom it was played against."""
     sentences = []
-    best, other = summary.get("best_rule"), summary.get("against")
+    best, other = summary.get("best_rule"), other_than_best(summary)
     if best:
         found = best.get("difference") or {}
         same = f"on the same {number(found.get('episodes'), 0)} episodes"
@@ -80,6 +80,12 @@ def against_in_words(summary: Mapping[str, Any]) -> list[str]:
             f"episodes is {signed(other.get('mean'))} ({over_episodes(ends)})."
         )
     return sentences
+
+
+def other_than_best(summary: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """Return whom a run was played against, None where that is the best rule or nobody."""
+    other, best = summary.get("against"), summary.get("best_rule") or {}
+    return None if not other or other.get("name") == best.get("name") else other
 
 
 def verdict_of(ends: object) -> str:

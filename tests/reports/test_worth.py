@@ -73,6 +73,15 @@ def test_a_few_episodes_without_an_expectation_are_called_luck(tmp_path: Path) -
     assert "leave much to luck" not in more
 
 
+def test_a_rule_that_is_the_best_one_is_not_told_twice(tmp_path: Path) -> None:
+    same = {"name": NAME, "mean": 24.76, "interval": [22.1, 27.4]}
+    text = Seen(str(verdict(run(tmp_path, against=same)))).text
+    assert text.count(f"than the best tuned rule, {NAME}") == 1
+    assert text.count(f"against {NAME}") == 1
+    other = Seen(str(verdict(run(tmp_path / "o", against={**same, "name": "greedy"})))).text
+    assert "It is better than greedy" in other
+
+
 def test_policies_are_compared_by_expectation_where_it_is_known_of_all(tmp_path: Path) -> None:
     table, is_expected = policies_of(run(tmp_path))
     assert is_expected

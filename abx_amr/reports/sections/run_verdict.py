@@ -21,6 +21,7 @@ from abx_amr.reports.worth import (
     expected_gap,
     is_against_interpolated,
     optimum_in_words,
+    other_than_best,
     returns_in_words,
 )
 
@@ -121,7 +122,7 @@ def _keys(subject: RunSubject) -> list[KeyFigure]:
 def _against(found: Mapping[str, Any]) -> list[KeyFigure]:
     """Return the differences from the best rule and from whom it was played against."""
     keys = []
-    best, other = found.get("best_rule"), found.get("against")
+    best, other = found.get("best_rule"), other_than_best(found)
     if best:
         told, expected = best.get("difference") or {}, against_best_rule(found)
         mean, within = told.get("mean"), over_episodes(told.get("interval_95"))
