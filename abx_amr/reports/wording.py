@@ -11,7 +11,7 @@ MISSING = "–"
 MINUS = "−"
 #: What a browser would not show, or would show in another order: controls, marks of direction.
 _UNSEEN = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ufffe\uffff]")
-_THRESHOLD = re.compile(r"(\(threshold )(\d+(?:\.\d+)?(?:e-?\d+)?)(?=[,)])")
+_THRESHOLD = re.compile(r"(threshold \(?)(\d+(?:\.\d+)?(?:e-?\d+)?)(?=[,)])")
 
 
 def visible(text: str) -> str:
@@ -108,6 +108,8 @@ def rule(label: object) -> str:
 
     >>> rule("amr_threshold (threshold 0.0075, risk 0.9)"), rule("cycling (period 5)")
     ('amr_threshold (threshold 0.75 %, risk 0.9)', 'cycling (period 5)')
+    >>> rule("best constant threshold (0.125)")
+    'best constant threshold (12 %)'
     """
     return _THRESHOLD.sub(lambda found: f"{found[1]}{amr(float(found[2]))}", str(label))
 

@@ -161,6 +161,9 @@ def test_a_set_says_its_clinic_what_differs_and_how_it_is_repeated(tmp_path: Pat
     assert "g0 abx-train gamma=0.9" in text and "g1 abx-train gamma=0.99" in text
     assert "26aabb0f26aa" in text and "made with local changes" in text
     assert "30 % of infections are resistant" in text
+    best = next(tmp_path.glob("g0_*"))
+    assert f"abx-report {best}" in text, "it is found wherever the results lie"
+    assert f"abx-gather results_dir={tmp_path}" in text
 
 
 def test_facts_in_which_runs_differ_are_told_with_each_value(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Sequence
+from pathlib import PurePath
 
 import pandas as pd
 from markupsafe import Markup
@@ -18,6 +19,7 @@ NAME = "Repeat it, go on"
 PAGES = ("set",)
 ORDER = 80
 
+_USUAL = "results"
 _ELSEWHERE = "The folders of the runs are not here: each holds the command that made it."
 
 
@@ -68,12 +70,16 @@ def _warning(members: Sequence[Member]) -> str | None:
 
 
 def _steps(runs: pd.DataFrame) -> list[tuple[str, str]]:
-    best = runs.sort_values("return", ascending=False).iloc[0]
-    name, steps_trained = str(best["run"]), best.get("steps")
+    expects = "expected_return" in runs and runs["expected_return"].notna().all()
+    worth = "expected_return" if expects else "return"
+    best = runs.sort_values(worth, ascending=False).iloc[0]
+    name, steps_trained = str(best.get("path") or best["run"]), best.get("steps")
+    place = sorted({str(PurePath(str(path)).parent) for path in runs.get("path", ())})
+    where = [f"results_dir={place[0]}"] if len(place) == 1 and place[0] != _USUAL else []
     steps = [("See the best run by itself, with what made it", ["abx-report", name])]
     if pd.notna(steps_trained) and float(steps_trained) > 0:
         fairly = ["evaluation.episodes=500", "against=greedy"]
         evaluate = ["abx-evaluate", f"run={name}", *fairly]
         steps.append(("Play it on 500 unseen episodes, against a rule", evaluate))
-    steps.append(("Compare these with all other runs", ["abx-gather"]))
+    steps.append(("Compare these with all other runs", ["abx-gather", *where]))
     return [(title, shlex.join(words)) for title, words in steps]
