@@ -45,6 +45,8 @@ class Repeated:
         facts += [(str(name), str(version)) for name, version in versions.items() if version]
         if git.get("commit"):
             facts.append(("commit", str(git["commit"])[:12]))
+        elif provenance.get("versions"):
+            facts.append(("commit", "none: no repository here; the versions say what ran"))
         if provenance.get("started"):
             facts.append(("started", str(provenance["started"])))
         if host.get("platform"):

@@ -121,6 +121,7 @@ def _summarise(
         log.warning("trial %d does not count%s: %s", first.number, others, first.why_not_counted)
     begun = [trial.started for trial in trials if trial.started is not None]
     ended = [trial.ended for trial in trials if trial.ended is not None]
+    ended += FinalAttributes(attributes.user_attrs).ended
     is_over = final is None or final.is_complete
     searched = progress_of(settings, trials)
     is_complete = searched.is_over and is_over
@@ -148,6 +149,7 @@ def _summarise(
         "final": None,
         "final_trainings": None,
         "wall_time_seconds": _span(begun, ended),
+        "final_time_seconds": None,
         "trial_time_seconds": math.fsum(trial.wall_time_seconds or 0.0 for trial in finished),
         "workers": [
             {
@@ -165,6 +167,7 @@ def _summarise(
     params = None if best is None else dict(best.params)
     if final is not None:
         content["final_trainings"] = {"done": final.n_done, "planned": final.n_planned}
+        content["final_time_seconds"] = math.fsum(o.seconds or 0.0 for o in final.outcomes.values())
     if final is not None and final.is_complete:
         assert final.selected is not None
         params = dict(final.parameters(final.selected))
