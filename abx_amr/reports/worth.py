@@ -58,8 +58,10 @@ def against_in_words(summary: Mapping[str, Any]) -> list[str]:
     best, other = summary.get("best_rule"), other_than_best(summary)
     if best:
         found = best.get("difference") or {}
-        same = f"on the same {number(found.get('episodes'), 0)} episodes"
-        of_episodes = f"{signed(found.get('mean'))} ({over_episodes(found.get('interval_95'))})"
+        count, ends = found.get("episodes"), found.get("interval_95") or (None, None)
+        same = f"on the same {number(count, 0)} episodes" if count != 1 else "on the same episode"
+        sure = f" ({over_episodes(ends)})" if all(map(is_known, ends)) else ""
+        of_episodes = f"{signed(found.get('mean'))}{sure}"
         name, expected = rule(best.get("name")), against_best_rule(summary)
         if expected is None:
             sentences.append(

@@ -164,8 +164,9 @@ def test_a_difference_over_one_episode_has_no_interval() -> None:
     difference = {"mean": -39.3, "interval_95": [None, None], "episodes": 1}
     rule = {"name": "never", "overrides": ["agent_algorithm=never"], "difference": difference}
     card = card_of(replace(CARD, rule=None, summary={**SUMMARY, "best_rule": rule}))
-    assert "On the same 1 episode its return is -39.3 against" in card.sentences[-1]
-    assert card.sentences[-1].endswith("never (plus: the agent has more).")
+    assert "the difference on the same episode is −39.30." in card.worth[-1]
+    assert "None" not in card.worth[-1]
+    assert "interval" not in card.worth[-1]
 
 
 def test_a_table_that_counts_no_outcomes_has_no_card() -> None:
