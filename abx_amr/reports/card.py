@@ -265,11 +265,15 @@ def _at_the_end(parts: Sequence[Share]) -> list[str]:
             f"It treats alike all the time: {_percent(last.treated)} of patients in the last part "
             f"of an episode ({last.who}), {_percent(usual)} before it."
         ]
-    more = "more" if last.treated > usual else "less"
+    is_more = last.treated > usual
+    why = (
+        "An end that only the simulation has is no reason in a clinic."
+        if is_more
+        else "Resistance may have grown by then: the table by its level tells."
+    )
     return [
-        f"It treats {more} towards the end of an episode: {_percent(last.treated)} of patients in "
-        f"{last.who}, {_percent(usual)} before that. An end that only the simulation has is no "
-        "reason in a clinic."
+        f"It treats {'more' if is_more else 'less'} towards the end of an episode: "
+        f"{_percent(last.treated)} of patients in {last.who}, {_percent(usual)} before that. {why}"
     ]
 
 
