@@ -154,7 +154,10 @@ def told(trials):
     ]
 
 
-@pytest.mark.parametrize("sampler", ["random", "tpe", "cmaes", "gp", "qmc"])
+@pytest.mark.parametrize(
+    "sampler",
+    ["tpe", "cmaes", "gp", *(pytest.param(n, marks=pytest.mark.slow) for n in ("random", "qmc"))],
+)
 def test_a_race_spends_its_budget_and_gives_the_better_points_more(study, trials_of, sampler):
     settings, storage = study(n_trials=20, race=True, sampler=sampler)
     report = run_worker(settings, storage, noisy)
@@ -222,7 +225,7 @@ def killed_after(n_trainings, count):
     return run_trial
 
 
-@pytest.mark.parametrize("at", [1, 9, 20, 30])
+@pytest.mark.parametrize("at", [9, 20, *(pytest.param(n, marks=pytest.mark.slow) for n in (1, 30))])
 def test_a_worker_that_is_killed_and_begun_again_gives_the_same_race(
     configuration, in_processes, trials_of, tmp_path, at
 ):
@@ -248,7 +251,13 @@ def test_a_worker_that_is_killed_and_begun_again_gives_the_same_race(
     assert found[0] == found[1]
 
 
-@pytest.mark.parametrize("n_writes", range(3, 120, 13))
+@pytest.mark.parametrize(
+    "n_writes",
+    [
+        pytest.param(n, marks=[] if n % 4 == 0 else pytest.mark.slow)
+        for n in (3, 5, 9, 16, 18, 22, 27, 31, 36, 44, 51, 58, 64, 70, 77, 88, 95, 103, 111, 119)
+    ],
+)
 def test_a_death_between_any_two_writes_changes_nothing(study, trials_of, monkeypatch, n_writes):
     settings, storage = study(n_trials=6, race=True, sampler="tpe")
     whole_settings, whole = study({"run_name": "whole"}, n_trials=6, race=True, sampler="tpe")
