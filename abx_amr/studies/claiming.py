@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import logging
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from abx_amr.host.slurm_job import TimeLimit
 from abx_amr.studies.deaths import DeathWatch
@@ -74,12 +74,15 @@ class Claims:
         self.on_reaped = on_reaped
         self.finished = 0
         self.current: set[int] = set()
+        self._first_points: Sequence[Mapping[str, Any]] = ()
         self._time_limit = TimeLimit()
         self._deaths = DeathWatch(worker, interval=settings.heartbeat_interval)
 
     def open(self) -> None:
         """Find the study."""
-        _, self.study_id = open_study(self.storage, self.settings.study_name)
+        backend, self.study_id = open_study(self.storage, self.settings.study_name)
+        origin = StudyAttributes(backend.get_study_user_attrs(self.study_id)).origin
+        self._first_points = () if origin is None else origin.first_points
 
     @property
     def backend(self) -> BaseStorage:
@@ -161,7 +164,7 @@ class Claims:
         return self._own(trial.id, trial.lineage, trials)
 
     def _ask(self, trials: Sequence[TrialRecord]) -> TrialRecord:
-        """Draw the next point; it is stored in one piece, as this worker's."""
+        """Draw the next point, or take a first one; it is stored in one piece, as this worker's."""
         index = count_lineages(trials)
         with _quiet_clipping():
             drawn = draw(
@@ -170,6 +173,7 @@ class Claims:
                 [trial.frozen for trial in trials if trial.why_not_counted is None],
                 sampler=self._sampler(index),
                 space=self.settings.space,
+                fixed=self._first_points[index] if index < len(self._first_points) else None,
             )
         drawn.user_attrs |= begun(lineage=index, owner=self.worker)
         drawn._trial_id = self.backend.create_new_trial(self.study_id, template_trial=drawn)
@@ -193,7 +197,11 @@ class Claims:
     def _sampler(self, index: int) -> BaseSampler:
         settings = self.settings
         return make_sampler(
-            settings.sampler, space=settings.space, n_trials=settings.n_trials, index=index
+            settings.sampler,
+            space=settings.space,
+            n_trials=settings.n_trials,
+            index=index,
+            first_points=self._first_points,
         )
 
     def _own(

@@ -11,6 +11,8 @@ import copy
 from collections.abc import Container, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from abx_amr.studies.enqueued import FIXED
+
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
     from optuna.samplers import BaseSampler
@@ -27,6 +29,7 @@ def draw(
     *,
     sampler: BaseSampler,
     space: Mapping[str, BaseDistribution],
+    fixed: Mapping[str, Any] | None = None,
 ) -> FrozenTrial:
     """Return a running trial with a value for everything in `space`; it is stored nowhere yet.
 
@@ -36,10 +39,11 @@ def draw(
         trials: those of its trials that are its own, none of them waiting.
         sampler: what draws, as it would from the storage.
         space: what to draw.
+        fixed: values that are given, as of a trial that Optuna has enqueued.
     """
     import optuna
 
-    draft = _Draft(backend, trials)
+    draft = _Draft(backend, trials, fixed)
     study = optuna.load_study(
         study_name=study_name,
         storage=draft,  # type: ignore[arg-type]
@@ -54,9 +58,15 @@ def draw(
 class _Draft:
     """Optuna's storage with one more trial; what is not about that trial goes to the storage."""
 
-    def __init__(self, backend: BaseStorage, trials: Sequence[FrozenTrial]) -> None:
+    def __init__(
+        self,
+        backend: BaseStorage,
+        trials: Sequence[FrozenTrial],
+        fixed: Mapping[str, Any] | None,
+    ) -> None:
         self._backend = backend
         self._trials = trials
+        self._fixed = fixed
         self.trial: FrozenTrial | None = None
 
     def __getattr__(self, name: str) -> Any:
@@ -66,7 +76,8 @@ class _Draft:
         from optuna.trial import TrialState, create_trial
 
         assert template_trial is None
-        self.trial = create_trial(state=TrialState.RUNNING)
+        given = None if self._fixed is None else {FIXED: dict(self._fixed)}
+        self.trial = create_trial(state=TrialState.RUNNING, system_attrs=given)
         self.trial.number = len(self._trials)
         self.trial._trial_id = DRAFT_ID
         return DRAFT_ID

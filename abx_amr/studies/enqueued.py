@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from abx_amr.studies.records import TrialRecord
 
 #: Where Optuna's `enqueue_trial` keeps what is asked for.
-_FIXED = "fixed_params"
+FIXED = "fixed_params"
 
 
 def why_not_run(trial: TrialRecord, space: Mapping[str, BaseDistribution]) -> str | None:
@@ -21,7 +21,7 @@ def why_not_run(trial: TrialRecord, space: Mapping[str, BaseDistribution]) -> st
 
     What it leaves open is drawn.
     """
-    fixed = trial.frozen.system_attrs.get(_FIXED, {})
+    fixed = trial.frozen.system_attrs.get(FIXED, {})
     if not isinstance(fixed, Mapping):
         return f"it is queued with {fixed!r} in place of values by their paths"
     reason = why_not_searched({**fixed, **trial.params}, space)

@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from abx_amr.studies.first_points import default_point
 from abx_amr.studies.objective import (
     SeedOutcome,
     TrialScore,
@@ -27,7 +28,6 @@ from abx_amr.studies.records import (
     TrialRecord,
 )
 from abx_amr.studies.settings import FIRST_HELD_OUT_SEED, fresh_seeds
-from abx_amr.studies.space import flatten
 
 if TYPE_CHECKING:
     from abx_amr.studies.settings import StudySettings
@@ -152,7 +152,7 @@ def standing(
     best = _best_points(finished, size.top, settings=settings)
     if not best:
         return None
-    default = default_point(settings)
+    default = default_point(settings.configuration, settings.space)
     points: dict[Point, Mapping[str, Any]] = {
         number: params for number, params in best.items() if params != default
     }
@@ -166,12 +166,6 @@ def standing(
         outcomes=attributes.outcomes,
         settings=settings,
     )
-
-
-def default_point(settings: StudySettings) -> dict[str, Any]:
-    """Return the agent's own values at every searched path."""
-    values = flatten(settings.configuration)
-    return {path: values[path] for path in settings.space}
 
 
 def _best_points(

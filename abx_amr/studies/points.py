@@ -34,6 +34,9 @@ def why_not_searched(
 
 
 def _lies_in(distribution: BaseDistribution, value: Any) -> bool:
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    if not (is_number or hasattr(distribution, "choices")):
+        return False
     try:
         return bool(distribution._contains(distribution.to_internal_repr(value)))
     except (TypeError, ValueError):
@@ -47,3 +50,13 @@ def _shown(distribution: BaseDistribution) -> str:
         return f"its choices {list(choices)}"
     low, high = (getattr(distribution, name, "?") for name in ("low", "high"))
     return f"its range from {low} to {high}"
+
+
+def as_the_space_has_it(
+    values: Mapping[str, Any], space: Mapping[str, BaseDistribution]
+) -> dict[str, Any]:
+    """Return values of the space as it would draw them: 1 in place of 1.0 where it draws ints."""
+    return {
+        path: space[path].to_external_repr(space[path].to_internal_repr(value))
+        for path, value in values.items()
+    }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ from abx_amr.checks import flag
 from abx_amr.errors import InputError
 from abx_amr.host.folder_names import check_folder_name
 from abx_amr.studies.fingerprint import Fingerprint, fingerprint
+from abx_amr.studies.first_points import written_points
 from abx_amr.studies.folder import StudyFolder
 from abx_amr.studies.objective import Direction, default_min_successful_seeds
 from abx_amr.studies.records import FinalSize
@@ -24,7 +25,7 @@ FIRST_FINAL_SEED, FIRST_HELD_OUT_SEED = 9000, 10_000
 TUNING_KEYS = (
     *("n_trials", "n_seeds_per_trial", "truncated_episodes", "direction", "pruner", "search_space"),
     *("sampler", "sampler_options", "sampler_seed", "stability_penalty_weight"),
-    *("seeds", "first_seed", "min_successful_seeds", "final"),
+    *("seeds", "first_seed", "min_successful_seeds", "final", "enqueue", "enqueue_default"),
     *("n_workers", "n_trials_per_worker", "timeout", "wait", "parallel"),
     *("worker", "local_workers", "job"),
     *("max_retry", "max_failures", "heartbeat_interval", "checkpoint_interval"),
@@ -42,6 +43,8 @@ class StudySettings:
     sampler: SamplerChoice
     fingerprint: Fingerprint
     configuration: Mapping[str, Any] = field(repr=False)
+    enqueued: Sequence[Mapping[str, Any]]  #: known good points, which a new study tries first
+    is_default_first: bool  #: and after them the default
     n_trials: int
     direction: Direction
     n_seeds_per_trial: int
@@ -130,6 +133,10 @@ class StudySettings:
             sampler=sampler,
             fingerprint=fingerprint(configuration, space=space),
             configuration=configuration,
+            enqueued=written_points(
+                section.given("enqueue"), space, are_whole=sampler.name == "grid"
+            ),
+            is_default_first=section.flag("enqueue_default"),
             n_trials=n_trials,
             direction="maximize" if direction == "maximize" else "minimize",
             n_seeds_per_trial=n_seeds,

@@ -28,6 +28,7 @@ class Origin:
     digest: str  #: of these
     optuna: str  #: version
     created: str | None = None  #: ISO 8601, None where the study was there before
+    first_points: Sequence[Mapping[str, Any]] = ()  #: that it tries first
 
     @classmethod
     def from_record(cls, record: Mapping[str, Any]) -> Origin:
@@ -37,6 +38,7 @@ class Origin:
             digest=record["digest"],
             optuna=record["optuna"],
             created=record.get("created"),
+            first_points=record.get("first_points", ()),
         )
 
     @property
@@ -60,11 +62,13 @@ class Origin:
     def as_record(self) -> dict[str, Any]:
         """Return what is stored of it."""
         created = {} if self.created is None else {"created": self.created}
+        first = {"first_points": list(self.first_points)} if self.first_points else {}
         return {
             "digest": self.digest,
             "values": dict(self.values),
             "optuna": self.optuna,
             **created,
+            **first,
         }
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -94,13 +94,22 @@ def make_sampler(
     space: Mapping[str, BaseDistribution],
     n_trials: int,
     index: int,
+    first_points: Sequence[Mapping[str, Any]] = (),
 ) -> BaseSampler:
-    """Return the sampler for drawing point number `index` (from 0) of a study."""
+    """Return the sampler for drawing point number `index` (from 0) of a study.
+
+    The `first_points` of the study are given to it; what they leave open is drawn.
+    """
     from optuna.exceptions import ExperimentalWarning
 
     own_seed = int(np.random.SeedSequence([choice.seed, index]).generate_state(1)[0])
     draw = Draw(
-        space=space, n_trials=n_trials, sampler_seed=choice.seed, index=index, seed=own_seed
+        space=space,
+        n_trials=n_trials,
+        sampler_seed=choice.seed,
+        index=index,
+        seed=own_seed,
+        first_points=first_points,
     )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ExperimentalWarning)

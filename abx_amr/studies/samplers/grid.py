@@ -21,16 +21,20 @@ if TYPE_CHECKING:
 class Grid(Sampler):
     """Optuna's own, whose point is told by the index."""
 
-    set_here = Sampler.set_here | {"search_space"}
+    set_here = Sampler.set_here | {"search_space", "first_points"}
 
     def constructor(self) -> Callable[..., BaseSampler]:
         """Return Optuna's class with an index."""
         return _indexed_grid()
 
     def build(self, draw: Draw, options: Mapping[str, Any]) -> BaseSampler:
-        """Return it, in the order that sampler_seed names."""
+        """Return it: the first points, then the others in the order that sampler_seed names."""
         return self.constructor()(
-            grid_values(draw.space), seed=draw.sampler_seed, index=draw.index, **options
+            grid_values(draw.space),
+            seed=draw.sampler_seed,
+            index=draw.index,
+            first_points=draw.first_points,
+            **options,
         )
 
     def budget(self, n_trials: int, space: Mapping[str, BaseDistribution]) -> int:
@@ -51,6 +55,14 @@ def grid_values(space: Mapping[str, BaseDistribution]) -> dict[str, list[Any]]:
     return values
 
 
+def _equal(point: Sequence[Any], other: Sequence[Any]) -> bool:
+    """Say whether two points are the same, but for how the ends of a step are rounded."""
+    return all(
+        type(a) is type(b) and (math.isclose(a, b) if isinstance(a, float) else a == b)
+        for a, b in zip(point, other, strict=True)
+    )
+
+
 def _indexed_grid() -> Callable[..., Any]:
     """Return a GridSampler whose point is told by the index, so that each is drawn exactly once.
 
@@ -61,10 +73,18 @@ def _indexed_grid() -> Callable[..., Any]:
 
     class IndexedGridSampler(GridSampler):
         def __init__(
-            self, search_space: Mapping[str, Sequence[Any]], *, seed: int, index: int
+            self,
+            search_space: Mapping[str, Sequence[Any]],
+            *,
+            seed: int,
+            index: int,
+            first_points: Sequence[Mapping[str, Any]] = (),
         ) -> None:
             super().__init__(search_space, seed=seed)
             self.index = index
+            given = [tuple(point[name] for name in self._param_names) for point in first_points]
+            first = [grid for point in given for grid in self._all_grids if _equal(grid, point)]
+            self._all_grids = [*first, *(grid for grid in self._all_grids if grid not in first)]
 
         def before_trial(self, study: Study, trial: FrozenTrial) -> None:
             moved = copy.copy(trial)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -23,6 +23,7 @@ class Draw:
         sampler_seed: The study's.
         index: Points drawn before this one; a retry is no point of its own.
         seed: This point's own, from sampler_seed and index.
+        first_points: Those that the study begins with, which are given.
     """
 
     space: Mapping[str, BaseDistribution]
@@ -30,6 +31,7 @@ class Draw:
     sampler_seed: int
     index: int
     seed: int
+    first_points: Sequence[Mapping[str, Any]] = ()
 
 
 class Sampler(ABC):
