@@ -9,7 +9,8 @@ import numpy as np
 import pandas as pd
 
 from abx_amr.reports.subjects import StudySubject
-from abx_amr.studies.space import SearchSpace, describe
+from abx_amr.studies.search_space import SearchSpace
+from abx_amr.studies.space import describe
 
 #: Trials below which importance is told with a caveat, and below which it is not told.
 ENOUGH, LEAST = 30, 8

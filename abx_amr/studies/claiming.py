@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from abx_amr.host.slurm_job import TimeLimit
 from abx_amr.studies.deaths import DeathWatch
-from abx_amr.studies.draft import draw
+from abx_amr.studies.draft import ask, draw
 from abx_amr.studies.enqueued import why_not_run
 from abx_amr.studies.records import StudyAttributes, TrialRecord, Worker, count_lineages
 from abx_amr.studies.records.writing import begun, write_owner
@@ -158,7 +158,7 @@ class Claims:
         """Take over a trial whose parameters are fixed; only one that lacks some is asked for."""
         from optuna.trial import TrialState
 
-        if not set(self.settings.space) <= set(trial.params):
+        if self.settings.space.missing(trial.frozen.params):
             return self._fill_in(trials)
         self.backend.set_trial_state_values(trial.id, state=TrialState.RUNNING)
         return self._own(trial.id, trial.lineage, trials)
@@ -191,7 +191,7 @@ class Claims:
             pruner=optuna.pruners.NopPruner(),
         )
         with _quiet_clipping():
-            asked = study.ask(fixed_distributions=self.settings.space)
+            asked = ask(study, self.settings.space)
         return self._own(asked._trial_id, None, trials)
 
     def _sampler(self, index: int) -> BaseSampler:

@@ -11,15 +11,18 @@ import copy
 from collections.abc import Container, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from abx_amr.studies.enqueued import FIXED
-
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
     from optuna.samplers import BaseSampler
     from optuna.storages import BaseStorage
-    from optuna.trial import FrozenTrial, TrialState
+    from optuna.study import Study
+    from optuna.trial import FrozenTrial, Trial, TrialState
+
+    from abx_amr.studies.search_space import SearchSpace
 
 DRAFT_ID = -1
+#: Where Optuna's `enqueue_trial` keeps what is asked for.
+FIXED = "fixed_params"
 
 
 def draw(
@@ -28,7 +31,7 @@ def draw(
     trials: Sequence[FrozenTrial],
     *,
     sampler: BaseSampler,
-    space: Mapping[str, BaseDistribution],
+    space: SearchSpace,
     fixed: Mapping[str, Any] | None = None,
 ) -> FrozenTrial:
     """Return a running trial with a value for everything in `space`; it is stored nowhere yet.
@@ -50,9 +53,19 @@ def draw(
         sampler=sampler,
         pruner=optuna.pruners.NopPruner(),
     )
-    study.ask(fixed_distributions=dict(space))
+    ask(study, space)
     assert draft.trial is not None
     return draft.trial
+
+
+def ask(study: Study, space: SearchSpace) -> Trial:
+    """Return a trial of Optuna's with a value for all that counts in `space`."""
+    trial = study.ask()
+    params: dict[str, Any] = {}
+    for name, distribution in space.items():
+        if space.counts(name, space.point(params)):
+            params[name] = trial._suggest(name, distribution)
+    return trial
 
 
 class _Draft:

@@ -5,15 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from abx_amr.studies.draft import FIXED
 from abx_amr.studies.points import why_not_searched
 
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
 
     from abx_amr.studies.records import TrialRecord
-
-#: Where Optuna's `enqueue_trial` keeps what is asked for.
-FIXED = "fixed_params"
 
 
 def why_not_run(trial: TrialRecord, space: Mapping[str, BaseDistribution]) -> str | None:
@@ -24,5 +22,5 @@ def why_not_run(trial: TrialRecord, space: Mapping[str, BaseDistribution]) -> st
     fixed = trial.frozen.system_attrs.get(FIXED, {})
     if not isinstance(fixed, Mapping):
         return f"it is queued with {fixed!r} in place of values by their paths"
-    reason = why_not_searched({**fixed, **trial.params}, space)
+    reason = why_not_searched({**fixed, **trial.frozen.params}, space)
     return None if reason is None else f"it is queued with {reason}"

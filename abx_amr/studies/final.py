@@ -152,7 +152,7 @@ def standing(
     best = _best_points(finished, size.top, settings=settings)
     if not best:
         return None
-    default = default_point(settings.configuration, settings.space)
+    default = default_point(settings)
     points: dict[Point, Mapping[str, Any]] = {
         number: params for number, params in best.items() if params != default
     }
@@ -178,11 +178,11 @@ def _best_points(
         for trial in finished
         if trial.value is not None
         and math.isfinite(trial.value)
-        and set(trial.params) == set(settings.space)
+        and settings.space.is_point(trial.frozen.params)
     )
     found: dict[int, Mapping[str, Any]] = {}
     for _, number, trial in ranked:
-        params = {path: trial.params[path] for path in settings.space}
+        params = settings.space.point(trial.frozen.params)
         if len(found) < top and params not in found.values():
             found[number] = params
     return found

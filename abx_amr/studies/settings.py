@@ -11,13 +11,14 @@ from abx_amr.checks import flag
 from abx_amr.errors import InputError
 from abx_amr.host.folder_names import check_folder_name
 from abx_amr.studies.fingerprint import Fingerprint, fingerprint
-from abx_amr.studies.first_points import written_points
 from abx_amr.studies.folder import StudyFolder
+from abx_amr.studies.known_points import written_points
 from abx_amr.studies.objective import Direction, default_min_successful_seeds
 from abx_amr.studies.records import FinalSize
 from abx_amr.studies.samplers import SamplerChoice, choose_sampler, effective_budget
+from abx_amr.studies.search_space import SearchSpace
 from abx_amr.studies.section import TuningSection
-from abx_amr.studies.space import SearchSpace, check_paths, parse_search_space
+from abx_amr.studies.space import check_paths, parse_search_space
 
 FIRST_TUNING_SEED, LAST_TUNING_SEED = 1000, 9999
 #: From here on a final compares, and values what it has chosen.

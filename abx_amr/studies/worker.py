@@ -27,7 +27,7 @@ from abx_amr.studies.objective import SeedOutcome, TrialScore, score_outcomes
 from abx_amr.studies.patience import LONGEST_WAIT_SECONDS, SHORTEST_WAIT_SECONDS, Patience
 from abx_amr.studies.records import INTERRUPTED, TrialRecord, Worker
 from abx_amr.studies.records.writing import result
-from abx_amr.studies.space import ParameterValue
+from abx_amr.studies.search_space import ParameterValue
 from abx_amr.studies.stopping import StopError
 from abx_amr.studies.storages import StorageError, StudyStorage
 from abx_amr.studies.stored import quiet_optuna
@@ -248,7 +248,7 @@ class _Worker:
         assert trial.lineage is not None  # written by whoever claimed it
         return ClaimedTrial(
             number=trial.number,
-            parameters={path: trial.params[path] for path in self.settings.space},
+            parameters=self.settings.space.point(trial.frozen.params),
             seeds=self.settings.seeds(trial.lineage),
             folder=folder.path,
         )

@@ -84,7 +84,7 @@ class TrialRunner:
             self.points.model,
             settings,
             seeds=missing,
-            searched=self.points.read_back_names,
+            searched=self.points.read_back_names_at(parameters),
             on_progress=on_progress,
             on_score=keep,
             saving=saving,

@@ -38,6 +38,10 @@ WRITTEN = {
     "32,64": CategoricalDistribution([32, 64]),
     "a,b,true": CategoricalDistribution(["a", "b", True]),
     "float(1,2)": CategoricalDistribution([1.0, 2.0]),
+    "choice([64, 64], [128])": CategoricalDistribution(["[64, 64]", "[128]"]),
+    "choice({pi: [64], vf: ['a']}, [64])": CategoricalDistribution(
+        ['{"pi": [64], "vf": ["a"]}', "[64]"]
+    ),
     "tag(log, other, interval(1, 2.5))": FloatDistribution(1.0, 2.5, log=True),
 }
 
@@ -130,7 +134,7 @@ def test_an_option_gamma_on_the_command_line_is_the_managers():
         ("run_name=a,b", "full paths"),
         ("agent_algorithm.x=range(5, 1)", "holds no value"),
         ("agent_algorithm.x=tag(log, range(1, 5))", "log needs an interval"),
-        ("agent_algorithm.x=choice([1],[2])", "choices must be numbers"),
+        ("agent_algorithm.x=tag('when y', interval(0,1))", "must say which key has which value"),
         ("agent_algorithm.x=glob(*)", "takes interval, range or choice"),
     ],
 )

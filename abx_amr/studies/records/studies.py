@@ -12,7 +12,8 @@ from abx_amr.host.processes import ProcessIdentity
 from abx_amr.studies.records.finals import FinalAttributes
 from abx_amr.studies.records.trials import STATES, TrialRecord, best_trial
 from abx_amr.studies.records.workers import GRACE_INTERVALS, Worker
-from abx_amr.studies.space import SearchSpace, parse_search_space
+from abx_amr.studies.search_space import SearchSpace
+from abx_amr.studies.space import parse_search_space
 
 ORIGIN = "abx_fingerprint"
 DRAWN_WITH = "abx_drawn_with"

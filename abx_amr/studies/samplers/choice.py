@@ -16,12 +16,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from abx_amr.errors import InputError, hint
+from abx_amr.studies.parameters import path_of
 from abx_amr.studies.samplers.member import Draw
 from abx_amr.studies.samplers.members import sampler_called, sampler_name
 
 if TYPE_CHECKING:
-    from optuna.distributions import BaseDistribution
     from optuna.samplers import BaseSampler
+
+    from abx_amr.studies.search_space import SearchSpace
 
 log = logging.getLogger(__name__)
 
@@ -81,9 +83,7 @@ def choose_sampler(
     return SamplerChoice(name=written, options=options, seed=sampler_seed)
 
 
-def effective_budget(
-    choice: SamplerChoice, *, n_trials: int, space: Mapping[str, BaseDistribution]
-) -> int:
+def effective_budget(choice: SamplerChoice, *, n_trials: int, space: SearchSpace) -> int:
     """Return how many trials complete the study: for grid at most its points."""
     return sampler_called(choice.name).budget(n_trials, space)
 
@@ -91,7 +91,7 @@ def effective_budget(
 def make_sampler(
     choice: SamplerChoice,
     *,
-    space: Mapping[str, BaseDistribution],
+    space: SearchSpace,
     n_trials: int,
     index: int,
     first_points: Sequence[Mapping[str, Any]] = (),
@@ -116,10 +116,16 @@ def make_sampler(
         return sampler_called(choice.name).build(draw, choice.options)
 
 
-def log_what_is_drawn_at_random(
-    choice: SamplerChoice, space: Mapping[str, BaseDistribution]
-) -> None:
-    """Say once which paths the sampler cannot search."""
-    paths = sampler_called(choice.name).drawn_at_random(space)
-    if paths:
-        log.warning("%s searches numbers only; drawn at random: %s", choice.name, ", ".join(paths))
+def log_what_is_drawn_at_random(choice: SamplerChoice, space: SearchSpace) -> None:
+    """Say once which values the sampler cannot search."""
+    names = sampler_called(choice.name).drawn_at_random(space)
+    if conditional := [path_of(name) for name in names if name in space.conditions]:
+        log.warning(
+            "%s searches what counts in every trial; drawn at random: %s",
+            choice.name,
+            ", ".join(conditional),
+        )
+    if choices := [path_of(name) for name in names if name not in space.conditions]:
+        log.warning(
+            "%s searches numbers only; drawn at random: %s", choice.name, ", ".join(choices)
+        )

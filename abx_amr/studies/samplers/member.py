@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 if TYPE_CHECKING:
-    from optuna.distributions import BaseDistribution
     from optuna.samplers import BaseSampler
+
+    from abx_amr.studies.search_space import SearchSpace
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,7 +27,7 @@ class Draw:
         first_points: Those that the study begins with, which are given.
     """
 
-    space: Mapping[str, BaseDistribution]
+    space: SearchSpace
     n_trials: int
     sampler_seed: int
     index: int
@@ -48,7 +49,7 @@ class Sampler(ABC):
         """Return Optuna's sampler for one point."""
         return self.constructor()(seed=draw.seed, **options)
 
-    def budget(self, n_trials: int, space: Mapping[str, BaseDistribution]) -> int:
+    def budget(self, n_trials: int, space: SearchSpace) -> int:
         """Return how many finished trials complete a study.
 
         Raises:
@@ -56,8 +57,8 @@ class Sampler(ABC):
         """
         return n_trials
 
-    def drawn_at_random(self, space: Mapping[str, BaseDistribution]) -> list[str]:
-        """Return the paths that the sampler cannot search and draws at random."""
+    def drawn_at_random(self, space: SearchSpace) -> list[str]:
+        """Return the parameters that the sampler cannot search and draws at random."""
         return []
 
     def option_names(self) -> tuple[str, ...]:

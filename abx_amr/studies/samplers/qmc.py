@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from optuna.samplers import BaseSampler
     from optuna.study import Study
 
+    from abx_amr.studies.search_space import SearchSpace
+
 
 class Qmc(Sampler):
     """Optuna's own, whose place in the sequence is told by the index."""
@@ -33,6 +35,10 @@ class Qmc(Sampler):
             place=max(0, draw.index - max(1, len(draw.first_points))),
             **{"warn_independent_sampling": False} | dict(options),
         )
+
+    def drawn_at_random(self, space: SearchSpace) -> list[str]:
+        """Return those that only count at times."""
+        return list(space.conditions)
 
     def option_names(self) -> tuple[str, ...]:
         """Return the options of Optuna's class, which the one with a place hands on."""
