@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from abx_amr.errors import InputError, hint
@@ -27,11 +27,7 @@ def why_not_searched(
     """
     for name, drawn in params.items():
         if name not in space:
-            meant = full_path(str(name))
-            cure = (
-                f"; write '{meant}'" if meant in space else hint(name, space, label="it searches")
-            )
-            return f"'{name}', which the study does not search{cure}"
+            return _unknown(str(name), list(space))
         if not lies_in(space[name], drawn):
             value = value_of(name, drawn)
             return f"{path_of(name)} = {value!r}, which is outside {_shown(name, space[name])}"
@@ -51,12 +47,13 @@ def drawn_from(values: Mapping[str, Any], space: SearchSpace) -> dict[str, Any]:
     params: dict[str, Any] = {}
     for path, value in values.items():
         names = space.names_of(path)
+        if not names:
+            raise InputError(_unknown(path, space.paths))
         counting = [name for name in names if space.counts(name, values)]
-        if names and not counting:
+        if not counting:
             ways = " or ".join(space.condition_in_words(name) for name in names)
             raise InputError(f"{path}, which counts only where {ways}")
-        name = counting[0] if counting else path
-        params[name] = drawn_of(name, value)
+        params[counting[0]] = drawn_of(counting[0], value)
     reason = why_not_searched(params, space)
     if reason is not None:
         raise InputError(reason)
@@ -64,6 +61,12 @@ def drawn_from(values: Mapping[str, Any], space: SearchSpace) -> dict[str, Any]:
         name: space[name].to_external_repr(space[name].to_internal_repr(drawn))
         for name, drawn in params.items()
     }
+
+
+def _unknown(key: str, searched: Sequence[str]) -> str:
+    meant = full_path(key)
+    cure = f"; write '{meant}'" if meant in searched else hint(key, searched, label="it searches")
+    return f"'{key}', which the study does not search{cure}"
 
 
 def _shown(name: str, distribution: BaseDistribution) -> str:

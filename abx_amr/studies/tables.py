@@ -74,10 +74,10 @@ def _of_seed(seed: SeedRecord | None) -> dict[str, Any]:
 
 
 def _parameters(trial: TrialRecord) -> dict[str, Any]:
-    return {f"params.{path}": _in_a_cell(value) for path, value in trial.params.items()}
+    return {f"params.{path}": in_a_cell(value) for path, value in trial.params.items()}
 
 
-def _in_a_cell(value: Any) -> Any:
+def in_a_cell(value: Any) -> Any:
     """Return a value as a table holds it: lists and sections as JSON."""
     return json.dumps(value) if isinstance(value, list | Mapping) else value
 

@@ -13,6 +13,7 @@ from abx_amr.configuration.search_space import (
     search_space_override,
     split_arguments,
 )
+from abx_amr.configuration.written import to_the_letter
 from abx_amr.errors import InputError
 from abx_amr.studies.space import describe, parse_search_space
 
@@ -38,10 +39,6 @@ WRITTEN = {
     "32,64": CategoricalDistribution([32, 64]),
     "a,b,true": CategoricalDistribution(["a", "b", True]),
     "float(1,2)": CategoricalDistribution([1.0, 2.0]),
-    "choice([64, 64], [128])": CategoricalDistribution(["[64, 64]", "[128]"]),
-    "choice({pi: [64], vf: ['a']}, [64])": CategoricalDistribution(
-        ['{"pi": [64], "vf": ["a"]}', "[64]"]
-    ),
     "tag(log, other, interval(1, 2.5))": FloatDistribution(1.0, 2.5, log=True),
 }
 
@@ -80,6 +77,46 @@ def test_the_upstream_sweeper_reads_the_same_search_space(text):
     upstream = import_module("hydra_plugins.hydra_optuna_sweeper._impl")
     expected = upstream.create_optuna_distribution_from_override(parsed(text))
     assert searched([f"agent_algorithm.x={text}"]) == {"agent_algorithm.x": expected}
+
+
+@pytest.mark.parametrize(
+    ("text", "fields"),
+    [
+        ("choice([64, 64], [128])", {"type": "categorical", "choices": [[64, 64], [128]]}),
+        (
+            "choice({pi: [64], vf: ['a']}, [64])",
+            {"type": "categorical", "choices": [{"pi": [64], "vf": ["a"]}, [64]]},
+        ),
+        ("choice(null, [64])", {"type": "categorical", "choices": [None, [64]]}),
+        (
+            "tag(log_below_one, interval(0.9, 0.99))",
+            {
+                **{"type": "float", "low": 0.9, "high": 0.99, "log": False, "step": None},
+                "log_below_one": True,
+            },
+        ),
+    ],
+)
+def test_lists_sections_and_distances_below_one_are_searched_as_they_are_meant(text, fields):
+    (argument,) = to_the_letter([f"agent_algorithm.x={text}"])
+    space = searched([argument])
+    assert describe(space) == {"agent_algorithm.x": fields}
+    assert parse_search_space(describe(space)) == space
+
+
+def test_a_tag_says_when_a_key_counts():
+    space = searched(
+        [
+            "agent_algorithm.mode=flat,steep,null",
+            "agent_algorithm.x=tag(log, 'when mode=steep|null', interval(1e-5, 1e-3))",
+            "agent_algorithm.y=tag('when agent_algorithm.mode=flat', choice(1, 2))",
+        ]
+    )
+    assert space.conditions == {
+        "agent_algorithm.x": {"agent_algorithm.mode": ["steep", None]},
+        "agent_algorithm.y": {"agent_algorithm.mode": ["flat"]},
+    }
+    assert parse_search_space(describe(space)).conditions == space.conditions
 
 
 def test_null_is_no_value_rather_than_the_text_null():
