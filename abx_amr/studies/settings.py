@@ -15,7 +15,12 @@ from abx_amr.studies.folder import StudyFolder
 from abx_amr.studies.known_points import written_points
 from abx_amr.studies.objective import Direction, default_min_successful_seeds
 from abx_amr.studies.records import FinalSize
-from abx_amr.studies.samplers import SamplerChoice, choose_sampler, effective_budget
+from abx_amr.studies.samplers import (
+    SamplerChoice,
+    check_can_be_built,
+    choose_sampler,
+    effective_budget,
+)
 from abx_amr.studies.search_space import SearchSpace
 from abx_amr.studies.section import TuningSection
 from abx_amr.studies.space import check_paths, parse_search_space
@@ -115,6 +120,7 @@ class StudySettings:
             {key: value for key, value in options.items() if value is not None},
             sampler_seed=section.whole("sampler_seed", low=0),
         )
+        check_can_be_built(sampler, space=space, n_trials=n_trials)
         min_successful_seeds = section.whole_or_none("min_successful_seeds", low=1, high=n_seeds)
         run_name = _name(configuration, "run_name", None)
         budget = effective_budget(sampler, n_trials=n_trials, space=space)

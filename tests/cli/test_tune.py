@@ -356,3 +356,33 @@ def test_an_interrupt_gives_the_trials_back_and_says_how_to_go_on(
     states = [t.state.name for t in trials()]
     assert "RUNNING" not in states
     assert states.count("FAIL") == states.count("WAITING") > 0
+
+
+def test_choices_that_are_swept_over_are_a_study_each(call: Call) -> None:
+    small = [word for word in SMALL_STUDY if not word.startswith("+tuning")]
+    command = [*small, "+tuning=ppo_default,ppo_tutorial", "tuning.n_trials=1"]
+    both = call(tune.main, *command)
+    assert both.status == 0, both.err
+    assert "study 1 of 2: ppo_default" in both.out
+    assert [summary(name)["n_finished"] for name in ("ppo_default", "ppo_tutorial")] == [1, 1]
+    again = call(tune.main, *command, "run_name=x", "experiment=paper_two,no_such")
+    assert again.status == 2
+    assert "no_such" in again.err
+    assert not Path("optimization/x_ppo_default_paper_two").exists()  # all are read before one runs
+
+
+def test_a_study_that_is_refused_costs_only_itself(call: Call) -> None:
+    Path("conf/tuning").mkdir(parents=True)
+    Path("conf/tuning/narrow.yaml").write_text(
+        "defaults: [ppo_default]\nsearch_space: {gamma: {low: 3.0}}\n"
+    )
+    small = [word for word in SMALL_STUDY if not word.startswith("+tuning")]
+    ended = call(
+        tune.main,
+        *(*small, "--config-dir", "conf", "+tuning=narrow,ppo_default", "tuning.n_trials=1"),
+    )
+    assert ended.status == 2
+    assert "abx-tune: error: " in ended.err
+    assert "1 of 2 studies are done, not narrow" in ended.err
+    assert summary("ppo_default")["n_finished"] == 1
+    assert not Path("optimization/narrow").exists()

@@ -47,7 +47,7 @@ class SamplerChoice:
     def _check_options(self) -> None:
         known = sampler_called(self.name).option_names()
         for option in self.options:
-            if option not in known:
+            if known is not None and option not in known:
                 raise InputError(
                     f"tuning.sampler_options.{option} is not an option of the sampler {self.name}"
                     f"{hint(option, known, label='known')}"
@@ -86,6 +86,16 @@ def choose_sampler(
 def effective_budget(choice: SamplerChoice, *, n_trials: int, space: SearchSpace) -> int:
     """Return how many trials complete the study: for grid at most its points."""
     return sampler_called(choice.name).budget(n_trials, space)
+
+
+def check_can_be_built(choice: SamplerChoice, *, space: SearchSpace, n_trials: int) -> None:
+    """Refuse a class of the user's own that does not take its options.
+
+    Raises:
+        InputError: naming the class, and why.
+    """
+    if "." in choice.name:
+        make_sampler(choice, space=space, n_trials=n_trials, index=0)
 
 
 def make_sampler(

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 class Grid(Sampler):
     """Optuna's own, whose point is told by the index."""
 
-    set_here = Sampler.set_here | {"search_space", "first_points"}
+    set_here = Sampler.set_here | {"space", "first_points"}
 
     def constructor(self) -> Callable[..., BaseSampler]:
         """Return Optuna's class with an index."""

@@ -61,8 +61,8 @@ class Sampler(ABC):
         """Return the parameters that the sampler cannot search and draws at random."""
         return []
 
-    def option_names(self) -> tuple[str, ...]:
-        """Return what `tuning.sampler_options` may hold."""
+    def option_names(self) -> tuple[str, ...] | None:
+        """Return what `tuning.sampler_options` may hold; None: anything."""
         parameters = inspect.signature(self.constructor()).parameters
         return tuple(name for name in parameters if name not in self.set_here)
 
