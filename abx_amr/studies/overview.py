@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from abx_amr.errors import counted
+from abx_amr.errors import InputError, counted
 from abx_amr.studies.final import standing
-from abx_amr.studies.records import TrialRecord, workers_of
+from abx_amr.studies.records import StudyRecord, TrialRecord, workers_of
 from abx_amr.studies.stored import read_study
 
 if TYPE_CHECKING:
@@ -89,12 +89,44 @@ def overview_of(settings: StudySettings, storage: StudyStorage) -> StudyOverview
         InputError: the study does not exist.
     """
     study = read_study(storage, settings.study_name)
+    final = standing(settings, study.trials, study.final)
+    return _overview(
+        study,
+        budget=settings.budget,
+        final_done=0 if final is None else final.n_done,
+        final_planned=None if final is None else final.n_planned,
+    )
+
+
+def overview_of_stored(storage: StudyStorage, name: str) -> StudyOverview:
+    """Return how far a study is, from what is stored of it alone.
+
+    Of a final that is not over it is known how many trainings there are at most.
+
+    Raises:
+        InputError: the study does not exist, or abx-tune has not made it.
+    """
+    study = read_study(storage, name)
+    budget = study.attributes.budget
+    if budget is None:
+        raise InputError(f"study '{name}' has no budget: abx-tune has not made it, or not begun it")
+    size, result, done = study.final.size, study.final.result, len(study.final.outcomes)
+    is_over = result is not None and result.get("n_finished") == study.n_finished
+    planned = None
+    if size is not None and study.n_finished >= budget and study.best is not None:
+        most = (min(size.top, study.n_finished) + 1) * size.seeds + size.held_out
+        planned = done if is_over else max(most, done + 1)
+    return _overview(study, budget=budget, final_done=done, final_planned=planned)
+
+
+def _overview(
+    study: StudyRecord, *, budget: int, final_done: int, final_planned: int | None
+) -> StudyOverview:
     finished = [trial for trial in study.trials if trial.is_finished]
     best = study.best
-    final = standing(settings, study.trials, study.final)
     lengths = [t.wall_time_seconds for t in finished if t.wall_time_seconds is not None]
     return StudyOverview(
-        budget=settings.budget,
+        budget=budget,
         n_finished=len(finished),
         n_running=study.states["RUNNING"],
         n_waiting=study.states["WAITING"],
@@ -104,8 +136,8 @@ def overview_of(settings: StudySettings, storage: StudyStorage) -> StudyOverview
         trials_per_hour=_rate(finished),
         typical_trial_seconds=statistics.median(lengths) if lengths else None,
         workers=_worker_lines(study.trials),
-        final_done=0 if final is None else final.n_done,
-        final_planned=None if final is None else final.n_planned,
+        final_done=final_done,
+        final_planned=final_planned,
     )
 
 
