@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import inspect
 import math
+import re
 import types
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, fields
@@ -208,9 +209,25 @@ def check_fields(settings: Any, *, key: str) -> None:
 def a_list(name: str, value: Any) -> Sequence[Any]:
     """Return `value` when it is a list or tuple, else raise."""
     if isinstance(value, str) or not isinstance(value, Sequence):
-        cure = f": write [{value}]" if isinstance(value, str | int | float) else ""
+        cure = f": write {_as_list(value)}" if isinstance(value, str | int | float) else ""
         raise InputError(f"{name} must be a list, such as [1,2,3], got {_short(value)}{cure}")
     return value
+
+
+def _as_list(value: str | float) -> str:
+    """Return a value as the list that was probably meant.
+
+    >>> _as_list(3), _as_list("1-4"), _as_list("1 2 3"), _as_list("1,2")
+    ('[3]', '[1,2,3,4]', '[1,2,3]', '[1,2]')
+    """
+    text = str(value).strip()
+    if span := re.fullmatch(r"(\d{1,9})\s*(?:-|\.\.|to|:)\s*(\d{1,9})", text):
+        first, last = int(span[1]), int(span[2])
+        if first < last <= first + 50:
+            return f"[{','.join(map(str, range(first, last + 1)))}]"
+    if re.fullmatch(r"\d+(?:[\s;,]+\d+)+", text):
+        return f"[{','.join(re.findall('[0-9]+', text))}]"
+    return f"[{value}]"
 
 
 def choice(name: str, value: Any, known: Sequence[Any]) -> Any:
@@ -304,11 +321,35 @@ def unique_names(name: str, value: Any) -> tuple[str, ...]:
     return tuple(value)
 
 
+#: What says that there is no drug, and what a reader of tables takes for a missing value.
+_NO_DRUG = frozenset(
+    ("no_treatment", "treat_none", "no_drug", "no_antibiotic", "none", "null", "nil", "nothing")
+) | frozenset(("never", "nan", "na", "n/a", "-nan", "~", "<na>", "#n/a", "#na", "1.#ind"))
+
+
 def antibiotic_names(value: Any) -> tuple[str, ...]:
-    """Return the antibiotics' names in order; `no_treatment` is the name of giving none."""
+    """Return the antibiotics' names in order; `no_treatment` is the name of giving none.
+
+    A name is a part of columns and legends: it may not mean that there is no drug, or be another
+    but for its capitals.
+
+    Raises:
+        InputError: naming the antibiotic.
+    """
     names = unique_names("antibiotics", value)
-    if "no_treatment" in names:
-        raise InputError("antibiotics must not be named 'no_treatment': it means giving none")
+    by_small: dict[str, str] = {}
+    for name in names:
+        plain = "_".join(name.casefold().split())
+        if plain.replace("-", "_") in _NO_DRUG or plain in _NO_DRUG:
+            raise InputError(
+                f"antibiotics must not be named {name!r}: it means giving none; write its full "
+                "name, such as amoxicillin"
+            )
+        if (same := by_small.setdefault(plain, name)) != name:
+            raise InputError(
+                f"antibiotics {same!r} and {name!r} have the same name but for capitals and "
+                "blanks: give each a name of its own"
+            )
     return names
 
 

@@ -47,6 +47,8 @@ def cure(value: Any, low: float = -math.inf, high: float = math.inf) -> str:
 
     >>> cure(35, 0, 1), cure("0.3", 0, 1), cure(-1, 0, 1)
     ('; 35 % is written 0.35', '; a number is written without quotes', '')
+    >>> cure("1:30"), cure("1k"), cure("nan")
+    ('; without a colon: 90 for 1:30 in minutes, 1.5 in hours', '; written out: 1000', '')
     >>> cure("0100"), cure("0,2"), cure("1/5")
     ('; a number has no leading zeros: 100', '; with a decimal point: 0.2', '; as a number: 0.2')
     """
@@ -62,14 +64,37 @@ def cure(value: Any, low: float = -math.inf, high: float = math.inf) -> str:
             return f"; with a decimal point: {comma[1]}.{comma[2]}"
         if (ratio := re.fullmatch(r"(\d+)/(\d+)", text)) and float(ratio[2]):
             return f"; as a number: {float(ratio[1]) / float(ratio[2]):g}"
+        if clock := re.fullmatch(r"(\d{1,6})((?::[0-5]?\d){1,2})", text):
+            return f"; {_without_colons(text, int(clock[1]), clock[2].split(':')[1:])}"
+        if thousands := re.fullmatch(r"(\d+(?:\.\d+)?) ?([kKmM])", text):
+            factor = 1000 if thousands[2] in "kK" else 1_000_000
+            return f"; written out: {float(thousands[1]) * factor:.15g}"
+        if re.fullmatch(r"\d{1,3}(,\d{3}){2,}", text):
+            return f"; without commas: {text.replace(',', '')}"
         try:
-            float(text)
+            is_finite = math.isfinite(float(text))
         except ValueError:
             return ""
+        if not is_finite:
+            return ""
+        if not re.fullmatch(r"[-+]?[0-9.]+(?:[eE][-+]?[0-9]+)?", text):
+            return f"; in plain digits: {float(text):.15g}"
         return "; a number is written without quotes"
     if isinstance(value, int | float) and high == 1 and low >= 0 and 2 <= value <= 100:
         return f"; {value:g} % is written {value / 100:g}"
     return ""
+
+
+def _without_colons(text: str, first: int, rest: list[str]) -> str:
+    """Return how a number of base 60 is written as a plain one, in its last unit and its first."""
+    last = first
+    for part in rest:
+        last = 60 * last + int(part)
+    units = ("minutes", "hours") if len(rest) == 1 else ("seconds", "hours")
+    return (
+        f"without a colon: {last} for {text} in {units[0]}, {last / 60 ** len(rest):.6g} in "
+        f"{units[1]}"
+    )
 
 
 def first_line(error: BaseException) -> str:
@@ -108,6 +133,8 @@ SYNONYMS = {
     "discount": "gamma",
     "episodes": "total_num_training_episodes",
     "lambda": "lambda_weight",
+    "params": "best_params_from",
+    "best_params": "best_params_from",
 }
 
 

@@ -27,6 +27,8 @@ LONG = (
     "optimum",
     "leaderboard",
     "final",
+    "racing",
+    "race_budgets",
 )
 README = Path(__file__).with_name("README.md")
 

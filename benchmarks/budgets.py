@@ -3,6 +3,9 @@
 python -m benchmarks budgets [--repetitions 20] [--storage postgres] [--trials 40] [--workers 8]
                              [--victims 5] [--seconds 0.2 2] [--seed 0]
 
+--race: the points race over seeds, and the budget is that of trainings (`python -m benchmarks
+race_budgets` is that, with a section of its own in the README).
+
 Every repetition starts from an empty storage: all workers create the study at once and share its
 budget; an objective sleeps. A victim dies at a random moment of the run, or while it creates the
 study, asks for a trial or tells one: shortly after it has entered such an operation for the n-th
@@ -58,7 +61,7 @@ class Fate:
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """What one repetition has shown."""
+    """What one repetition has shown; of a race, trainings stand for trials."""
 
     n_trials: int
     finished: int
@@ -115,12 +118,14 @@ def repeat_once(
     n_workers: int,
     n_victims: int,
     seconds: tuple[float, float],
+    is_race: bool = False,
 ) -> Outcome:
     """Return what a study with dying workers has come to, in a storage that nobody has opened.
 
     `seconds` is the range of a trial's length.
     """
-    settings = settings_of(folder, n_trials=n_trials, n_workers=n_workers)
+    race = {"trainings": n_trials} if is_race else False
+    settings = settings_of(folder, n_trials=n_trials, n_workers=n_workers, race=race)
     longest = sum(seconds) / 2 * n_trials / n_workers
     fates = [draw_fate(rng, longest=longest) for _ in range(n_victims)]
     began = time.monotonic()
@@ -159,7 +164,7 @@ def repeat_once(
     )
 
 
-def settings_of(folder: Path, *, n_trials: int, n_workers: int) -> Any:
+def settings_of(folder: Path, *, n_trials: int, n_workers: int, race: Any = False) -> Any:
     """Return the settings of a study of a parabola."""
     from abx_amr.host.locations import packaged
     from abx_amr.studies.settings import StudySettings
@@ -175,6 +180,7 @@ def settings_of(folder: Path, *, n_trials: int, n_workers: int) -> Any:
                 "n_trials": n_trials,
                 "n_workers": n_workers,
                 "final": False,
+                "race": race,
                 "search_space": {
                     "x": {"type": "float", "low": -1.0, "high": 1.0},
                     "n": {"type": "int", "low": 1, "high": 9},
@@ -205,7 +211,8 @@ def work_on(
         params: Mapping[str, Any], seeds: Sequence[int], folder: Path
     ) -> list[SeedOutcome]:
         time.sleep(rng.uniform(*seconds))
-        return [SeedOutcome(seed, -(params["agent_algorithm.x"] ** 2)) for seed in seeds]
+        x = params["agent_algorithm.x"]
+        return [SeedOutcome(seed, -(x**2) + 0.01 * (seed % 7)) for seed in seeds]
 
     prepare_study(settings, storage)
     run_worker(settings, storage, sleeping)
@@ -217,7 +224,7 @@ def stored(settings: Any, storage: Any) -> tuple[int, list[str]]:
 
     backend, study_id = open_study(storage, settings.study_name)
     trials = backend.get_all_trials(study_id)
-    finished = [trial for trial in trials if trial.state.name == "COMPLETE"]
+    finished = [trial for trial in trials if trial.state.name in ("COMPLETE", "PRUNED")]
     faults = []
     numbers = [trial.number for trial in trials]
     if numbers != list(range(len(trials))):
@@ -239,7 +246,15 @@ def stored(settings: Any, storage: Any) -> tuple[int, list[str]]:
             faults.append(f"trial {trial.number} has other parameters than trial {again}")
     if not (settings.files.best_params_file).is_file():
         faults.append("best_params.json was not written")
-    return len(finished), faults
+    if settings.race is None:
+        return len(finished), faults
+    for trial in finished:
+        seeds = [seed["seed"] for seed in trial.user_attrs["seeds"]]
+        if seeds != [settings.first_seed + i for i in range(len(seeds))]:
+            faults.append(f"trial {trial.number} has the seeds {seeds}")
+        if any(seed["failure"] for seed in trial.user_attrs["seeds"]):
+            faults.append(f"trial {trial.number} has seeds that were given up")
+    return sum(len(trial.user_attrs["seeds"]) for trial in finished), faults
 
 
 # -- processes ----------------------------------------------------------------------------------
@@ -352,15 +367,18 @@ def main(arguments: list[str]) -> str:
     parser.add_argument("--victims", type=int, default=5)
     parser.add_argument("--seconds", type=float, nargs=2, default=(0.2, 2.0))
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--race", action="store_true", help="points race over seeds")
     asked = parser.parse_args(arguments)
     warm_up()
+    what = "trainings" if asked.race else "trials"
     rows = [
-        f"{asked.workers} workers, {asked.victims} of them with a fate, {asked.trials} trials of "
-        f"{asked.seconds[0]:g} to {asked.seconds[1]:g} s. Killed: at a random moment / in creation "
-        "/ in ask / in tell. Faults: a trial or lineage finished twice, one left over, other "
-        "parameters in a retry, 'database is locked', a traceback, a wrong exit status.",
+        f"{asked.workers} workers, {asked.victims} of them with a fate, {asked.trials} "
+        f"{what}, each claim of {asked.seconds[0]:g} to {asked.seconds[1]:g} s. Killed: at a "
+        "random moment / in creation / in ask / in tell. Faults: a trial or lineage finished "
+        "twice, one left over, other parameters in a retry, 'database is locked', a traceback, a "
+        "wrong exit status.",
         "",
-        "| storage | repetitions | finished trials | killed | faults | seconds (median) |",
+        f"| storage | repetitions | finished {what} | killed | faults | seconds (median) |",
         "|---|---|---|---|---|---|",
     ]
     for kind in asked.storage or STORAGES:
@@ -377,6 +395,7 @@ def main(arguments: list[str]) -> str:
                         n_workers=asked.workers,
                         n_victims=asked.victims,
                         seconds=tuple(asked.seconds),
+                        is_race=asked.race,
                     )
                 outcomes.append(outcome)
                 print(

@@ -6,7 +6,17 @@ from typing import Any, Literal
 
 import pytest
 
-from abx_amr.checks import LARGEST, Count, NotNegative, Positive, Share, check_declared, fits
+from abx_amr.checks import (
+    LARGEST,
+    Count,
+    NotNegative,
+    Positive,
+    Share,
+    check_declared,
+    fits,
+    number,
+    whole_number,
+)
 from abx_amr.errors import InputError
 
 HUGE = 10**400
@@ -105,3 +115,23 @@ def test_the_arguments_of_a_function_are_named_by_their_path() -> None:
     check_declared(rated, {"rate": 1, "options": {"a": True}}, key="agent")
     with pytest.raises(InputError, match=r"agent\.options\.a must be true or false, got 'yes'"):
         check_declared(rated, {"rate": 1, "options": {"a": "yes"}}, key="agent")
+
+
+@pytest.mark.parametrize(
+    ("given", "right"),
+    [
+        ("1:30", "90 for 1:30 in minutes, 1.5 in hours"),
+        ("12:30:45", "45045 for 12:30:45 in seconds, 12.5125 in hours"),
+        ("10k", "written out: 10000"),
+        ("1,000,000", "without commas: 1000000"),
+        ("1_000", "in plain digits: 1000"),
+        ("\uff11\uff10", "in plain digits: 10"),
+        ("nan", "got 'nan'"),
+        ("inf", "got 'inf'"),
+    ],
+)
+def test_a_text_that_is_nearly_a_number_has_the_cure_that_fits_it(given: str, right: str) -> None:
+    for check in (number, whole_number):
+        with pytest.raises(InputError) as refused:
+            check("training.n_envs", given, 1)
+        assert str(refused.value).endswith(right)

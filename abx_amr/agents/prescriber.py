@@ -207,10 +207,12 @@ class Trainer(ABC):
         settings: TrainingSettings,
         *,
         treatments: NDArray[np.int64] | None = None,
+        final_amr: Floats | None = None,
     ) -> Floats:
         """Return each agent's returns in the episodes of `settings.evaluation_seed`, (S, N).
 
-        `treatments` (S, K + 1) is added to: how many patients got each antibiotic, and none.
+        `treatments` (S, K + 1) is added to: how many patients got each antibiotic, and none;
+        `final_amr` (S, K) is filled with the mean levels at the end of an episode.
         """
         with own_draws(settings.evaluation_seed):
             return np.stack(
@@ -221,6 +223,7 @@ class Trainer(ABC):
                         episodes=settings.num_eval_episodes,
                         seed=settings.evaluation_seed,
                         treatments=None if treatments is None else treatments[s : s + 1],
+                        final_amr=None if final_amr is None else final_amr[s : s + 1],
                     )[0]
                     for s, agent in enumerate(agents)
                 ]

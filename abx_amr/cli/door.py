@@ -23,6 +23,7 @@ from abx_amr.host.exit_codes import USER_ERROR, of_signal
 from abx_amr.host.locations import place_in_project
 from abx_amr.host.signals import CommandInterruptError, Interrupts
 from abx_amr.host.terminal import escaped_output, shown
+from abx_amr.host.variables import check_variables
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -106,9 +107,10 @@ def run_command(
             takes over signals itself.
     """
     _open_what_is_closed()
+    os.environ["MPLBACKEND"] = "agg"  # a command draws into files, whatever a notebook wants
     try:
         with _ended_by_signals(after_interrupt is not None), escaped_output():
-            task_of_command(command, _check_surroundings)()
+            task_of_command(command, _check_surroundings)(command)
             value = task_of_command(command, task)(*arguments)
             sys.stdout.flush()
     except KeyboardInterrupt as interrupt:
@@ -139,15 +141,10 @@ def _open_what_is_closed() -> None:
             setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_WRONLY), "w"))
 
 
-def _check_surroundings() -> None:
-    """Refuse a working folder that is gone, and threads for compiled code that are no number."""
-    if (threads := os.environ.get("NUMBA_NUM_THREADS")) and not re.fullmatch(
-        "[1-9][0-9]*", threads
-    ):
-        raise InputError(
-            f"the environment variable NUMBA_NUM_THREADS must be a whole number of at least 1, got "
-            f"{threads!r}: unset NUMBA_NUM_THREADS"
-        )
+def _check_surroundings(command: str) -> None:
+    """Refuse a working folder that is gone, and variables of the environment that say nothing."""
+    for line in check_variables():
+        print(shown(f"{command}: warning: {line}"), file=sys.stderr)
     try:
         os.getcwd()
     except FileNotFoundError:
@@ -232,10 +229,12 @@ _PLACES = {
 
 def explain_os(error: OSError) -> str | None:
     """Return what a user can do about a place that cannot be written, None for anything else."""
+    where = error.filename2 or error.filename
     cure = _PLACES.get(error.errno or 0)
+    if error.errno == errno.ENOENT and str(where).startswith(("/proc/", "/sys/")):
+        cure = "no folder can be made here: choose a folder of your own"
     if cure is None:
         return None
-    where = error.filename2 or error.filename
     named = f"{os.fsdecode(where)}: " if isinstance(where, str | bytes) else ""
     return f"{named}{cure} (results_dir=FOLDER, optimization_dir=FOLDER)"
 
@@ -390,6 +389,9 @@ def _read(
         sweeping = next(o for o in parsed.overrides if o not in fixed)
         cure = "one configuration is shown: give one value" if shows_only else "add -m"
         example = "" if shows_only else f" ({command.name} -m ...)"
+        key, _, value = sweeping.partition("=")
+        if re.fullmatch(r"0,[0-9]+", value):
+            example += f"; a number has a decimal point: {key}={value.replace(',', '.')}"
         raise InputError(f"'{sweeping}' sweeps over values: {cure}{example}")
     folders = [parsed.config_dir] if parsed.config_dir else []
     composition = compose(parsed.config_name or command.config_name, fixed, search_path=folders)

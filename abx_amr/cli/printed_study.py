@@ -43,11 +43,9 @@ class PrintedStudy(DisplayedStudy):
             print(f"{settings.run_name} is complete already, skipped: {_shown(settings.folder)}")
         if found in (Preparation.SKIPPED, Preparation.FINISHED):
             return
-        seeds = settings.seeds(0)
         print(
-            f"study {settings.study_name} ({found.value}): {counted(settings.budget, 'trial')} x "
-            f"{counted(settings.n_seeds_per_trial, 'seed')} ({seeds[0]}..{seeds[-1]}; "
-            f"training.seed is not used), {settings.sampler.name}, in {_shown(settings.folder)}"
+            f"study {settings.study_name} ({found.value}): {_size(settings)}, "
+            f"{settings.sampler.name}, in {_shown(settings.folder)}"
         )
         if settings.final is not None:
             print(_announced(settings, settings.final))
@@ -66,7 +64,10 @@ class PrintedStudy(DisplayedStudy):
             self._said_at = time.monotonic()
         if event.kind == "trial_finished":
             value = "failed on all seeds" if event.value is None else f"{event.value:.3f}"
-            print(f"{where} trial {event.number}: {value}  {_short(event.params)}", flush=True)
+            seeds = "" if event.n_seeds is None else f" ({counted(event.n_seeds, 'seed')})"
+            print(
+                f"{where} trial {event.number}: {value}{seeds}  {_short(event.params)}", flush=True
+            )
         elif event.kind in ("trial_failed", "trial_reaped"):
             print(f"{where} trial {event.number}: {event.message}", flush=True)
 
@@ -103,10 +104,25 @@ class PrintedStudy(DisplayedStudy):
         _report(result)
 
 
+def _size(settings: StudySettings) -> str:
+    """Return how large the search is."""
+    if settings.race is not None:
+        return (
+            f"a race of {counted(settings.budget, 'training')}, each point begins with "
+            f"{counted(settings.race.first_seeds, 'seed')} ({settings.first_seed}..; training.seed "
+            "is not used)"
+        )
+    seeds = settings.seeds(0)
+    return (
+        f"{counted(settings.budget, 'trial')} x {counted(settings.n_seeds_per_trial, 'seed')} "
+        f"({seeds[0]}..{seeds[-1]}; training.seed is not used)"
+    )
+
+
 def _announced(settings: StudySettings, final: FinalSize) -> str:
     """Return how many trainings the final adds to the search, and of what."""
-    searched = settings.budget * settings.n_seeds_per_trial
-    points = min(final.top, settings.budget) + 1
+    searched = settings.trainings
+    points = min(final.top, settings.n_points) + 1
     return (
         f"trainings: {searched} of the search, then a final (tuning.final) of {points} "
         f"points x {final.seeds} seeds and 2 x {final.seeds} held out: at most "
@@ -140,7 +156,7 @@ def _collapse_lines(result: TuneResult, best: Mapping[str, Any]) -> list[str]:
     trials = 0 if "collapsed" not in result.trials else int((result.trials["collapsed"] > 0).sum())
     if trials:
         lines.append(
-            f"{counted(trials, 'trial')} of {result.n_finished} with seeds whose policy collapsed "
+            f"{counted(trials, 'trial')} of {len(result.trials)} with seeds whose policy collapsed "
             "(column collapsed of the trials' table)"
         )
     seeds: Mapping[str, str] = best.get("collapsed_seeds") or {}
@@ -165,9 +181,10 @@ def _short(parameters: Mapping[str, Any]) -> str:
 def _report(result: TuneResult) -> None:
     from abx_amr.agents.read_back import shown
     from abx_amr.configuration.values import CLINIC_SECTIONS
+    from abx_amr.reports.repeating import NOT_OF_A_STUDY
 
     print(
-        f"{counted(result.n_finished, 'trial')} finished of {result.budget}, "
+        f"{counted(result.n_finished, result.unit)} finished of {result.budget}, "
         f"in {_shown(result.folder)}"
     )
     if result.final is None and result.final_trainings is not None:
@@ -201,11 +218,16 @@ def _report(result: TuneResult) -> None:
     _print_page(result)
     if result.is_complete:
         # A manager's library and settings are the study's own: abx-train takes them from there.
-        sections = ("experiment", *CLINIC_SECTIONS, "agent_algorithm", "optimization_dir")
-        leaving_out, told = result.best_params or {}, result.overrides
+        sections = (
+            *("experiment", *CLINIC_SECTIONS),
+            *("agent_algorithm", "training", "optimization_dir"),
+        )
+        length = "training.total_num_training_episodes"
+        leaving_out = {*(result.best_params or {}), *NOT_OF_A_STUDY, length}
+        told = result.overrides
         same = repeated(*sections, leaving_out=leaving_out, overrides=told)
         source = shlex.quote(f"best_params_from={result.run_name}")
-        long = f"training.total_num_training_episodes={result.training_episodes}"
+        long = f"{length}={result.training_episodes}"
         trial_episodes = result.configuration["tuning"]["truncated_episodes"]
         if trial_episodes != result.training_episodes:
             print(

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
+import re
 import shlex
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,6 +16,7 @@ from abx_amr import checks
 from abx_amr.cli.arguments import translate
 from abx_amr.cli.door import enter_without_hydra, no_setting
 from abx_amr.errors import InputError, counted, in_one_line, printable, unknown
+from abx_amr.host.terminal import shown
 
 if TYPE_CHECKING:
     from abx_amr.studies.records import StudyRecord
@@ -158,7 +161,7 @@ def show(asked: Asked) -> None:
     study = _study(asked)
     total, origin = study.attributes.budget, study.attributes.origin
     print(f"study {study.name} in {study.label}, to {study.direction}")
-    budget = "unknown (abx-tune sets it)" if total is None else counted(total, "trial")
+    budget = "unknown (abx-tune sets it)" if total is None else counted(total, _unit(study))
     states = ", ".join(f"{count} {state}" for state, count in study.states.items() if count)
     print(f"budget: {budget}; finished: {study.n_finished} ({states or 'no trial yet'})")
     _print_best(study)
@@ -183,14 +186,32 @@ def best(asked: Asked) -> None:
     study = _study(asked)
     result = study.final.result
     if result is not None and result.get("n_finished") == study.n_finished:
-        print(json.dumps(dict(result["params"]), indent=2))
+        _print_params(asked, result["params"])
         return
     if study.best is None:
         raise InputError(
-            f"study '{study.name}' has no best parameters: {study.n_finished} trials are finished, "
-            "none has a finite value"
+            f"study '{study.name}' has no best parameters: {study.n_finished} {_unit(study)}s are "
+            "finished, none has a finite value"
         )
-    print(json.dumps(dict(study.best.params), indent=2))
+    _print_params(asked, study.best.params)
+
+
+def _print_params(asked: Asked, params: Mapping[str, Any]) -> None:
+    """Print parameters as JSON; say it where the folder's best_params.json holds others."""
+    from abx_amr.host.plain_files import read_json
+    from abx_amr.studies.best import how_they_differ
+    from abx_amr.studies.folder import StudyFolder
+
+    print(json.dumps(dict(params), indent=2))
+    file = StudyFolder(asked.folder).best_params_file
+    if not file.is_file():
+        return
+    try:
+        different = how_they_differ(file, read_json(file), params)
+    except InputError as error:
+        different = str(error)
+    if different is not None:
+        print(shown(f"abx-study: warning: {different}"), file=sys.stderr)
 
 
 def trials(asked: Asked) -> None:
@@ -336,8 +357,12 @@ def _understood(verb: str, rest: list[str]) -> Asked:
     from abx_amr.configuration.composing import compose, places_in_project
     from abx_amr.configuration.storage import build_storage
     from abx_amr.configuration.written import quoted
+    from abx_amr.studies.folder import check_holds_studies
 
     name = "*"
+    if verb == "list" and rest and Path(rest[0]).is_dir() and "=" not in rest[0]:
+        word = shlex.quote(f"optimization_dir={rest[0]}")
+        raise InputError(f"list shows all studies of a folder: write abx-study list {word}")
     if verb != "list":
         if not rest or "=" in rest[0] or rest[0].startswith("-"):
             raise InputError(f"write abx-study {verb} NAME [KEY=VALUE ...]")
@@ -346,6 +371,8 @@ def _understood(verb: str, rest: list[str]) -> Asked:
     folder = Path(name)
     if is_sent:
         name = folder.resolve().name
+    elif os.sep in name or name in (".", ".."):
+        name, rest = _named_by_its_folder(verb, name, rest)
     arguments = translate(rest)
     for position, argument in enumerate(arguments):
         if "=" not in argument and not argument.startswith("~"):
@@ -358,6 +385,8 @@ def _understood(verb: str, rest: list[str]) -> Asked:
         raise InputError(f"'{there[0]}' goes with abx-study copy")
     here += places_in_project(compose("study", here).config, here)
     config = compose("study", here).plain
+    if not is_sent:
+        check_holds_studies(str(config["optimization_dir"]))
     for key in ("force", "trust"):
         checks.flag(key, config[key])
     target = None
@@ -379,6 +408,35 @@ def _understood(verb: str, rest: list[str]) -> Asked:
         folder=folder if is_sent else Path(str(config["optimization_dir"])) / name,
         is_sent=is_sent,
     )
+
+
+def _named_by_its_folder(verb: str, path: str, rest: list[str]) -> tuple[str, list[str]]:
+    """Return the name of a study that was given as a path to its folder, and where it lies.
+
+    Raises:
+        InputError: there is no such folder, another is named beside it, or a study is to be made.
+    """
+    from abx_amr.configuration.written import quoted
+    from abx_amr.studies.folder import written_path
+
+    whole = Path(path).expanduser().resolve()
+    parent = written_path(whole.parent)
+    is_plain = re.fullmatch(r"[\w./-]+", parent) is not None
+    place = f"optimization_dir={parent if is_plain else quoted(parent)}"
+    command = shlex.join(["abx-study", verb, whole.name, place, *rest])
+    if verb == "create":
+        raise InputError(f"a study is created by its name, not a path: write {command}")
+    if not whole.is_dir():
+        raise InputError(
+            f"{path} is no folder of a study: give the NAME of one (abx-study list shows all) or "
+            "its folder"
+        )
+    if given := next((word for word in rest if word.startswith("optimization_dir=")), None):
+        raise InputError(
+            f"{path} and {given} both say where the study lies: leave {given} out, or write "
+            f"{shlex.quote(whole.name)} in place of {path}"
+        )
+    return whole.name, [place, *rest]
 
 
 def _where_it_lies(storage: StudyStorage, name: str) -> StudyStorage:
@@ -455,6 +513,11 @@ def _print_best(study: StudyRecord) -> None:
     print(f"best: {found.value:.6g} (trial {found.number}){': ' if of_seeds else ''}{of_seeds}")
     for path, value in found.params.items():
         print(f"  {path} = {value}")
+
+
+def _unit(study: StudyRecord) -> str:
+    """Return what a study's budget counts."""
+    return "trial" if study.attributes.race is None else "training"
 
 
 def _print_final(study: StudyRecord) -> None:

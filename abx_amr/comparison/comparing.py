@@ -118,16 +118,27 @@ def conditions_table(
                 **{
                     name: _mean([run.facts[name] for run in condition.runs])
                     for name in (
-                        *("mean_amr", "prescriptions", "gap", "share_of_range"),
-                        *("expected_gap", "best_rule_difference"),
+                        *("mean_amr", "final_amr", "prescriptions", "gap", "share_of_range"),
+                        *("expected_gap", "best_rule_difference", "best_rule_final_amr"),
                     )
                 },
+                **_expected([run.facts["expected_return"] for run in condition.runs], bootstrap),
                 "best_rule": _alike([run.facts["best_rule"] for run in condition.runs]),
                 "optimum": _mean([run.facts["optimum"] for run in condition.runs]),
                 "run_names": names_of_runs([str(run.facts["run"]) for run in condition.runs]),
             }
         )
     return pd.DataFrame(rows)
+
+
+def _expected(returns: Sequence[float | None], bootstrap: Bootstrap | None) -> dict[str, float]:
+    """Return the mean of the expected returns of runs and its interval; nan where one lacks."""
+    known = [value for value in returns if value is not None]
+    names = ("expected_return", "expected_low", "expected_high")
+    if not known or len(known) < len(returns):
+        return dict.fromkeys(names, math.nan)
+    found = summarise(np.sort(known), **asdict(bootstrap or Bootstrap()))
+    return dict(zip(names, (found.mean, *found.mean_interval), strict=True))
 
 
 def names_of_runs(names: Sequence[str]) -> str:

@@ -13,7 +13,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from abx_amr.errors import InputError, unknown
-from abx_amr.runs.folder import RunFolder, find_run, run_folders_below
+from abx_amr.runs.folder import RunFolder, check_holds_runs, find_run, run_folders_below
 from abx_amr.runs.set_failures import read_failures
 
 Kind = Literal["runs", "evaluations"]
@@ -77,6 +77,7 @@ def chosen_folders(results_dir: Path | str, names: Sequence[str]) -> list[RunFol
                 f"results_dir={results_dir}: there is no such folder; train first, or name the "
                 "folder that holds the runs"
             )
+        check_holds_runs(results_dir)
         found = run_folders_below(results_dir)
         if not found:
             raise InputError(f"results_dir={results_dir} holds no runs: abx-train makes them")
@@ -182,6 +183,7 @@ def _read(folder: RunFolder, config: dict[str, Any]) -> GatheredRun:
         "episodes": int(summary["evaluation_episodes"]),
         "evaluation_seed": int(summary["evaluation_seed"]),
         "mean_amr": float(np.mean(list(amr.values()))) if amr else None,
+        "final_amr": _mean_of([final.get(f"final_true_amr_{a}") for a in antibiotics]),
         "prescriptions": sum(prescribed.values()) if prescribed else None,
         "optimum": _number(summary.get("optimum")),
         "gap": _number(summary.get("optimality_gap")),
@@ -222,11 +224,29 @@ def _judged(summary: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "acts_as_optimum": _number(agreement.get("share_of_states")),
         "expected_gap": _number(agreement.get("expected_gap")),
+        "expected_return": _expected_return(summary),
         "best_rule": rule.get("name"),
         "best_rule_difference": _number(difference.get("mean")),
         "best_rule_low": _number(low),
         "best_rule_high": _number(high),
+        "best_rule_final_amr": _mean_of(list((rule.get("final_amr") or {}).values())),
     }
+
+
+def _expected_return(summary: Mapping[str, Any]) -> float | None:
+    """Return the optimum less what the run's choices cost, where both are known exactly."""
+    agreement, optimum = summary.get("agreement") or {}, _number(summary.get("optimum"))
+    gap = _number(agreement.get("expected_gap"))
+    if optimum is None or gap is None or summary.get("optimum_note") or agreement.get("note"):
+        return None
+    return optimum - gap
+
+
+def _mean_of(values: Sequence[Any]) -> float | None:
+    """Return the mean over antibiotics of levels, or of columns of them; None where one lacks."""
+    if not values or any(value is None for value in values):
+        return None
+    return float(np.mean([np.mean(value) for value in values]))
 
 
 def _choices_said(overrides: Sequence[str], config: Mapping[str, Any]) -> dict[str, str]:

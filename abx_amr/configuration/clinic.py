@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from abx_amr.configuration.classes import check_arguments, instantiate, locate, parameters_of
+from abx_amr.configuration.drug_names import check_drug_names
 from abx_amr.configuration.values import Plain, section_of
 from abx_amr.errors import InputError, first_line, unknown
 
@@ -33,8 +34,12 @@ def build_clinic(config: Mapping[str, Any]) -> ClinicModel:
             unknown("antibiotics key", next(iter(formulary)), ["drugs", "cross_resistance"])
         )
     if not isinstance(drugs, Mapping) or not drugs:
-        raise InputError(f"antibiotics.drugs must name at least one antibiotic, got {drugs!r}")
+        raise InputError(
+            "antibiotics.drugs must be a section with at least one antibiotic, NAME: {leak: 0.2, "
+            f"...}} as in conf/antibiotics/single.yaml, got {drugs!r}"
+        )
     names = tuple(str(n) for n in drugs)
+    check_drug_names(names)
     dynamics_parameters: dict[str, dict[str, Any]] = {}
     adverse: dict[str, dict[str, Any]] = {
         "adverse_effect_penalty": {},

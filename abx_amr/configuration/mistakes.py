@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import unicodedata
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -235,12 +236,24 @@ def _unreadable(override: str, complaint: Exception) -> str:
         return f"'{override}' cannot be read: a quotation mark is not closed"
     if value.startswith("~"):
         return f"'{override}': ~ is not the home folder here: write {key}=$HOME{value[1:]}"
+    if (plain := _in_plain_digits(value)) is not None:
+        return f"'{override}' is not in plain digits: write {key}={plain}"
     if odd := re.search(r"[^\w./:\-+*$%@ ,?|]", value, re.ASCII):
         return (
             f"'{override}' cannot be read because of the '{odd.group()}': "
             f"quote the value twice, '{key}=\"{value}\"'"
         )
     return f"'{override}' cannot be read as key=value: {first_line(complaint)}"
+
+
+def _in_plain_digits(value: str) -> str | None:
+    """Return a number that was pasted in other digits or with a typographic minus, else None.
+
+    >>> _in_plain_digits("3e\u22124"), _in_plain_digits("\uff11e-3"), _in_plain_digits("caf\u00e9")
+    ('3e-4', '1e-3', None)
+    """
+    text = re.sub("[\u2010-\u2015\u2212\ufe63\uff0d]", "-", unicodedata.normalize("NFKC", value))
+    return text if re.fullmatch(r"[-+]?[0-9.]+(?:[eE][-+]?[0-9]+)?", text) else None
 
 
 def _unknown_path(

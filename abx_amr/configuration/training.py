@@ -32,6 +32,11 @@ def build_training(config: Mapping[str, Any]) -> TrainingSettings:
     for name, made in (("early_stopping", EarlyStopping), ("vec_normalize", VecNormalizeSettings)):
         if name in arguments:
             key = f"training.{name}"
+            if isinstance(arguments[name], bool | int):
+                is_on = str(bool(arguments[name])).lower()
+                raise InputError(
+                    f"{key} must be a section, got {arguments[name]}: write {key}.enabled={is_on}"
+                )
             try:
                 arguments[name] = made(**dataclass_arguments(made, arguments[name], key=key))
             except TypeError as error:

@@ -345,6 +345,7 @@ def episode_returns(
     seed: int,
     copies: int = 1,
     treatments: NDArray[np.int64] | None = None,
+    final_amr: Floats | None = None,
 ) -> Floats:
     """Return the undiscounted returns (copies, N) of N episodes, and nothing else of them.
 
@@ -359,6 +360,7 @@ def episode_returns(
         copies: How many agents the policy is made of.
         treatments: Added to: how many patients of each copy got each antibiotic, and none,
             (copies, K + 1).
+        final_amr: Filled with each copy's mean true level at the end of its episodes, (copies, K).
     """
     streams = stream_states_at(seed, "evaluation", "clinic", indices=range(episodes))
     clinic = Clinic(model, np.tile(streams, (copies, 1)))
@@ -376,6 +378,8 @@ def episode_returns(
             given = np.asarray(actions).reshape(copies, -1)
             for choice in range(model.num_treatments):
                 treatments[:, choice] += (given == choice).sum(axis=1)
+    if final_amr is not None:
+        final_amr[:] = clinic.true_amr.reshape(copies, episodes, -1).mean(axis=1)
     returns: Floats = rewards.sum(axis=1)
     return returns.reshape(copies, episodes)
 

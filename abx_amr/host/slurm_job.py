@@ -6,6 +6,8 @@ import os
 import subprocess
 import time
 
+from abx_amr.host.variables import misfit
+
 #: An administrator may move a limit; it is asked for again after this long.
 KNOWN_FOR_SECONDS = 300.0
 ANSWER_SECONDS = 20.0
@@ -27,8 +29,8 @@ class TimeLimit:
         return None if end is None else end - time.time()
 
     def _job_end(self) -> float | None:
-        given = os.environ.get("SLURM_JOB_END_TIME", "")
-        if given.isdigit():
+        given = os.environ.get("SLURM_JOB_END_TIME", "").strip()
+        if given and misfit("SLURM_JOB_END_TIME") is None:
             return float(given)
         job = os.environ.get("SLURM_JOB_ID")
         if job is None:

@@ -37,6 +37,7 @@ Verdict = Literal["better", "worse", "not distinguishable"]
 
 #: Names the episodes that rules are tuned on and chosen by: those of no evaluation.
 TUNING_SEED = 988_001
+_KEPT_AS = 2  # what a kept rule is written as: 1 had no standard error
 _SEARCH_EPISODES, _CHOICE_EPISODES = 8, 128
 _PERIODS = (3, 5, 10, 20, 30, 50, 80)
 _RISKS = tuple(x / 10 for x in range(10))
@@ -74,11 +75,13 @@ class TunedRule:
         parameters: Name -> value, of those that were tuned.
         value: Its expected return: exact where chance does not move it, else a mean over the
             episodes that it was chosen by.
+        standard_error: Of the value; 0: it is exact.
     """
 
     name: str
     parameters: Mapping[str, float]
     value: float
+    standard_error: float
 
     @property
     def is_stationary(self) -> bool:
@@ -89,7 +92,8 @@ class TunedRule:
     def label(self) -> str:
         """The rule in words.
 
-        >>> TunedRule(name="amr_threshold", parameters={"threshold": 0.02}, value=0).label
+        >>> TunedRule(name="amr_threshold", parameters={"threshold": 0.02}, value=0,
+        ...           standard_error=0).label
         'amr_threshold (threshold 0.02)'
         """
         return rule_label(self.name, self.parameters)
@@ -124,7 +128,7 @@ class RuleSearch:
         with contextlib.suppress(NotComputable):
             posed = view(self.model)
             cache = PlanCache(self.folder or default_folder())
-            name = repr(self.model.layout.attributes)
+            name = f"{_KEPT_AS} {self.model.layout.attributes!r}"
             kept = cache.tuned_rules(posed) or {}
             if name not in kept:
                 rules = [asdict(one) for one in _tuned(self.model, posed)]
@@ -139,6 +143,36 @@ class RuleSearch:
         found: Floats = episode_returns(policy, self.model, episodes=episodes, seed=seed)[0]
         return found
 
+    def final_amr(self, rule: TunedRule, *, episodes: int, seed: int) -> dict[str, float]:
+        """Return antibiotic -> a rule's mean AMR at the end of the episodes of a seed."""
+        played = evaluate(rule.policy(self.model), self.model, episodes=episodes, seed=seed)
+        return {
+            name: float(played.episodes[f"final_true_amr_{name}"].mean())
+            for name in played.antibiotics
+        }
+
+    def how_tuned(self) -> dict[str, Any]:
+        """Return `tuning` of a summary's best_rule: what was tried, on which episodes.
+
+        Of what could not be tuned there is nothing: thresholds, risks and periods are empty.
+        """
+        posed = None
+        with contextlib.suppress(NotComputable):
+            posed = view(self.model)
+        tuned = {name for rule in self.found for name in rule.parameters}
+        by_level = next((r for r in self.found if "threshold" in r.parameters), None)
+        varies = by_level is not None and _risk_varies(self.model, posed)
+        return {
+            "rules": [rule.name for rule in self.found],
+            "thresholds": sorted(set(THRESHOLDS)) if "threshold" in tuned else [],
+            "risks": list(_RISKS) if varies else [],
+            "periods": list(_PERIODS) if "period" in tuned else [],
+            "seed": TUNING_SEED,
+            "search_episodes": _SEARCH_EPISODES,
+            "choice_episodes": _CHOICE_EPISODES,
+            "is_exact": by_level is not None and by_level.standard_error == 0,
+        }
+
 
 def _tuned(model: ClinicModel, posed: Posed | None) -> tuple[TunedRule, ...]:
     """Return the fixed rules, threshold and period tuned, the best first."""
@@ -150,7 +184,7 @@ def _tuned(model: ClinicModel, posed: Posed | None) -> tuple[TunedRule, ...]:
         }
     rules = []
     for name, own in parameters.items():
-        rule = TunedRule(name=name, parameters=own, value=0.0)
+        rule = TunedRule(name=name, parameters=own, value=0.0, standard_error=0.0)
         try:
             found = rule_value(
                 name,
@@ -163,7 +197,7 @@ def _tuned(model: ClinicModel, posed: Posed | None) -> tuple[TunedRule, ...]:
         except Exception:  # a class of the user's own need not tell what rules ask for
             log.debug("%s is not played", name, exc_info=True)
             continue
-        rules.append(replace(rule, value=found.value))
+        rules.append(replace(rule, value=found.value, standard_error=found.standard_error))
     return tuple(sorted(rules, key=lambda one: -one.value))
 
 
@@ -186,13 +220,18 @@ def _best_threshold(model: ClinicModel, posed: Posed | None) -> dict[str, float]
     levels = np.array(THRESHOLDS)
     found = _score(model, posed, levels, np.zeros(len(levels)))
     threshold = float(levels[found.argmax()])
-    looks_alike = posed is not None and posed.is_homogeneous
-    if "prob_infected" not in model.layout.attributes or looks_alike:
+    if not _risk_varies(model, posed):
         return {"threshold": threshold}
     near = sorted({threshold / 2, threshold, min(1.0, 2 * threshold), min(1.0, 4 * threshold), 1.0})
     grid = np.array([(level, risk) for risk in _RISKS for level in near])
     level, risk = grid[_score(model, posed, grid[:, 0], grid[:, 1]).argmax()].tolist()
     return {"threshold": level} | ({"risk": risk} if risk > 0 else {})
+
+
+def _risk_varies(model: ClinicModel, posed: Posed | None) -> bool:
+    """Return whether patients are seen to differ in their risk of infection."""
+    looks_alike = posed is not None and posed.is_homogeneous
+    return "prob_infected" in model.layout.attributes and not looks_alike
 
 
 def _score(model: ClinicModel, posed: Posed | None, thresholds: Floats, risks: Floats) -> Floats:
@@ -227,6 +266,9 @@ def compare_with_best(
 ) -> dict[str, Any] | None:
     """Return `best_rule` of a summary: the clinic's best rule, and whether it is beaten.
 
+    `expected` holds what each rule is worth apart from these episodes, `final_amr` the best one's
+    AMR at their end, `tuning` how it was found.
+
     Args:
         returns: The prescriber's, in the first E episodes of the seed, (E,).
         rules: The clinic's.
@@ -253,4 +295,10 @@ def compare_with_best(
         "candidate_intervals_95": {
             label: list(t_interval(found)) for label, found in played.items()
         },
+        "expected": {
+            rule.label: {"mean": rule.value, "standard_error": rule.standard_error}
+            for rule in rules.found
+        },
+        "final_amr": rules.final_amr(best, episodes=episodes, seed=seed),
+        "tuning": rules.how_tuned(),
     }

@@ -35,6 +35,7 @@ def draw(steps: pd.DataFrame, *, title: str) -> Figure:
         canvas.mean_and_band(axis, time, true, colour=canvas.CYCLE[k % 6], label="true")
         canvas.mean_and_band(axis, time, visible, colour=canvas.BLACK, label="visible", dashed=True)
         axis.set_ylabel(canvas.wrapped(f"AMR level of {name}", 22))
+        canvas.in_percent(axis.yaxis)
         canvas.legend_beside(axis, canvas.band_note(len(true)))
     axes[-1].set_xlabel("time (steps)")
     axes[-1].set_xlim(0, time[-1])

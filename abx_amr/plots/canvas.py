@@ -16,8 +16,10 @@ import numpy as np
 import pandas as pd
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.ticker import PercentFormatter
 from numpy.typing import NDArray
 
 from abx_amr.errors import InputError, printable
@@ -204,6 +206,21 @@ def wrapped(name: object, width: int) -> str:
             lines, part = [*lines, part[:width]], part[width:]
         lines = [*lines, part] if len(lines[-1] + part) > width else [*lines[:-1], lines[-1] + part]
     return "\n".join(label(line.strip()) for line in lines if line.strip())
+
+
+def in_percent(axis: Axis) -> None:
+    """Write the numbers along an axis of shares, such as levels of AMR, in percent."""
+    axis.set_major_formatter(PercentFormatter(1.0, symbol=" %"))
+
+
+def percent(level: float) -> str:
+    """Return a level of AMR in percent, without the sign: two digits, or whole.
+
+    >>> percent(0.0042), percent(0.0075), percent(0.123), percent(1.0), percent(0.0)
+    ('0.42', '0.75', '12', '100', '0')
+    """
+    percents = 100.0 * level
+    return f"{percents:.2g}" if 0.01 <= percents < 9.95 else f"{percents:.0f}"
 
 
 def panel_height(rows: int) -> float:

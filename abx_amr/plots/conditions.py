@@ -62,7 +62,7 @@ def draw(conditions: pd.DataFrame, runs: pd.DataFrame, *, title: str) -> Figure:
     if collapsed.any():
         axes[0].plot([], [], "x", color=canvas.VERMILION, markersize=4, label="run that collapsed")
     canvas.legend_beside(axes[0])
-    axes[-1].set_xlabel("mean episode return of a run")
+    axes[-1].set_xlabel("episode return of a run")
     return figure
 
 

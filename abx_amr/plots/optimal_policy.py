@@ -45,11 +45,13 @@ def draw(
     treated.stackplot(time, *shares, colors=colours, labels=names, alpha=0.85)
     treated.set_ylim(0.0, 1.0)
     treated.set_ylabel("share of patients treated")
+    canvas.in_percent(treated.yaxis)
     canvas.legend_beside(treated, f"mean over\n{window} steps", upwards=True)
     for k, name in enumerate(names):
         amr.plot(np.arange(steps + 1), level[:, k], color=colours[k], linewidth=2.0, label=name)
     amr.set_ylim(0.0, max(0.05, 1.05 * float(level.max())))
     amr.set_ylabel("AMR level")
+    canvas.in_percent(amr.yaxis)
     amr.set_xlabel("time (steps)")
     amr.set_xlim(0, steps)
     canvas.legend_beside(amr)

@@ -48,7 +48,7 @@ def draw(table: pd.DataFrame, *, title: str) -> Figure:
         shares = one.pivot(index="option", columns="quartile", values="probability")
         values = shares.loc[options, [name for name, _, _ in bins]].to_numpy()
         canvas.shade(axis, values)
-        levels = [f"{low:.2f}\nto {high:.2f}" for _, low, high in bins]
+        levels = [f"{canvas.percent(low)}\nto {canvas.percent(high)} %" for _, low, high in bins]
         axis.set_xticks(range(len(bins)), levels, fontsize=8)
         axis.set_title(canvas.wrapped(antibiotic, _NAME_WIDTH), fontsize=9)
     for axis in panels[::columns]:

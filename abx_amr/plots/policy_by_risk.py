@@ -9,10 +9,10 @@ from matplotlib.figure import Figure
 from abx_amr.plots import canvas
 from abx_amr.plots.policy_map import (
     Panel,
-    bands,
     before_each_step,
     draw_panels,
     even_bands,
+    level_bands,
     mean_by_cell,
 )
 
@@ -51,10 +51,10 @@ def draw(patients: pd.DataFrame, steps: pd.DataFrame, *, title: str) -> Figure:
     panels = []
     for axis, name in zip(axes, names, strict=True):
         given = (joined["treatment"] == name).to_numpy().astype(np.float64)
-        level = bands(joined[f"seen_{name}"].to_numpy(dtype=np.float64))
+        level = level_bands(joined[f"seen_{name}"].to_numpy(dtype=np.float64))
         panels.append(Panel(axis, mean_by_cell(risk, level, given), risk, level))
         axis.set_title(f"given {name}", fontsize=10)
         axis.set_xlabel("observed probability of infection")
-        axis.set_ylabel(f"visible AMR of {name}")
+        axis.set_ylabel(f"visible AMR of {name} (%)")
     draw_panels(figure, panels)
     return figure

@@ -99,20 +99,20 @@ def draw(steps: pd.DataFrame, *, title: str) -> Figure:
     for k, name in enumerate(names):
         above, below = axes[k], axes[len(names) + k]
         share = known[f"prescriptions_{name}"].to_numpy(dtype=np.float64) / patients
-        own = bands(levels[:, k])
+        own = level_bands(levels[:, k])
         above.set_title(f"given {name}", fontsize=10)
-        above.set_xlabel(f"visible AMR of {name}")
+        above.set_xlabel(f"visible AMR of {name} (%)")
         if len(names) > 1:
-            others = bands(np.delete(levels, k, axis=1).min(axis=1))
+            others = level_bands(np.delete(levels, k, axis=1).min(axis=1))
             panels.append(Panel(above, mean_by_cell(own, others, share), own, others))
             above.set_ylabel(
-                "visible AMR of " + ("the other" if len(names) == 2 else "the best other")
+                f"visible AMR of {'the other' if len(names) == 2 else 'the best other'} (%)"
             )
         else:
             _draw_line(above, own, share)
         panels.append(Panel(below, mean_by_cell(time, own, share), time, own))
         below.set_xlabel("time (steps)")
-        below.set_ylabel(f"visible AMR of {name}")
+        below.set_ylabel(f"visible AMR of {name} (%)")
     draw_panels(figure, panels)
     return figure
 
@@ -143,11 +143,30 @@ def bands(values: Floats, count: int = _BANDS) -> Bands:
         inner = np.intersect1d(quantiles, inner)
     number = np.searchsorted(inner, rounded, side="right")
     means = np.bincount(number, weights=values) / np.bincount(number)
+    return Bands(number, _apart(means))
+
+
+def level_bands(levels: Floats) -> Bands:
+    """Return bands of levels of AMR as `bands` does, named by their means in percent.
+
+    >>> level_bands(np.array([0.2, 0.004, 1.0])).labels
+    ('0.4', '20', '100')
+    """
+    number = bands(levels).number
+    means = np.bincount(number, weights=levels) / np.bincount(number)
+    return Bands(number, _apart(100.0 * means))
+
+
+def _apart(means: Floats) -> tuple[str, ...]:
+    """Return numbers in as few digits as tell them apart, two at least."""
     for digits in range(2, _DIGITS + 1):
-        labels = tuple(f"{mean:.{digits}g}" for mean in means)
+        labels = tuple(
+            f"{mean:.{digits}g}" if abs(mean) < 10**digits - 0.5 else f"{mean:.0f}"
+            for mean in means
+        )
         if len(set(labels)) == len(labels):
             break
-    return Bands(number, labels)
+    return labels
 
 
 def even_bands(values: Floats, count: int, *, digits: int) -> Bands:

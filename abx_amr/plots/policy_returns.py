@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from abx_amr.plots import canvas
@@ -12,6 +13,8 @@ NAME = "policy_returns"
 READS = ("policies",)
 CAPTION = "mean return of the agent, of rules and of the optimum"
 
+_WIDTH, _ROW = 4.8, 0.36  # inches: it fits a phone
+_LONGEST = 52  # characters of a name
 _COLOURS = {"agent": canvas.BLUE, "rule": canvas.ORANGE, "optimum": canvas.GREEN}
 
 
@@ -25,7 +28,7 @@ def draw(policies: pd.DataFrame, *, title: str) -> Figure:
     """
     canvas.require(policies, ["name", "kind", "value", "low", "high"])
     rows = policies.sort_values("value", kind="stable").reset_index(drop=True)
-    figure, (axis,) = canvas.blank(title, panel_height=0.3 + 0.24 * len(rows))
+    figure, (axis,) = canvas.blank(title, panel_height=0.2 + _ROW * len(rows), width=_WIDTH)
     for kind, colour in _COLOURS.items():
         some = rows[rows["kind"] == kind]
         if some.empty:
@@ -43,11 +46,23 @@ def draw(policies: pd.DataFrame, *, title: str) -> Figure:
     best = rows[rows["kind"] == "optimum"]["value"]
     if len(best):
         axis.axvline(float(best.max()), color=canvas.GREEN, linewidth=1.0, linestyle=(0, (4, 2)))
-    canvas.name_rows(axis, rows["name"])
-    axis.set_ylim(-0.7, len(rows) - 0.3)
+    for place, (name, value) in enumerate(zip(rows["name"], rows["value"], strict=True)):
+        _name(axis, place, str(name), value)
+    axis.set_yticks([])
+    axis.set_ylim(-0.5, len(rows) - 0.1)
     axis.set_xlabel("mean episode return (undiscounted)")
-    axis.tick_params(axis="y", length=0)
     if np.ptp(rows["value"]) == 0:
         axis.margins(x=0.2)
-    canvas.legend_beside(axis)
+    figure.legend(loc="outside lower left", ncols=3, frameon=False, fontsize=8)
     return figure
+
+
+def _name(axis: Axes, place: int, name: str, value: float) -> None:
+    """Write a policy's name and value above its mark, so that a narrow page has room for both."""
+    short = name if len(name) <= _LONGEST else f"{name[: _LONGEST - 1]}…"
+    across = axis.get_yaxis_transform()
+    axis.text(
+        *(0.005, place + 0.36, canvas.label(short)), transform=across, va="center", fontsize=8
+    )
+    number = f"{value:.2f}".replace("-", "\N{MINUS SIGN}")
+    axis.text(1.01, place, number, transform=across, va="center", fontsize=8)

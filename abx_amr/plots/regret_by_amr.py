@@ -45,10 +45,11 @@ def draw(regret_by_amr: pd.DataFrame, *, title: str) -> Figure:
         above.set_ylabel("regret a step" if k == 0 else "")
         below.bar(place, rows["agrees"], color=canvas.BLUE, width=0.8)
         below.set_ylim(0.0, 1.02)
+        canvas.in_percent(below.yaxis)
         below.set_ylabel("acts as the optimum" if k == 0 else "")
         below.set_xlabel("AMR level (above the bars: share of the states)")
         labels = [
-            f"{low:g}-{high:g}"
+            f"{canvas.percent(low)}-{canvas.percent(high)} %"
             for low, high in zip(rows["level_low"], rows["level_high"], strict=True)
         ]
         for axis in (above, below):

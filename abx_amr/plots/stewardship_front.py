@@ -83,6 +83,7 @@ def draw(points: pd.DataFrame, *, title: str) -> Figure:
                 some["mean_amr"], some["individual"], marker, color=colour, markersize=6, label=kind
             )
     axis.set_xlabel("AMR over the episode (mean reported level)")
+    canvas.in_percent(axis.xaxis)
     axis.set_ylabel("clinical benefit (individual part of the return)")
     axis.margins(x=0.08, y=0.08)
     axis.set_xlim(left=min(-0.02, axis.get_xlim()[0]))

@@ -20,7 +20,8 @@ def draw(trials: pd.DataFrame, *, title: str, direction: str = "maximize") -> Fi
 
     Args:
         trials: One row per trial: number, value (nan or infinite where there is none), state
-            (COMPLETE, FAIL, ...). What is not COMPLETE or has no finite value counts as failed.
+            (COMPLETE, PRUNED, FAIL, ...). One without a finite value counts as failed; one that is
+            PRUNED is out of a race, and its value of few seeds no best.
         title: Says which study it is.
         direction: maximize or minimize.
     """
@@ -29,7 +30,26 @@ def draw(trials: pd.DataFrame, *, title: str, direction: str = "maximize") -> Fi
     ordered = trials.sort_values("number")
     number = ordered["number"].to_numpy(dtype=np.float64)
     value = ordered["value"].to_numpy(dtype=np.float64)
-    good = np.isfinite(value) & (ordered["state"].astype(str) == "COMPLETE").to_numpy()
+    state = ordered["state"].astype(str).to_numpy()
+    out = np.isfinite(value) & (state == "PRUNED")
+    good = np.isfinite(value) & (state == "COMPLETE")
+    if out.any():
+        (marks,) = axis.plot(
+            number[out],
+            value[out],
+            "o",
+            color=canvas.BLUE,
+            markerfacecolor="none",
+            markersize=5,
+            label=f"out of the race ({out.sum()})",
+        )
+        canvas.name_points(
+            marks,
+            [
+                canvas.Point(f"trial {n:.0f}, out of the race: {v:.3f}", trial=int(n))
+                for n, v in zip(number[out], value[out], strict=True)
+            ],
+        )
     if good.any():
         best = np.maximum if direction == "maximize" else np.minimum
         so_far = best.accumulate(value[good])
@@ -51,17 +71,18 @@ def draw(trials: pd.DataFrame, *, title: str, direction: str = "maximize") -> Fi
                 for n, v in zip(number[good], value[good], strict=True)
             ],
         )
-    if not good.all():
+    failed = ~(good | out)
+    if failed.any():
         axis.plot(
-            number[~good],
-            np.full((~good).sum(), 0.02),
+            number[failed],
+            np.full(failed.sum(), 0.02),
             "x",
             color=canvas.BLACK,
             markersize=7,
             markeredgewidth=1.8,
             transform=axis.get_xaxis_transform(),
             clip_on=False,
-            label=f"failed ({(~good).sum()})",
+            label=f"failed ({failed.sum()})",
         )
     axis.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     axis.set_xlabel("trial")

@@ -31,6 +31,8 @@ def budget_exact(study: AuditedStudy) -> Finding:
     finished = study.finished
     points = {trial.lineage for trial in finished if trial.lineage is not None}
     without = sum(trial.lineage is None for trial in finished)
+    if study.summary.get("race"):
+        return _race_exact(study, budget=budget, told=told)
     said = f"{counted(len(finished), 'finished trial')} in {study.source}, budget {budget}"
     if len(finished) != told:
         return False, f"{said}, but the summary says {told}"
@@ -42,6 +44,24 @@ def budget_exact(study: AuditedStudy) -> Finding:
     failed = sum(trial.state == "FAIL" for trial in study.trials)
     retried = f"; {counted(failed, 'failed attempt')} besides, which do not count" if failed else ""
     return True, f"{said}, each point once{retried}"
+
+
+def _race_exact(study: AuditedStudy, *, budget: int, told: int) -> Finding:
+    """Whether the points of a race have as many trainings together as the budget says."""
+    done = sum(len(trial.seeds) for trial in study.trials)
+    said = (
+        f"{counted(done, 'training')} of {counted(len(study.trials), 'point')} in {study.source}, "
+        f"budget {budget}"
+    )
+    if done != told:
+        return False, f"{said}, but the summary says {told}"
+    if done != budget:
+        more = "more than the budget" if done > budget else "the study is unfinished"
+        return False, f"{said}: {more}"
+    twice = [t.number for t in study.trials if len({s.seed for s in t.seeds}) != len(t.seeds)]
+    if twice:
+        return False, f"{said}, but trial {named(twice)} counts a seed twice"
+    return True, f"{said}, each seed of a point once"
 
 
 def seeds_disjoint(study: AuditedStudy) -> Finding:
@@ -205,7 +225,7 @@ def nothing_hidden(study: AuditedStudy) -> Finding:
 
 def _counts_agree(study: AuditedStudy) -> Finding:
     """Compare what the summary says of failures with what is recorded."""
-    planned = study.tuning.get("n_seeds_per_trial")
+    planned = None if study.summary.get("race") else study.tuning.get("n_seeds_per_trial")
     for trial in study.finished:
         if planned is not None and trial.state == "COMPLETE" and len(trial.seeds) != int(planned):
             return False, (

@@ -21,6 +21,7 @@ from abx_amr.plots.treatment_by_group import (
     treatments_of,
 )
 from abx_amr.reports.clinical import PATIENTS, Floats, antibiotics_of, patients_of
+from abx_amr.reports.wording import amr
 
 #: Below this share of patients an antibiotic counts as not given.
 HARDLY = 0.05
@@ -215,12 +216,12 @@ def _by_level(known: pd.DataFrame, name: str, ending: int | None) -> list[Share]
 
 
 def _level(percent: float, *, is_fine: bool = False) -> str:
-    """Return a level in percent, with a decimal where it is small or told to be fine.
+    """Return a level in percent, with a decimal where it is told to be fine.
 
     >>> _level(0.42), _level(12.3), _level(12.3, is_fine=True)
-    ('0.4', '12', '12.3')
+    ('0.42', '12', '12.3')
     """
-    return f"{percent:.1f}" if is_fine or percent < 9.95 else f"{percent:.0f}"
+    return f"{percent:.1f}" if is_fine and percent > 1 else amr(percent / 100).removesuffix(" %")
 
 
 def _parted(known: pd.DataFrame, ending: int | None) -> tuple[pd.DataFrame, pd.DataFrame]:

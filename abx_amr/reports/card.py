@@ -13,6 +13,10 @@ from abx_amr.errors import InputError, counted
 from abx_amr.reports.behaviour import HARDLY, Behaviour, Share, Stop, behaviour_of
 from abx_amr.reports.clinical import PATIENTS, Outcome, outcomes_of
 from abx_amr.reports.limits import known_to, limits_of
+from abx_amr.reports.resistance import in_words, levels_at_end, levels_of
+from abx_amr.reports.wording import amr, is_known
+from abx_amr.reports.wording import rule as rule_in_words
+from abx_amr.reports.worth import against_in_words, returns_in_words
 from abx_amr.runs.seen_patients import risk_is_seen
 
 _FEW = 0.02  # of the patients, below which a group is not spoken of
@@ -30,6 +34,7 @@ class PolicyCard:
         sentences: What it does, in words.
         missing: What cannot be said, and the command that makes it sayable.
         outcomes: What comes of it.
+        worth: What its return is, the score it was trained for, and how it was compared.
         rule: The rule it is compared with, None where there is none.
         known: What it was told that a clinic may not know.
         limits: Where it was trained, and what was not tested.
@@ -41,6 +46,7 @@ class PolicyCard:
     sentences: Sequence[str]
     missing: Sequence[str]
     outcomes: Sequence[Outcome]
+    worth: Sequence[str]
     rule: str | None
     known: Sequence[str]
     limits: Sequence[str]
@@ -100,7 +106,8 @@ def card_of(played: Played) -> PolicyCard:
         name=played.name,
         about=_about(played),
         behaviour=behaviour,
-        sentences=[*sentences_of(behaviour), *_return_against(played.summary)],
+        sentences=[*sentences_of(behaviour), *_resistance(played)],
+        worth=_worth(played),
         missing=_missing(played),
         outcomes=outcomes_of(played.episodes, rule),
         rule=name,
@@ -141,8 +148,8 @@ def _missing(played: Played) -> list[str]:
             "How it compares with a rule: no rule played the same episodes. "
             f"Make it: {again} {other}"
             if best is None
-            else f"What {best['name']} does to the same patients: of that rule only the return was "
-            f"kept. Make the rest: {again} {other}"
+            else f"What {rule_in_words(best['name'])} does to the same patients: of that rule only "
+            f"return and resistance were kept. Make the rest: {again} {other}"
         )
     return missing
 
@@ -170,18 +177,21 @@ def against_of(rule: Mapping[str, Any] | None) -> str:
     return f"{{rule: {name}, {given}}}"
 
 
-def _return_against(summary: Mapping[str, Any]) -> list[str]:
-    """Return how the return compares with that of the best rule, on the same episodes."""
-    rule = best_rule_of(summary)
-    difference = (rule or {}).get("difference") or {}
-    if rule is None or difference.get("mean") is None:
-        return []
-    mean, (low, high) = difference["mean"], difference["interval_95"]
-    return [
-        f"On the same {counted(int(difference['episodes']), 'episode')} its return is "
-        f"{mean:+.1f} against the best tuned rule, {rule['name']} (95 % interval {low:+.1f} to "
-        f"{high:+.1f}; plus: the agent has more)."
-    ]
+def _resistance(played: Played) -> list[str]:
+    """Return the resistance at the end of an episode, and that of the best rule."""
+    name, episodes = played.rule or (None, None)
+    best = best_rule_of(played.summary) or {}
+    theirs = levels_of(best.get("final_amr")) or levels_at_end(episodes)
+    text = in_words(levels_at_end(played.episodes), theirs, best.get("name") or name)
+    return [] if text is None else [text]
+
+
+def _worth(played: Played) -> list[str]:
+    """Return its return: the expectation first, the episodes' luck after it, against rules."""
+    summary = played.summary
+    name = (played.provenance.get("choices") or {}).get("agent_algorithm")
+    returns = returns_in_words(summary, str(name or "It"))
+    return [*returns, *against_in_words(summary)] if is_known(summary.get("mean_return")) else []
 
 
 def sentences_of(behaviour: Behaviour) -> list[str]:
@@ -215,14 +225,14 @@ def _when_it_stops(stop: Stop, ending: Share | None) -> str:
         text = (
             f"it has no clear level of reported resistance at which it stops giving {name}: "
             f"{_percent(stop.share)} of patients are given it, at levels up to "
-            f"{_level(stop.highest)}."
+            f"{amr(stop.highest)}."
         )
     else:
-        low, high = map(_level, stop.between)
+        low, high = map(amr, stop.between)
         text = (
             f"it gives {name} while its reported resistance is at most {low} "
             f"({_percent(stop.below)} of patients then), and stops between that and {high} "
-            f"({_percent(stop.above)} above); up to {_level(stop.highest)} was met."
+            f"({_percent(stop.above)} above); up to {amr(stop.highest)} was met."
         )
     return f"{when}{text}" if when else f"{text[0].upper()}{text[1:]}"
 
@@ -249,16 +259,21 @@ def _at_the_end(parts: Sequence[Share]) -> list[str]:
     *before, last = parts
     came = sum(part.patients for part in before)
     usual = sum(part.treated * part.patients for part in before) / came
-    if abs(last.treated - usual) < _CHANGED:
+    change = abs(last.treated - usual)
+    if change < _CHANGED and change <= max(_FEW, usual / 4):
         return [
             f"It treats alike all the time: {_percent(last.treated)} of patients in the last part "
             f"of an episode ({last.who}), {_percent(usual)} before it."
         ]
-    more = "more" if last.treated > usual else "less"
+    is_more = last.treated > usual
+    why = (
+        "An end that only the simulation has is no reason in a clinic."
+        if is_more
+        else "Resistance may have grown by then: the table by its level tells."
+    )
     return [
-        f"It treats {more} towards the end of an episode: {_percent(last.treated)} of patients in "
-        f"{last.who}, {_percent(usual)} before that. An end that only the simulation has is no "
-        "reason in a clinic."
+        f"It treats {'more' if is_more else 'less'} towards the end of an episode: "
+        f"{_percent(last.treated)} of patients in {last.who}, {_percent(usual)} before that. {why}"
     ]
 
 
@@ -277,15 +292,6 @@ def _by_whom(what: str, shares: Sequence[Share]) -> list[str]:
         f"Of patients {what} {most.who} it treats {_percent(most.treated)}, of those {what} "
         f"{least.who} {_percent(least.treated)}."
     ]
-
-
-def _level(share: float) -> str:
-    """Return a level in percent, with a decimal where it is small.
-
-    >>> _level(0.0042), _level(0.123)
-    ('0.4 %', '12 %')
-    """
-    return f"{100 * share:.{1 if share < 0.0995 else 0}f} %"
 
 
 def _percent(share: float | None) -> str:

@@ -10,7 +10,7 @@ from abx_amr.reports.behaviour import Share
 from abx_amr.reports.card import PolicyCard
 from abx_amr.reports.clinical import Outcome
 from abx_amr.reports.markdown import escape, line, table
-from abx_amr.reports.wording import has_no_width
+from abx_amr.reports.wording import has_no_width, rule
 
 DENOMINATOR = (
     "Per 1,000 patients: of all who came, infected or not. Resistance: the share of infections "
@@ -25,6 +25,8 @@ def as_markdown(card: PolicyCard) -> str:
     if card.missing:
         lines += ["Not known:", "", *_points(card.missing)]
     lines += ["## What comes of it", "", DENOMINATOR, *_against(card), "", *_outcomes(card), ""]
+    if card.worth:
+        lines += ["## What its return is, the score it was trained for", "", *_points(card.worth)]
     lines += ["## What it knows that a clinic may not", "", *_points(card.known)]
     lines += ["## Where it was trained, and what was not tested", "", *_points(card.limits)]
     return "\n".join(lines).rstrip("\n") + "\n"
@@ -39,27 +41,27 @@ def _against(card: PolicyCard) -> list[str]:
         return []
     return [
         "",
-        f"Differences are from the rule {escape(card.rule)} on the same patients, in pairs; "
+        f"Differences are from the rule {escape(rule(card.rule))} on the same patients, in pairs; "
         "minus: the rule has more.",
     ]
 
 
 def _outcomes(card: PolicyCard) -> list[str]:
-    heading = ["outcome", "unit", "mean", "95 % interval"]
+    heading = ["outcome", "unit", "mean (95 % interval)"]
     if card.rule is not None:
-        heading += ["the rule", "difference", "95 % interval", ""]
+        heading += ["the rule", "difference (95 % interval)", ""]
     return table(heading, [outcome_cells(outcome, card.rule) for outcome in card.outcomes])
 
 
-def outcome_cells(outcome: Outcome, rule: str | None) -> list[str]:
+def outcome_cells(outcome: Outcome, beside: str | None) -> list[str]:
     """Return what a table says of an outcome: name, unit, mean, interval; the same of the rule."""
-    cells = [outcome.name, outcome.unit, number(outcome.value), interval(outcome.interval)]
-    if rule is not None and outcome.difference is not None:
+    own = f"{number(outcome.value)} ({interval(outcome.interval)})"
+    cells = [outcome.name, outcome.unit, own]
+    if beside is not None and outcome.difference is not None:
         found = outcome.difference
         cells += [
             number(outcome.rule),
-            number(found.mean, is_signed=True),
-            interval(found.interval, is_signed=True),
+            f"{number(found.mean, is_signed=True)} ({interval(found.interval, is_signed=True)})",
             outcome.verdict,
         ]
     return cells

@@ -25,9 +25,18 @@ def clinic_in_words(config: Mapping[str, Any]) -> str | None:
     *most, last = map(str, drugs)
     names = f"antibiotics {', '.join(most)} and {last}" if most else f"the antibiotic {last}"
     return (
-        f"The clinic: {names}, {counted(int(patients), 'patient')} at each of {steps} steps; "
-        f"{_seen(environment)}."
+        f"The clinic: {names}, {counted(int(patients), 'patient')} at each of {steps} steps"
+        f"{_groups(config.get('patient_generator') or {})}; {_seen(environment)}."
     )
+
+
+def _groups(generator: Mapping[str, Any]) -> str:
+    """Return of which groups the patients are, where they are of several."""
+    groups = generator.get("populations")
+    if not isinstance(groups, Mapping) or len(groups) < 2:
+        return ""
+    *most, last = map(str, groups)
+    return f", of the groups {', '.join(most)} and {last}"
 
 
 def _seen(environment: Mapping[str, Any]) -> str:

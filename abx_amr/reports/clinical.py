@@ -98,7 +98,13 @@ def outcomes_of(episodes: pd.DataFrame, rule: pd.DataFrame | None = None) -> lis
             text = f"resistance to {name} {when}"
             rows.append((text, PERCENT, "less", [f"{column}_{name}"], 100.0))
     rows.append(
-        ("return: the score it was trained for", PER_EPISODE, "more", ["episode_return"], 1)
+        (
+            "return in these episodes: the score it was trained for",
+            PER_EPISODE,
+            "more",
+            ["episode_return"],
+            1,
+        )
     )
     return [_outcome(episodes, rule, *row) for row in rows]
 

@@ -32,6 +32,7 @@ _STYLE: Any = {
 }
 _FONT = re.compile(r"font: (?:(?P<weight>bold|\d+) )?(?P<size>[\d.]+px) [^;]*;?")
 _NUMBER = re.compile(r"-?\d+\.\d+")
+_USUAL_WIDTH = 576.0  # of a figure, in its units; a narrower one is drawn narrower
 _LONG = 400  # characters of a path from which one decimal is enough
 _REFERENCE = re.compile(r"url\(#([^)]+)\)")
 _LINK = "{http://www.w3.org/1999/xlink}href"
@@ -136,6 +137,9 @@ def _element(root: ElementTree.Element, description: str, *, prefix: str) -> Mar
     for key in ("version", "width", "height"):
         root.attrib.pop(key, None)
     root.set("class", "plot")
+    wide = float(root.get("viewBox", f"0 0 {_USUAL_WIDTH} 1").split()[2]) / _USUAL_WIDTH
+    if wide < 1:
+        root.set("style", f"--wide:{wide:.3g}")
     root.set("role", "img")
     root.set("aria-label", wording.visible(description))
     return Markup(ElementTree.tostring(root, encoding="unicode"))

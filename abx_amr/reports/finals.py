@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from abx_amr.errors import counted
+from abx_amr.reports.resistance import levels_of
 from abx_amr.reports.wording import interval, is_known, number, signed
 
 DEFAULT = "default"
@@ -26,6 +27,7 @@ class HeldOut:
     mean: float | None
     ends: Sequence[float] | None
     returns: Sequence[float]
+    final_amr: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def in_words(self) -> str:
@@ -47,6 +49,7 @@ class Final:
         difference: Of the two, and its interval.
         best_rule: The best rule, and the winner less it; None: not compared.
         episodes: Of each held-out seed; None: not told.
+        evaluation_seed: Names the held-out episodes; None: not told.
         limits: What is said of the winner's held-out mean, by the names that a run's summary has:
             optimum, optimality_gap, share_of_range, best_rule.
         is_beaten: Whether the default is; None: not distinguishable.
@@ -63,6 +66,7 @@ class Final:
     difference: HeldOut
     best_rule: Mapping[str, Any] | None
     episodes: int | None
+    evaluation_seed: int | None
     limits: Mapping[str, Any]
     is_beaten: bool | None
     params: Mapping[str, Any]
@@ -100,6 +104,7 @@ def final_of(summary: Mapping[str, Any]) -> Final | None:
         difference=_value(held["difference"]),
         best_rule=held.get("best_rule"),
         episodes=int(episodes) if is_known(episodes := held.get("episodes")) else None,
+        evaluation_seed=held.get("evaluation_seed"),
         limits=held,
         is_beaten=told["default_beaten"],
         params=told.get("params") or {},
@@ -109,7 +114,10 @@ def final_of(summary: Mapping[str, Any]) -> Final | None:
 
 def _value(told: Mapping[str, Any]) -> HeldOut:
     return HeldOut(
-        mean=told["mean"], ends=told.get("interval_95"), returns=list(told.get("returns") or ())
+        mean=told["mean"],
+        ends=told.get("interval_95"),
+        returns=list(told.get("returns") or ()),
+        final_amr=levels_of(told.get("final_amr")),
     )
 
 

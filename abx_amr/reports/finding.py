@@ -16,7 +16,7 @@ from abx_amr.reports.subjects import (
 )
 from abx_amr.reports.subjects.study import own_storages
 from abx_amr.runs.folder import run_folders, run_folders_below
-from abx_amr.studies.folder import StudyFolder, study_folders
+from abx_amr.studies.folder import StudyFolder, check_holds_studies, study_folders
 from abx_amr.studies.storages import StudyStorage
 
 PLAN = "plan.json"
@@ -68,6 +68,7 @@ def find_subjects(name: str, places: Places) -> list[Subject]:
     path = Path(name)
     if path.is_dir():
         return [in_folder(path, places)]
+    check_holds_studies(places.optimization_dir)
     if "/" in name:
         raise InputError(f"{name} does not exist: give a folder, or the name of a run or a study")
     found: list[Subject] = []

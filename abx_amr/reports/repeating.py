@@ -10,7 +10,14 @@ from typing import Any
 
 from abx_amr.configuration.values import CLINIC_SECTIONS
 
-_REPEATED = ("experiment", *CLINIC_SECTIONS, "agent_algorithm")
+_OF_A_CLINIC = ("experiment", *CLINIC_SECTIONS)
+_REPEATED = (*_OF_A_CLINIC, "agent_algorithm", "training")
+#: What a study gives its trials itself.
+NOT_OF_A_STUDY = (
+    "training.seed",
+    "training.seeds",
+    "training.additional_episodes",
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,6 +45,8 @@ class Repeated:
         facts += [(str(name), str(version)) for name, version in versions.items() if version]
         if git.get("commit"):
             facts.append(("commit", str(git["commit"])[:12]))
+        elif provenance.get("versions"):
+            facts.append(("commit", "none: no repository here; the versions say what ran"))
         if provenance.get("started"):
             facts.append(("started", str(provenance["started"])))
         if host.get("platform"):
@@ -77,5 +86,14 @@ def given_by(provenance: Mapping[str, Any], *, searched: Collection[str]) -> dic
 
 
 def settings_to_repeat(given: Mapping[str, str]) -> list[str]:
-    """Return the settings of clinic and agent among them, to be repeated behind a command."""
-    return [f"{key}={value}" for key, value in given.items() if key.split(".")[0] in _REPEATED]
+    """Return the settings of clinic, agent and training among them, to be put behind a command."""
+    return [
+        f"{key}={value}"
+        for key, value in given.items()
+        if key.split(".")[0] in _REPEATED and key not in NOT_OF_A_STUDY
+    ]
+
+
+def clinic_to_repeat(given: Mapping[str, str]) -> list[str]:
+    """Return the settings of the clinic among them."""
+    return [f"{key}={value}" for key, value in given.items() if key.split(".")[0] in _OF_A_CLINIC]

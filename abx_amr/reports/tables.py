@@ -48,9 +48,26 @@ def intervals(ends: Sequence[Any] | None, digits: int = 2) -> Cell:
     )
 
 
-def over_episodes(ends: Sequence[Any] | None, digits: int = 2) -> Cell:
-    """Return an interval over episodes, sorted by its lower end."""
-    return Cell(wording.over_episodes(ends, digits), intervals(ends, digits).key)
+def with_interval(
+    value: Any, ends: Sequence[Any] | None, digits: int = 2, *, is_signed: bool = False
+) -> Cell:
+    """Return a number with its interval behind it, sorted by the number.
+
+    >>> with_interval(1.5, (1, 2)).text, with_interval(1.5, None, 1, is_signed=True).text
+    ('1.50 (1.00 to 2.00)', '+1.5')
+    """
+    cell = signed(value, digits) if is_signed else numbers(value, digits)
+    within = wording.over_episodes(ends, digits)
+    return cell if within == wording.MISSING else Cell(f"{cell.text} ({within})", cell.key)
+
+
+def levels(level: Any) -> Cell:
+    """Return a level of resistance in percent, sorted by all of its digits.
+
+    >>> levels(0.00751)
+    Cell(text='0.75 %', key=0.00751)
+    """
+    return Cell(wording.amr(level), float(level) if wording.is_known(level) else None)
 
 
 def setting(value: Any) -> Cell:

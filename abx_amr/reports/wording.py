@@ -11,6 +11,7 @@ MISSING = "–"
 MINUS = "−"
 #: What a browser would not show, or would show in another order: controls, marks of direction.
 _UNSEEN = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ufffe\uffff]")
+_THRESHOLD = re.compile(r"(threshold \(?)(\d+(?:\.\d+)?(?:e-?\d+)?)(?=[,)])")
 
 
 def visible(text: str) -> str:
@@ -88,6 +89,29 @@ def percent(share: Any, digits: int = 1) -> str:
     ('98.9 %', '–')
     """
     return f"{number(100 * share, digits)} %" if is_known(share) else MISSING
+
+
+def amr(level: Any) -> str:
+    """Return a level of resistance, a share of infections, in percent: two digits or whole.
+
+    >>> amr(0.0042), amr(0.0075), amr(0.123), amr(0), amr(None)
+    ('0.42 %', '0.75 %', '12 %', '0 %', '–')
+    """
+    if not is_known(level):
+        return MISSING
+    percents = 100.0 * float(level)
+    return f"{percents:.2g} %" if 0.01 <= percents < 9.95 else f"{number(percents, 0)} %"
+
+
+def rule(label: object) -> str:
+    """Return a rule's name for people: its threshold is a level of resistance.
+
+    >>> rule("amr_threshold (threshold 0.0075, risk 0.9)"), rule("cycling (period 5)")
+    ('amr_threshold (threshold 0.75 %, risk 0.9)', 'cycling (period 5)')
+    >>> rule("best constant threshold (0.125)")
+    'best constant threshold (12 %)'
+    """
+    return _THRESHOLD.sub(lambda found: f"{found[1]}{amr(float(found[2]))}", str(label))
 
 
 def reached(share: Any) -> str:

@@ -48,6 +48,8 @@ def with_best_parameters(
     """
     best = read_best(config["optimization_dir"], str(config["best_params_from"]))
     studied = best.configuration
+    if best.unlike_summary is not None:
+        log.warning("%s", best.unlike_summary)
     for read in ({name: studied.get(name) for name in AGENT_SECTIONS}, best.values):
         check_named_classes(read, where=best.folder, trust=trust)
     config = _with_the_studys_agent(config, studied, overrides)

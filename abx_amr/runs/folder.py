@@ -28,6 +28,7 @@ import csv
 import io
 import os
 import re
+import shlex
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -44,6 +45,7 @@ from abx_amr.host.plain_files import read_json, read_yaml, write_yaml
 from abx_amr.host.secrets import redacted
 from abx_amr.runs.checkpoint_file import Checkpoint, read_checkpoint, write_checkpoint
 from abx_amr.runs.set_failures import remove_if_empty
+from abx_amr.studies.folder import is_study_folder, written_path
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -86,6 +88,7 @@ class RunFolder:
         if not folder.config_file.is_file():
             raise InputError(
                 f"{folder.path} is no run folder: it holds no {folder.config_file.name}"
+                f"{_what_else(folder.path)}"
             )
         return folder
 
@@ -169,7 +172,9 @@ class RunFolder:
     def checkpoint_file(self, name: CheckpointName) -> Path:
         """Return where the checkpoint `last` or `best` lies."""
         if name not in ("last", "best"):
-            raise InputError(unknown("checkpoint", name, ("best", "last")))
+            is_file = Path(name).suffix == ".zip" and Path(name).stem in ("best", "last")
+            cure = f": write checkpoint={Path(name).stem}, and the run by run=" if is_file else ""
+            raise InputError(f"{unknown('checkpoint', name, ('best', 'last'))}{cure}")
         return self.path / "checkpoints" / f"{name}.zip"
 
     def figure_file(self, name: str) -> Path:
@@ -480,6 +485,7 @@ def newest_run(results_dir: Path | str, run_name: str, *, only_complete: bool = 
     if folders:
         return folders[-1]
     names = {folder.run_name for folder in run_folders(results_dir)}
+    check_holds_runs(results_dir)
     if run_name in names:
         raise InputError(f"no run '{run_name}' in {results_dir} is complete")
     if not names:
@@ -490,6 +496,45 @@ def newest_run(results_dir: Path | str, run_name: str, *, only_complete: bool = 
     raise InputError(f"{unknown('run', run_name, names)} in {results_dir}")
 
 
+def check_holds_runs(results_dir: Path | str) -> None:
+    """Refuse the folder of one run where that of all runs is expected.
+
+    Raises:
+        InputError: with what to write.
+    """
+    path = Path(results_dir)
+    if _TIMESTAMP.search(path.resolve().name) and (path / "config.yaml").is_file():
+        whole = path.resolve()
+        raise InputError(
+            f"results_dir={path} is the folder of one run: write "
+            f"{shlex.quote(f'results_dir={written_path(whole.parent)}')}, and {whole.name} where a "
+            "run is named"
+        )
+
+
+def _what_else(path: Path) -> str:
+    """Return what a folder is that is no run's, with the cure."""
+    if is_study_folder(path):
+        whole = path.resolve()
+        place = shlex.quote(f"optimization_dir={written_path(whole.parent)}")
+        return (
+            f"; it is a study's: abx-train best_params_from={whole.name} {place} trains with what "
+            "it found"
+        )
+    if (path.parent / "config.yaml").is_file():
+        return f"; the run's folder is {path.parent}"
+    if runs := run_folders(path):
+        return f"; it holds runs, such as {runs[-1].path}"
+    return ""
+
+
+def _folder_around(file: Path) -> Path | None:
+    """Return the run folder that a file lies in, None where it is none of a run."""
+    if not file.is_file():
+        return None
+    return next((one for one in file.parents[:3] if (one / "config.yaml").is_file()), None)
+
+
 def find_run(run: Path | str, *, results_dir: Path | str) -> RunFolder:
     """Return the run folder that the user means: a path to it, or the name of its newest run.
 
@@ -498,9 +543,14 @@ def find_run(run: Path | str, *, results_dir: Path | str) -> RunFolder:
     """
     if Path(run).is_dir():
         return RunFolder.open(run)
-    if os.sep in str(run):
+    if (inside := _folder_around(Path(run))) is not None:
+        name = Path(run).stem if Path(run).parent.name == "checkpoints" else None
+        chosen = f", and checkpoint={name}" if name in ("best", "last") else ""
+        raise InputError(f"{run} is a file of a run: give the folder of the run, {inside}{chosen}")
+    if os.sep in str(run).rstrip(os.sep):
         raise InputError(f"run folder {run} does not exist")
-    if (Path(results_dir) / run).is_dir():
+    run = str(run).rstrip(os.sep)  # as a shell completes it
+    if run and (Path(results_dir) / run).is_dir():
         return RunFolder.open(Path(results_dir) / run)
     return newest_run(results_dir, str(run))
 

@@ -32,6 +32,7 @@ from abx_amr.runs.resuming import (
     shortened_update,
 )
 from abx_amr.runs.trust import without_trust
+from abx_amr.runs.writers import check_nobody_writes
 
 if TYPE_CHECKING:
     from abx_amr.agents.settings import TrainingSettings
@@ -101,6 +102,7 @@ def train(
             if different := differences(complete.read_config(), run):
                 log.warning("it was run with other settings: %s", different)
         elif request.source is None and run["skip_if_exists"] and (half := half_run(run)):
+            check_nobody_writes(half)
             listening.goes_on(run["run_name"], half.path)
             origin = {**request.origin, "resumed_from": str(half.path)}
             resumed = replace(request, source=half, origin=origin)
@@ -123,6 +125,7 @@ def _requested(config: Plain, *, choices: Mapping[str, str], overrides: Sequence
     tuned: Mapping[str, Any] = {}
     if config.get("resume_from"):
         source = find_run(str(config["resume_from"]), results_dir=config["results_dir"])
+        check_nobody_writes(source)
         own = config_of_run(source, trust=trust)
         config = resumed_configuration(config, own, overrides)
         if line := shortened_update(source, own):

@@ -36,6 +36,7 @@ from abx_amr.runs.loop import Counters, Trainee, learn
 from abx_amr.runs.optimality import prescribing_of, records_patients
 from abx_amr.runs.results import write_difference
 from abx_amr.runs.run import Run, finish, open_folder, removed_where_in_vain
+from abx_amr.runs.writers import written_here
 from abx_amr.simulator.model import ClinicModel
 
 log = logging.getLogger(__name__)
@@ -221,8 +222,20 @@ def _train(
     runs: Sequence[Run], trainees: Sequence[Trainee], *, on_progress: Progress | None
 ) -> list[RunFolder]:
     """Let the trainees of the runs learn together, then finish each that could."""
-    run, planned = runs[0], runs[0].planned_transitions
     folders = [one.opened[-1] if one.opened else open_folder(one) for one in runs]
+    with written_here(folders):
+        return _train_in(folders, runs, trainees, on_progress=on_progress)
+
+
+def _train_in(
+    folders: Sequence[RunFolder],
+    runs: Sequence[Run],
+    trainees: Sequence[Trainee],
+    *,
+    on_progress: Progress | None,
+) -> list[RunFolder]:
+    """Do that in the folders of the runs."""
+    run, planned = runs[0], runs[0].planned_transitions
     for one, trainee, folder in zip(runs, trainees, folders, strict=True):
         trainee.agent.log_to(folder.tensorboard)
         left = planned - trainee.agent.transitions

@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import os
+import shlex
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from abx_amr.errors import InputError, did_you_mean
+from abx_amr.errors import InputError, did_you_mean, listed
 from abx_amr.host.former_names import canonical
 from abx_amr.host.plain_files import read_json, read_yaml
-from abx_amr.studies.folder import StudyFolder, study_folders
+from abx_amr.studies.folder import (
+    StudyFolder,
+    check_holds_studies,
+    is_study_folder,
+    study_folders,
+    written_path,
+)
 
 #: Sections without which a configuration is none.
 _SECTIONS = ("agent_algorithm", "training")
@@ -22,12 +30,14 @@ class BestParameters:
     """The best point of a study: configuration path -> value, and the configuration around it.
 
     `trial_episodes` is how long its trials were trained, None where its folder does not say.
+    `unlike_summary` says how its values differ from those that the study's summary names.
     """
 
     folder: Path
     values: Mapping[str, Any]
     configuration: Mapping[str, Any]
     trial_episodes: int | None = None
+    unlike_summary: str | None = None
 
 
 def episodes_with_best(config: Mapping[str, Any], trial_episodes: int | None) -> int:
@@ -47,7 +57,10 @@ def read_best(optimization_dir: Path | str, run_name: str) -> BestParameters:
     """
     parent = Path(optimization_dir)
     study = StudyFolder(parent / run_name)
+    if os.sep in run_name or Path(run_name).suffix == ".json":
+        raise InputError(_no_run(parent, run_name))
     if not study.configuration_file.is_file():
+        check_holds_studies(parent)
         raise InputError(_no_run(parent, run_name))
     file = study.best_params_file
     if not file.is_file():
@@ -57,6 +70,56 @@ def read_best(optimization_dir: Path | str, run_name: str) -> BestParameters:
         values=_mapping(file, read_json),
         configuration=read_configuration(study),
         trial_episodes=_trial_episodes(study),
+        unlike_summary=unlike_summary(study),
+    )
+
+
+def unlike_summary(study: StudyFolder) -> str | None:
+    """Return how best_params.json differs from the point that the summary names, else None.
+
+    None too where one of the two is not there or cannot be read.
+    """
+    try:
+        handed_on = _mapping(study.best_params_file, read_json)
+        summary = _mapping(study.summary_file, read_json)
+    except InputError:
+        return None
+    final, best = summary.get("final"), summary.get("best_trial")
+    whose = next(
+        (
+            one
+            for one in (final, best)
+            if isinstance(one, dict) and isinstance(one.get("params"), dict)
+        ),
+        None,
+    )
+    if whose is None:
+        return None
+    return how_they_differ(study.best_params_file, handed_on, whose["params"])
+
+
+def how_they_differ(
+    file: Path, handed_on: Mapping[str, Any], best: Mapping[str, Any]
+) -> str | None:
+    """Return how the values of a best_params.json differ from the study's best, else None.
+
+    Args:
+        file: The file.
+        handed_on: What it holds.
+        best: What the study found best.
+    """
+    different = [
+        f"{path} {handed_on.get(path, 'left out')}, not {best.get(path, 'searched')}"
+        for path in dict.fromkeys([*best, *handed_on])
+        if path not in best or path not in handed_on or handed_on[path] != best[path]
+    ]
+    if not different:
+        return None
+    more = f" and {len(different) - 3} more" if len(different) > 3 else ""
+    return (
+        f"{file} holds other values than the study's best point "
+        f"({'; '.join(different[:3])}{more}): it was edited, or is of another study; the study's "
+        "abx-tune command writes it anew"
     )
 
 
@@ -116,9 +179,22 @@ def _damaged(file: Path) -> str:
 
 def _no_run(parent: Path, run_name: str) -> str:
     known = [study.path.name for study in study_folders(parent)]
+    if Path(run_name).suffix == ".json" and is_study_folder(Path(run_name).resolve().parent):
+        run_name = f"{Path(run_name).resolve().parent}{os.sep}"
+    if os.sep in run_name and is_study_folder(run_name):
+        whole = Path(run_name).resolve()
+        place = f"best_params_from={whole.name}"
+        if whole.parent != parent.resolve():
+            place += f" {shlex.quote(f'optimization_dir={written_path(whole.parent)}')}"
+        return f"best_params_from takes a name, not a path: write {place}"
     if Path(run_name).name in known:
         name = Path(run_name).name
         return f"best_params_from takes a name, not a path: write best_params_from={name}"
+    if Path(run_name).suffix == ".json":
+        return (
+            "best_params_from takes the name of a study, not a file: write best_params_from=NAME "
+            f"({listed(known)})"
+        )
     start = f"best_params_from: no optimisation run '{run_name}' in {parent}"
     if not known:
         return f"{start}: it holds none (is optimization_dir the one that abx-tune used?)"

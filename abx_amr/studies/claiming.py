@@ -16,8 +16,9 @@ from abx_amr.host.slurm_job import TimeLimit
 from abx_amr.studies.deaths import DeathWatch
 from abx_amr.studies.draft import ask, draw
 from abx_amr.studies.enqueued import why_not_run
+from abx_amr.studies.objective import SeedOutcome, TrialScore, score_outcomes
 from abx_amr.studies.records import StudyAttributes, TrialRecord, Worker, count_lineages
-from abx_amr.studies.records.writing import begun, write_owner
+from abx_amr.studies.records.writing import begun, result, write_owner
 from abx_amr.studies.retries import fail, queue_again
 from abx_amr.studies.samplers import make_sampler
 from abx_amr.studies.stopping import (
@@ -32,6 +33,7 @@ from abx_amr.studies.stored import open_study, read_trials
 if TYPE_CHECKING:
     from optuna.samplers import BaseSampler
     from optuna.storages import BaseStorage
+    from optuna.trial import FrozenTrial
 
     from abx_amr.studies.settings import StudySettings
 
@@ -47,7 +49,7 @@ class Claims:
     """What one worker has claimed of a study, and how it claims and gives back.
 
     Attributes:
-        finished: The finished trials when last counted.
+        finished: The finished trials (in a race: the trainings that have ended) when last counted.
         current: Ids of the trials that are this worker's.
     """
 
@@ -117,6 +119,46 @@ class Claims:
         running = sum(trial.state == "RUNNING" for trial in trials)
         if self.finished + running >= budget:
             return None
+        return self._next_point(trials)
+
+    def seeds(self, trial: TrialRecord) -> list[int]:
+        """Return the seeds that are to be trained of a trial that is this worker's."""
+        assert trial.lineage is not None  # written by whoever claimed it
+        return self.settings.seeds(trial.lineage)
+
+    def n_seeds(self, trial: TrialRecord) -> int | None:
+        """Return by how many seeds a point has its value; None where all trials have the same."""
+        return None
+
+    def tell(
+        self, trial: TrialRecord, outcomes: Sequence[SeedOutcome], seconds: float
+    ) -> TrialScore | None:
+        """Write what a trial gave, then its value; return it.
+
+        None where another worker has given the trial up meanwhile: nothing is used of it.
+        """
+        from optuna.exceptions import UpdateFinishedTrialError
+        from optuna.trial import TrialState
+
+        settings = self.settings
+        score = score_outcomes(
+            outcomes,
+            penalty_weight=settings.penalty_weight,
+            direction=settings.direction,
+            min_successful_seeds=settings.min_successful_seeds,
+        )
+        try:
+            for name, value in result(outcomes, score, seconds=seconds).items():
+                self.backend.set_trial_user_attr(trial.id, name, value)
+            self.backend.set_trial_state_values(trial.id, TrialState.COMPLETE, [score.value])
+        except UpdateFinishedTrialError:  # else at the first attempt, whose answer was lost
+            if not TrialRecord(self.backend.get_trial(trial.id)).is_finished:
+                return None
+        self.finished += 1
+        return score
+
+    def _next_point(self, trials: list[TrialRecord]) -> TrialRecord:
+        """Return a trial that waits, or one that is drawn now."""
         for trial in [trial for trial in trials if trial.state == "WAITING"]:
             reason = why_not_run(trial, self.settings.space)
             if reason is None:
@@ -170,15 +212,23 @@ class Claims:
             drawn = draw(
                 self.backend,
                 self.settings.study_name,
-                [trial.frozen for trial in trials if trial.why_not_counted is None],
+                self._shown([trial for trial in trials if trial.why_not_counted is None]),
                 sampler=self._sampler(index),
                 space=self.settings.space,
                 fixed=self._first_points[index] if index < len(self._first_points) else None,
             )
-        drawn.user_attrs |= begun(lineage=index, owner=self.worker)
+        drawn.user_attrs |= self._begun(index)
         drawn._trial_id = self.backend.create_new_trial(self.study_id, template_trial=drawn)
         drawn.number = self.backend.get_trial_number_from_id(drawn._trial_id)
         return TrialRecord(drawn)
+
+    def _shown(self, trials: Sequence[TrialRecord]) -> list[FrozenTrial]:
+        """Return the trials as the sampler is to see them."""
+        return [trial.frozen for trial in trials]
+
+    def _begun(self, lineage: int) -> dict[str, Any]:
+        """Return the attributes of a trial that is drawn now."""
+        return begun(lineage=lineage, owner=self.worker)
 
     def _fill_in(self, trials: Sequence[TrialRecord]) -> TrialRecord:
         """Draw what is missing in the waiting trial that the study's user has queued."""
@@ -199,7 +249,7 @@ class Claims:
         return make_sampler(
             settings.sampler,
             space=settings.space,
-            n_trials=settings.n_trials,
+            n_trials=settings.n_points,
             index=index,
             first_points=self._first_points,
         )
@@ -223,7 +273,7 @@ class Claims:
                 has_reaped |= queue_again(
                     trial, trials, backend=self.backend, study_id=self.study_id
                 )
-            if trial.state != "RUNNING" or trial.id in self.current:
+            if not trial.is_at_work or trial.id in self.current:
                 continue
             reason = self._deaths.reason_to_reap(trial)
             if reason is not None and self._fail(trial, reason, trials, worker_is_gone=True):

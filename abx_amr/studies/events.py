@@ -25,7 +25,8 @@ EventKind = Literal[
 class Event:
     """Something that a progress display may want to show.
 
-    `finished` and `budget` count trials, and in a final its trainings.
+    `finished` and `budget` count trials, in a race and in a final trainings. `n_seeds` says of a
+    point in a race by how many seeds it has its value.
     """
 
     kind: EventKind
@@ -35,6 +36,8 @@ class Event:
     params: Mapping[str, ParameterValue] = field(default_factory=dict)
     value: float | None = None
     failed_seeds: Mapping[int, str] = field(default_factory=dict)
+    unit: Literal["trial", "training"] = "trial"
+    n_seeds: int | None = None
     message: str = ""
 
 

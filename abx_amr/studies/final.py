@@ -19,6 +19,8 @@ from abx_amr.studies.objective import (
     default_min_successful_seeds,
     score_outcomes,
 )
+from abx_amr.studies.progress import progress_of
+from abx_amr.studies.race_standing import race_of
 from abx_amr.studies.records import (
     DEFAULT,
     FinalAttributes,
@@ -146,10 +148,10 @@ def standing(
         attributes: What is stored of the final.
     """
     size = attributes.size
-    finished = [trial for trial in trials if trial.is_finished]
-    if size is None or len(finished) < settings.budget:
+    if size is None or not progress_of(settings, trials).is_over:
         return None
-    best = _best_points(finished, size.top, settings=settings)
+    finished = [trial for trial in trials if trial.is_finished]
+    best = _best_points(_ranked(finished, settings), size.top, settings=settings)
     if not best:
         return None
     default = default_point(settings)
@@ -168,21 +170,32 @@ def standing(
     )
 
 
-def _best_points(
-    finished: Sequence[TrialRecord], top: int, *, settings: StudySettings
-) -> dict[int, Mapping[str, Any]]:
-    """Return number -> parameters of the best trials whose points differ, the best first."""
+def _ranked(finished: Sequence[TrialRecord], settings: StudySettings) -> list[TrialRecord]:
+    """Return the trials with a finite value, the best first, the earlier of equals.
+
+    In a race by their shrunken values: one of few seeds is seldom as good as it looks.
+    """
+    if settings.race is not None:
+        by_number = {trial.number: trial for trial in finished}
+        return [by_number[number] for number in race_of(settings, finished).ranking]
     sign = -1.0 if settings.direction == "maximize" else 1.0
     ranked = sorted(
         (sign * trial.value, trial.number, trial)
         for trial in finished
-        if trial.value is not None
-        and math.isfinite(trial.value)
-        and settings.space.is_point(trial.frozen.params)
+        if trial.value is not None and math.isfinite(trial.value)
     )
+    return [trial for _, _, trial in ranked]
+
+
+def _best_points(
+    ranked: Sequence[TrialRecord], top: int, *, settings: StudySettings
+) -> dict[int, Mapping[str, Any]]:
+    """Return number -> parameters of the best trials whose points differ, the best first."""
     found: dict[int, Mapping[str, Any]] = {}
-    for _, number, trial in ranked:
+    for trial in ranked:
+        if not settings.space.is_point(trial.frozen.params):
+            continue
         params = settings.space.point(trial.frozen.params)
         if len(found) < top and params not in found.values():
-            found[number] = params
+            found[trial.number] = params
     return found

@@ -47,6 +47,7 @@ FREE_SECTIONS = (
 LATER_DEFAULTS: Mapping[str, Any] = {
     "environment.include_time_remaining": False,
     "tuning.enqueue": [],
+    "tuning.race": False,
     "agent_algorithm.risk": None,
     "agent_algorithm.normalize_reward": False,
     "agent_algorithm.exploring_starts": 0.0,

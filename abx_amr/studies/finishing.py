@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from abx_amr.host.atomic_files import jsonable, write_json
 from abx_amr.studies.final import FinalStanding, standing
+from abx_amr.studies.progress import progress_of
 from abx_amr.studies.records import (
     STATES,
     FinalAttributes,
@@ -21,6 +22,7 @@ from abx_amr.studies.records import (
     StudyAttributes,
     TrialRecord,
     best_trial,
+    race_so_far,
     workers_of,
 )
 from abx_amr.studies.records.finals import write_final_result
@@ -97,7 +99,7 @@ def is_first_to_draw(settings: StudySettings, storage: StudyStorage) -> bool:
     """Say, to one process only, that the figures of the study as it now stands are its to draw."""
     with storage.critical_section():
         backend, study_id = open_study(storage, settings.study_name)
-        n_finished = sum(trial.is_finished for trial in read_trials(backend, study_id))
+        n_finished = progress_of(settings, read_trials(backend, study_id)).n_done
         drawn_with = StudyAttributes(backend.get_study_user_attrs(study_id)).drawn_with
         write_drawn_with(backend, study_id, n_finished)
     return drawn_with != n_finished
@@ -119,8 +121,10 @@ def _summarise(
         log.warning("trial %d does not count%s: %s", first.number, others, first.why_not_counted)
     begun = [trial.started for trial in trials if trial.started is not None]
     ended = [trial.ended for trial in trials if trial.ended is not None]
+    ended += FinalAttributes(attributes.user_attrs).ended
     is_over = final is None or final.is_complete
-    is_complete = len(finished) >= settings.budget and is_over
+    searched = progress_of(settings, trials)
+    is_complete = searched.is_over and is_over
     origin = attributes.origin
     content = {
         "run_name": settings.run_name,
@@ -131,7 +135,8 @@ def _summarise(
         "stability_penalty_weight": settings.penalty_weight,
         "n_trials": settings.n_trials,
         "budget": settings.budget,
-        "n_finished": len(finished),
+        "n_finished": searched.n_done,
+        "race": race_so_far(settings.race, trials),
         "n_all_seeds_failed": sum(
             trial.state == "COMPLETE" and trial.value is not None and not math.isfinite(trial.value)
             for trial in finished
@@ -144,6 +149,7 @@ def _summarise(
         "final": None,
         "final_trainings": None,
         "wall_time_seconds": _span(begun, ended),
+        "final_time_seconds": None,
         "trial_time_seconds": math.fsum(trial.wall_time_seconds or 0.0 for trial in finished),
         "workers": [
             {
@@ -161,13 +167,14 @@ def _summarise(
     params = None if best is None else dict(best.params)
     if final is not None:
         content["final_trainings"] = {"done": final.n_done, "planned": final.n_planned}
+        content["final_time_seconds"] = math.fsum(o.seconds or 0.0 for o in final.outcomes.values())
     if final is not None and final.is_complete:
         assert final.selected is not None
         params = dict(final.parameters(final.selected))
         content["final"] = {**_describe_final(final, found=best), **describe_final(final)}
     return StudySummary(
         is_complete=is_complete,
-        n_finished=len(finished),
+        n_finished=searched.n_done,
         budget=settings.budget,
         best_value=None if best is None else best.value,
         best_params=params,

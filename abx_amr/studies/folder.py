@@ -22,9 +22,12 @@ optimization/
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+
+from abx_amr.errors import InputError
 
 CONFIGURATION_FILE = "full_agent_env_config.yaml"
 REGISTRY_FILE = ".optimization_completed.txt"
@@ -168,6 +171,35 @@ def study_folders(optimization_dir: Path | str) -> list[StudyFolder]:
     """Return the folders of studies below `optimization_dir`, by name."""
     files = sorted(Path(optimization_dir).glob(f"*/{CONFIGURATION_FILE}"))
     return [StudyFolder(file.parent) for file in files]
+
+
+def is_study_folder(path: Path | str) -> bool:
+    """Return whether a folder is that of a study: it holds a configuration, a summary or trials."""
+    study, files = StudyFolder(Path(path)), ("optuna_study.db", "optuna_journal.log")
+    own = (study.configuration_file, study.summary_file, *(study.path / name for name in files))
+    return any(file.is_file() for file in own)
+
+
+def check_holds_studies(optimization_dir: Path | str) -> None:
+    """Refuse the folder of one study where that of all studies is expected.
+
+    Raises:
+        InputError: with what to write.
+    """
+    path = Path(optimization_dir)
+    if is_study_folder(path):
+        whole = path.resolve()
+        raise InputError(
+            f"optimization_dir={path} is the folder of one study, {whole.name}: write "
+            f"{shlex.quote(f'optimization_dir={written_path(whole.parent)}')}, and "
+            f"{shlex.quote(whole.name)} where a study is named"
+        )
+
+
+def written_path(path: Path) -> str:
+    """Return a path as it is written from here: relative where it lies below, else whole."""
+    here = Path.cwd()
+    return str(path.relative_to(here)) if path.is_relative_to(here) else str(path)
 
 
 def registry_file(optimization_dir: Path | str) -> Path:

@@ -7,11 +7,13 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from abx_amr.errors import InputError, counted
 from abx_amr.studies.final import standing
+from abx_amr.studies.progress import progress_in
 from abx_amr.studies.records import StudyRecord, TrialRecord, workers_of
+from abx_amr.studies.records.races import rules_in
 from abx_amr.studies.stored import read_study
 
 if TYPE_CHECKING:
@@ -29,15 +31,17 @@ class WorkerLine:
     name: str
     n_finished: int
     trial: int | None = None  #: that it runs
-    seconds: float | None = None  #: since that trial began, 0 where a clock was set back
+    seconds: float | None = None  #: since it began, 0 where a clock was set back; None: not known
 
 
 @dataclass(frozen=True, kw_only=True)
 class StudyOverview:
-    """How far a study is; times in seconds."""
+    """How far a study is; times in seconds. Its budget counts trials, in a race trainings."""
 
     budget: int
     n_finished: int
+    is_searched: bool = False
+    unit: Literal["trial", "training"] = "trial"
     n_running: int
     n_waiting: int
     n_failed: int
@@ -52,8 +56,7 @@ class StudyOverview:
     @property
     def is_complete(self) -> bool:
         """Whether the budget is reached and the final, if there is one, is over."""
-        is_searched = self.n_finished >= self.budget
-        return is_searched and self.final_done >= (self.final_planned or 0)
+        return self.is_searched and self.final_done >= (self.final_planned or 0)
 
     @property
     def remaining_seconds(self) -> float | None:
@@ -74,11 +77,14 @@ class StudyOverview:
         """
         left = max(0, self.budget - self.n_finished)
         if self.typical_trial_seconds is None:
-            return "prediction: none, no trial has finished yet (the same command says it later)"
+            return (
+                f"prediction: none, no {self.unit} has finished yet "
+                "(the same command says it later)"
+            )
         hours = math.ceil(left / n_workers) * self.typical_trial_seconds / 3600
         return (
-            f"prediction: {counted(left, 'trial')} of about {self.typical_trial_seconds:.3g} s by "
-            f"{counted(n_workers, 'worker')}: {hours:.3g} hours, once all have begun"
+            f"prediction: {counted(left, self.unit)} of about {self.typical_trial_seconds:.3g} s "
+            f"by {counted(n_workers, 'worker')}: {hours:.3g} hours, once all have begun"
         )
 
 
@@ -113,7 +119,9 @@ def overview_of_stored(storage: StudyStorage, name: str) -> StudyOverview:
     size, result, done = study.final.size, study.final.result, len(study.final.outcomes)
     is_over = result is not None and result.get("n_finished") == study.n_finished
     planned = None
-    if size is not None and study.n_finished >= budget and study.best is not None:
+    is_race = rules_in(study.user_attrs) is not None
+    searched = progress_in(study.trials, budget=budget, is_race=is_race)
+    if size is not None and searched.is_over and study.best is not None:
         most = (min(size.top, study.n_finished) + 1) * size.seeds + size.held_out
         planned = done if is_over else max(most, done + 1)
     return _overview(study, budget=budget, final_done=done, final_planned=planned)
@@ -123,22 +131,40 @@ def _overview(
     study: StudyRecord, *, budget: int, final_done: int, final_planned: int | None
 ) -> StudyOverview:
     finished = [trial for trial in study.trials if trial.is_finished]
+    is_race = rules_in(study.user_attrs) is not None
+    searched = progress_in(study.trials, budget=budget, is_race=is_race)
     best = study.best
-    lengths = [t.wall_time_seconds for t in finished if t.wall_time_seconds is not None]
+    lengths = _lengths(study.trials, is_race=is_race)
+    n_running = sum(trial.is_at_work for trial in study.trials)
+    typical = statistics.median(lengths) if lengths else None
+    rate = _rate(finished)
+    if is_race:  # whose points come and go: by those that are at work now
+        rate = n_running / typical * 3600 if typical else None
     return StudyOverview(
         budget=budget,
-        n_finished=len(finished),
-        n_running=study.states["RUNNING"],
+        n_finished=searched.n_done,
+        is_searched=searched.is_over,
+        unit="training" if is_race else "trial",
+        n_running=n_running,
         n_waiting=study.states["WAITING"],
         n_failed=study.states["FAIL"],
         best_value=best.value if best else None,
         best_trial=best.number if best else None,
-        trials_per_hour=_rate(finished),
-        typical_trial_seconds=statistics.median(lengths) if lengths else None,
+        trials_per_hour=rate,
+        typical_trial_seconds=typical,
         workers=_worker_lines(study.trials),
         final_done=final_done,
         final_planned=final_planned,
     )
+
+
+def _lengths(trials: Sequence[TrialRecord], *, is_race: bool) -> list[float]:
+    """Return the seconds that finished trials took, in a race those of its trainings."""
+    if is_race:
+        found = [seed.seconds for trial in trials for seed in trial.seeds]
+    else:
+        found = [trial.wall_time_seconds for trial in trials if trial.is_finished]
+    return [seconds for seconds in found if seconds is not None]
 
 
 def _rate(finished: Sequence[TrialRecord]) -> float | None:
@@ -163,7 +189,7 @@ def _worker_lines(trials: Sequence[TrialRecord]) -> list[WorkerLine]:
             n_finished=history.n_finished,
             trial=None if history.running is None else history.running.number,
             seconds=None
-            if history.running is None
+            if history.running is None or history.running.seeds
             else max(0.0, (now - _moment(history.running.started)).total_seconds()),
         )
         for history in workers_of(trials)

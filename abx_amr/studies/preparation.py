@@ -15,8 +15,10 @@ from abx_amr.errors import InputError, counted
 from abx_amr.studies.agreement import check_settings
 from abx_amr.studies.final import standing
 from abx_amr.studies.first_points import first_points, log_first_points
+from abx_amr.studies.progress import progress_of
 from abx_amr.studies.records import FinalAttributes, FinalSize, Origin, StudyAttributes
 from abx_amr.studies.records.finals import write_final_size
+from abx_amr.studies.records.races import write_rules
 from abx_amr.studies.records.writing import (
     write_budget,
     write_failures_counted_from,
@@ -105,6 +107,8 @@ def _create(settings: StudySettings, storage: StudyStorage) -> None:
     study_id = backend.create_new_study([direction], settings.study_name)
     write_origin(backend, study_id, _origin_of_new(settings, created=datetime.now()))
     write_budget(backend, study_id, settings.budget)
+    if settings.race is not None:
+        write_rules(backend, study_id, settings.race)
     write_final_size(backend, study_id, settings.final)
     log_what_is_drawn_at_random(settings.sampler, settings.space)
     log_first_points(settings)
@@ -128,7 +132,7 @@ def _whose_folder(
 def _join(settings: StudySettings, storage: StudyStorage) -> Preparation:
     backend, study_id = open_study(storage, settings.study_name)
     trials = read_trials(backend, study_id)
-    n_finished = sum(trial.is_finished for trial in trials)
+    is_searched = progress_of(settings, trials).is_over
     origin = StudyAttributes(backend.get_study_user_attrs(study_id)).origin
     if origin is None and trials:
         raise InputError(
@@ -150,15 +154,17 @@ def _join(settings: StudySettings, storage: StudyStorage) -> Preparation:
     if not has_snapshots(settings):
         write_snapshots(settings)
     final = FinalAttributes(backend.get_study_user_attrs(study_id))
-    size = _final_size(settings, final, is_searched=n_finished >= settings.budget)
+    size = _final_size(settings, final, is_searched=is_searched)
     if size != final.size or (size is not None and not final.is_decided):
         write_final_size(backend, study_id, size)
         final = FinalAttributes(backend.get_study_user_attrs(study_id))
-    if n_finished >= settings.budget:
+    if is_searched:
         found = standing(settings, trials, final)
         is_over = found is None or found.is_complete
         return Preparation.FINISHED if is_over else Preparation.JOINED
     write_budget(backend, study_id, settings.budget)
+    if settings.race is not None:
+        write_rules(backend, study_id, settings.race)
     write_failures_counted_from(backend, study_id, len(trials))
     return Preparation.JOINED
 
@@ -194,7 +200,7 @@ def _origin_of_new(settings: StudySettings, *, created: datetime | None = None) 
 
 def _refuse_while_at_work(settings: StudySettings, storage: StudyStorage) -> None:
     backend, study_id = open_study(storage, settings.study_name)
-    running = [t for t in read_trials(backend, study_id) if t.state == "RUNNING"]
+    running = [t for t in read_trials(backend, study_id) if t.is_at_work]
     final = FinalAttributes(backend.get_study_user_attrs(study_id))
     for owner in [*(t.owner for t in running), *(claim.owner for claim in final.open_claims)]:
         if owner is not None and owner.process.is_alive:

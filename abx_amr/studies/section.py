@@ -11,7 +11,7 @@ from typing import Any
 
 from abx_amr import checks
 from abx_amr.errors import InputError, did_you_mean, hint
-from abx_amr.studies.records import FinalSize
+from abx_amr.studies.records import FinalSize, RaceRules
 
 
 class TuningSection:
@@ -115,6 +115,38 @@ class TuningSection:
         return FinalSize(
             top=checks.whole_number("tuning.final.top", value.get("top", sized.top), 1),
             seeds=checks.whole_number("tuning.final.seeds", value.get("seeds", sized.seeds), 2),
+        )
+
+    def race(self, *, trainings: int) -> RaceRules | None:
+        """Return how seeds are given out in a race, None for none.
+
+        Args:
+            trainings: Those of the search without a race: the budget where none is written.
+        """
+        value = self.given("race")
+        if isinstance(value, bool):
+            return RaceRules(trainings=trainings) if value else None
+        known = ("trainings", "first_seeds", "reduction", "level")
+        if not isinstance(value, Mapping) or not value:
+            raise InputError(
+                "tuning.race must be true, false or a section of "
+                f"{', '.join(known)} (as in tuning.race={{trainings: 150}}), not {value!r}"
+            )
+        for key in value:
+            if key not in known:
+                raise InputError(
+                    f"tuning.race.{key} does not exist{hint(str(key), known, label='known')}"
+                )
+        plain = RaceRules(trainings=trainings)
+        given = {
+            key: plain.as_record()[key] if value.get(key) is None else value[key] for key in known
+        }
+        first = checks.whole_number("tuning.race.first_seeds", given["first_seeds"], 1)
+        return RaceRules(
+            trainings=checks.whole_number("tuning.race.trainings", given["trainings"], first),
+            first_seeds=first,
+            reduction=checks.whole_number("tuning.race.reduction", given["reduction"], 2),
+            level=checks.number("tuning.race.level", given["level"], 0.0, 0.5),
         )
 
     def job(self) -> dict[str, int] | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from abx_amr.checks import flag
 from abx_amr.errors import InputError
@@ -14,7 +14,7 @@ from abx_amr.studies.fingerprint import Fingerprint, fingerprint
 from abx_amr.studies.folder import StudyFolder
 from abx_amr.studies.known_points import written_points
 from abx_amr.studies.objective import Direction, default_min_successful_seeds
-from abx_amr.studies.records import FinalSize
+from abx_amr.studies.records import FinalSize, RaceRules
 from abx_amr.studies.samplers import (
     SamplerChoice,
     check_can_be_built,
@@ -31,7 +31,8 @@ FIRST_FINAL_SEED, FIRST_HELD_OUT_SEED = 9000, 10_000
 TUNING_KEYS = (
     *("n_trials", "n_seeds_per_trial", "truncated_episodes", "direction", "pruner", "search_space"),
     *("sampler", "sampler_options", "sampler_seed", "stability_penalty_weight"),
-    *("seeds", "first_seed", "min_successful_seeds", "final", "enqueue", "enqueue_default"),
+    *("seeds", "first_seed", "min_successful_seeds", "race", "final"),
+    *("enqueue", "enqueue_default"),
     *("n_workers", "n_trials_per_worker", "timeout", "wait", "parallel"),
     *("worker", "local_workers", "job"),
     *("max_retry", "max_failures", "heartbeat_interval", "checkpoint_interval"),
@@ -57,6 +58,7 @@ class StudySettings:
     per_trial_seeds: bool
     first_seed: int
     min_successful_seeds: int
+    race: RaceRules | None  #: None: every trial has the same number of seeds
     penalty_weight: float
     n_workers: int
     has_jobs: bool
@@ -87,8 +89,40 @@ class StudySettings:
 
     @property
     def budget(self) -> int:
-        """How many finished trials complete the study: n_trials, for a grid at most its points."""
+        """How many finished trials complete the search: n_trials, for a grid at most its points.
+
+        Of a race: how many trainings, of all points together.
+        """
+        if self.race is not None:
+            return self.race.trainings
         return effective_budget(self.sampler, n_trials=self.n_trials, space=self.space)
+
+    @property
+    def unit(self) -> Literal["trial", "training"]:
+        """What the budget counts."""
+        return "trial" if self.race is None else "training"
+
+    @property
+    def trainings(self) -> int:
+        """How many agents the search trains."""
+        return self.budget * (self.n_seeds_per_trial if self.race is None else 1)
+
+    @property
+    def n_points(self) -> int:
+        """How many points are drawn, in a race roughly: start-up trials of samplers follow it."""
+        return self.n_trials if self.race is None else self.race.expected_points
+
+    @property
+    def most_points(self) -> int | None:
+        """How many points a race may draw: a grid has no more; None for any number."""
+        plenty = self.budget + 1
+        found = effective_budget(self.sampler, n_trials=plenty, space=self.space)
+        return None if found == plenty else found
+
+    @property
+    def most_seeds(self) -> int:
+        """How many seeds a point of a race may have, from the block of a search."""
+        return FIRST_FINAL_SEED - self.first_seed
 
     def seeds(self, lineage: int) -> list[int]:
         """Return the seeds of a point: the same for all, or fresh ones within 1000..9999."""
@@ -126,8 +160,11 @@ class StudySettings:
         budget = effective_budget(sampler, n_trials=n_trials, space=space)
         first_seed = _first_seed(section, n_seeds)
         per_trial_seeds = section.choice("seeds", ("common", "per_trial")) == "per_trial"
-        final = section.final(trainings=budget * n_seeds)
-        if final is not None:
+        race = section.race(trainings=budget * n_seeds)
+        if race is not None:
+            _check_race(race, per_trial_seeds, min_successful_seeds, first_seed)
+        final = section.final(trainings=budget * n_seeds if race is None else race.trainings)
+        if final is not None and race is None:
             n_used = budget * n_seeds if per_trial_seeds else n_seeds
             _check_fresh(final, range(first_seed, first_seed + n_used))
         return cls(
@@ -150,6 +187,7 @@ class StudySettings:
             per_trial_seeds=per_trial_seeds,
             first_seed=first_seed,
             min_successful_seeds=min_successful_seeds or default_min_successful_seeds(n_seeds),
+            race=race,
             penalty_weight=section.number("stability_penalty_weight", low=0.0),
             n_workers=section.whole("n_workers", low=1),
             has_jobs=_has_jobs(section),
@@ -207,6 +245,27 @@ def fresh_seeds(number: int, used: Collection[int]) -> list[int]:
             f"(tuning.final.seeds), or leave it out (tuning.final=false)"
         )
     return found
+
+
+def _check_race(
+    race: RaceRules, per_trial_seeds: bool, min_successful_seeds: int | None, first_seed: int
+) -> None:
+    """Refuse what does not go with a race over seeds."""
+    without = "or leave the race out (tuning.race=false)"
+    if per_trial_seeds:
+        raise InputError(
+            f"tuning.race compares points on common seeds: tuning.seeds=common, {without}"
+        )
+    if min_successful_seeds is not None:
+        raise InputError(
+            "tuning.race asks for more than half of the seeds that a point has by then: "
+            f"tuning.min_successful_seeds=null, {without}"
+        )
+    if first_seed + race.first_seeds > FIRST_FINAL_SEED:
+        raise InputError(
+            f"tuning.race takes seeds below {FIRST_FINAL_SEED}: tuning.first_seed={first_seed} "
+            f"leaves too few, use tuning.first_seed={FIRST_TUNING_SEED}, {without}"
+        )
 
 
 def _check_fresh(final: FinalSize, used: Collection[int]) -> None:

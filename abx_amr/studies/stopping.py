@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 from collections.abc import Sequence
 from typing import Literal
@@ -20,10 +21,10 @@ class StopError(Exception):
         self.message = message
 
 
-def stop_when_complete(n_finished: int, budget: int) -> None:
-    """Stop when enough trials are finished, whoever ran them."""
+def stop_when_complete(n_finished: int, budget: int, *, unit: str = "trial") -> None:
+    """Stop when enough trials (of a race: trainings) are finished, whoever ran them."""
     if n_finished >= budget:
-        raise StopError("budget", f"{n_finished} of {budget} trials are finished")
+        raise StopError("budget", f"{n_finished} of {budget} {unit}s are finished")
 
 
 def stop_if_all_fails(trials: Sequence[TrialRecord], *, since: int, max_failures: int) -> None:
@@ -53,6 +54,25 @@ def stop_if_all_fails(trials: Sequence[TrialRecord], *, since: int, max_failures
             "failures",
             f"{len(failures)} trials in a row have failed (tuning.max_failures); "
             f"the last error: {failures[-1].failure}",
+        )
+
+
+def stop_if_points_fail(trials: Sequence[TrialRecord], *, max_failures: int) -> None:
+    """Stop a race in which attempts at the last points failed, and none has ended since.
+
+    Args:
+        trials: All trials of the study.
+        max_failures: How many in a row are too many.
+    """
+    ended = (t.number for t in trials if t.value is not None and math.isfinite(t.value))
+    last = max(ended, default=-1)
+    failing = [t for t in trials if t.rung is not None and t.rung.errors and t.number > last]
+    errors = sum(trial.rung.errors for trial in failing if trial.rung is not None)
+    if errors >= max_failures:
+        raise StopError(
+            "failures",
+            f"{errors} attempts in a row have failed (tuning.max_failures); "
+            f"the last error: {failing[-1].failure}",
         )
 
 

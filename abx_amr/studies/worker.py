@@ -19,14 +19,13 @@ from typing import TYPE_CHECKING, Any
 from abx_amr.errors import counted
 from abx_amr.host.signals import InterruptError, Interrupts
 from abx_amr.studies.attempts import earlier_attempts, take_over
-from abx_amr.studies.claiming import Claims
 from abx_amr.studies.events import Event, EventKind, WorkerReport
 from abx_amr.studies.finishing import finish_study
 from abx_amr.studies.heartbeat import heartbeats
-from abx_amr.studies.objective import SeedOutcome, TrialScore, score_outcomes
+from abx_amr.studies.objective import SeedOutcome
 from abx_amr.studies.patience import LONGEST_WAIT_SECONDS, SHORTEST_WAIT_SECONDS, Patience
+from abx_amr.studies.race_claims import claims_of
 from abx_amr.studies.records import INTERRUPTED, TrialRecord, Worker
-from abx_amr.studies.records.writing import result
 from abx_amr.studies.search_space import ParameterValue
 from abx_amr.studies.stopping import StopError
 from abx_amr.studies.storages import StorageError, StudyStorage
@@ -125,7 +124,7 @@ class _Worker:
         self.began = time.monotonic()
         self.interrupts = Interrupts()
         worker = Worker.here(interval=settings.heartbeat_interval, index=settings.worker)
-        self.claims = Claims(settings, storage, worker, on_reaped=self._reaped)
+        self.claims = claims_of(settings, storage, worker, on_reaped=self._reaped)
         self.patience = Patience(storage, self.interrupts, check_study=self.claims.check_study)
         self.patience.get(self.claims.open)
 
@@ -187,8 +186,8 @@ class _Worker:
             name = signal.Signals(self.interrupts.number).name
             raise StopError(
                 "interrupted",
-                f"stopped by {name}: {self.claims.finished} of {settings.budget} trials are "
-                "finished; run the same command again to go on",
+                f"stopped by {name}: {self.claims.finished} of {settings.budget} {settings.unit}s "
+                "are finished; run the same command again to go on",
             )
         if (
             settings.n_trials_per_worker is not None
@@ -245,11 +244,10 @@ class _Worker:
         if trial.retry_of is not None:
             earlier = earlier_attempts(trial, self.patience.get(self.claims.trials))
             take_over(folder, [files.trial(number) for number in earlier])
-        assert trial.lineage is not None  # written by whoever claimed it
         return ClaimedTrial(
             number=trial.number,
             parameters=self.settings.space.point(trial.frozen.params),
-            seeds=self.settings.seeds(trial.lineage),
+            seeds=self.claims.seeds(trial),
             folder=folder.path,
         )
 
@@ -260,48 +258,27 @@ class _Worker:
         seconds: float,
     ) -> None:
         """Write what the trial gave, then its value; one that was reaped meanwhile stays failed."""
-        from optuna.exceptions import UpdateFinishedTrialError
-        from optuna.trial import TrialState
-
-        settings = self.settings
-        score = score_outcomes(
-            outcomes,
-            penalty_weight=settings.penalty_weight,
-            direction=settings.direction,
-            min_successful_seeds=settings.min_successful_seeds,
-        )
-        for seed, reason in score.failed_seeds.items():
-            log.warning("trial %d: seed %d failed: %s", trial.number, seed, reason)
-        if score.has_failed:
-            log.warning("trial %d counts as failed on all seeds", trial.number)
-        try:
-            for name, value in result(outcomes, score, seconds=seconds).items():
-                self.patience.get(partial(self.backend.set_trial_user_attr, trial.id, name, value))
-            self.patience.get(
-                lambda: self.backend.set_trial_state_values(
-                    trial.id, TrialState.COMPLETE, [score.value]
-                )
-            )
-        except UpdateFinishedTrialError:
-            if self.patience.get(lambda: TrialRecord(self.backend.get_trial(trial.id)).is_finished):
-                self._told(trial, score)  # at the first attempt, whose answer was lost
-                return
+        score = self.patience.get(partial(self.claims.tell, trial, outcomes, seconds))
+        if score is None:
             log.warning(
                 "trial %d was given up by another worker meanwhile, its result is not used",
                 trial.number,
             )
             self._event("trial_failed", number=trial.number, message="given up by another worker")
             return
-        self._told(trial, score)
-
-    def _told(self, trial: TrialRecord, score: TrialScore) -> None:
-        self.claims.finished += 1
+        for outcome in outcomes:
+            if outcome.failure_reason is not None:
+                reason = outcome.failure_reason
+                log.warning("trial %d: seed %d failed: %s", trial.number, outcome.seed, reason)
+        if score.has_failed:
+            log.warning("trial %d counts as failed on all seeds", trial.number)
         self._event(
             "trial_finished",
             number=trial.number,
             params=trial.params,
             value=score.value,
             failed_seeds=score.failed_seeds,
+            n_seeds=self.claims.n_seeds(trial),
         )
 
     def _give_back(self, trials: Sequence[TrialRecord], reason: str) -> None:
@@ -315,6 +292,14 @@ class _Worker:
     def _event(self, kind: EventKind, **what: Any) -> None:
         finished = self.claims.finished
         try:
-            self.on_event(Event(kind=kind, finished=finished, budget=self.settings.budget, **what))
+            self.on_event(
+                Event(
+                    kind=kind,
+                    finished=finished,
+                    budget=self.settings.budget,
+                    unit=self.settings.unit,
+                    **what,
+                )
+            )
         except BrokenPipeError:  # nobody reads what is shown: as if the terminal had hung up
             self.interrupts.number = self.interrupts.number or signal.SIGPIPE

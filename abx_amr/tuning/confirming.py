@@ -82,18 +82,25 @@ def _stored_study(
     record = read_study(storage, study_name)
     budget = record.attributes.budget
     if budget is None or record.n_finished < budget:
+        unit = "trial" if record.attributes.race is None else "training"
         of = "" if budget is None else f" of {budget}"
         raise InputError(
-            f"study '{study_name}' is unfinished, {record.n_finished}{of} trials are done: run its "
-            "abx-tune command again to go on; its final comes at its end"
+            f"study '{study_name}' is unfinished, {record.n_finished}{of} {unit}s are done: run "
+            "its abx-tune command again to go on; its final comes at its end"
         )
     config = read_configuration(folder)
     check_named_classes(config, where=folder.path, trust=trust)
     base = yaml.safe_load((conf_dir() / "tuning" / "base.yaml").read_text(encoding="utf-8"))
-    tuning = {**base, **read_tuning(folder), **_OF_THIS_COMMAND, "n_trials": budget}
+    tuning = {**base, **read_tuning(folder), **_OF_THIS_COMMAND}
+    trainings = budget
+    if record.attributes.race is None:
+        tuning["n_trials"] = budget
+        trainings *= tuning["n_seeds_per_trial"]
+    else:
+        tuning["race"] = record.attributes.race.as_record()
     size: Any = final
     if final is True:  # written out, since no study gets a final that is not asked for
-        own = record.final.size or FinalSize.of_search(budget * tuning["n_seeds_per_trial"])
+        own = record.final.size or FinalSize.of_search(trainings)
         size = own.as_record()
     elif final is False or not isinstance(final, Mapping):
         raise InputError(f"final must be true or {{top: POINTS, seeds: SEEDS}}, not {final!r}")

@@ -103,13 +103,13 @@ def _table(study: StudyOverview) -> Group:
 
     counts = Table.grid(padding=(0, 2))
     counts.add_row(
-        f"{study.n_finished} of {study.budget} trials finished",
+        f"{study.n_finished} of {study.budget} {study.unit}s finished",
         *([] if study.final_planned is None else [_final(study.final_done, study.final_planned)]),
         f"{study.n_running} running",
         f"{study.n_failed} failed",
         *([f"{study.n_waiting} waiting"] if study.n_waiting else []),
         "" if study.best_value is None else f"best {study.best_value:.3f} ({study.best_trial})",
-        "" if study.trials_per_hour is None else f"{study.trials_per_hour:.3g} trials/h",
+        "" if study.trials_per_hour is None else f"{study.trials_per_hour:.3g} {study.unit}s/h",
         "" if study.remaining_seconds is None else f"{duration(study.remaining_seconds)} left",
     )
     workers = Table.grid(padding=(0, 2))

@@ -113,6 +113,7 @@ def finish(study: TuningStudy) -> TuneResult:
         is_complete=summary.is_complete,
         n_finished=summary.n_finished,
         budget=summary.budget,
+        unit=settings.unit,
         penalty_weight=settings.penalty_weight,
         best_value=best,
         best_params=summary.best_params,

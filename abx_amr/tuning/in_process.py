@@ -102,7 +102,7 @@ class ShownInCell(StudyListener):
             return
         text = event.message if event.value is None else f"value {event.value:.3f}"
         trial = "" if event.number is None else f", trial {event.number}: {text or 'begun'}"
-        self._study = f"{event.finished} of {event.budget} trials finished{trial}"
+        self._study = f"{event.finished} of {event.budget} {event.unit}s finished{trial}"
         self.show(self._study)
 
     @contextmanager
@@ -113,7 +113,9 @@ class ShownInCell(StudyListener):
     def finished(self, result: TuneResult) -> None:
         """Show what came of it."""
         best = "none yet" if result.best_value is None else f"{result.best_value:.3f}"
-        self.show(f"{result.n_finished} of {result.budget} trials finished, best value {best}")
+        self.show(
+            f"{result.n_finished} of {result.budget} {result.unit}s finished, best value {best}"
+        )
 
 
 def _work(service: TuneService, config: DictConfig) -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from abx_amr.tuning.seed_files import evaluation_returns
+from abx_amr.tuning.seed_files import evaluation_returns, final_amr
 
 if TYPE_CHECKING:
     from abx_amr.planning.best_rule import RuleSearch
@@ -39,6 +39,7 @@ def limits_of_trial(study: TuningStudy, best: Mapping[str, Any]) -> dict[str, An
     return {
         "gap": gap_of_point(study, best["params"], mean_return=best["mean_reward"], rules=rules),
         "best_rule": best_rule,
+        "final_amr": _final_amr(study, best),
         "agreement": None,
         "why_no_agreement": "a trial keeps its returns, not its treatments",
     }
@@ -62,6 +63,22 @@ def gap_of_point(
     model = study.points.model
     config = with_values(study.config, params)
     return gap_record(limits_of(model, prescribing_of(config, model, None), rules), mean_return)
+
+
+def _final_amr(study: TuningStudy, best: Mapping[str, Any]) -> dict[str, float] | None:
+    """Return antibiotic -> mean level at the end of an episode over a trial's seeds.
+
+    None where one of these did not keep it.
+    """
+    trial = study.settings.files.trial(best["number"])
+    kept = [
+        final_amr(trial.seed(seed["seed"]), episode_return=seed["episode_return"])
+        for seed in best["seeds"]
+        if seed["episode_return"] is not None
+    ]
+    if not kept or not all(kept):
+        return None
+    return {name: float(np.mean([levels[name] for levels in kept])) for name in kept[0]}
 
 
 def _returns(study: TuningStudy, best: Mapping[str, Any]) -> NDArray[np.float64] | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -21,8 +21,9 @@ class TuneResult:
         run_name: The study's run.
         folder: Its folder: best_params.json, study_summary.json, trials, figures.
         is_complete: Whether the budget is reached.
-        n_finished: Finished trials, whoever ran them.
-        budget: Finished trials that complete it.
+        n_finished: Finished trials (of a race: trainings), whoever ran them.
+        budget: How many of them complete it.
+        unit: What these are.
         penalty_weight: Lambda of mean - lambda * std.
         best_value: Value of the best trial; None where none has a finite one.
         best_params: Configuration path -> value of the best trial, or of what the final selected.
@@ -51,6 +52,7 @@ class TuneResult:
     n_best: int
     trials: pd.DataFrame = field(repr=False, compare=False)
     training_episodes: int
+    unit: Literal["trial", "training"] = "trial"
     collapse_advice: str | None = None
     overrides: Sequence[str] | None = None
     configuration: Mapping[str, Any] = field(repr=False, compare=False, default_factory=dict)

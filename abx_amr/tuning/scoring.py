@@ -9,7 +9,7 @@ import logging
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -34,7 +34,8 @@ class SeedScore:
     """What one seed of a trial gives back; seeds that learned together share their seconds.
 
     `collapse` is the kind to which its policy has collapsed, see `evaluation.collapse`; `curve`
-    what it earned while it learned, see `tuning.curves`.
+    what it earned while it learned, see `tuning.curves`; `final_amr` the mean level of each
+    antibiotic at the end of its evaluation's episodes.
     """
 
     episode_return: float
@@ -44,6 +45,7 @@ class SeedScore:
     seconds: float
     collapse: str | None = None
     curve: Curve = ()
+    final_amr: Mapping[str, float] = field(default_factory=dict)
 
 
 def train_and_score(
@@ -158,24 +160,26 @@ def _score(
         learn(trainer, trainees, planned=planned, callbacks=callbacks)
     learned = [agent for agent in agents.values() if trainer.failure(agent) is None]
     treatments = np.zeros((len(learned), model.num_treatments), np.int64)
+    levels = np.zeros((len(learned), len(model.antibiotics)))
     returns = np.empty((0, 0))
     if learned:
-        returns = trainer.returns(learned, model, settings, treatments=treatments)
+        returns = trainer.returns(learned, model, settings, treatments=treatments, final_amr=levels)
     seconds = (time.perf_counter() - started) / len(agents)
     scores: dict[int, SeedScore | Exception] = {}
-    rows = iter(zip(returns, treatments, strict=True))
+    rows = iter(zip(returns, treatments, levels, strict=True))
     for seed, agent in agents.items():
         failure = trainer.failure(agent)
         if failure is not None:
             scores[seed] = failure
             continue
-        row, given = next(rows)
+        row, given, at_end = next(rows)
         scores[seed] = SeedScore(
             episode_return=float(row.mean()),
             returns=tuple(float(r) for r in row),
             effective_values=effective_values(agent, searched),
             transitions=agent.transitions,
             seconds=seconds,
+            final_amr=dict(zip(model.antibiotics, map(float, at_end), strict=True)),
             collapse=kind_of_collapse(
                 given,
                 entropy_fell_at=agent.entropy_fell_at,

@@ -40,6 +40,7 @@ def write_seed_result(
     evaluation_returns: Sequence[float],
     identity: str | None = None,
     curve: Curve = (),
+    final_amr: Mapping[str, float] | None = None,
 ) -> None:
     """Write what a seed of a trial gave to `trial_folder/seed_<s>/result.json`.
 
@@ -51,12 +52,15 @@ def write_seed_result(
         evaluation_returns: the return of every evaluation episode.
         identity: what the result follows from, see `studies.attempts.identity`.
         curve: what the seed earned while it learned, see `tuning.curves`.
+        final_amr: antibiotic -> mean level at the end of the evaluation's episodes.
     """
     folder = TrialFolder(Path(trial_folder)).seed(outcome["seed"])
     folder.path.mkdir(parents=True, exist_ok=True)
     content = {**outcome, "evaluation_returns": list(evaluation_returns), "identity": identity}
     if curve:
         content["curve"] = [list(point) for point in curve]
+    if final_amr:
+        content["final_amr"] = dict(final_amr)
     atomic_files.write_json(folder.result_file, content)
     folder.checkpoint_file.unlink(missing_ok=True)
 
@@ -78,13 +82,27 @@ def evaluation_returns(folder: SeedFolder, *, episode_return: float) -> list[flo
 
     None where its folder does not hold them, or those of another training.
     """
+    result = _result_with(folder, episode_return)
+    if result is None:
+        return None
+    return [float(value) for value in result.get("evaluation_returns") or ()]
+
+
+def final_amr(folder: SeedFolder, *, episode_return: float) -> dict[str, float]:
+    """Return antibiotic -> mean level at the end of the episodes of a seed with this mean.
+
+    Empty where its folder does not hold them, or those of another training.
+    """
+    result = _result_with(folder, episode_return) or {}
+    return {str(name): float(level) for name, level in (result.get("final_amr") or {}).items()}
+
+
+def _result_with(folder: SeedFolder, episode_return: float) -> dict[str, Any] | None:
     try:
         result = read_json(folder.result_file)
     except InputError:
         return None
-    if result.get("episode_return") != episode_return:
-        return None
-    return [float(value) for value in result.get("evaluation_returns") or ()]
+    return result if result.get("episode_return") == episode_return else None
 
 
 def _read_whole_result(file: Path) -> dict[str, Any] | None:

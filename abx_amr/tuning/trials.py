@@ -145,4 +145,5 @@ def _write(
         evaluation_returns=() if given is None else given.returns,
         identity=identity,
         curve=() if given is None else given.curve,
+        final_amr={} if given is None else given.final_amr,
     )

@@ -121,6 +121,30 @@ def test_threads_that_are_no_number_are_refused(
     assert f"got '{threads}': unset NUMBA_NUM_THREADS" in ended.err
 
 
+def test_a_display_that_the_environment_asks_for_is_not_looked_for(
+    call: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MPLBACKEND", "nonsense")
+    assert call(train.main, "--help").status == 0
+    assert os.environ["MPLBACKEND"] == "agg"
+
+
+@pytest.mark.parametrize(
+    ("setting", "cure"),
+    [
+        ("training.early_stopping=true", "write training.early_stopping.enabled=true"),
+        ("training.vec_normalize=0", "write training.vec_normalize.enabled=false"),
+        ("training.seeds=1-3", "write [1,2,3]"),
+        ("agent_algorithm.gamma=0,99", "a number has a decimal point: agent_algorithm.gamma=0.99"),
+        ("agent_algorithm.learning_rate=3e\u22124", "write agent_algorithm.learning_rate=3e-4"),
+    ],
+)
+def test_what_is_nearly_right_has_a_cure_that_cures(setting: str, cure: str, call: Call) -> None:
+    ended = call(train.main, setting)
+    assert ended.status == 2
+    assert ended.err.rstrip().endswith(cure)
+
+
 @pytest.mark.parametrize("flags", [("job",), ("job", "--resolve"), ("all", "--resolve")])
 def test_a_configuration_is_shown_without_its_passwords(
     flags: tuple[str, ...], call: Call, monkeypatch: pytest.MonkeyPatch

@@ -338,3 +338,60 @@ def test_trials_says_why_seeds_and_trials_failed(ask):
     make()
     text = "\n".join(ask("trials", "exp")[1])
     assert "seed 1001 failed: OutOfMemoryError" in text
+
+
+# --- a study by its folder ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("path", ["optimization/exp", "optimization/exp/", "./optimization/exp"])
+@pytest.mark.parametrize("verb", ["best", "show", "trials"])
+def test_a_study_is_found_by_its_folder_as_by_its_name(ask, verb, path):
+    make()
+    assert ask(verb, path) == ask(verb, "exp")
+
+
+def test_a_folder_elsewhere_with_blanks_is_found(ask, tmp_path):
+    make()
+    elsewhere = tmp_path / "sent by, a colleague"
+    os.rename("optimization", elsewhere)
+    status, out, _ = ask("best", str(elsewhere / "exp"))
+    assert (status, out[0]) == (0, "{")
+
+
+def test_the_folder_of_one_study_is_not_taken_for_that_of_all(ask):
+    make()
+    for verb in (["list"], ["show", "exp"]):
+        status, out, err = ask(*verb, "optimization_dir=optimization/exp")
+        assert (status, out, len(err)) == (2, [], 1)
+        assert "is the folder of one study, exp: write optimization_dir=optimization," in err[0]
+    assert ask("list", "optimization_dir=optimization")[1][1].startswith("exp ")
+
+
+@pytest.mark.parametrize(
+    ("words", "cure"),
+    [
+        (["list", "optimization"], "write abx-study list optimization_dir=optimization"),
+        (
+            ["create", "optimization/new"],
+            "write abx-study create new optimization_dir=optimization",
+        ),
+        (["best", "optimization/nope"], "give the NAME of one (abx-study list shows all)"),
+        (["best", "optimization/exp", "optimization_dir=x"], "write exp in place of optimization"),
+    ],
+)
+def test_a_path_that_cannot_be_meant_is_refused_with_a_cure(ask, words, cure):
+    make()
+    status, out, err = ask(*words)
+    assert (status, out, len(err)) == (2, [], 1)
+    assert cure in err[0]
+
+
+def test_best_says_where_the_file_that_is_handed_on_holds_other_values(ask):
+    settings, _ = make()
+    assert ask("best", "exp")[2] == []
+    file = settings.folder / "best_params.json"
+    best = json.loads(file.read_text())
+    file.write_text(json.dumps({**best, "agent_algorithm.x": 0.75}))
+    status, out, (line,) = ask("best", "exp")
+    assert (status, json.loads("\n".join(out))) == (0, best)
+    assert f"agent_algorithm.x 0.75, not {best['agent_algorithm.x']}" in line

@@ -97,7 +97,7 @@ def test_one_command_ends_with_best_parameters_and_their_receipts(call: Call) ->
 
 
 def test_the_command_to_paste_keeps_the_clinic_that_was_tuned_in(call: Call) -> None:
-    kept = ("antibiotics=single", "agent_algorithm.vf_coef=0.4")
+    kept = ("antibiotics=single", "agent_algorithm.vf_coef=0.4", "training.num_eval_episodes=3")
     ended = call(tune.main, *SMALL_STUDY, *kept, "tuning.n_trials=1")
     (line,) = [s for s in ended.out.splitlines() if s.startswith("train with them:")]
     assert "best_params_from=ppo_default" in line

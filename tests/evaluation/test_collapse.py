@@ -111,3 +111,11 @@ def test_treatments_are_counted_alike_with_and_without_the_tables():
     assert counts.sum() == 2 * MODEL.max_time_steps
     by_level = treatments_by_level(played(Greedy(MODEL)))
     assert by_level.sum() == 2 * (MODEL.max_time_steps - 1)
+
+
+def test_the_resistance_at_the_end_is_that_of_an_evaluation():
+    levels = np.zeros((1, len(MODEL.antibiotics)))
+    episode_returns(Greedy(MODEL), MODEL, episodes=2, seed=0, final_amr=levels)
+    episodes = played(Greedy(MODEL)).episodes
+    expected = [episodes[f"final_true_amr_{name}"].mean() for name in MODEL.antibiotics]
+    np.testing.assert_allclose(levels[0], expected)

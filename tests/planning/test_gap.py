@@ -10,7 +10,7 @@ from abx_amr.agents.rules import AmrThreshold, Greedy, Never
 from abx_amr.evaluation.episodes import episode_returns, evaluate
 from abx_amr.planning.agreement import agreement, needs_patients
 from abx_amr.planning.best_rule import RuleSearch, TunedRule, compare_with_best
-from abx_amr.planning.cache import quick_view, reference
+from abx_amr.planning.cache import PlanCache, quick_view, reference
 from abx_amr.planning.episode_discount import discounted_episode
 from abx_amr.planning.gap import agreement_line, gap_line, gap_lines, gap_record
 from abx_amr.planning.optimum import optimum
@@ -235,6 +235,25 @@ def test_rules_are_tuned_on_other_episodes_than_they_are_compared_on(plans):
     low, high = found["candidate_intervals_95"]["never"]
     assert low < returns.mean() < high
     assert found["mean_return"] != rules.found[0].value
+    best = rules.found[0]
+    assert found["expected"][best.label] == {
+        "mean": best.value,
+        "standard_error": pytest.approx(best.standard_error),
+    }
+    assert best.standard_error > 0, "chance moves what it earns: its value is a mean"
+    assert found["tuning"]["seed"] != 4 and best.name in found["tuning"]["rules"]
+    again = evaluate(best.policy(model), model, episodes=20, seed=4).episodes
+    assert found["final_amr"] == {
+        name: pytest.approx(again[f"final_true_amr_{name}"].mean()) for name in model.antibiotics
+    }
+
+
+def test_rules_that_were_kept_without_their_error_are_tuned_again(plans):
+    model = SMALL["five patients"]
+    posed, cache = view(model), PlanCache(plans)
+    old = [{"name": "never", "parameters": {}, "value": 1.0}]
+    cache.keep_tuned_rules(posed, {repr(model.layout.attributes): old})
+    assert RuleSearch(model, plans).found[0].value != 1.0
 
 
 def test_the_best_rule_itself_is_not_distinguishable_from_itself(plans):
@@ -316,6 +335,6 @@ def test_a_rule_is_not_said_to_learn(plans):
 
 
 def test_a_tuned_rule_says_its_parameters():
-    rule = TunedRule(name="cycling", parameters={"period": 5}, value=0.0)
+    rule = TunedRule(name="cycling", parameters={"period": 5}, value=0.0, standard_error=0.0)
     assert rule.overrides == ["agent_algorithm=cycling", "agent_algorithm.period=5"]
     assert not rule.is_stationary

@@ -299,7 +299,7 @@ def test_regret_is_drawn_over_the_levels_that_were_visited():
     figure = regret_by_amr.draw(pd.DataFrame(rows), title="t")
     above, below = figure.axes
     assert [bar.get_height() for bar in above.patches] == [0.0, 0.5]  # rare levels say nothing
-    assert [label.get_text() for label in above.get_xticklabels()] == ["0-0.01", "0.01-0.02"]
+    assert [label.get_text() for label in above.get_xticklabels()] == ["0-1 %", "1-2 %"]
     assert [bar.get_height() for bar in below.patches] == [1.0, 1.0]
 
 

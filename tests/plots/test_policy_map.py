@@ -72,8 +72,8 @@ def test_a_rule_has_a_column_of_panels_for_each_antibiotic(names, overrides):
         f"given {name}" for name in names
     ]
     above = figure.axes[0].get_ylabel()
-    expected = ["% of patients who are given it", "visible AMR of the other"]
-    assert above == [*expected, "visible AMR of the best other"][columns - 1]
+    expected = ["% of patients who are given it", "visible AMR of the other (%)"]
+    assert above == [*expected, "visible AMR of the best other (%)"][columns - 1]
 
 
 def test_risk_is_drawn_where_it_is_seen_and_differs():

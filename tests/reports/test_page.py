@@ -296,7 +296,7 @@ def test_a_default_that_wins_the_final_is_the_result_and_is_not_told_as_its_own_
     )
     assert "That is 0.25 below the optimum" in text
     assert "the default won. It then trained on seeds 10000 to 10001" in text
-    assert "the best rule, greedy −1.00 −1.30 to −0.70" in text
+    assert "the best rule, greedy −1.00 (−1.30 to −0.70)" in text
     assert "winner minus default" not in text
     assert "default settings" not in text  # nothing to compare the winner with
 
@@ -416,7 +416,7 @@ def test_a_plan_goes_on_in_its_own_clinic_and_says_who_sees_the_time(tmp_path: P
     (folder / "provenance.json").write_text(json.dumps({**PROVENANCE, "command": command}))
     text = Seen(html_of(PlanSubject(folder, has_figures=False))).text
     assert "abx-train experiment=paper_two environment.include_time_remaining=true" in text
-    assert "sees the time" in text
+    assert "sees time" in text
 
 
 @pytest.mark.parametrize(
@@ -474,9 +474,9 @@ def test_a_set_names_its_best_condition_and_whether_it_may_be_chance(written: Wr
     assert "over 3 runs" in text
     assert "+8.00" in text
     assert "fewer than 5 training seeds" in text
-    assert "Each run holds the command" in text
-    assert "abx-report g" in text  # a run of the better condition
-    assert "abx-evaluate run=g" in text
+    assert "The folders of the runs are not here" in text
+    assert re.search(r"abx-report \S*/g", text)  # a run of the better condition
+    assert re.search(r"abx-evaluate run=\S*/g", text)
 
 
 def test_runs_of_a_set_that_collapsed_are_named_and_marked(tmp_path: Path) -> None:
@@ -495,9 +495,11 @@ def test_runs_of_a_set_that_collapsed_are_named_and_marked(tmp_path: Path) -> No
 def test_rules_that_were_played_have_an_interval_over_episodes(tmp_path: Path) -> None:
     played = {"greedy": [-115.0, -104.0]}
     told = {"best_rule": {**RULE, "candidate_intervals_95": played}}
-    table = policies_of(RunSubject(write_run(tmp_path, summary=told).path)).set_index("name")
+    table, is_expected = policies_of(RunSubject(write_run(tmp_path, summary=told).path))
+    assert not is_expected
+    table = table.set_index("name")
     assert list(table.loc["greedy", ["low", "high"]]) == played["greedy"]
-    assert table.loc[["never", "optimum"], ["low", "high"]].isna().all(axis=None)
+    assert table.loc["never", ["low", "high"]].isna().all()
 
 
 def test_names_and_notes_of_strangers_stay_text(tmp_path: Path) -> None:

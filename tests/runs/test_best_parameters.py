@@ -7,7 +7,10 @@ import pytest
 import yaml
 
 from abx_amr.configuration.composing import compose
+from abx_amr.errors import InputError
+from abx_amr.reports.repeating import clinic_to_repeat, given_by, settings_to_repeat
 from abx_amr.runs.best_parameters import with_best_parameters
+from abx_amr.studies.best import read_best
 
 FOUND = {"agent_algorithm.population": 24}
 
@@ -102,3 +105,53 @@ def test_a_study_of_another_clinic_is_one_readable_line_with_the_settings_to_add
     caplog.clear()
     trained_with(tmp_path)
     assert not [r for r in caplog.records if r.levelname == "WARNING"]
+
+
+def summarised(folder: Path, **content: object) -> None:
+    (folder / "found" / "study_summary.json").write_text(json.dumps(content), encoding="utf-8")
+
+
+@pytest.mark.usefixtures("study")
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ({"best_trial": {"params": FOUND}}, None),
+        ({"best_trial": {"params": {"agent_algorithm.population": 12}}}, "population 24, not 12"),
+        ({"best_trial": {"params": {}}, "final": {"params": FOUND}}, None),
+        ({"best_trial": {"params": FOUND}, "final": {"params": {"a.b": 1}}}, "a.b left out, not 1"),
+        ({"best_trial": None}, None),
+    ],
+)
+def test_best_values_other_than_the_studys_own_are_said(
+    tmp_path: Path, content: dict, said: str | None, caplog: pytest.LogCaptureFixture
+) -> None:
+    summarised(tmp_path, **content)
+    trained_with(tmp_path)
+    lines = [text for text in caplog.messages if "other values than the study's best" in text]
+    assert len(lines) == (said is not None)
+    assert said is None or said in lines[0]
+
+
+@pytest.mark.usefixtures("study")
+def test_a_study_that_is_named_by_a_path_has_a_cure_that_works(tmp_path: Path) -> None:
+    with pytest.raises(InputError) as refused:
+        read_best(tmp_path / "optimization", str(tmp_path / "found"))
+    place = f"best_params_from=found optimization_dir={tmp_path}"
+    assert str(refused.value).endswith(f"write {place}")
+    assert read_best(tmp_path, "found").values == FOUND
+    with pytest.raises(InputError, match="is the folder of one study, found: write"):
+        read_best(tmp_path / "found", "found")
+
+
+def test_what_a_study_fixed_is_repeated_and_what_it_gives_its_trials_is_not() -> None:
+    command = (
+        "abx-tune +tuning=ppo_default run_name=x training.n_envs=2 training.seed=4 "
+        "agent_algorithm.vf_coef=0.7 training.total_num_training_episodes=30 tuning.n_trials=2"
+    )
+    given = given_by({"command": command}, searched={"agent_algorithm.gamma"})
+    assert settings_to_repeat(given) == [
+        "training.n_envs=2",
+        "agent_algorithm.vf_coef=0.7",
+        "training.total_num_training_episodes=30",
+    ]
+    assert clinic_to_repeat({**given, "experiment": "paper_two"}) == ["experiment=paper_two"]

@@ -163,3 +163,32 @@ def test_a_run_behind_links_is_found_once_and_by_its_own_name(folder):
     assert run_folders_below(results) == [folder]
     assert RunFolder.open(results / "latest").path == folder.path.resolve()
     assert find_run("latest", results_dir=results).run_name == folder.run_name
+
+
+def test_a_run_is_found_by_its_folders_name_with_the_slash_of_a_shell(folder):
+    found = find_run(f"{folder.path.name}/", results_dir=folder.path.parent)
+    assert found.path == folder.path
+
+
+def test_a_file_or_folder_of_a_run_is_refused_with_the_run_that_it_is_of(folder):
+    folder.write_config({"a": 1})
+    folder.write_checkpoint("best", state={})
+    with pytest.raises(InputError) as refused:
+        find_run(folder.checkpoint_file("best"), results_dir="results")
+    assert str(refused.value).endswith(
+        f"give the folder of the run, {folder.path}, and checkpoint=best"
+    )
+    with pytest.raises(InputError, match=f"the run's folder is {folder.path}$"):
+        find_run(folder.path / "checkpoints", results_dir="results")
+    with pytest.raises(InputError, match="write checkpoint=best, and the run by run="):
+        folder.checkpoint_file("x/checkpoints/best.zip")
+
+
+def test_the_folder_of_one_run_is_not_taken_for_that_of_all(folder):
+    folder.write_config({"a": 1})
+    with pytest.raises(InputError) as refused:
+        find_run("other", results_dir=folder.path)
+    place = f"results_dir={folder.path.parent}"
+    assert f"is the folder of one run: write {place}, and {folder.path.name} where" in str(
+        refused.value
+    )

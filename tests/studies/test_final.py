@@ -4,6 +4,7 @@ import json
 import os
 import signal
 import time
+from datetime import datetime
 
 import pytest
 
@@ -14,7 +15,7 @@ from abx_amr.studies.finishing import finish_study
 from abx_amr.studies.objective import SeedOutcome
 from abx_amr.studies.overview import overview_of
 from abx_amr.studies.preparation import Preparation, prepare_study
-from abx_amr.studies.records import DEFAULT, FinalSize, FinalUnit
+from abx_amr.studies.records import DEFAULT, FinalAttributes, FinalSize, FinalUnit
 from abx_amr.studies.settings import StudySettings
 from abx_amr.studies.stored import read_study
 from abx_amr.studies.worker import run_worker
@@ -51,6 +52,13 @@ def standing_of(settings, storage):
 
 def summary_of(settings):
     return json.loads(settings.files.summary_file.read_text())
+
+
+def test_a_final_tells_when_its_trainings_have_ended_as_far_as_it_was_kept():
+    told = {"abx_final_outcome:1:9000": {"ended": "2026-11-29T08:00:00"}}
+    told["abx_final_outcome:1:9001"] = {"episode_return": 1.0}  # of a release that kept no moment
+    told["abx_final_claim:1:9001"] = {"ended": "2027-01-01T00:00:00"}
+    assert FinalAttributes(told).ended == [datetime(2026, 11, 29, 8)]
 
 
 # -- its size ----------------------------------------------------------------------------------

@@ -2,7 +2,8 @@ import json
 
 import numpy as np
 
-from abx_amr.tuning.seed_files import read_seed_results
+from abx_amr.studies.folder import TrialFolder
+from abx_amr.tuning.seed_files import final_amr, read_seed_results, write_seed_result
 
 
 def test_seed_results_of_a_study_are_read_in_order_with_their_failures(tmp_path):
@@ -21,3 +22,14 @@ def test_seed_results_of_a_study_are_read_in_order_with_their_failures(tmp_path)
     assert table["seed"].tolist() == [1000, 1001, 1000]
     assert np.isnan(table["episode_return"][1]) and table["failure"][1] == "ValueError: boom"
     assert read_seed_results(tmp_path / "nothing").empty
+
+
+def test_the_resistance_that_a_seed_leaves_is_kept_with_its_return(tmp_path):
+    outcome = {"seed": 1000, "episode_return": -2.0, "failure": None}
+    write_seed_result(
+        tmp_path, outcome=outcome, evaluation_returns=[-2.0], final_amr={"A": 0.25, "B": 0.0}
+    )
+    folder = TrialFolder(tmp_path).seed(1000)
+    assert final_amr(folder, episode_return=-2.0) == {"A": 0.25, "B": 0.0}
+    assert final_amr(folder, episode_return=-3.0) == {}, "of another training"
+    assert final_amr(TrialFolder(tmp_path).seed(1001), episode_return=-2.0) == {}

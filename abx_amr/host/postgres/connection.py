@@ -58,7 +58,7 @@ class PostgresConnection:
             InputError: PG_PORT is no port.
         """
         port = environment.get("PG_PORT") or str(DEFAULT_PORT)
-        if not port.isdecimal():
+        if not (port.isascii() and port.isdecimal()):
             raise InputError(f"PG_PORT must be a whole number, not {port!r}")
         return cls(
             host=environment.get("PG_HOST") or DEFAULT_HOST,

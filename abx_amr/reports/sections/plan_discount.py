@@ -7,9 +7,9 @@ from typing import Any
 from markupsafe import Markup
 
 from abx_amr.reports.subjects import PlanSubject
-from abx_amr.reports.tables import Column, Table, numbers
+from abx_amr.reports.tables import Column, Table, levels, numbers
 from abx_amr.reports.templating import fill
-from abx_amr.reports.wording import number, percent
+from abx_amr.reports.wording import number, percent, rule
 
 NAME = "Information and discounting"
 PAGES = ("plan",)
@@ -36,7 +36,7 @@ def _information(rows: Any) -> Table | None:
         return None
     columns = [Column("what is seen"), Column("return", numeric=True), Column("policy")]
     return columns, [
-        [str(row["name"]), numbers(row["value"]), str(row.get("policy", ""))] for row in rows
+        [str(row["name"]), numbers(row["value"]), rule(row.get("policy", ""))] for row in rows
     ]
 
 
@@ -55,7 +55,7 @@ def _audit(audit: Any) -> Table | None:
     rows = [
         [
             numbers(row["gamma"], 4),
-            numbers(row["equilibrium_amr"], 3),
+            levels(row["equilibrium_amr"]),
             numbers(row["episode_return"]),
             numbers(row["loss"]),
             percent(row["share_of_range"]),

@@ -10,8 +10,9 @@ from markupsafe import Markup
 from abx_amr.plots import stewardship_front
 from abx_amr.reports.figures import inline_svg
 from abx_amr.reports.subjects import PlanSubject
-from abx_amr.reports.tables import Column, numbers
+from abx_amr.reports.tables import Column, levels, numbers
 from abx_amr.reports.templating import fill
+from abx_amr.reports.wording import rule
 
 NAME = "Stewardship front"
 PAGES = ("plan",)
@@ -32,8 +33,8 @@ def render(subject: PlanSubject) -> Markup | None:
         [
             numbers(point["lambda_weight"]),
             numbers(point["individual"]),
-            numbers(point.get("mean_amr"), 3),
-            numbers(point["final_amr"], 3),
+            levels(point.get("mean_amr")),
+            levels(point["final_amr"]),
         ]
         for point in front
     ]
@@ -49,4 +50,5 @@ def _figure(subject: PlanSubject, front: list[Mapping[str, Any]]) -> Markup | No
     table = stewardship_front.table_of(
         front, subject.content.get("policies") or (), steps=int(steps)
     )
+    table["name"] = table["name"].map(rule)
     return inline_svg(stewardship_front.NAME, {"front": table})

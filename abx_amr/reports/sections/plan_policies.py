@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pandas as pd
 from markupsafe import Markup
 
 from abx_amr.reports.figures import inline_svg
 from abx_amr.reports.subjects import PlanSubject
-from abx_amr.reports.tables import Cell, Column, Table, numbers
+from abx_amr.reports.tables import Cell, Column, Table, levels, numbers
 from abx_amr.reports.templating import fill
-from abx_amr.reports.wording import percent
+from abx_amr.reports.wording import number, percent, rule
 
 NAME = "Policies"
 PAGES = ("plan",)
@@ -24,14 +26,14 @@ def render(subject: PlanSubject) -> Markup | None:
     svg = None
     if subject.has_figures:
         svg = inline_svg("policy_returns", {"policies": _drawn(subject)})
-    return fill("plan_policies.html", svg=svg, policies=_policies(policies))
+    return fill("plan_policies.html", svg=svg, policies=_policies(subject))
 
 
 def _drawn(subject: PlanSubject) -> pd.DataFrame:
     """Return a row per policy and one for the optimum, with intervals of two standard errors."""
     rows = [
         {
-            "name": row["name"],
+            "name": rule(row["name"]),
             "kind": row["kind"],
             "value": row["value"],
             "low": row["value"] - 1.96 * row["standard_error"],
@@ -55,28 +57,49 @@ def _drawn(subject: PlanSubject) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def _policies(table: pd.DataFrame) -> Table:
+def _policies(subject: PlanSubject) -> Table:
     columns = [
         Column("policy"),
         Column("kind"),
         Column("return", numeric=True),
-        Column("standard error", numeric=True),
-        Column("gap", numeric=True),
-        Column("of the range", numeric=True),
-        Column("AMR at the end", numeric=True, title="mean over antibiotics, from 0 to 1"),
-        Column("sees the time", title="knows how much of the episode is left"),
+        Column("error", numeric=True, title="standard error of the return"),
+        Column("gap", numeric=True, title="to the optimum"),
+        Column("of the range", numeric=True, title="from never treating to the optimum"),
+        Column("AMR at the end", numeric=True, title="mean over antibiotics"),
+        Column("sees time", title="knows how much of the episode is left"),
     ]
     rows = [
         [
-            str(row["name"]),
+            rule(row["name"]),
             str(row["kind"]),
             numbers(row["value"]),
             Cell("exact", 0.0) if row["standard_error"] == 0 else numbers(row["standard_error"]),
             numbers(row["optimality_gap"]),
             percent(row["share_of_range"]),
-            numbers(row["final_amr"], 3),
+            levels(row["final_amr"]),
             {"True": "yes", "False": "no"}.get(str(row.get("sees_time")), ""),
         ]
-        for row in table.to_dict("records")
+        for row in subject.policies.to_dict("records")
     ]
-    return columns, rows
+    return columns, [*([_optimum(subject)] if subject.optimum else []), *rows]
+
+
+def _optimum(subject: PlanSubject) -> list[Any]:
+    """Return the row of the optimum: exact, or between its bounds."""
+    found, episode = subject.optimum, subject.optimal_episode
+    is_exact = bool(found.get("is_exact"))
+    low, high = found.get("lower"), found.get("upper")
+    final = None
+    if episode is not None:
+        names = [c for c in episode if str(c).startswith("level_")]
+        final = float(episode[names].iloc[-1].mean())
+    return [
+        "optimum" if is_exact else "optimum (bounds)",
+        "optimum",
+        numbers(high) if is_exact else Cell(f"{number(low)} to {number(high)}", high),
+        Cell("exact", 0.0) if is_exact else "",
+        numbers(0.0) if is_exact else "",
+        percent(1.0) if is_exact else "",
+        levels(final),
+        "yes",
+    ]

@@ -6,7 +6,7 @@ import shlex
 
 from markupsafe import Markup
 
-from abx_amr.reports.repeating import Repeated, given_by, settings_to_repeat
+from abx_amr.reports.repeating import Repeated, clinic_to_repeat, given_by
 from abx_amr.reports.subjects import PlanSubject
 from abx_amr.reports.templating import fill
 
@@ -18,11 +18,7 @@ ORDER = 80
 def render(subject: PlanSubject) -> Markup:
     """Return the command, versions and commit, and commands to paste."""
     given = given_by(subject.provenance, searched=())
-    clinic = [
-        setting
-        for setting in settings_to_repeat(given)
-        if not setting.startswith(("agent_algorithm", "option_library"))
-    ]
+    clinic = clinic_to_repeat(given)
     steps = []
     if clinic:
         steps = [

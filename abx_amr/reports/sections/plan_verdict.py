@@ -8,7 +8,7 @@ from abx_amr.reports.clinic import clinic_in_words
 from abx_amr.reports.subjects import PlanSubject
 from abx_amr.reports.tables import KeyFigure
 from abx_amr.reports.templating import fill
-from abx_amr.reports.wording import is_known, number, percent
+from abx_amr.reports.wording import amr, is_known, number, percent, rule
 
 NAME = "Verdict"
 PAGES = ("plan",)
@@ -66,7 +66,11 @@ def _nearest(subject: PlanSubject) -> list[str]:
             if is_known(share)
             else ""
         )
-        sentences.append(f"{word} is {row['name']} with {number(row['value'])} ({sure}){reached}.")
+        sentences.append(
+            f"{word} is {rule(row['name'])} with {number(row['value'])} ({sure}){reached}."
+        )
+        if is_known(row.get("final_amr")):
+            sentences[-1] += f" It leaves {amr(row['final_amr'])} AMR at the end of an episode."
     return sentences
 
 
@@ -83,7 +87,7 @@ def _keys(subject: PlanSubject) -> list[KeyFigure]:
         some = some[some["kind"] == kind] if not some.empty else some
         if len(some):
             row = some.iloc[0]
-            keys.append(KeyFigure(f"best {kind}", number(row["value"]), str(row["name"])))
+            keys.append(KeyFigure(f"best {kind}", number(row["value"]), rule(row["name"])))
     if is_known(subject.content.get("never")):
         keys.append(KeyFigure("never treating", number(subject.content["never"])))
     return keys

@@ -8,11 +8,13 @@ import pandas as pd
 from markupsafe import Markup
 
 from abx_amr.plots import regret_by_amr
+from abx_amr.reports.expectation import Expected, expected_return, known_ends
 from abx_amr.reports.figures import inline_svg
 from abx_amr.reports.subjects import RunSubject
-from abx_amr.reports.tables import Column, numbers
+from abx_amr.reports.tables import Cell, Column, numbers
 from abx_amr.reports.templating import fill
-from abx_amr.reports.wording import is_known, number, over_episodes, percent
+from abx_amr.reports.wording import amr, is_known, number, percent
+from abx_amr.reports.worth import width_of
 
 NAME = "Why it is below the optimum"
 PAGES = ("run",)
@@ -45,6 +47,8 @@ PARTS = {
 def render(subject: RunSubject) -> Markup | None:
     """Return the parts and the agreement with the optimum, None where neither was computed."""
     gap, agreement = subject.summary.get("gap"), subject.summary.get("agreement")
+    if isinstance(gap, dict):
+        gap = in_expectation(gap, subject.summary)
     if not isinstance(gap, dict) and not isinstance(agreement, dict):
         return None
     parts = _parts(gap or {})
@@ -67,7 +71,7 @@ def render(subject: RunSubject) -> Markup | None:
         ],
         rows=[_row(part, (gap or {}).get("total"), _missing(parts)) for part in parts],
         regret=_regret(agreement or {}) if subject.has_figures else None,
-        agreement=_agreement(agreement or {}, _width(subject.summary)),
+        agreement=_agreement(agreement or {}, width_of(subject.summary)),
         level_columns=[
             Column("antibiotic"),
             Column("AMR level", numeric=True),
@@ -78,6 +82,31 @@ def render(subject: RunSubject) -> Markup | None:
         level_rows=[_level(row) for row in (agreement or {}).get("by_level") or []],
         note=(agreement or {}).get("note"),
     )
+
+
+def in_expectation(gap: dict[str, Any], summary: dict[str, Any]) -> dict[str, Any]:
+    """Return a gap's parts without the luck of the episodes, where the expectation is known.
+
+    The luck is in the last part, which ends at the mean return: it ends at the expected one.
+
+    >>> found = in_expectation(
+    ...     {"total": 3.0, "parts": [{"name": "learning", "value": 3.0, "to": -13.0}]},
+    ...     {"optimum": -10.0, "agreement": {"expected_gap": 4.0}},
+    ... )
+    >>> found["total"], found["parts"]
+    (4.0, [{'name': 'learning', 'value': 4.0, 'to': -14.0}])
+    """
+    expected, total = expected_return(summary), gap.get("total")
+    if expected is None or not is_known(total):
+        return gap
+    luck = float(summary["optimum"]) - expected.mean - total
+    parts = [
+        {**part, "value": part["value"] + luck, "to": expected.mean}
+        if part["name"] == "learning" and is_known(part.get("value"))
+        else part
+        for part in _parts(gap)
+    ]
+    return {**gap, "total": total + luck, "parts": parts}
 
 
 def _regret(agreement: dict[str, Any]) -> Markup | None:
@@ -138,7 +167,8 @@ def _agreement(found: dict[str, Any], width: float | None) -> str | None:
     cost, regret = found.get("expected_gap"), found.get("regret")
     more = ""
     if is_known(cost):
-        sure = over_episodes(found.get("expected_gap_interval_95"))
+        low, high = known_ends(found.get("expected_gap_interval_95") or (), around=cost)
+        sure = Expected(mean=cost, low=low, high=high).within
         more = f" What it does otherwise costs {number(cost)} an episode in expectation ({sure})."
     elif is_known(regret):
         more = f" What it does otherwise costs {number(regret, 3)} per step."
@@ -158,19 +188,11 @@ def _is_small(cost: Any, width: float | None) -> bool:
     return is_known(cost) and is_known(width) and cost < _SMALL * width
 
 
-def _width(summary: dict[str, Any]) -> float | None:
-    """Return what the optimum gains over never treating; None where it is not known."""
-    gap, share = summary.get("optimality_gap"), summary.get("share_of_range")
-    if not is_known(gap) or not is_known(share) or share == 1:
-        return None
-    return gap / (1.0 - share)
-
-
 def _level(row: dict[str, Any]) -> list[Any]:
     low, high = row.get("level_low"), row.get("level_high")
     return [
         str(row.get("antibiotic")),
-        f"{number(low)} to {number(high)}",
+        Cell(f"{amr(low)} to {amr(high)}", float(low) if is_known(low) else None),
         percent(row.get("share_of_states_visited"), 0),
         percent(row.get("agrees"), 0),
         numbers(row.get("regret"), 3),

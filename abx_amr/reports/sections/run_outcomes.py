@@ -7,8 +7,9 @@ from markupsafe import Markup
 from abx_amr.reports.card_writing import rule_of
 from abx_amr.reports.clinical import COUNTS, PATIENTS, Outcome, outcomes_of, patients_of
 from abx_amr.reports.subjects import RunSubject
-from abx_amr.reports.tables import Cell, Column, numbers, over_episodes, signed
+from abx_amr.reports.tables import Cell, Column, numbers, with_interval
 from abx_amr.reports.templating import fill
+from abx_amr.reports.wording import rule as rule_in_words
 
 NAME = "Outcomes"
 PAGES = ("run",)
@@ -17,8 +18,7 @@ ORDER = 35
 _COLUMNS = [
     Column("what happened"),
     Column("unit"),
-    Column("mean", numeric=True),
-    Column("95 % interval", numeric=True),
+    Column("mean (95 % interval)", numeric=True),
 ]
 
 
@@ -32,16 +32,15 @@ def render(subject: RunSubject) -> Markup | None:
     columns = [*_COLUMNS]
     if name is not None:
         columns += [
-            Column(name, numeric=True, title="the rule, on the same patients"),
-            Column("difference", numeric=True, title="in pairs; minus: the rule has more"),
-            Column("its 95 % interval", numeric=True),
+            Column("the rule", numeric=True, title=f"{rule_in_words(name)}, on the same patients"),
+            Column("difference (95 %)", numeric=True, title="in pairs; minus: the rule has more"),
             Column("so it is"),
         ]
     return fill(
         "outcomes.html",
         per_episode=f"{float(patients_of(episodes).mean()):,.0f}",
         count=len(episodes),
-        rule=name,
+        rule=None if name is None else rule_in_words(name),
         columns=columns,
         rows=[_cells(outcome) for outcome in outcomes_of(episodes, rule)],
     )
@@ -51,15 +50,13 @@ def _cells(outcome: Outcome) -> list[str | Cell]:
     cells: list[str | Cell] = [
         outcome.name,
         outcome.unit,
-        numbers(outcome.value, 1),
-        over_episodes(outcome.interval, 1),
+        with_interval(outcome.value, outcome.interval, 1),
     ]
     if outcome.difference is not None:
         found = outcome.difference
         cells += [
             numbers(outcome.rule, 1),
-            signed(found.mean, 1),
-            over_episodes(found.interval, 1),
+            with_interval(found.mean, found.interval, 1, is_signed=True),
             outcome.verdict,
         ]
     return cells

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import math
 import shlex
+from dataclasses import replace
 
 from markupsafe import Markup
 
+from abx_amr.errors import InputError
 from abx_amr.reports.card import against_of
 from abx_amr.reports.repeating import Repeated, command_of
 from abx_amr.reports.subjects import RunSubject
@@ -20,7 +22,20 @@ ORDER = 80
 
 def render(subject: RunSubject) -> Markup:
     """Return the command, versions and commit, and commands to paste."""
-    return fill("repeat.html", repeated=Repeated.of(subject.provenance), steps=_next_steps(subject))
+    repeated = Repeated.of(subject.provenance)
+    if repeated.command is None:
+        repeated = replace(repeated, command=_same_again(subject))
+    return fill("repeat.html", repeated=repeated, steps=_next_steps(subject))
+
+
+def _same_again(subject: RunSubject) -> str | None:
+    """Return the command that does what a notebook did; None where that is not known."""
+    try:
+        overrides = subject.folder.read_overrides()
+    except InputError:
+        return None
+    name = "abx-evaluate" if subject.is_evaluation else "abx-train"
+    return shlex.join([name, *overrides]) if overrides or not subject.is_evaluation else None
 
 
 def _next_steps(subject: RunSubject) -> list[tuple[str, str]]:

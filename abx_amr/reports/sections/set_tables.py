@@ -10,9 +10,9 @@ from markupsafe import Markup
 
 from abx_amr.reports.figures import inline_svg
 from abx_amr.reports.subjects import SetSubject
-from abx_amr.reports.tables import Cell, Column, Table, intervals, numbers, signed
+from abx_amr.reports.tables import Cell, Column, Table, levels, numbers, signed, with_interval
 from abx_amr.reports.templating import fill
-from abx_amr.reports.wording import collapse_in_words, duration, is_known, percent
+from abx_amr.reports.wording import collapse_in_words, duration, is_known, percent, rule
 
 NAME = "Conditions compared"
 PAGES = ("set",)
@@ -25,11 +25,15 @@ def render(subject: SetSubject) -> Markup | None:
     if conditions is None or runs is None:
         return None
     sure = percent(subject.confidence, 0) if subject.confidence else "95 %"
+    is_expected = _knows_expectation(conditions)
     shown = {"conditions": conditions, "runs": runs}
+    if is_expected:
+        shown = {name: _in_expectation(table) for name, table in shown.items()}
     svg = inline_svg("returns", shown) if subject.has_figures else None
     return fill(
         "set_tables.html",
         svg=svg,
+        is_expected=is_expected,
         interval=sure,
         conditions=_conditions(conditions, sure),
         pairs=_pairs(subject.tables.get("pairs"), sure),
@@ -40,33 +44,53 @@ def render(subject: SetSubject) -> Markup | None:
     )
 
 
+def _knows_expectation(table: pd.DataFrame) -> bool:
+    return "expected_return" in table and bool(table["expected_return"].notna().all())
+
+
+def _in_expectation(table: pd.DataFrame) -> pd.DataFrame:
+    """Return conditions, or runs, as they are drawn: by what they are worth in expectation."""
+    names = {
+        "mean": "expected_return",
+        "mean_low": "expected_low",
+        "mean_high": "expected_high",
+        "return": "expected_return",
+    }
+    return table.assign(**{own: table[expected] for own, expected in names.items() if own in table})
+
+
 def _conditions(table: pd.DataFrame, sure: str) -> Table:
+    several = table["clinic"].nunique() > 1
+    is_expected = "expected_return" in table and bool(table["expected_return"].notna().any())
     columns = [
         Column("condition"),
-        Column("clinic"),
+        *([Column("clinic")] if several else []),
         Column("seeds", numeric=True),
-        Column("mean", numeric=True),
-        Column(f"{sure} interval", numeric=True),
-        Column("IQM", numeric=True, title="mean of the middle half"),
-        Column("AMR", numeric=True),
-        Column("prescriptions", numeric=True),
-        Column("gap", numeric=True, title="of the mean return to the optimum"),
-        Column("expected gap", numeric=True, title="to the optimum, without the episodes' luck"),
-        Column("against the best rule", numeric=True, title="on the same episodes"),
+        *(
+            [Column(f"expected return ({sure})", numeric=True, title="without the episodes' luck")]
+            if is_expected
+            else []
+        ),
+        Column(f"mean of the episodes ({sure})", numeric=True),
+        Column("IQM", numeric=True, title="of the episodes played: mean of the middle half"),
+        Column("AMR at the end", numeric=True, title="mean over antibiotics"),
+        Column("given", numeric=True, title="prescriptions per episode"),
+        Column("gap", numeric=True, title="to the optimum, in expectation where that is known"),
+        Column("against best rule", numeric=True, title="on the same episodes"),
     ]
-    ordered = table.sort_values(["clinic", "mean"], ascending=[True, False])
+    order = "expected_return" if is_expected else "mean"
+    ordered = table.sort_values(["clinic", order], ascending=[True, False])
     rows = [
         [
-            str(row["condition"]),
-            str(row["clinic"]),
+            rule(row["condition"]),
+            *([str(row["clinic"])] if several else []),
             Cell(str(row["seeds"]) if row["learns"] else "rule", float(row["seeds"])),
-            numbers(row["mean"]),
-            intervals((row["mean_low"], row["mean_high"])),
+            *([_expected(row)] if is_expected else []),
+            with_interval(row["mean"], (row["mean_low"], row["mean_high"])),
             numbers(row["iqm"]),
-            numbers(row["mean_amr"], 3),
+            levels(row.get("final_amr")),
             numbers(row["prescriptions"], 1),
-            numbers(row["gap"]),
-            numbers(row.get("expected_gap")),
+            numbers(gap if is_known(gap := row.get("expected_gap")) else row["gap"]),
             signed(row.get("best_rule_difference")),
         ]
         for row in ordered.to_dict("records")
@@ -74,15 +98,19 @@ def _conditions(table: pd.DataFrame, sure: str) -> Table:
     return columns, rows
 
 
+def _expected(row: Mapping[Any, Any]) -> Cell:
+    return with_interval(row["expected_return"], (row["expected_low"], row["expected_high"]))
+
+
 def _pairs(table: pd.DataFrame | None, sure: str) -> Table | None:
     if table is None or table.empty:
         return None
+    several = table["clinic"].nunique() > 1
     columns = [
         Column("difference of"),
-        Column("clinic"),
+        *([Column("clinic")] if several else []),
         Column("pairs", numeric=True),
-        Column("mean", numeric=True),
-        Column(f"{sure} interval", numeric=True),
+        Column(f"mean ({sure})", numeric=True),
         Column("t test", numeric=True, title="p-value, corrected for their number (Holm)"),
         Column("Wilcoxon", numeric=True, title="p-value, corrected for their number (Holm)"),
         Column(
@@ -94,10 +122,9 @@ def _pairs(table: pd.DataFrame | None, sure: str) -> Table | None:
     rows = [
         [
             f"{row['first']} − {row['second']}",
-            str(row["clinic"]),
+            *([str(row["clinic"])] if several else []),
             numbers(row["pairs"], 0),
-            signed(row["difference"]),
-            intervals((row["low"], row["high"])),
+            with_interval(row["difference"], (row["low"], row["high"]), is_signed=True),
             numbers(row["t_p_holm"], 3),
             numbers(row["wilcoxon_p_holm"], 3),
             numbers(row["probability_of_improvement"]),
@@ -114,8 +141,7 @@ def _overall(table: pd.DataFrame | None, sure: str) -> Table | None:
         Column("condition"),
         Column("clinics", numeric=True),
         Column("runs", numeric=True),
-        Column("share of the range", numeric=True),
-        Column(f"{sure} interval", numeric=True),
+        Column(f"share of the range ({sure})", numeric=True),
         Column("IQM", numeric=True),
     ]
     rows = [
@@ -123,8 +149,7 @@ def _overall(table: pd.DataFrame | None, sure: str) -> Table | None:
             str(row["condition"]),
             numbers(row["clinics"], 0),
             numbers(row["runs"], 0),
-            numbers(row["mean"], 3),
-            intervals((row["mean_low"], row["mean_high"]), 3),
+            with_interval(row["mean"], (row["mean_low"], row["mean_high"]), 3),
             numbers(row["iqm"], 3),
         ]
         for row in table.sort_values("mean", ascending=False).to_dict("records")
@@ -134,23 +159,25 @@ def _overall(table: pd.DataFrame | None, sure: str) -> Table | None:
 
 def _runs(table: pd.DataFrame) -> Table:
     is_any = "collapse" in table and bool(table["collapse"].notna().any())
+    expects = "expected_return" in table and bool(table["expected_return"].notna().any())
     collapsed = [Column("collapsed", title="the policy does the same whatever it sees")]
     columns = [
         Column("run"),
         Column("condition"),
         *(collapsed if is_any else ()),
         Column("seed", numeric=True),
-        Column("return", numeric=True),
-        Column("std", numeric=True),
+        *([Column("expected", numeric=True, title="return in expectation")] if expects else []),
+        Column("return", numeric=True, title="mean of the episodes played"),
+        Column("std", numeric=True, title="over episodes"),
         Column("gap", numeric=True),
-        Column("AMR", numeric=True),
+        Column("AMR at the end", numeric=True, title="mean over antibiotics"),
         Column("steps", numeric=True),
         Column("time", numeric=True),
     ]
-    return columns, [_run(row, is_any) for row in table.to_dict("records")]
+    return columns, [_run(row, is_any, expects) for row in table.to_dict("records")]
 
 
-def _run(row: Mapping[Any, Any], tells_collapse: bool) -> list[Any]:
+def _run(row: Mapping[Any, Any], tells_collapse: bool, expects: bool) -> list[Any]:
     seconds = row.get("training_seconds")
     seed = row["seed"]
     is_rule = pd.isna(seed)
@@ -159,10 +186,11 @@ def _run(row: Mapping[Any, Any], tells_collapse: bool) -> list[Any]:
         str(row["condition"]),
         *([collapse_in_words(row["collapse"])] if tells_collapse else ()),
         Cell("rule" if is_rule else str(int(seed)), None if is_rule else float(seed)),
+        *([numbers(row["expected_return"])] if expects else []),
         numbers(row["return"]),
         numbers(row["return_std"]),
         numbers(row["gap"]),
-        numbers(row["mean_amr"], 3),
+        levels(row.get("final_amr")),
         numbers(row["steps"], 0),
         Cell(duration(seconds), seconds if is_known(seconds) else None),
     ]

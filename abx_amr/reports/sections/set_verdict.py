@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pandas as pd
 from markupsafe import Markup
 
 from abx_amr.errors import counted
+from abx_amr.reports.clinic import clinic_in_words
+from abx_amr.reports.members import first_of_each
 from abx_amr.reports.subjects import SetSubject
 from abx_amr.reports.tables import KeyFigure
 from abx_amr.reports.templating import fill
-from abx_amr.reports.wording import collapse_in_words, interval, is_known, number, signed
+from abx_amr.reports.wording import amr, collapse_in_words, interval, is_known, number, signed
+from abx_amr.reports.wording import rule as rule_in_words
 
 NAME = "Verdict"
 PAGES = ("set",)
@@ -30,17 +33,46 @@ def render(subject: SetSubject) -> Markup | None:
     clinics = list(dict.fromkeys(conditions["clinic"]))
     sentences: list[str] = []
     for clinic in clinics[:_MOST]:
-        here = conditions[conditions["clinic"] == clinic].sort_values("mean", ascending=False)
+        here = _best_first(conditions[conditions["clinic"] == clinic])
         sentences += _of_clinic(str(clinic), here, subject.tables.get("pairs"), len(clinics) > 1)
     if len(clinics) > _MOST:
         sentences.append(f"{len(clinics) - _MOST} more clinics are in the tables.")
     runs = int(conditions["runs"].sum())
-    keys = [
+    keys = _of_best(conditions) if len(clinics) == 1 else []
+    keys += [
         KeyFigure("runs", str(runs)),
         KeyFigure("conditions", str(len(conditions))),
         KeyFigure("clinics", str(len(clinics))),
     ]
+    sentences += _clinics(subject, clinics[:_MOST])
     return fill("verdict.html", sentences=sentences, warning=_warning(subject), keys=keys)
+
+
+def _of_best(conditions: pd.DataFrame) -> list[KeyFigure]:
+    """Return what the best condition is worth, of a single clinic."""
+    best = _best_first(conditions).iloc[0]
+    name = rule_in_words(best["condition"])
+    ends = (best["mean_low"], best["mean_high"])
+    keys = [KeyFigure(f"mean return ({name})", number(best["mean"]), interval(ends))]
+    if is_known(worth := best.get("expected_return")):
+        ends = (best["expected_low"], best["expected_high"])
+        keys = [KeyFigure(f"expected return ({name})", number(worth), interval(ends))]
+    if is_known(gap := best.get("expected_gap")):
+        keys.append(KeyFigure("below the optimum, in expectation", number(gap)))
+    if is_known(level := best.get("final_amr")):
+        keys.append(KeyFigure("AMR at the end of an episode", amr(level), "mean over antibiotics"))
+    return keys
+
+
+def _clinics(subject: SetSubject, clinics: Sequence[str]) -> list[str]:
+    """Return each clinic in words, as far as the folder of one of its runs is at hand."""
+    sentences = []
+    for name, member in first_of_each(subject.members, "clinic").items():
+        words = clinic_in_words(member.config)
+        if words is not None and name in clinics:
+            said = words.removeprefix("The clinic: ")
+            sentences.append(words if len(clinics) == 1 else f"The clinic {name}: {said}")
+    return sentences or ["Of which clinic is not known here: the folders of the runs are not."]
 
 
 def _of_clinic(
@@ -48,31 +80,39 @@ def _of_clinic(
 ) -> list[str]:
     rows = here.to_dict("records")
     best = rows[0]
-    earned = (
-        f"a mean return of {number(best['mean'])}"
-        f"{_within((best['mean_low'], best['mean_high']))} over {counted(best['runs'], 'run')}."
-    )
-    name = best["condition"]
+    over = counted(best["runs"], "run")
+    mean = f"{number(best['mean'])}{_within((best['mean_low'], best['mean_high']))}"
+    earned, luck = f"it has a mean return of {mean} over {over}.", None
+    if is_known(worth := best.get("expected_return")):
+        within = _within((best["expected_low"], best["expected_high"]))
+        earned = f"it earns {number(worth)} per episode in expectation{within} over {over}."
+        luck = f"In the episodes that were played its mean was {mean}, with the luck of these."
+    name = rule_in_words(best["condition"])
     first = (
-        f"he best of {counted(len(rows), 'condition')} is {name}, with {earned}"
+        f"he best of {counted(len(rows), 'condition')} is {name}: {earned}"
         if len(rows) > 1
-        else f"he only condition is {name}, with {earned}"
+        else f"he only condition is {name}: {earned}"
     )
     sentences = [f"In clinic {clinic}, t{first}" if is_named else f"T{first}"]
+    sentences += [luck] if luck else []
     if len(rows) > 1:
         sentences.append(_against_next(clinic, best, rows[1], pairs))
     optimum, expected = best.get("optimum"), best.get("expected_gap")
     if is_known(difference := best.get("best_rule_difference")):
-        rule = f", {best['best_rule']}," if best.get("best_rule") else ""
+        rule = f", {rule_in_words(best['best_rule'])}," if best.get("best_rule") else ""
         sentences.append(
             f"On the same episodes it is {number(abs(difference))} "
             f"{'above' if difference >= 0 else 'below'} the best tuned rule of the clinic{rule} in "
             "the mean over its runs."
         )
-    if is_known(optimum) and is_known(expected):
+    if is_known(optimum) and is_known(expected) and is_known(worth):
+        sentences.append(
+            f"In expectation it is {number(expected)} below the optimum, {number(optimum)}."
+        )
+    elif is_known(optimum) and is_known(expected):
         sentences.append(
             f"In expectation, without the luck of these episodes, it is {number(expected)} below "
-            f"the optimum, {number(optimum)}, or the best policy that could be computed."
+            f"the best policy that could be computed (the optimum is at most {number(optimum)})."
         )
     elif is_known(optimum):
         sentences.append(
@@ -80,7 +120,23 @@ def _of_clinic(
             if optimum >= best["mean"]
             else f"It lies above the optimum, {number(optimum)}: these episodes were easy."
         )
+    if is_known(level := best.get("final_amr")):
+        theirs = best.get("best_rule_final_amr")
+        beside = f"; under the best rule {amr(theirs)}" if is_known(theirs) else ""
+        sentences.append(
+            f"At the end of an episode of it {amr(level)} of infections are resistant, in the mean "
+            f"over antibiotics{beside}."
+        )
     return sentences
+
+
+def _best_first(conditions: pd.DataFrame) -> pd.DataFrame:
+    """Return the conditions of a clinic by what they are worth, in expectation where it is known.
+
+    Of all of them: what some are worth in expectation is not held against others' luck.
+    """
+    is_expected = "expected_return" in conditions and conditions["expected_return"].notna().all()
+    return conditions.sort_values("expected_return" if is_expected else "mean", ascending=False)
 
 
 def _against_next(
@@ -95,7 +151,9 @@ def _against_next(
             f"The next, {other['condition']}, has {number(other['mean'])}; no seeds are in common."
         )
     is_sure = is_known(p_value) and p_value < 0.05
-    word = "is better than" if is_sure else "cannot be told apart from"
+    word = "cannot be told apart from"
+    if is_sure:
+        word = "is better than" if difference > 0 else "was worse on these episodes than"
     chance = f", t test p = {number(p_value, 3)} after Holm" if is_known(p_value) else ""
     return (
         f"It {word} the next, {other['condition']}: {signed(difference)} "

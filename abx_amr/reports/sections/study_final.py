@@ -9,10 +9,13 @@ from typing import Any
 from markupsafe import Markup
 
 from abx_amr.reports.finals import DEFAULT, Final, HeldOut, compared, final_of, named
+from abx_amr.reports.resistance import in_words, levels_of
 from abx_amr.reports.subjects import StudySubject
-from abx_amr.reports.tables import Cell, Column, intervals, numbers, signed
+from abx_amr.reports.tables import Cell, Column, numbers, with_interval
 from abx_amr.reports.templating import fill
+from abx_amr.reports.tuned_rule import tuning_in_words
 from abx_amr.reports.wording import is_known, number
+from abx_amr.reports.wording import rule as rule_in_words
 
 NAME = "What the winner is worth"
 PAGES = ("study",)
@@ -28,10 +31,11 @@ def render(subject: StudySubject) -> Markup | None:
         "study_final.html",
         sentence=_sentence(final),
         compared=compared(final),
+        resistance=resistance_of(final),
+        tuning=tuning_in_words(final.best_rule, evaluation_seed=final.evaluation_seed),
         columns=[
             Column("on seeds and episodes that chose nothing"),
-            Column("mean return", numeric=True),
-            Column("95 % interval", numeric=True),
+            Column("mean return (95 % interval)", numeric=True),
             Column("lowest seed", numeric=True),
             Column("highest seed", numeric=True),
         ],
@@ -51,6 +55,15 @@ def render(subject: StudySubject) -> Markup | None:
         ),
         fresh=_span(final.fresh_seeds),
     )
+
+
+def resistance_of(final: Final) -> str:
+    """Return the resistance at the end of an episode, of the winner and of the best rule."""
+    rule, whose = final.best_rule or {}, named(final.selected)
+    text = in_words(
+        final.winner.final_amr, levels_of(rule.get("final_amr")), rule.get("name"), whose=whose
+    )
+    return text or "The resistance at the end of an episode was not kept."
 
 
 def _sentence(final: Final) -> str:
@@ -77,18 +90,21 @@ def _rows(final: Final) -> list[list[Any]]:
     if final.selected != DEFAULT:
         rows.append(_held("the default", final.default))
         found = final.difference
-        rows.append(["winner minus default", signed(found.mean), intervals(found.ends), "", ""])
+        rows.append(
+            ["winner minus default", with_interval(found.mean, found.ends, is_signed=True), "", ""]
+        )
     rule = final.best_rule
     if rule is not None:
         difference = rule.get("difference") or {}
         name, mean = str(rule.get("name")), rule.get("mean_return")
         ends = (rule.get("candidate_intervals_95") or {}).get(name)
         rows += [
-            [f"the best rule, {name}", numbers(mean), intervals(ends) if ends else "", "", ""],
+            [f"the best rule, {rule_in_words(name)}", with_interval(mean, ends), "", ""],
             [
                 "winner minus best rule",
-                signed(difference.get("mean")),
-                intervals(difference.get("interval_95")),
+                with_interval(
+                    difference.get("mean"), difference.get("interval_95"), is_signed=True
+                ),
                 "",
                 "",
             ],
@@ -98,7 +114,7 @@ def _rows(final: Final) -> list[list[Any]]:
 
 def _held(name: str, value: HeldOut) -> list[Any]:
     worst, best = (min(value.returns), max(value.returns)) if value.returns else (None, None)
-    return [name, numbers(value.mean), intervals(value.ends), numbers(worst), numbers(best)]
+    return [name, with_interval(value.mean, value.ends), numbers(worst), numbers(best)]
 
 
 def _candidate(told: Mapping[str, Any]) -> list[Any]:

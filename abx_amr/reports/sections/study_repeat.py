@@ -8,7 +8,13 @@ from collections.abc import Mapping
 from markupsafe import Markup
 
 from abx_amr.reports.finals import DEFAULT, final_of
-from abx_amr.reports.repeating import Repeated, command_of, given_by, settings_to_repeat
+from abx_amr.reports.repeating import (
+    Repeated,
+    clinic_to_repeat,
+    command_of,
+    given_by,
+    settings_to_repeat,
+)
 from abx_amr.reports.subjects import StudySubject
 from abx_amr.reports.templating import fill
 
@@ -68,10 +74,7 @@ def _given(subject: StudySubject) -> dict[str, str]:
 
 def plan_command(subject: StudySubject) -> str:
     """Return the command that computes the optimum of a study's clinic."""
-    own = [
-        one for one in settings_to_repeat(_given(subject)) if not one.startswith("agent_algorithm")
-    ]
-    return shlex.join(["abx-plan", *own])
+    return shlex.join(["abx-plan", *clinic_to_repeat(_given(subject))])
 
 
 def _default(given: Mapping[str, str], name: str) -> list[str] | None:

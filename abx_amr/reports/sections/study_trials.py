@@ -13,11 +13,13 @@ from abx_amr.reports.search import drawn_trials
 from abx_amr.reports.subjects import StudySubject
 from abx_amr.reports.tables import Cell, Column, numbers, short_setting
 from abx_amr.reports.templating import fill
-from abx_amr.reports.wording import duration, is_known
+from abx_amr.reports.wording import duration, is_known, number
 
 NAME = "Trials and seeds"
 PAGES = ("study",)
 ORDER = 20
+
+_COLLAPSED = "seeds whose policy has collapsed"
 
 
 def render(subject: StudySubject) -> Markup | None:
@@ -44,8 +46,8 @@ def render(subject: StudySubject) -> Markup | None:
     return fill(
         "study_trials.html",
         drawn=drawn,
-        columns=_columns(space),
-        rows=[_row(row, space) for row in shown.to_dict("records")],
+        columns=_columns(space, shown),
+        rows=[_row(row, space, shown) for row in shown.to_dict("records")],
         trials=[int(number) for number in shown["number"]],
         marked=_place_of_best(subject, shown),
     )
@@ -66,28 +68,44 @@ def seeds_of(subject: StudySubject) -> pd.DataFrame:
     ).reset_index(drop=True)
 
 
-def _columns(space: pd.DataFrame) -> list[Column]:
-    names = ("trial", "state", "value", "mean", "std")
+def _columns(space: pd.DataFrame, trials: pd.DataFrame) -> list[Column]:
     return [
-        *(Column(name, numeric=name != "state") for name in names),
+        Column("trial", numeric=True),
+        *([Column("state")] if _differ(trials, "state") else []),
+        Column("value", numeric=True, title="mean less the penalty for the spread over seeds"),
+        Column("mean (std)", numeric=True, title="over seeds"),
         *(Column(str(label), numeric=True) for label in space["label"]),
-        Column("collapsed", numeric=True, title="seeds whose policy has collapsed"),
+        *([Column("collapsed", numeric=True, title=_COLLAPSED)] if _any_collapsed(trials) else []),
         Column("time", numeric=True),
     ]
 
 
-def _row(trial: Mapping[Any, Any], space: pd.DataFrame) -> list[Any]:
+def _differ(trials: pd.DataFrame, column: str) -> bool:
+    return bool(trials[column].nunique() > 1 or (trials[column] != "COMPLETE").any())
+
+
+def _any_collapsed(trials: pd.DataFrame) -> bool:
+    """Return whether a seed of any trial has collapsed; the section on failures says so too."""
+    return "collapsed" in trials and bool((pd.to_numeric(trials["collapsed"]) > 0).any())
+
+
+def _row(trial: Mapping[Any, Any], space: pd.DataFrame, trials: pd.DataFrame) -> list[Any]:
     seconds = trial.get("wall_time_seconds")
     return [
         Cell(str(trial["number"]), float(trial["number"])),
-        str(trial["state"]).lower(),
-        numbers(trial.get("value"), 3),
-        numbers(trial.get("mean_reward"), 3),
-        numbers(trial.get("std_reward"), 3),
+        *([str(trial["state"]).lower()] if _differ(trials, "state") else []),
+        numbers(trial.get("value"), 2),
+        _mean(trial),
         *(short_setting(_plain(trial.get(f"params.{path}"))) for path in space["path"]),
-        numbers(trial.get("collapsed"), 0),
+        *([numbers(trial.get("collapsed"), 0)] if _any_collapsed(trials) else []),
         Cell(duration(seconds), seconds if is_known(seconds) else None),
     ]
+
+
+def _mean(trial: Mapping[Any, Any]) -> Cell:
+    cell = numbers(trial.get("mean_reward"), 2)
+    std = trial.get("std_reward")
+    return Cell(f"{cell.text} ({number(std, 2)})", cell.key) if is_known(std) else cell
 
 
 def _plain(value: Any) -> Any:

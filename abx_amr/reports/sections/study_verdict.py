@@ -14,12 +14,15 @@ from abx_amr.errors import counted
 from abx_amr.evaluation.statistics import t_interval
 from abx_amr.reports.clinic import clinic_in_words
 from abx_amr.reports.finals import DEFAULT, Final, compared, final_of, named
-from abx_amr.reports.sections.run_verdict import with_command
+from abx_amr.reports.resistance import in_short, in_words, levels_of
+from abx_amr.reports.sections.study_final import resistance_of
 from abx_amr.reports.sections.study_repeat import plan_command
 from abx_amr.reports.subjects import StudySubject
 from abx_amr.reports.tables import KeyFigure
 from abx_amr.reports.templating import fill
-from abx_amr.reports.wording import interval, is_known, number, reached, short, signed
+from abx_amr.reports.wording import interval, is_known, number, reached, rule, short, signed
+from abx_amr.reports.worth import with_command
+from abx_amr.studies.best import unlike_summary
 
 NAME = "Verdict"
 PAGES = ("study",)
@@ -57,7 +60,15 @@ def _searched(subject: StudySubject, best: dict[str, Any]) -> list[str]:
         f"{counted(seeds, 'training seed')} (standard deviation {number(best.get('std_reward'))})."
     )
     settings = f"It is trial {best.get('number')}: {_in_short(best.get('params') or {})}."
-    return [found, *_worth(best, plan_command(subject)), settings, _CHOSEN]
+    return [found, *_worth(best, plan_command(subject)), _resistance(best), settings, _CHOSEN]
+
+
+def _resistance(best: Mapping[str, Any]) -> str:
+    """Return the resistance at the end of an episode, where the trial has kept it."""
+    rule = best.get("best_rule") or {}
+    ours, theirs = levels_of(best.get("final_amr")), levels_of(rule.get("final_amr"))
+    said = in_words(ours, theirs, rule.get("name"))
+    return said or "The resistance at the end of an episode was not kept."
 
 
 def _selected(subject: StudySubject, best: dict[str, Any], final: Final) -> list[str]:
@@ -68,6 +79,7 @@ def _selected(subject: StudySubject, best: dict[str, Any], final: Final) -> list
         f"{named(final.selected)} earns {final.winner.in_words}: this is the value to quote.",
         compared(final),
         *_worth(final.limits, plan_command(subject)),
+        resistance_of(final),
     ]
     if final.params:
         sentences.append(f"Its settings: {_in_short(final.params)}.")
@@ -93,7 +105,9 @@ def agent_of(subject: StudySubject) -> str:
 
 def _how_many(subject: StudySubject) -> int:
     """Return how many trials have finished."""
-    finished = subject.summary.get("n_finished")
+    finished, race = (subject.summary.get(name) for name in ("n_finished", "race"))
+    if race:
+        return int(race["points"])
     if isinstance(finished, int):
         return finished
     return int(subject.trials["state"].isin(["COMPLETE", "PRUNED"]).sum())
@@ -102,14 +116,15 @@ def _how_many(subject: StudySubject) -> int:
 def _worth(best: Mapping[str, Any], plan: str) -> list[str]:
     """Return how a mean return compares with the best rule and the optimum, where that is told."""
     sentences = []
-    rule = best.get("best_rule")
-    if isinstance(rule, dict):
-        difference = rule.get("difference") or {}
+    found = best.get("best_rule")
+    if isinstance(found, dict):
+        difference = found.get("difference") or {}
         sentences.append(
-            f"Against the best tuned rule, {rule.get('name')}, it is {rule.get('verdict')}: "
+            f"Against the best tuned rule, {rule(found.get('name'))}, it is "
+            f"{found.get('verdict')}: "
             f"{signed(difference.get('mean'))} ({interval(difference.get('interval_95'))}"
             f"{_over(difference)})."
-            f"{'' if is_known(difference.get('seeds')) else _over_seeds(rule, best)}"
+            f"{'' if is_known(difference.get('seeds')) else _over_seeds(found, best)}"
         )
     gap, note = best.get("optimality_gap"), best.get("optimum_note")
     if is_known(gap):
@@ -134,6 +149,8 @@ def _warning(subject: StudySubject) -> str | None:
             f"Its final has made {trainings.get('done')} of {trainings['planned']} trainings: what "
             "the winner is worth is not known before they are over."
         )
+    if (different := unlike_summary(subject.folder)) is not None:
+        lines.append(f"{different}.")
     failed = subject.summary.get("n_all_seeds_failed")
     if failed:
         lines.append(f"{counted(failed, 'trial')} failed on all seeds.")
@@ -248,6 +265,8 @@ def _held_out(final: Final) -> list[KeyFigure]:
     if final.selected != DEFAULT:
         value, ends = final.default.mean, final.default.ends
         keys.append(KeyFigure("held out (the default)", number(value), interval(ends)))
+    if levels := final.winner.final_amr:
+        keys.append(KeyFigure("AMR at the end of an episode", in_short(levels)))
     return [*keys, *_gap(final.limits)]
 
 

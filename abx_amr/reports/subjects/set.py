@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 import pandas as pd
 
+from abx_amr.reports.members import Member, members_of
 from abx_amr.reports.subjects.subject import PAGE, Reading
 
 TABLES = ("conditions", "pairs", "overall", "runs")
@@ -47,6 +49,11 @@ class SetSubject:
     def page_file(self) -> Path:
         """Beside the tables, or in the folder of the runs."""
         return self.path / self.file
+
+    @cached_property
+    def members(self) -> list[Member]:
+        """The runs, as far as their folders are at hand."""
+        return members_of(self.tables.get("runs"), self.path)
 
     @classmethod
     def in_folder(cls, folder: Path, *, has_figures: bool = True) -> SetSubject:

@@ -12,6 +12,7 @@ from abx_amr.errors import InputError
 from abx_amr.host.folder_names import check_folder_name
 from abx_amr.reports.subjects.study import StudySubject
 from abx_amr.reports.subjects.subject import PAGE
+from abx_amr.studies.records import race_so_far
 
 if TYPE_CHECKING:
     from abx_amr.studies.records import StudyRecord, TrialRecord
@@ -114,6 +115,7 @@ def summary_of(record: StudyRecord) -> dict[str, Any]:
         "study_name": record.name,
         "status": "complete" if is_searched and is_over else "unfinished",
         "budget": budget,
+        "race": race_so_far(record.attributes.race, record.trials),
         "n_finished": record.n_finished,
         "direction": record.direction,
         "stability_penalty_weight": tuning.get("stability_penalty_weight"),

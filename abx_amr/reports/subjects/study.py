@@ -151,7 +151,9 @@ class StudySubject(FolderSubject):
         if self.summary.get("status") != "complete" or "state" not in table:
             return False
         finished = table[table["state"].isin(["COMPLETE", "PRUNED"])]
-        return bool(finished["number"].nunique() == self.summary.get("n_finished"))
+        race = self.summary.get("race")
+        known = race["points"] if race else self.summary.get("n_finished")
+        return bool(finished["number"].nunique() == known)
 
     def _storages(self) -> list[StudyStorage]:
         if self.storage is not None:

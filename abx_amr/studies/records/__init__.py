@@ -9,6 +9,7 @@ from abx_amr.studies.records.finals import (
     Point,
 )
 from abx_amr.studies.records.histories import WorkerHistory, workers_of
+from abx_amr.studies.records.races import RaceRules, Rung
 from abx_amr.studies.records.studies import Origin, StudyAttributes, StudyRecord
 from abx_amr.studies.records.trials import (
     INTERRUPTED,
@@ -17,7 +18,10 @@ from abx_amr.studies.records.trials import (
     SeedRecord,
     TrialRecord,
     best_trial,
+    comparable_trials,
+    count_done,
     count_lineages,
+    race_so_far,
 )
 from abx_amr.studies.records.workers import GRACE_INTERVALS, Worker
 
@@ -33,6 +37,8 @@ __all__ = [
     "Heartbeat",
     "Origin",
     "Point",
+    "RaceRules",
+    "Rung",
     "SeedRecord",
     "StudyAttributes",
     "StudyRecord",
@@ -40,6 +46,9 @@ __all__ = [
     "Worker",
     "WorkerHistory",
     "best_trial",
+    "comparable_trials",
+    "count_done",
     "count_lineages",
+    "race_so_far",
     "workers_of",
 ]

@@ -156,6 +156,16 @@ class FinalAttributes:
         return found
 
     @property
+    def ended(self) -> list[datetime]:
+        """When units ended, as far as it was kept, in local time like a trial's."""
+        found = (
+            record.get("ended")
+            for key, record in self.user_attrs.items()
+            if key.startswith(_OUTCOME)
+        )
+        return [datetime.fromisoformat(moment) for moment in found if moment is not None]
+
+    @property
     def claims(self) -> dict[FinalUnit, FinalClaim]:
         """Whose each unit is or was."""
         found = {}
@@ -214,6 +224,7 @@ def write_final_outcome(
         "seconds": outcome.seconds,
         "collapse": outcome.collapse,
         "effective_values": outcome.effective_values,
+        "ended": datetime.now().isoformat(timespec="seconds"),
     }
     backend.set_study_user_attr(study_id, f"{_OUTCOME}{unit.name}", jsonable(record))
 

@@ -30,7 +30,7 @@ def workers_of(trials: Iterable[TrialRecord]) -> list[WorkerHistory]:
             continue
         seen.setdefault(owner.process, owner)
         finished[owner.process] = finished.get(owner.process, 0) + trial.is_finished
-        if trial.state == "RUNNING":
+        if trial.is_at_work:
             running[owner.process] = trial
     return [
         WorkerHistory(worker=worker, n_finished=finished[process], running=running.get(process))

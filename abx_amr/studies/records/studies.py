@@ -10,7 +10,8 @@ from typing import Any
 from abx_amr.errors import InputError
 from abx_amr.host.processes import ProcessIdentity
 from abx_amr.studies.records.finals import FinalAttributes
-from abx_amr.studies.records.trials import STATES, TrialRecord, best_trial
+from abx_amr.studies.records.races import RaceRules, rules_in
+from abx_amr.studies.records.trials import STATES, TrialRecord, best_trial, count_done
 from abx_amr.studies.records.workers import GRACE_INTERVALS, Worker
 from abx_amr.studies.search_space import SearchSpace
 from abx_amr.studies.space import parse_search_space
@@ -86,8 +87,16 @@ class StudyAttributes:
         return None if record is None else Origin.from_record(record)
 
     @property
+    def race(self) -> RaceRules | None:
+        """How its seeds are given out; None: every trial has the same number."""
+        return rules_in(self.user_attrs)
+
+    @property
     def budget(self) -> int | None:
-        """How many finished trials complete it, None for a study of something else."""
+        """How many finished trials complete it, None for a study of something else.
+
+        Of a race: how many trainings.
+        """
         return self.user_attrs.get(BUDGET)
 
     @property
@@ -124,8 +133,8 @@ class StudyRecord:
 
     @property
     def n_finished(self) -> int:
-        """How many trials count towards the budget."""
-        return sum(trial.is_finished for trial in self.trials)
+        """How many trials count towards the budget; of a race, how many trainings."""
+        return count_done(self.trials, is_race=self.attributes.race is not None)
 
     @property
     def states(self) -> dict[str, int]:
@@ -145,9 +154,7 @@ class StudyRecord:
 
     def live_workers(self) -> list[Worker]:
         """Return who may be at work: processes that run here, and others that were heard of."""
-        trials = [
-            (trial.owner, trial.last_sign) for trial in self.trials if trial.state == "RUNNING"
-        ]
+        trials = [(trial.owner, trial.last_sign) for trial in self.trials if trial.is_at_work]
         at_final = [
             (claim.owner, None if claim.heartbeat is None else claim.heartbeat.moment)
             for claim in self.final.open_claims

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from abx_amr.studies.parameters import path_of, point_of
 from abx_amr.studies.points import why_not_searched
+from abx_amr.studies.records.races import RaceRules, Rung, rung_in
 from abx_amr.studies.records.workers import Worker
 
 if TYPE_CHECKING:
@@ -89,6 +90,18 @@ class TrialRecord:
         return self.state in ("COMPLETE", "PRUNED") and self.why_not_counted is None
 
     @property
+    def is_at_work(self) -> bool:
+        """Whether a worker is at it; in a race a point is nobody's between two of its claims."""
+        if self.state != "RUNNING":
+            return False
+        return self.rung is None or (self.rung.is_claimed and self.lacks_seeds)
+
+    @property
+    def lacks_seeds(self) -> bool:
+        """Whether, in a race, it is to have seeds that have not ended."""
+        return self.rung is not None and len(self.seeds) < self.rung.seeds
+
+    @property
     def why_not_counted(self) -> str | None:
         """Why it is no point of what is searched: another program has added it. None where it is.
 
@@ -108,9 +121,17 @@ class TrialRecord:
 
     @property
     def value(self) -> float | None:
-        """What it is worth, infinite where too few of its seeds succeeded; None before the end."""
-        values = self.frozen.values
-        return values[0] if values else None
+        """What it is worth, infinite where too few of its seeds succeeded; None before the end.
+
+        In a race: by the seeds that it has so far.
+        """
+        values: Sequence[float] | None = self.frozen.values
+        if values:
+            return values[0]
+        by_seeds: Mapping[int, float] = self.frozen.intermediate_values
+        if self.rung is None:
+            return None
+        return by_seeds[max(by_seeds)] if by_seeds else None
 
     @property
     def params(self) -> Mapping[str, ParameterValue]:
@@ -162,6 +183,11 @@ class TrialRecord:
     def worker_is_gone(self) -> bool:
         """Whether it failed with its worker and is tried again."""
         return bool(self.frozen.user_attrs.get(WORKER_IS_GONE))
+
+    @property
+    def rung(self) -> Rung | None:
+        """How far it is to come in a race over seeds; None where there is none."""
+        return rung_in(self.frozen.user_attrs)
 
     @property
     def mean_reward(self) -> float | None:
@@ -232,16 +258,57 @@ class TrialRecord:
 
 
 def best_trial(trials: Iterable[TrialRecord], *, direction: str) -> TrialRecord | None:
-    """Return the finished trial with the best finite value, the earliest of equals."""
+    """Return the finished trial with the best finite value, the earliest of equals.
+
+    In a race: of the points that are still in it and have at least half of the most seeds, since a
+    value of fewer is the best by luck too often.
+    """
     sign = -1.0 if direction == "maximize" else 1.0
     scored = [
         (sign * trial.value, trial.number, trial)
-        for trial in trials
-        if trial.is_finished and trial.value is not None and math.isfinite(trial.value)
+        for trial in comparable_trials(trials)
+        if trial.value is not None and math.isfinite(trial.value)
     ]
     return min(scored, key=lambda entry: entry[:2])[2] if scored else None
+
+
+def comparable_trials(trials: Iterable[TrialRecord]) -> list[TrialRecord]:
+    """Return the trials whose values may be compared."""
+    found = [*trials]
+    racing = [trial for trial in found if trial.rung is not None and trial.state != "PRUNED"]
+    if not racing:
+        return [trial for trial in found if trial.is_finished]
+    most = max(len(trial.seeds) for trial in racing)
+    return [trial for trial in racing if 2 * len(trial.seeds) >= max(most, 1)]
 
 
 def count_lineages(trials: Iterable[TrialRecord]) -> int:
     """Return the number of points drawn so far; a retry is the same point."""
     return len({t.lineage for t in trials if t.lineage is not None})
+
+
+def count_done(trials: Iterable[TrialRecord], *, is_race: bool) -> int:
+    """Return how much of the budget is spent: finished trials, or trainings of a race's points."""
+    if is_race:
+        return sum(len(trial.seeds) for trial in trials if trial.rung is not None)
+    return sum(trial.is_finished for trial in trials)
+
+
+def race_so_far(rules: RaceRules | None, trials: Sequence[TrialRecord]) -> dict[str, Any] | None:
+    """Return the rules of a race, its points and how many came to each number of seeds.
+
+    None for a study without a race.
+    """
+    if rules is None:
+        return None
+    points = [trial for trial in trials if trial.rung is not None]
+    sizes = [len(trial.seeds) for trial in points]
+    return {
+        **rules.as_record(),
+        "points": len(points),
+        "out": sum(trial.state == "PRUNED" for trial in points),
+        "rungs": [
+            {"seeds": size, "points": sum(other >= size for other in sizes)}
+            for size in sorted({size for size in sizes if size})
+        ],
+    }

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from abx_amr.host.atomic_files import jsonable
+from abx_amr.studies.objective import SeedOutcome
 from abx_amr.studies.records.studies import BUDGET, DRAWN_WITH, FAILURES_FROM, ORIGIN, Origin
 from abx_amr.studies.records.trials import (
     COLLAPSED_SEEDS,
@@ -31,7 +33,7 @@ from abx_amr.studies.records.trials import (
 if TYPE_CHECKING:
     from optuna.storages import BaseStorage
 
-    from abx_amr.studies.objective import SeedOutcome, TrialScore
+    from abx_amr.studies.objective import TrialScore
     from abx_amr.studies.records.workers import Worker
 
 
@@ -68,6 +70,44 @@ def result(outcomes: Sequence[SeedOutcome], score: TrialScore, *, seconds: float
         WALL_TIME: seconds,
     }
     return {name: jsonable(value) for name, value in attributes.items()}
+
+
+def told_outcomes(trial: TrialRecord) -> list[SeedOutcome]:
+    """Return what the seeds of a trial gave, as it is stored of them."""
+    collapsed = trial.collapsed_seeds or {}
+    return [
+        SeedOutcome(
+            seed=seed.seed,
+            episode_return=seed.episode_return,
+            failure=seed.failure,
+            effective_values=trial.effective_values,
+            seconds=seed.seconds or 0.0,
+            collapse=collapsed.get(str(seed.seed)),
+        )
+        for seed in trial.seeds
+    ]
+
+
+def write_told(
+    backend: BaseStorage, trial_id: int, outcomes: Sequence[SeedOutcome], score: TrialScore
+) -> None:
+    """Write what a point in a race gave so far: its seeds last, by which it is known.
+
+    Its value by this number of seeds is what Optuna calls an intermediate one.
+
+    Args:
+        backend: Optuna's storage.
+        trial_id: The trial's, there.
+        outcomes: Of all its seeds that have ended.
+        score: What they are worth together.
+    """
+    seconds = math.fsum(outcome.seconds for outcome in outcomes)
+    attributes = result(outcomes, score, seconds=seconds)
+    seeds = attributes.pop(SEEDS)
+    backend.set_trial_intermediate_value(trial_id, len(outcomes), score.value)
+    for name, value in attributes.items():
+        backend.set_trial_user_attr(trial_id, name, value)
+    backend.set_trial_user_attr(trial_id, SEEDS, seeds)
 
 
 def write_owner(

@@ -79,13 +79,16 @@ class SeedBatchedTrainer(Trainer):
         settings: TrainingSettings,
         *,
         treatments: NDArray[np.int64] | None = None,
+        final_amr: Floats | None = None,
     ) -> Floats:
         """Return each agent's returns (S, N), played side by side.
 
         Only managers, who decide at different steps, play by themselves.
         """
         if role_of(self.agents[0].algorithm).decisions_last:
-            return super().returns(agents, model, settings, treatments=treatments)
+            return super().returns(
+                agents, model, settings, treatments=treatments, final_amr=final_amr
+            )
         with own_draws(settings.evaluation_seed):
             return np.asarray(
                 episode_returns(
@@ -95,6 +98,7 @@ class SeedBatchedTrainer(Trainer):
                     seed=settings.evaluation_seed,
                     copies=len(agents),
                     treatments=treatments,
+                    final_amr=final_amr,
                 )
             )
 

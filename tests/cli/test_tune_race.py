@@ -1,0 +1,56 @@
+"""The whole command with a race over seeds: searched, told, audited, gone on with."""
+
+import json
+from pathlib import Path
+
+import optuna
+import pytest
+
+from abx_amr.cli import report, study, tune
+from tests.cli.conftest import SMALL_STUDY, Call
+
+RACE = (*SMALL_STUDY, "experiment=paper_two", "tuning.race={trainings: 7, first_seeds: 1}")
+
+
+def summary(name: str) -> dict:
+    return json.loads(Path(f"optimization/{name}/study_summary.json").read_text())
+
+
+def points(name: str) -> list[tuple]:
+    storage = f"sqlite:///{Path('optimization', name, 'optuna_study.db').absolute()}"
+    trials = optuna.load_study(study_name=name, storage=storage).trials
+    return [
+        (t.params, t.state.name, [s["episode_return"] for s in t.user_attrs["seeds"]], t.value)
+        for t in trials
+    ]
+
+
+def test_a_race_is_searched_told_and_audited(call: Call) -> None:
+    done = call(tune.main, *RACE, "run_name=race")
+    assert done.status == 0, done.err
+    assert "a race of 7 trainings, each point begins with 1 seed (1000..;" in done.out
+    assert "\n7 trainings finished of 7, in optimization/race" in done.out
+    assert "(1 seed)  " in done.out
+    told = summary("race")["race"]
+    assert told["rungs"][0] == {"seeds": 1, "points": told["points"]}
+    assert sum(len(returns) for _, _, returns, _ in points("race")) == 7
+    shown = call(study.main, "show", "race").out
+    assert "budget: 7 trainings; finished: 7" in shown
+    audit = call(study.main, "audit", "race").out
+    assert "pass    budget exact              7 trainings of" in audit
+    assert "pass    no failed seeds hidden" in audit
+    assert call(report.main, "optimization/race").status == 0
+    page = Path("optimization/race/report.html").read_text()
+    assert "The race over seeds" in page
+    assert f"7 trainings were given out among {told['points']} points" in page
+    again = call(tune.main, *RACE, "run_name=race")
+    assert (again.status, "[7/7]" in again.out) == (0, False)
+
+
+@pytest.mark.slow
+def test_a_race_of_jobs_spends_its_budget(call: Call) -> None:
+    done = call(tune.main, *RACE, "run_name=jobs", "tuning.parallel=jobs", "tuning.n_workers=3")
+    assert done.status == 0, done.err
+    assert summary("jobs")["status"] == "complete"
+    assert sum(len(returns) for _, _, returns, _ in points("jobs")) == 7
+    assert {state for _, state, _, _ in points("jobs")} <= {"COMPLETE", "PRUNED"}
