@@ -124,7 +124,7 @@ def split_arguments(
         if "@" in override.get_key_element() or loader.get_group_options(key):
             raise InputError(
                 f"{override.input_line}: {key} is a configuration group, a search space holds "
-                "values; run one study for each choice"
+                "values; run one study for each choice, such as +tuning=ppo_default,a2c_default"
             )
         if "." not in key:
             raise InputError(
