@@ -48,6 +48,8 @@ class Command:
     complete: Callable[[Composition, Sequence[str]], list[str]] = lambda composition, overrides: []
     #: What to do after an interrupt, see `carried_out`.
     after_interrupt: str | None = RUN_AGAIN
+    #: Whether choices of groups that are swept over are studies of their own.
+    runs_each_choice: bool = False
 
 
 def fail(command: str, message: str) -> NoReturn:
@@ -262,7 +264,7 @@ def enter(command: Command, arguments: Sequence[str] | None = None) -> None:
     os.environ[FULL_ERROR] = "1"
     try:
         run_command(
-            command.name, _enter_hydra, command, given, after_interrupt=command.after_interrupt
+            command.name, _enter_each, command, given, after_interrupt=command.after_interrupt
         )
     finally:
         if not _user_wants_traceback:
@@ -301,51 +303,32 @@ def repeated(
     return settings_of(sections, given, leaving_out=leaving_out)
 
 
+def _enter_each(command: Command, given: list[str]) -> None:
+    """Enter once, or once for each study of a command line; all are read before one begins."""
+    from abx_amr.cli.several_studies import run_each, studies_of
+
+    studies = studies_of(given) if command.runs_each_choice else []
+    for study in studies:
+        _read(command, study.arguments)
+    if studies:
+        run_each(command.name, studies, lambda arguments: _enter_hydra(command, arguments))
+    else:
+        _enter_hydra(command, given)
+
+
 def _enter_hydra(command: Command, given: list[str]) -> None:
     import hydra
-    from hydra._internal.utils import get_args_parser
     from hydra.core.global_hydra import GlobalHydra
 
-    from abx_amr.configuration.composing import compose, is_search_override, places_in_project
+    from abx_amr.configuration.composing import places_in_project
     from abx_amr.configuration.groups import conf_dir, version_base
-    from abx_amr.configuration.overrides import check_together
-    from abx_amr.configuration.search_space import without_sweeper_params
-    from abx_amr.configuration.written import to_the_letter
-    from abx_amr.host.secrets import redacted_yaml, refuse_secrets
+    from abx_amr.host.secrets import redacted_yaml
 
-    arguments = translate(given)
-    parser = get_args_parser()
-    parser.error = _refuse_flag  # type: ignore[method-assign]
-    parsed = parser.parse_args(arguments)
-    shows_only = parsed.cfg or parsed.info or parsed.shell_completion or parsed.hydra_help
-    if not parsed.shell_completion:
-        refuse_secrets(parsed.overrides)  # sweeps too, which `compose` does not see
-        for position, override in enumerate(parsed.overrides):
-            if "=" not in override and not override.startswith("~"):
-                raise InputError(no_setting(parsed.overrides, position))
-        settings = to_the_letter(without_sweeper_params(parsed.overrides))
-        flags = [a for a in arguments if a not in parsed.overrides]
-        if shows_only:
-            flags = [flag for flag in flags if flag not in ("-m", "--multirun")]
-        arguments, parsed.overrides = [*flags, *settings], settings
-        check_together(parsed.overrides)
-        _check_flags(command, parsed)
+    arguments, parsed, composition = _read(command, given)
     _typed[:] = arguments
     extra: list[str] = []
-    if not parsed.shell_completion and not parsed.hydra_help:
-        fixed = [o for o in parsed.overrides if not is_search_override(o)]
-        if len(fixed) < len(parsed.overrides) and (shows_only or not parsed.multirun):
-            sweeping = next(o for o in parsed.overrides if o not in fixed)
-            cure = "one configuration is shown: give one value" if shows_only else "add -m"
-            example = "" if shows_only else f" ({command.name} -m ...)"
-            key, _, value = sweeping.partition("=")
-            if re.fullmatch(r"0,[0-9]+", value):
-                example += f"; a number has a decimal point: {key}={value.replace(',', '.')}"
-            raise InputError(f"'{sweeping}' sweeps over values: {cure}{example}")
-        folders = [parsed.config_dir] if parsed.config_dir else []
-        composition = compose(parsed.config_name or command.config_name, fixed, search_path=folders)
-        _check_is_whole(command, composition, parsed.config_name)
-        if not shows_only:
+    if composition is not None:
+        if not _shows_only(parsed):
             extra = command.complete(composition, parsed.overrides)
         extra += composition.home_folders
         extra += places_in_project(composition.config, parsed.overrides)
@@ -362,6 +345,62 @@ def _enter_hydra(command: Command, given: list[str]) -> None:
             run()
     finally:
         sys.argv = saved
+
+
+def _read(
+    command: Command, given: Sequence[str]
+) -> tuple[list[str], Namespace, Composition | None]:
+    """Return the arguments for Hydra, what its parser makes of them, and their composition.
+
+    That is without what is swept over; None for Hydra's own help and completion.
+
+    Raises:
+        InputError: what is wrong with them, in one line.
+    """
+    from hydra._internal.utils import get_args_parser
+
+    from abx_amr.configuration.composing import compose, is_search_override
+    from abx_amr.configuration.overrides import check_together
+    from abx_amr.configuration.search_space import without_sweeper_params
+    from abx_amr.configuration.written import to_the_letter
+    from abx_amr.host.secrets import refuse_secrets
+
+    arguments = translate(list(given))
+    parser = get_args_parser()
+    parser.error = _refuse_flag  # type: ignore[method-assign]
+    parsed = parser.parse_args(arguments)
+    shows_only = _shows_only(parsed)
+    if not parsed.shell_completion:
+        refuse_secrets(parsed.overrides)  # sweeps too, which `compose` does not see
+        for position, override in enumerate(parsed.overrides):
+            if "=" not in override and not override.startswith("~"):
+                raise InputError(no_setting(parsed.overrides, position))
+        settings = to_the_letter(without_sweeper_params(parsed.overrides))
+        flags = [a for a in arguments if a not in parsed.overrides]
+        if shows_only:
+            flags = [flag for flag in flags if flag not in ("-m", "--multirun")]
+        arguments, parsed.overrides = [*flags, *settings], settings
+        check_together(parsed.overrides)
+        _check_flags(command, parsed)
+    if parsed.shell_completion or parsed.hydra_help:
+        return arguments, parsed, None
+    fixed = [o for o in parsed.overrides if not is_search_override(o)]
+    if len(fixed) < len(parsed.overrides) and (shows_only or not parsed.multirun):
+        sweeping = next(o for o in parsed.overrides if o not in fixed)
+        cure = "one configuration is shown: give one value" if shows_only else "add -m"
+        example = "" if shows_only else f" ({command.name} -m ...)"
+        key, _, value = sweeping.partition("=")
+        if re.fullmatch(r"0,[0-9]+", value):
+            example += f"; a number has a decimal point: {key}={value.replace(',', '.')}"
+        raise InputError(f"'{sweeping}' sweeps over values: {cure}{example}")
+    folders = [parsed.config_dir] if parsed.config_dir else []
+    composition = compose(parsed.config_name or command.config_name, fixed, search_path=folders)
+    _check_is_whole(command, composition, parsed.config_name)
+    return arguments, parsed, composition
+
+
+def _shows_only(parsed: Namespace) -> bool:
+    return bool(parsed.cfg or parsed.info or parsed.shell_completion or parsed.hydra_help)
 
 
 def _printed_by(task: Callable[[], object]) -> str:

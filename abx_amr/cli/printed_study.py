@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,6 +13,7 @@ from abx_amr.cli.door import repeated
 from abx_amr.cli.printed_final import default_overrides, final_lines
 from abx_amr.cli.written_report import print_report
 from abx_amr.errors import counted
+from abx_amr.host.progress import is_on_a_terminal
 from abx_amr.planning.gap import gap_lines
 from abx_amr.studies.preparation import Preparation
 from abx_amr.studies.records import DEFAULT
@@ -25,11 +27,15 @@ if TYPE_CHECKING:
     from abx_amr.studies.settings import StudySettings
     from abx_amr.tuning.result import TuneResult
 
+#: Seconds between two lines on what a trial has earned so far.
+EARNED_SECONDS = 60.0
 _GO_ON = "unfinished: run the same command again to go on"
 
 
 class PrintedStudy(DisplayedStudy):
     """Prints what happens in a study, and shows it on a terminal."""
+
+    _said_at = 0.0  # when it was said last what a trial has earned
 
     def prepared(self, settings: StudySettings, found: Preparation) -> None:
         """Say what is begun or gone on with, or that it is skipped; a finished study says more."""
@@ -54,6 +60,8 @@ class PrintedStudy(DisplayedStudy):
             print(f"[final {event.finished}/{event.budget}] {event.message}", flush=True)
             return
         where = f"[{event.finished}/{event.budget}]"
+        if event.kind == "trial_started":
+            self._said_at = time.monotonic()
         if event.kind == "trial_finished":
             value = "failed on all seeds" if event.value is None else f"{event.value:.3f}"
             seeds = "" if event.n_seeds is None else f" ({counted(event.n_seeds, 'seed')})"
@@ -62,6 +70,15 @@ class PrintedStudy(DisplayedStudy):
             )
         elif event.kind in ("trial_failed", "trial_reaped"):
             print(f"{where} trial {event.number}: {event.message}", flush=True)
+
+    def earned(self, trial: str, mean_return: float) -> None:
+        """Say it in a log file from time to time; a terminal shows it in its bar."""
+        super().earned(trial, mean_return)
+        now = time.monotonic()
+        if is_on_a_terminal() or now - self._said_at < EARNED_SECONDS:
+            return
+        self._said_at = now
+        print(f"{trial}: return so far {mean_return:.1f}", flush=True)
 
     def stopped(self, report: WorkerReport) -> None:
         """Say why a worker ends before the study does."""

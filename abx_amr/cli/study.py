@@ -31,6 +31,7 @@ abx-study: look at studies, export, copy and delete them, in any storage.
   abx-study list storage=postgres                     those of a server (PG_HOST, PG_PORT, ...)
   abx-study show first_study
   abx-study best first_study storage=postgres > best_params.json
+  abx-study watch first_study                         while workers are at it, here or elsewhere
   abx-study confirm first_study                       what is its winner worth?
   abx-study audit first_study                         is its result what it is said to be?
   abx-study audit                                     which studies there are to audit
@@ -44,6 +45,8 @@ abx-study VERB NAME [KEY=VALUE ...]
   show     budget, states, best value with its seeds, workers, fingerprint, last heartbeat
   best     the best parameters as JSON: configuration path -> value
   trials   one line per trial
+  watch    what abx-tune shows on a terminal, of a study that runs elsewhere, until it ends or
+           Ctrl-C; a line for each trial that ends where nobody looks. The study is not touched
   confirm  train the best points and the default again on fresh seeds, the winner of these and the
            default on held-out ones, as abx-tune does at a study's end: for one that was finished
            without; final={top:4,seeds:10} sets its size; the same command elsewhere is another
@@ -272,6 +275,14 @@ def copy(asked: Asked) -> None:
     print(f"study {made.name}: {counted(len(made.trials), 'trial')} copied to {made.label}")
 
 
+def watch(asked: Asked) -> None:
+    """Show a study while others work on it, until it ends."""
+    from abx_amr.cli.watched_study import watch_study
+
+    study = _study(asked)  # says that there is none, and which there are
+    watch_study(asked.storage, asked.name, is_alone=not study.live_workers())
+
+
 def audit(asked: Asked) -> None:
     """Print the audit of a study and write its page; end with status 1 where a point fails."""
     from abx_amr.reports.audit_page import AuditSubject
@@ -322,6 +333,7 @@ VERBS: dict[str, Callable[[Asked], None]] = {
     "list": list_studies,
     "show": show,
     "best": best,
+    "watch": watch,
     "confirm": confirm,
     "audit": audit,
     "trials": trials,

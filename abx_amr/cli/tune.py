@@ -27,6 +27,8 @@ seeds; its value is mean - lambda * std of their final evaluation returns.
   abx-tune -m +tuning=ppo_default storage=journal hydra/launcher=submitit_slurm \\
       tuning.n_workers=8 tuning.wait=false          one SLURM array; tutorial 8 says more
   abx-tune -m +tuning=ppo_default 'agent_algorithm.learning_rate=tag(log, interval(1e-5, 1e-2))'
+  abx-tune -m +tuning=ppo_default,a2c_default     one study each, named by its choices; so does
+                                                  experiment=paper_two,paper_single
   abx-tune +tuning=ppo_default                    score the composed configuration once, no search
   abx-train best_params_from=first_study          then train with what was found
 
@@ -114,6 +116,7 @@ def main() -> None:
             task=task,
             complete=_complete,
             after_interrupt=None,
+            runs_each_choice=True,
         )
     )
 

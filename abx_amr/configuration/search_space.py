@@ -27,7 +27,7 @@ from hydra.errors import HydraException
 from abx_amr.errors import InputError
 from abx_amr.studies.space import flatten, full_path, written_keys
 
-FIELDS = ("type", "low", "high", "step", "log", "choices")
+FIELDS = ("type", "low", "high", "step", "log", "log_below_one", "choices", "when")
 
 Entry = dict[str, Any]
 
@@ -124,7 +124,7 @@ def split_arguments(
         if "@" in override.get_key_element() or loader.get_group_options(key):
             raise InputError(
                 f"{override.input_line}: {key} is a configuration group, a search space holds "
-                "values; run one study for each choice"
+                "values; run one study for each choice, such as +tuning=ppo_default,a2c_default"
             )
         if "." not in key:
             raise InputError(
@@ -138,9 +138,35 @@ def split_arguments(
 def entry_of(override: Override) -> Entry:
     """Return the search-space entry that a sweeping override means.
 
-    interval(a, b): numbers between, whole ones with int(...); tag(log, ...): on a log scale;
-    range(a, b, step): a, a + step, ... below b; choice(...) and a,b,c: one of these.
+    interval(a, b): numbers between, whole ones with int(...); tag(log, ...): on a log scale,
+    tag(log_below_one, ...): 1 - value on one; range(a, b, step): a, a + step, ... below b;
+    choice(...) and a,b,c: one of these; tag('when KEY=VALUE|VALUE', ...): counts only there.
     """
+    entry = _unconditional_entry(override)
+    tags = sorted(getattr(override.value(), "tags", ()))
+    when = [_condition(override, tag) for tag in tags if tag.split(" ")[0] == "when"]
+    return {**entry, "when": dict(when)} if when else entry
+
+
+def _condition(override: Override, tag: str) -> tuple[str, list[Any]]:
+    """Return a key and the values of which it must have one, from 'when KEY=VALUE|VALUE'."""
+    key, equals, values = tag.removeprefix("when").strip().partition("=")
+    if not (key.strip() and equals and values.strip()):
+        raise InputError(
+            f"{override.input_line}: {tag!r} must say which key has which value, such as "
+            "'when batch_size=64|128'"
+        )
+    parser = OverridesParser.create()
+    try:
+        read = [
+            parser.parse_override(f"key={value.strip()}").value() for value in values.split("|")
+        ]
+    except HydraException as error:
+        raise InputError(f"{override.input_line}: {values!r} cannot be read as values") from error
+    return key.strip(), [_unquoted(value) for value in read]
+
+
+def _unconditional_entry(override: Override) -> Entry:
     value = override.value()
     if isinstance(value, ChoiceSweep):
         return _choices(override, value.list)
@@ -154,6 +180,8 @@ def entry_of(override: Override) -> Entry:
         is_log = "log" in value.tags
         low, high = value.start, value.end
         is_whole = isinstance(low, int) and isinstance(high, int)
+        if "log_below_one" in value.tags:
+            return {"type": "float", "low": low, "high": high, "log_below_one": True}
         return {"type": "int" if is_whole else "float", "low": low, "high": high, "log": is_log}
     raise InputError(f"{override.input_line}: a search space takes interval, range or choice")
 
@@ -190,14 +218,16 @@ def search_space_override(entries: Mapping[str, Entry], *, written: Mapping[str,
 
 
 def _choices(override: Override, values: Sequence[Any]) -> Entry:
-    choices = [value.text if isinstance(value, QuotedString) else value for value in values]
-    for choice in choices:
-        if not isinstance(choice, str | int | float | bool | None):
-            raise InputError(
-                f"{override.input_line}: choices must be numbers, text, true, false or null, "
-                f"not {choice!r}"
-            )
-    return {"type": "categorical", "choices": choices}
+    return {"type": "categorical", "choices": [_unquoted(value) for value in values]}
+
+
+def _unquoted(value: Any) -> Any:
+    """Return a value of Hydra's grammar as plain data."""
+    if isinstance(value, QuotedString):
+        return value.text
+    if isinstance(value, Mapping):
+        return {_unquoted(key): _unquoted(item) for key, item in value.items()}
+    return [_unquoted(item) for item in value] if isinstance(value, list) else value
 
 
 def _range(override: Override, sweep: RangeSweep) -> Entry:

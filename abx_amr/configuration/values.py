@@ -41,6 +41,8 @@ def with_values(config: Mapping[str, Any], values: Mapping[str, Any]) -> Plain:
 
     >>> with_values({"a": {"b": 1}}, {"a.b": 2})
     {'a': {'b': 2}}
+    >>> with_values({"a": {"b": 1, "c": 3}}, {"a": {"b": 2}})  # into a section, what it names
+    {'a': {'b': 2, 'c': 3}}
     """
     copy: Plain = {k: _copy(v) for k, v in config.items()}
     for path, value in values.items():
@@ -55,7 +57,8 @@ def with_values(config: Mapping[str, Any], values: Mapping[str, Any]) -> Plain:
             raise InputError(
                 unknown(f"key in {'.'.join(parents) or 'the configuration'}", leaf, node)
             )
-        node[leaf] = value
+        is_section = isinstance(value, Mapping) and isinstance(node[leaf], dict)
+        node[leaf] = with_values(node[leaf], value) if is_section else value
     return copy
 
 

@@ -46,7 +46,7 @@ def to_the_letter(overrides: Iterable[str]) -> list[str]:
 def _letter(override: str) -> str:
     written, equals, value = override.partition("=")
     key = written.lstrip("+~")
-    bare = re.fullmatch(r"choice\(([^()\[\]{}]*)\)", value.strip())
+    bare = re.fullmatch(r"choice\(([^()]*)\)", value.strip())
     if bare and "null" in [text.strip().lower() for text in bare[1].split(",")]:
         value = bare[1]  # Hydra reads null,0.01 but not choice(null,0.01)
         override = f"{written}={value}"

@@ -398,7 +398,7 @@ def _neutral_clinic(config: Plain) -> ClinicModel:
 def _faults_of_search(composition: Composition, known: Sequence[str]) -> list[str]:
     """Return what is wrong with a study's settings and its search space."""
     from abx_amr.studies.settings import StudySettings
-    from abx_amr.studies.space import full_path, probe_points
+    from abx_amr.studies.space import contexts, full_path, probe_points
 
     plain = deepcopy(composition.plain)
     found: list[str] = []
@@ -414,10 +414,15 @@ def _faults_of_search(composition: Composition, known: Sequence[str]) -> list[st
         if len(found) == MOST_FAULTS or not keys:
             return found
         del entries[keys[0]]
-    for path, ends in probe_points(settings.space).items():
+    probes = [
+        (where, path, ends)
+        for where in contexts(settings.space)
+        for path, ends in probe_points(settings.space, where=where).items()
+    ]
+    for where, path, ends in probes:
         for value in ends:
             try:
-                build_prescriber(with_values(plain, {path: value}))
+                build_prescriber(with_values(plain, {**where, path: value}))
             except InputError as error:
                 if str(error) not in known:
                     found.append(f"tuning.search_space.{path}: {error}")

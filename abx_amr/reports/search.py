@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from abx_amr.reports.subjects import StudySubject
-from abx_amr.studies.space import SearchSpace, describe
+from abx_amr.studies.parameters import path_of, value_of
+from abx_amr.studies.points import drawn_from
+from abx_amr.studies.search_space import SearchSpace
+from abx_amr.studies.space import describe
+from abx_amr.studies.tables import in_a_cell
 
 #: Trials below which importance is told with a caveat, and below which it is not told.
 ENOUGH, LEAST = 30, 8
@@ -19,20 +24,28 @@ def space_table(space: SearchSpace) -> pd.DataFrame:
     """Return a row per searched value: path, label, low, high, is_log, choices (None: a number)."""
     described = describe(space)
     rows = [
-        {
-            "path": path,
-            "label": path.rsplit(".", 1)[-1],
-            "low": fields.get("low"),
-            "high": fields.get("high"),
-            "is_log": bool(fields.get("log")),
-            "choices": fields.get("choices"),
-        }
-        for path, fields in ((path, described[path]) for path in space)
+        {"path": path, "label": path.rsplit(".", 1)[-1], **_reach(described[path])}
+        for path in space.paths
     ]
     table = pd.DataFrame(rows, columns=["path", "label", "low", "high", "is_log", "choices"])
     shared = table["label"].duplicated(keep=False)
     table.loc[shared, "label"] = table.loc[shared, "path"]
     return table.astype(object).where(table.notna(), None)
+
+
+def _reach(described: Any) -> dict[str, Any]:
+    """Return low, high, is_log and choices of a path; over all ways of searching it."""
+    ways = described if isinstance(described, list) else [described]
+    if any("choices" in fields for fields in ways):
+        every = [choice for fields in ways for choice in fields.get("choices", ())]
+        choices = list(dict.fromkeys(map(in_a_cell, every)))
+        return {"low": None, "high": None, "is_log": False, "choices": choices}
+    return {
+        "low": min(fields["low"] for fields in ways),
+        "high": max(fields["high"] for fields in ways),
+        "is_log": any(fields.get("log") for fields in ways),
+        "choices": None,
+    }
 
 
 def drawn_trials(subject: StudySubject) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -41,10 +54,10 @@ def drawn_trials(subject: StudySubject) -> tuple[pd.DataFrame, pd.DataFrame]:
     trials = subject.trials.copy()
     has = [f"params.{path}" in trials for path in space["path"]]
     known = space[has].reset_index(drop=True)
-    for path in known.loc[known["choices"].notna(), "path"]:
-        column = trials[f"params.{path}"]
-        trials[f"params.{path}"] = pd.Series(
-            [_typed(v, subject, path) for v in column], dtype=object
+    for row in known[known["choices"].notna()].to_dict("records"):
+        column = trials[f"params.{row['path']}"]
+        trials[f"params.{row['path']}"] = pd.Series(
+            [_typed(v, row["choices"]) for v in column], dtype=object
         )
     return trials, known
 
@@ -97,29 +110,45 @@ def _shares(
     study = optuna.create_study(direction="minimize" if is_minimised else "maximize")
     for row in known.to_dict("records"):
         try:
-            given = {path: _typed(row[f"params.{path}"], subject, path) for path in space["path"]}
+            params = drawn_from(_point(row, subject.space, space), subject.space)
+            if not subject.space.is_point(params):
+                continue
             trial = optuna.create_trial(
-                params=given,
-                distributions={path: subject.space[path] for path in space["path"]},
+                params=params,
+                distributions={name: subject.space[name] for name in params},
                 value=float(row["value"]),
             )
         except ValueError:
             continue  # of another space: the study was extended
         study.add_trial(trial)
+    if len(study.trials) < LEAST:
+        return None
     evaluator = PedAnovaImportanceEvaluator(region_quantile=region)
     found = get_param_importances(study, evaluator=evaluator)
     labels = dict(zip(space["path"], space["label"], strict=True))
-    return pd.DataFrame([{"label": labels[path], "share": share} for path, share in found.items()])
+    rows = [{"label": labels[path_of(name)], "share": share} for name, share in found.items()]
+    return pd.DataFrame(rows) if len(rows) > 1 else None
 
 
-def _typed(value: Any, subject: StudySubject, path: str) -> Any:
-    """Return a value as its distribution has it: a table of CSV knows text, float and int alone."""
-    from optuna.distributions import CategoricalDistribution, IntDistribution
+def _point(row: Mapping[Any, Any], space: SearchSpace, table: pd.DataFrame) -> dict[str, Any]:
+    """Return path -> value of a trial's row, for what counts in it."""
+    reach = {each["path"]: each for each in table.to_dict("records")}
+    point: dict[str, Any] = {}
+    for name, distribution in space.items():
+        path = path_of(name)
+        if space.counts(name, point):
+            found = row[f"params.{path}"]
+            if reach[path]["choices"] is not None:
+                point[path] = value_of(name, _typed(found, reach[path]["choices"]))
+            else:
+                is_whole = type(distribution).__name__.startswith("Int")
+                point[path] = int(found) if is_whole else float(found)
+    return point
 
-    distribution = subject.space[path]
-    if isinstance(distribution, CategoricalDistribution):
-        return next((c for c in distribution.choices if same(c, value)), value)
-    return int(value) if isinstance(distribution, IntDistribution) else float(value)
+
+def _typed(found: Any, choices: Sequence[Any]) -> Any:
+    """Return a value as the choices have it: a table of CSV knows text, float and int alone."""
+    return next((choice for choice in choices if same(choice, found)), found)
 
 
 def same(searched: Any, found: Any) -> bool:

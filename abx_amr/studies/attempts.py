@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from abx_amr.host.atomic_files import jsonable
 from abx_amr.studies.folder import TrialFolder
-from abx_amr.studies.space import ParameterValue
+from abx_amr.studies.search_space import ParameterValue
 
 if TYPE_CHECKING:
     from abx_amr.studies.records import TrialRecord

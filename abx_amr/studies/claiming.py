@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import logging
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from abx_amr.host.slurm_job import TimeLimit
 from abx_amr.studies.deaths import DeathWatch
-from abx_amr.studies.draft import draw
+from abx_amr.studies.draft import ask, draw
 from abx_amr.studies.enqueued import why_not_run
 from abx_amr.studies.objective import SeedOutcome, TrialScore, score_outcomes
 from abx_amr.studies.records import StudyAttributes, TrialRecord, Worker, count_lineages
@@ -76,12 +76,15 @@ class Claims:
         self.on_reaped = on_reaped
         self.finished = 0
         self.current: set[int] = set()
+        self._first_points: Sequence[Mapping[str, Any]] = ()
         self._time_limit = TimeLimit()
         self._deaths = DeathWatch(worker, interval=settings.heartbeat_interval)
 
     def open(self) -> None:
         """Find the study."""
-        _, self.study_id = open_study(self.storage, self.settings.study_name)
+        backend, self.study_id = open_study(self.storage, self.settings.study_name)
+        origin = StudyAttributes(backend.get_study_user_attrs(self.study_id)).origin
+        self._first_points = () if origin is None else origin.first_points
 
     @property
     def backend(self) -> BaseStorage:
@@ -197,13 +200,13 @@ class Claims:
         """Take over a trial whose parameters are fixed; only one that lacks some is asked for."""
         from optuna.trial import TrialState
 
-        if not set(self.settings.space) <= set(trial.params):
+        if self.settings.space.missing(trial.frozen.params):
             return self._fill_in(trials)
         self.backend.set_trial_state_values(trial.id, state=TrialState.RUNNING)
         return self._own(trial.id, trial.lineage, trials)
 
     def _ask(self, trials: Sequence[TrialRecord]) -> TrialRecord:
-        """Draw the next point; it is stored in one piece, as this worker's."""
+        """Draw the next point, or take a first one; it is stored in one piece, as this worker's."""
         index = count_lineages(trials)
         with _quiet_clipping():
             drawn = draw(
@@ -212,6 +215,7 @@ class Claims:
                 self._shown([trial for trial in trials if trial.why_not_counted is None]),
                 sampler=self._sampler(index),
                 space=self.settings.space,
+                fixed=self._first_points[index] if index < len(self._first_points) else None,
             )
         drawn.user_attrs |= self._begun(index)
         drawn._trial_id = self.backend.create_new_trial(self.study_id, template_trial=drawn)
@@ -237,13 +241,17 @@ class Claims:
             pruner=optuna.pruners.NopPruner(),
         )
         with _quiet_clipping():
-            asked = study.ask(fixed_distributions=self.settings.space)
+            asked = ask(study, self.settings.space)
         return self._own(asked._trial_id, None, trials)
 
     def _sampler(self, index: int) -> BaseSampler:
         settings = self.settings
         return make_sampler(
-            settings.sampler, space=settings.space, n_trials=settings.n_points, index=index
+            settings.sampler,
+            space=settings.space,
+            n_trials=settings.n_points,
+            index=index,
+            first_points=self._first_points,
         )
 
     def _own(

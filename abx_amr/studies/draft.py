@@ -15,9 +15,14 @@ if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
     from optuna.samplers import BaseSampler
     from optuna.storages import BaseStorage
-    from optuna.trial import FrozenTrial, TrialState
+    from optuna.study import Study
+    from optuna.trial import FrozenTrial, Trial, TrialState
+
+    from abx_amr.studies.search_space import SearchSpace
 
 DRAFT_ID = -1
+#: Where Optuna's `enqueue_trial` keeps what is asked for.
+FIXED = "fixed_params"
 
 
 def draw(
@@ -26,7 +31,8 @@ def draw(
     trials: Sequence[FrozenTrial],
     *,
     sampler: BaseSampler,
-    space: Mapping[str, BaseDistribution],
+    space: SearchSpace,
+    fixed: Mapping[str, Any] | None = None,
 ) -> FrozenTrial:
     """Return a running trial with a value for everything in `space`; it is stored nowhere yet.
 
@@ -36,27 +42,44 @@ def draw(
         trials: those of its trials that are its own, none of them waiting.
         sampler: what draws, as it would from the storage.
         space: what to draw.
+        fixed: values that are given, as of a trial that Optuna has enqueued.
     """
     import optuna
 
-    draft = _Draft(backend, trials)
+    draft = _Draft(backend, trials, fixed)
     study = optuna.load_study(
         study_name=study_name,
         storage=draft,  # type: ignore[arg-type]
         sampler=sampler,
         pruner=optuna.pruners.NopPruner(),
     )
-    study.ask(fixed_distributions=dict(space))
+    ask(study, space)
     assert draft.trial is not None
     return draft.trial
+
+
+def ask(study: Study, space: SearchSpace) -> Trial:
+    """Return a trial of Optuna's with a value for all that counts in `space`."""
+    trial = study.ask()
+    params: dict[str, Any] = {}
+    for name, distribution in space.items():
+        if space.counts(name, space.point(params)):
+            params[name] = trial._suggest(name, distribution)
+    return trial
 
 
 class _Draft:
     """Optuna's storage with one more trial; what is not about that trial goes to the storage."""
 
-    def __init__(self, backend: BaseStorage, trials: Sequence[FrozenTrial]) -> None:
+    def __init__(
+        self,
+        backend: BaseStorage,
+        trials: Sequence[FrozenTrial],
+        fixed: Mapping[str, Any] | None,
+    ) -> None:
         self._backend = backend
         self._trials = trials
+        self._fixed = fixed
         self.trial: FrozenTrial | None = None
 
     def __getattr__(self, name: str) -> Any:
@@ -66,7 +89,8 @@ class _Draft:
         from optuna.trial import TrialState, create_trial
 
         assert template_trial is None
-        self.trial = create_trial(state=TrialState.RUNNING)
+        given = None if self._fixed is None else {FIXED: dict(self._fixed)}
+        self.trial = create_trial(state=TrialState.RUNNING, system_attrs=given)
         self.trial.number = len(self._trials)
         self.trial._trial_id = DRAFT_ID
         return DRAFT_ID

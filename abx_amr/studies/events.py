@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from abx_amr.studies.space import ParameterValue
+from abx_amr.studies.search_space import ParameterValue
 from abx_amr.studies.stopping import StopReason
 
 EventKind = Literal[

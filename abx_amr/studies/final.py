@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from abx_amr.studies.first_points import default_point
 from abx_amr.studies.objective import (
     SeedOutcome,
     TrialScore,
@@ -29,7 +30,6 @@ from abx_amr.studies.records import (
     TrialRecord,
 )
 from abx_amr.studies.settings import FIRST_HELD_OUT_SEED, fresh_seeds
-from abx_amr.studies.space import flatten
 
 if TYPE_CHECKING:
     from abx_amr.studies.settings import StudySettings
@@ -170,12 +170,6 @@ def standing(
     )
 
 
-def default_point(settings: StudySettings) -> dict[str, Any]:
-    """Return the agent's own values at every searched path."""
-    values = flatten(settings.configuration)
-    return {path: values[path] for path in settings.space}
-
-
 def _ranked(finished: Sequence[TrialRecord], settings: StudySettings) -> list[TrialRecord]:
     """Return the trials with a finite value, the best first, the earlier of equals.
 
@@ -199,9 +193,9 @@ def _best_points(
     """Return number -> parameters of the best trials whose points differ, the best first."""
     found: dict[int, Mapping[str, Any]] = {}
     for trial in ranked:
-        if set(trial.params) != set(settings.space):
+        if not settings.space.is_point(trial.frozen.params):
             continue
-        params = {path: trial.params[path] for path in settings.space}
+        params = settings.space.point(trial.frozen.params)
         if len(found) < top and params not in found.values():
             found[trial.number] = params
     return found

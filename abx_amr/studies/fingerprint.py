@@ -39,12 +39,14 @@ FREE_SECTIONS = (
     *("agent_algorithm.default_training_episodes", "agent_algorithm.default_evaluation_every"),
     *("tuning.n_trials", "tuning.n_workers", "tuning.n_trials_per_worker", "tuning.timeout"),
     *("tuning.wait", "tuning.parallel", "tuning.final", "tuning.max_retry", "tuning.max_failures"),
+    *("tuning.enqueue_default",),
     *("tuning.heartbeat_interval", "tuning.checkpoint_interval"),
     *("tuning.worker", "tuning.local_workers", "tuning.job"),
 )
 #: Settings of a later release: their default is what a study without them was made with.
 LATER_DEFAULTS: Mapping[str, Any] = {
     "environment.include_time_remaining": False,
+    "tuning.enqueue": [],
     "tuning.race": False,
     "agent_algorithm.risk": None,
     "agent_algorithm.normalize_reward": False,

@@ -31,8 +31,8 @@ from abx_amr.studies.registry import register
 from abx_amr.studies.stored import open_study, quiet_optuna, read_trials
 
 if TYPE_CHECKING:
+    from abx_amr.studies.search_space import ParameterValue
     from abx_amr.studies.settings import StudySettings
-    from abx_amr.studies.space import ParameterValue
     from abx_amr.studies.storages import StudyStorage
 
 log = logging.getLogger(__name__)

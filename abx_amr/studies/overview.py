@@ -9,10 +9,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Literal
 
-from abx_amr.errors import counted
+from abx_amr.errors import InputError, counted
 from abx_amr.studies.final import standing
-from abx_amr.studies.progress import progress_of
-from abx_amr.studies.records import TrialRecord, workers_of
+from abx_amr.studies.progress import progress_in
+from abx_amr.studies.records import StudyRecord, TrialRecord, workers_of
+from abx_amr.studies.records.races import rules_in
 from abx_amr.studies.stored import read_study
 
 if TYPE_CHECKING:
@@ -94,21 +95,56 @@ def overview_of(settings: StudySettings, storage: StudyStorage) -> StudyOverview
         InputError: the study does not exist.
     """
     study = read_study(storage, settings.study_name)
-    finished = [trial for trial in study.trials if trial.is_finished]
-    searched = progress_of(settings, study.trials)
-    best = study.best
     final = standing(settings, study.trials, study.final)
-    lengths = _lengths(study.trials, is_race=settings.race is not None)
+    return _overview(
+        study,
+        budget=settings.budget,
+        final_done=0 if final is None else final.n_done,
+        final_planned=None if final is None else final.n_planned,
+    )
+
+
+def overview_of_stored(storage: StudyStorage, name: str) -> StudyOverview:
+    """Return how far a study is, from what is stored of it alone.
+
+    Of a final that is not over it is known how many trainings there are at most.
+
+    Raises:
+        InputError: the study does not exist, or abx-tune has not made it.
+    """
+    study = read_study(storage, name)
+    budget = study.attributes.budget
+    if budget is None:
+        raise InputError(f"study '{name}' has no budget: abx-tune has not made it, or not begun it")
+    size, result, done = study.final.size, study.final.result, len(study.final.outcomes)
+    is_over = result is not None and result.get("n_finished") == study.n_finished
+    planned = None
+    is_race = rules_in(study.user_attrs) is not None
+    searched = progress_in(study.trials, budget=budget, is_race=is_race)
+    if size is not None and searched.is_over and study.best is not None:
+        most = (min(size.top, study.n_finished) + 1) * size.seeds + size.held_out
+        planned = done if is_over else max(most, done + 1)
+    return _overview(study, budget=budget, final_done=done, final_planned=planned)
+
+
+def _overview(
+    study: StudyRecord, *, budget: int, final_done: int, final_planned: int | None
+) -> StudyOverview:
+    finished = [trial for trial in study.trials if trial.is_finished]
+    is_race = rules_in(study.user_attrs) is not None
+    searched = progress_in(study.trials, budget=budget, is_race=is_race)
+    best = study.best
+    lengths = _lengths(study.trials, is_race=is_race)
     n_running = sum(trial.is_at_work for trial in study.trials)
     typical = statistics.median(lengths) if lengths else None
     rate = _rate(finished)
-    if settings.race is not None:  # whose points come and go: by those that are at work now
+    if is_race:  # whose points come and go: by those that are at work now
         rate = n_running / typical * 3600 if typical else None
     return StudyOverview(
-        budget=settings.budget,
+        budget=budget,
         n_finished=searched.n_done,
         is_searched=searched.is_over,
-        unit=settings.unit,
+        unit="training" if is_race else "trial",
         n_running=n_running,
         n_waiting=study.states["WAITING"],
         n_failed=study.states["FAIL"],
@@ -117,8 +153,8 @@ def overview_of(settings: StudySettings, storage: StudyStorage) -> StudyOverview
         trials_per_hour=rate,
         typical_trial_seconds=typical,
         workers=_worker_lines(study.trials),
-        final_done=0 if final is None else final.n_done,
-        final_planned=None if final is None else final.n_planned,
+        final_done=final_done,
+        final_planned=final_planned,
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import shutil
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
 from enum import Enum
 from pathlib import Path
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING
 from abx_amr.errors import InputError, counted
 from abx_amr.studies.agreement import check_settings
 from abx_amr.studies.final import standing
+from abx_amr.studies.first_points import first_points, log_first_points
 from abx_amr.studies.progress import progress_of
 from abx_amr.studies.records import FinalAttributes, FinalSize, Origin, StudyAttributes
 from abx_amr.studies.records.finals import write_final_size
@@ -103,12 +105,13 @@ def _create(settings: StudySettings, storage: StudyStorage) -> None:
     write_snapshots(settings)
     direction = StudyDirection[settings.direction.upper()]
     study_id = backend.create_new_study([direction], settings.study_name)
-    write_origin(backend, study_id, _origin(settings, created=datetime.now()))
+    write_origin(backend, study_id, _origin_of_new(settings, created=datetime.now()))
     write_budget(backend, study_id, settings.budget)
     if settings.race is not None:
         write_rules(backend, study_id, settings.race)
     write_final_size(backend, study_id, settings.final)
     log_what_is_drawn_at_random(settings.sampler, settings.space)
+    log_first_points(settings)
 
 
 def _whose_folder(
@@ -138,7 +141,7 @@ def _join(settings: StudySettings, storage: StudyStorage) -> Preparation:
         )
     here = _origin(settings)
     if origin is None:  # created by hand or by a process that died right after: ours to define
-        origin = here
+        origin = _origin_of_new(settings)
         write_origin(backend, study_id, origin)
     check_settings(settings, storage)
     if origin.optuna != here.optuna:
@@ -188,6 +191,11 @@ def _origin(settings: StudySettings, *, created: datetime | None = None) -> Orig
         optuna=optuna_version,
         created=None if created is None else created.isoformat(timespec="seconds"),
     )
+
+
+def _origin_of_new(settings: StudySettings, *, created: datetime | None = None) -> Origin:
+    """Return the origin of a study that begins now, and with it the points that it tries first."""
+    return replace(_origin(settings, created=created), first_points=first_points(settings))
 
 
 def _refuse_while_at_work(settings: StudySettings, storage: StudyStorage) -> None:

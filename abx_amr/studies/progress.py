@@ -31,9 +31,17 @@ class Progress:
 
 def progress_of(settings: StudySettings, trials: Sequence[TrialRecord]) -> Progress:
     """Return how far the search of a study is."""
-    n_done = count_done(trials, is_race=settings.race is not None)
-    is_spent = n_done >= settings.budget
-    is_open = settings.race is not None and any(
-        trial.rung is not None and not trial.is_finished for trial in trials
-    )
-    return Progress(n_done=n_done, budget=settings.budget, is_over=is_spent and not is_open)
+    return progress_in(trials, budget=settings.budget, is_race=settings.race is not None)
+
+
+def progress_in(trials: Sequence[TrialRecord], *, budget: int, is_race: bool) -> Progress:
+    """Return how far a search of these trials is.
+
+    Args:
+        trials: All of the study.
+        budget: How many finished trials, or trainings of a race, complete it.
+        is_race: Whether its points race over seeds.
+    """
+    n_done = count_done(trials, is_race=is_race)
+    is_open = is_race and any(trial.rung is not None and not trial.is_finished for trial in trials)
+    return Progress(n_done=n_done, budget=budget, is_over=n_done >= budget and not is_open)

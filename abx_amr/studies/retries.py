@@ -40,7 +40,7 @@ def fail(
     from optuna.trial import TrialState
 
     retries = trial.retries + (reason != INTERRUPTED)
-    is_whole = trial.lineage is not None and set(settings.space) <= set(trial.params)
+    is_whole = trial.lineage is not None and not settings.space.missing(trial.frozen.params)
     try:
         write_failure(
             backend,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -12,11 +12,18 @@ from abx_amr.errors import InputError
 from abx_amr.host.folder_names import check_folder_name
 from abx_amr.studies.fingerprint import Fingerprint, fingerprint
 from abx_amr.studies.folder import StudyFolder
+from abx_amr.studies.known_points import written_points
 from abx_amr.studies.objective import Direction, default_min_successful_seeds
 from abx_amr.studies.records import FinalSize, RaceRules
-from abx_amr.studies.samplers import SamplerChoice, choose_sampler, effective_budget
+from abx_amr.studies.samplers import (
+    SamplerChoice,
+    check_can_be_built,
+    choose_sampler,
+    effective_budget,
+)
+from abx_amr.studies.search_space import SearchSpace
 from abx_amr.studies.section import TuningSection
-from abx_amr.studies.space import SearchSpace, check_paths, parse_search_space
+from abx_amr.studies.space import check_paths, parse_search_space
 
 FIRST_TUNING_SEED, LAST_TUNING_SEED = 1000, 9999
 #: From here on a final compares, and values what it has chosen.
@@ -25,6 +32,7 @@ TUNING_KEYS = (
     *("n_trials", "n_seeds_per_trial", "truncated_episodes", "direction", "pruner", "search_space"),
     *("sampler", "sampler_options", "sampler_seed", "stability_penalty_weight"),
     *("seeds", "first_seed", "min_successful_seeds", "race", "final"),
+    *("enqueue", "enqueue_default"),
     *("n_workers", "n_trials_per_worker", "timeout", "wait", "parallel"),
     *("worker", "local_workers", "job"),
     *("max_retry", "max_failures", "heartbeat_interval", "checkpoint_interval"),
@@ -42,6 +50,8 @@ class StudySettings:
     sampler: SamplerChoice
     fingerprint: Fingerprint
     configuration: Mapping[str, Any] = field(repr=False)
+    enqueued: Sequence[Mapping[str, Any]]  #: known good points, which a new study tries first
+    is_default_first: bool  #: and after them the default
     n_trials: int
     direction: Direction
     n_seeds_per_trial: int
@@ -144,6 +154,7 @@ class StudySettings:
             {key: value for key, value in options.items() if value is not None},
             sampler_seed=section.whole("sampler_seed", low=0),
         )
+        check_can_be_built(sampler, space=space, n_trials=n_trials)
         min_successful_seeds = section.whole_or_none("min_successful_seeds", low=1, high=n_seeds)
         run_name = _name(configuration, "run_name", None)
         budget = effective_budget(sampler, n_trials=n_trials, space=space)
@@ -166,6 +177,10 @@ class StudySettings:
             sampler=sampler,
             fingerprint=fingerprint(configuration, space=space),
             configuration=configuration,
+            enqueued=written_points(
+                section.given("enqueue"), space, are_whole=sampler.name == "grid"
+            ),
+            is_default_first=section.flag("enqueue_default"),
             n_trials=n_trials,
             direction="maximize" if direction == "maximize" else "minimize",
             n_seeds_per_trial=n_seeds,

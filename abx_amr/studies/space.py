@@ -1,24 +1,31 @@
-"""The search space: configuration paths and the values that a trial may draw for them."""
+"""The search space of a study: read from its entries, checked, probed, described."""
 
 from __future__ import annotations
 
 import json
-import logging
-import warnings
 from collections.abc import Iterator, Mapping
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-from abx_amr.checks import a_list, flag, number, whole_number
-from abx_amr.errors import InputError, did_you_mean
+from abx_amr.errors import InputError, did_you_mean, hint
+from abx_amr.studies.entries import condition_of, distribution_of, is_searched_below_one
+from abx_amr.studies.parameters import (
+    drawn_of,
+    is_below_one,
+    parameter_name,
+    path_of,
+    value_of,
+)
+from abx_amr.studies.search_space import (
+    ParameterValue,
+    Point,
+    SearchSpace,
+    is_same,
+    lies_in,
+)
 
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
-
-log = logging.getLogger(__name__)
-
-ParameterValue = None | bool | int | float | str
-SearchSpace = dict[str, "BaseDistribution"]
 
 REFUSED_FAMILIES = {
     **dict.fromkeys(
@@ -40,25 +47,6 @@ REFUSED_PATHS = {
     "study_name": "it names the study",
 }
 SHORT_NAMES = {"option_gamma": "hrl.option_gamma"}
-FIELDS = {
-    "float": ("low", "high", "step", "log"),
-    "int": ("low", "high", "step", "log"),
-    "categorical": ("choices",),
-}
-
-
-_FLOAT, _INT = "float, low: LOW, high: HIGH", "int, low: LOW, high: HIGH"
-#: What other tools call a type -> the fields that say it here.
-_ELSEWHERE = {
-    **dict.fromkeys(("uniform", "real"), _FLOAT),
-    **dict.fromkeys(
-        ("loguniform", "log_uniform", "log_uniform_values", "log"), f"{_FLOAT}, log: true"
-    ),
-    **dict.fromkeys(("quniform", "q_uniform", "discrete_uniform"), f"{_FLOAT}, step: STEP"),
-    **dict.fromkeys(("integer", "randint", "int_uniform"), _INT),
-    **dict.fromkeys(("logint", "log_int", "lograndint"), f"{_INT}, log: true"),
-    **dict.fromkeys(("choice", "choices", "values", "constant"), "categorical, choices: [A, B]"),
-}
 
 
 def full_path(key: str) -> str:
@@ -73,25 +61,91 @@ def full_path(key: str) -> str:
 def parse_search_space(entries: Mapping[str, Any]) -> SearchSpace:
     """Return path -> distribution for the entries of `tuning.search_space`, in their order.
 
-    An entry is {type: float|int, low, high, step, log} or {type: categorical, choices}. Sections
-    may be nested, keys may be paths; fields that are null do not count, nor do entries that are
-    null.
+    An entry is {type: float|int, low, high, step, log, log_below_one} or {type: categorical,
+    choices}; `when` says under which values of other keys it counts. Several entries, a list, are
+    ways of searching the same key that exclude each other. Sections may be nested, keys may be
+    paths; fields that are null do not count, nor do entries that are null.
     """
-    space: SearchSpace = {}
+    distributions: dict[str, BaseDistribution] = {}
+    conditions: dict[str, dict[str, list[Any]]] = {}
     written: dict[str, str] = {}
-    for keys, entry in _entries(entries, ()):
+    for keys, ways in _entries(entries, ()):
         key = ".".join(keys)
         path = full_path(key)
-        if path in space:
+        if path in written:
             raise InputError(f"search_space names {path} twice: as {written[path]!r} and {key!r}")
         family = path.split(".")[0]
         reason = REFUSED_FAMILIES.get(family) or REFUSED_PATHS.get(path)
         if reason is not None or key in REFUSED_FAMILIES or key in REFUSED_PATHS:
             reason = reason or REFUSED_FAMILIES.get(key) or REFUSED_PATHS[key]
             raise InputError(f"search_space must not hold {key!r}: {reason}")
-        space[path] = _distribution(key, entry)
         written[path] = key
+        for entry in ways:
+            when = {full_path(on): v for on, v in condition_of(key, entry).items()}
+            name = parameter_name(
+                path,
+                is_below_one=is_searched_below_one(entry),
+                of=_in_short(when) if len(ways) > 1 else "",
+            )
+            if name in distributions or (len(ways) > 1 and not when):
+                raise InputError(
+                    f"search_space.{key} is searched in several ways: each needs a 'when' of "
+                    "its own"
+                )
+            distributions[name] = distribution_of(key, entry)
+            if when:
+                conditions[name] = when
+    space = SearchSpace(distributions, conditions)
+    _check_conditions(space, written)
     return space
+
+
+def _in_short(when: Mapping[str, list[Any]]) -> str:
+    """Return what tells a way of searching a key from others: the values it hangs on."""
+    return ",".join("|".join(str(drawn_of("", v)) for v in values) for values in when.values())
+
+
+def _check_conditions(space: SearchSpace, written: Mapping[str, str]) -> None:
+    """Refuse a key that hangs on what is not searched, or can be searched in two ways at once.
+
+    Raises:
+        InputError: naming the key.
+    """
+    for name, condition in space.conditions.items():
+        key = written[path_of(name)]
+        for on, values in condition.items():
+            parents = space.names_of(on)
+            if not parents:
+                raise InputError(
+                    f"search_space.{key}.when names {on}, which is not searched"
+                    f"{hint(on, space.paths, label='searched')}"
+                )
+            for value in values:
+                if not any(lies_in(space[p], drawn_of(p, value)) for p in parents):
+                    raise InputError(
+                        f"search_space.{key}.when: {on} is never {value!r} in this search space"
+                    )
+            if any(finite_values(space[parent]) is None for parent in parents):
+                raise InputError(
+                    f"search_space.{key}.when names {on}, which has no end of values: name a key "
+                    "with choices or steps"
+                )
+    for path in space.paths:
+        names = space.names_of(path)
+        for i, one in enumerate(names):
+            if any(_are_at_once(space, one, other) for other in names[:i]):
+                raise InputError(
+                    f"search_space.{written[path]}: two of its ways count at once: their 'when' "
+                    "must name other values of the same key"
+                )
+
+
+def _are_at_once(space: SearchSpace, one: str, other: str) -> bool:
+    here, there = space.conditions[one], space.conditions[other]
+    return all(
+        any(is_same(value, another) for value in here[on] for another in there[on])
+        for on in here.keys() & there.keys()
+    )
 
 
 def written_keys(entries: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
@@ -103,14 +157,24 @@ def written_keys(entries: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
     return {full_path(".".join(keys)): keys for keys, _ in _entries(entries, ())}
 
 
-def check_paths(space: Mapping[str, BaseDistribution], configuration: Mapping[str, Any]) -> None:
+def check_paths(space: SearchSpace, configuration: Mapping[str, Any]) -> None:
     """Raise an InputError for a path that is no value of the plain, resolved `configuration`."""
+    from optuna.distributions import CategoricalDistribution
+
     leaves = flatten(configuration)
-    for path in space:
+    for name, distribution in space.items():
+        path = path_of(name)
         if path in leaves:
             continue
         if any(leaf.startswith(f"{path}.") for leaf in leaves):
-            raise InputError(f"search_space key {path!r} is a section, not a value")
+            choices = getattr(distribution, "choices", ())
+            is_categorical = isinstance(distribution, CategoricalDistribution)
+            if is_categorical and all(isinstance(value_of(name, c), Mapping) for c in choices):
+                continue
+            raise InputError(
+                f"search_space key {path!r} is a section, not a value: name a value in it, or "
+                "choices that are sections"
+            )
         if path.startswith("hrl."):
             raise InputError(
                 f"search_space key {path!r} belongs to an agent that chooses options: choose "
@@ -135,31 +199,100 @@ def flatten(configuration: Mapping[str, Any]) -> dict[str, Any]:
     return leaves
 
 
-def probe_values(distribution: BaseDistribution) -> tuple[ParameterValue, ParameterValue]:
+def value_in(configuration: Mapping[str, Any], path: str) -> Any:
+    """Return the value, or the section, at a path of a configuration that has it.
+
+    >>> value_in({"a": {"b": {"c": 1}}}, "a.b")
+    {'c': 1}
+    """
+    node: Any = configuration
+    for part in path.split("."):
+        node = node[part]
+    return node
+
+
+def probe_values(
+    name: str, distribution: BaseDistribution
+) -> tuple[ParameterValue, ParameterValue]:
     """Return two values far apart: low and high, or the first and the last choice."""
     from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
     if isinstance(distribution, CategoricalDistribution):
-        return distribution.choices[0], distribution.choices[-1]
-    assert isinstance(distribution, FloatDistribution | IntDistribution)
-    return distribution.low, distribution.high
+        ends = distribution.choices[0], distribution.choices[-1]
+    else:
+        assert isinstance(distribution, FloatDistribution | IntDistribution)
+        ends = distribution.low, distribution.high
+    first, last = (value_of(name, end) for end in ends)
+    return (last, first) if is_below_one(name) else (first, last)
 
 
 def probe_points(
-    space: Mapping[str, BaseDistribution],
+    space: SearchSpace, *, where: Point | None = None
 ) -> dict[str, tuple[ParameterValue, ParameterValue]]:
-    """Return path -> the two values at which the key is to be tried before the first trial."""
-    return {path: probe_values(distribution) for path, distribution in space.items()}
+    """Return path -> the two values at which the key is to be tried before the first trial.
+
+    Args:
+        space: What is searched.
+        where: What the keys are to hang on, see `contexts` (default: those that always count).
+    """
+    return {
+        path_of(name): probe_values(name, distribution)
+        for name, distribution in space.items()
+        if context_of(space, name) == dict(where or {})
+    }
 
 
-def describe(space: Mapping[str, BaseDistribution]) -> dict[str, dict[str, Any]]:
-    """Return path -> plain fields, the same for every spelling of the same space."""
-    described = {}
-    for path, distribution in sorted(space.items()):
-        fields = json.loads(json.dumps(distribution._asdict()))
-        kind = type(distribution).__name__.removesuffix("Distribution").lower()
-        described[path] = {"type": kind, **fields}
+def contexts(space: SearchSpace) -> list[Point]:
+    """Return values under which every key counts somewhere, with nothing first."""
+    found: list[Point] = [{}]
+    for name in space:
+        context = context_of(space, name)
+        if context not in found:
+            found.append(context)
+    return found
+
+
+def context_of(space: SearchSpace, name: str) -> dict[str, Any]:
+    """Return values under which a parameter counts; nothing where it always does."""
+    context: dict[str, Any] = {}
+    for path, values in space.conditions.get(name, {}).items():
+        for parent in space.names_of(path):
+            if space.conditions.get(parent):
+                context |= context_of(space, parent)
+                break
+        context[path] = values[0]
+    return context
+
+
+def describe(space: Mapping[str, BaseDistribution]) -> dict[str, Any]:
+    """Return path -> plain fields, the same for every spelling of the same space.
+
+    A path that is searched in several ways has a list of them.
+    """
+    described: dict[str, Any] = {}
+    conditions = getattr(space, "conditions", {})
+    for name, distribution in sorted(space.items()):
+        path = path_of(name)
+        fields = _fields(name, distribution)
+        if when := conditions.get(name):
+            fields["when"] = {on: list(values) for on, values in sorted(when.items())}
+        if path in described:
+            earlier = described[path]
+            described[path] = [*(earlier if isinstance(earlier, list) else [earlier]), fields]
+        else:
+            described[path] = fields
     return described
+
+
+def _fields(name: str, distribution: BaseDistribution) -> dict[str, Any]:
+    fields = json.loads(json.dumps(distribution._asdict()))
+    kind = type(distribution).__name__.removesuffix("Distribution").lower()
+    if "choices" in fields:
+        fields["choices"] = [value_of(name, choice) for choice in fields["choices"]]
+    if is_below_one(name):
+        low, high = probe_values(name, distribution)
+        fields |= {"low": low, "high": high, "log": False, "log_below_one": True}
+    return {"type": kind, **fields}
 
 
 def finite_values(distribution: BaseDistribution) -> list[ParameterValue] | None:
@@ -183,26 +316,35 @@ def finite_values(distribution: BaseDistribution) -> list[ParameterValue] | None
 
 def _entries(
     node: Mapping[str, Any], above: tuple[str, ...]
-) -> Iterator[tuple[tuple[str, ...], Mapping[str, Any]]]:
-    """Walk nested sections; a node is an entry when it says its type."""
+) -> Iterator[tuple[tuple[str, ...], list[Mapping[str, Any]]]]:
+    """Walk nested sections; a node is an entry when it says its type, a list of such is several."""
     for name, value in node.items():
         path = (*above, str(name))
         key = ".".join(path)
         if value is None:
+            continue
+        if isinstance(value, list) and value and all(map(_is_entry, value)):
+            yield path, value
             continue
         if not isinstance(value, Mapping):
             raise InputError(
                 f"search_space.{key} must be a section with a type (float, int, categorical), "
                 f"got {value!r}{_as_an_entry(value)}"
             )
-        if isinstance(value.get("type"), str):
-            yield path, value
-        elif not value or not all(v is None or isinstance(v, Mapping) for v in value.values()):
+        if _is_entry(value):
+            yield path, [value]
+        elif not value or not all(
+            v is None or isinstance(v, Mapping | list) for v in value.values()
+        ):
             raise InputError(
                 f"search_space.{key} has no type: it must be float, int or categorical"
             )
         else:
             yield from _entries(value, path)
+
+
+def _is_entry(value: Any) -> bool:
+    return isinstance(value, Mapping) and isinstance(value.get("type"), str)
 
 
 def _as_an_entry(value: Any) -> str:
@@ -212,98 +354,3 @@ def _as_an_entry(value: Any) -> str:
     if isinstance(value, int | float | bool | str):
         return f": write {{type: categorical, choices: [{value}]}}, or set it outside search_space"
     return ""
-
-
-def _distribution(key: str, entry: Mapping[str, Any]) -> BaseDistribution:
-    fields = {name: value for name, value in entry.items() if value is not None}
-    kind = str(fields.pop("type"))
-    if kind.lower() in _ELSEWHERE:
-        raise InputError(
-            f"search_space.{key}.type {kind!r} does not exist: write "
-            f"{{type: {_ELSEWHERE[kind.lower()]}}}"
-        )
-    if kind not in FIELDS:
-        raise InputError(
-            f"search_space.{key}.type {kind!r} does not exist{did_you_mean(kind, FIELDS)} "
-            f"(known: {', '.join(FIELDS)})"
-        )
-    allowed = FIELDS[kind]
-    for name in fields:
-        if name not in allowed:
-            raise InputError(
-                f"search_space.{key} (type {kind}) has no field {name!r}"
-                f"{did_you_mean(name, allowed)} (known: {', '.join(allowed)})"
-            )
-    if kind == "categorical":
-        return _categorical(key, fields)
-    return _numeric(key, kind, fields)
-
-
-def _categorical(key: str, fields: Mapping[str, Any]) -> BaseDistribution:
-    from optuna.distributions import CategoricalDistribution
-
-    choices = a_list(f"search_space.{key}.choices", fields.get("choices"))
-    if not choices:
-        raise InputError(f"search_space.{key}.choices must hold at least one value, got none")
-    for choice in choices:
-        is_number = isinstance(choice, int | float) and not isinstance(choice, bool)
-        if is_number:
-            number(f"search_space.{key}.choices", choice)
-        elif not isinstance(choice, bool | str | None):
-            raise InputError(
-                f"search_space.{key}.choices must be numbers, text, true, false or null, "
-                f"got {choice!r}"
-            )
-    repeated = [c for i, c in enumerate(choices) if any(_same(c, d) for d in choices[:i])]
-    if repeated:
-        raise InputError(f"search_space.{key}.choices holds {repeated[0]!r} more than once")
-    return CategoricalDistribution(list(choices))
-
-
-def _same(first: Any, second: Any) -> bool:
-    return type(first) is type(second) and bool(first == second)
-
-
-def _numeric(key: str, kind: str, fields: Mapping[str, Any]) -> BaseDistribution:
-    from optuna.distributions import FloatDistribution, IntDistribution
-
-    for name in ("low", "high"):
-        if name not in fields:
-            raise InputError(f"search_space.{key} (type {kind}) needs {name}")
-    is_log = flag(f"search_space.{key}.log", fields.get("log", False))
-    numbers = {
-        name: _number(key, name, kind, value) for name, value in fields.items() if name != "log"
-    }
-    low, high, step = numbers["low"], numbers["high"], numbers.get("step")
-    if low > high:
-        raise InputError(f"search_space.{key}: low {low} is above high {high}: swap them")
-    if is_log and low <= 0:
-        raise InputError(f"search_space.{key}: log needs low above 0, not {low}")
-    if step is not None and step <= 0:
-        raise InputError(f"search_space.{key}.step must be above 0, not {step}")
-    if is_log and step is not None and not (kind == "int" and step == 1):
-        raise InputError(f"search_space.{key}: log and step exclude each other, drop one of them")
-    distribution: FloatDistribution | IntDistribution
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # the line below says it
-        if kind == "int":
-            distribution = IntDistribution(int(low), int(high), step=int(step or 1), log=is_log)
-        else:
-            distribution = FloatDistribution(low, high, step=step, log=is_log)
-    if distribution.high != high:
-        log.warning(
-            "search_space.%s: step %s does not divide %s..%s, the highest value is %s",
-            key,
-            step,
-            low,
-            high,
-            distribution.high,
-        )
-    return distribution
-
-
-def _number(key: str, name: str, kind: str, value: Any) -> float:
-    check = whole_number if kind == "int" else number
-    if kind == "int" and isinstance(value, float) and value.is_integer():
-        value = int(value)
-    return check(f"search_space.{key}.{name}", value)

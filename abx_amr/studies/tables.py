@@ -74,7 +74,12 @@ def _of_seed(seed: SeedRecord | None) -> dict[str, Any]:
 
 
 def _parameters(trial: TrialRecord) -> dict[str, Any]:
-    return {f"params.{path}": value for path, value in trial.params.items()}
+    return {f"params.{path}": in_a_cell(value) for path, value in trial.params.items()}
+
+
+def in_a_cell(value: Any) -> Any:
+    """Return a value as a table holds it: lists and sections as JSON."""
+    return json.dumps(value) if isinstance(value, list | Mapping) else value
 
 
 def _columns(rows: Sequence[Mapping[str, Any]], least: Sequence[str]) -> list[str]:

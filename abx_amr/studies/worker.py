@@ -26,7 +26,7 @@ from abx_amr.studies.objective import SeedOutcome
 from abx_amr.studies.patience import LONGEST_WAIT_SECONDS, SHORTEST_WAIT_SECONDS, Patience
 from abx_amr.studies.race_claims import claims_of
 from abx_amr.studies.records import INTERRUPTED, TrialRecord, Worker
-from abx_amr.studies.space import ParameterValue
+from abx_amr.studies.search_space import ParameterValue
 from abx_amr.studies.stopping import StopError
 from abx_amr.studies.storages import StorageError, StudyStorage
 from abx_amr.studies.stored import quiet_optuna
@@ -246,7 +246,7 @@ class _Worker:
             take_over(folder, [files.trial(number) for number in earlier])
         return ClaimedTrial(
             number=trial.number,
-            parameters={path: trial.params[path] for path in self.settings.space},
+            parameters=self.settings.space.point(trial.frozen.params),
             seeds=self.claims.seeds(trial),
             folder=folder.path,
         )

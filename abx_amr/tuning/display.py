@@ -21,14 +21,21 @@ if TYPE_CHECKING:
 LOOK_SECONDS = 2.0
 #: Lines of workers that are shown; the busiest first.
 MOST_WORKERS = 20
+_HERE = "this worker"
 
 
 class DisplayedStudy(StudyListener):
     """Shows the study on a terminal while it is searched; nothing where nobody looks."""
 
+    _earned = ""  # of the trial in this process, as it is shown
+
+    def earned(self, trial: str, mean_return: float) -> None:
+        """Show it in the bar of the trial."""
+        self._earned = f"{trial}, return so far {mean_return:.1f}"
+
     def watching(self, look: Callable[[], StudyOverview]) -> AbstractContextManager[Advance]:
         """Show the study, and the trial in this process."""
-        return study_display(look, "transitions")
+        return study_display(look, "transitions", describe=lambda: self._earned)
 
     def scoring(self, settings: StudySettings) -> AbstractContextManager[Advance]:
         """Show a bar."""
@@ -36,11 +43,14 @@ class DisplayedStudy(StudyListener):
 
 
 @contextmanager
-def study_display(look: Callable[[], StudyOverview], unit: str) -> Iterator[Advance]:
+def study_display(
+    look: Callable[[], StudyOverview], unit: str, *, describe: Callable[[], str] = lambda: ""
+) -> Iterator[Advance]:
     """Show a whole study, whoever works on it; give a function that moves the bar of a trial here.
 
     `look` reads the study; it is called from another thread, and its errors leave the last
-    look on the screen. Nothing is shown, and nothing read, where nobody looks.
+    look on the screen; `describe` says in a few words what the trial here is doing. Nothing is
+    shown, and nothing read, where nobody looks.
     """
     if not is_on_a_terminal():
         yield lambda done, total: None
@@ -48,7 +58,7 @@ def study_display(look: Callable[[], StudyOverview], unit: str) -> Iterator[Adva
     from rich.console import Console, Group
     from rich.live import Live
 
-    bars, advance_bar = bar_of("this worker", unit)
+    bars, advance_bar = bar_of(_HERE, unit)
     moved = threading.Event()
     is_over = threading.Event()
     seen: list[StudyOverview] = []
@@ -66,6 +76,7 @@ def study_display(look: Callable[[], StudyOverview], unit: str) -> Iterator[Adva
     def advance(done: int, total: int) -> None:
         moved.set()
         advance_bar(done, total)
+        bars.update(bars.tasks[0].id, description=describe() or _HERE)
 
     looking = threading.Thread(target=keep_looking, name="study display", daemon=True)
     with Live(

@@ -45,6 +45,9 @@ class StudyListener:
     def scored(self, outcomes: Sequence[SeedOutcome], score: TrialScore) -> None:
         """The composed configuration was scored as a trial would be."""
 
+    def earned(self, trial: str, mean_return: float) -> None:
+        """The agents of a trial in this process have earned so much of late, on average."""
+
     def watching(self, look: Callable[[], StudyOverview]) -> AbstractContextManager[OnProgress]:
         """Show the study while a block runs; give what is told how far a trial in it is.
 

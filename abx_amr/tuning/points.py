@@ -9,12 +9,14 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from abx_amr.studies.parameters import path_of
+
 if TYPE_CHECKING:
     from abx_amr.agents.prescriber import Agent, Learner
     from abx_amr.agents.settings import TrainingSettings
     from abx_amr.planning.cache import Reference
     from abx_amr.simulator.model import ClinicModel
-    from abx_amr.studies.space import SearchSpace
+    from abx_amr.studies.search_space import SearchSpace
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,20 +67,38 @@ class Points:
 
     @cached_property
     def read_back_names(self) -> dict[str, str]:
-        """Searched path -> where its value is read back in the built agent.
+        """Parameter of the search -> where its value is read back in the built agent.
 
         Raises:
             InputError: a searched value changes nothing in the agent, or it rejects all of them.
         """
         from abx_amr.agents.read_back import find_read_back
-        from abx_amr.studies.space import probe_points
+        from abx_amr.studies.space import contexts, probe_points
 
-        def build(values: Mapping[str, Any]) -> Agent:
-            learner, settings = self.agent(values, self.first_seed)
-            return learner.build(self.model, settings)
+        found: dict[str, str] = {}
+        for where in contexts(self.space):
 
-        with _only_errors_logged("abx_amr.agents"):
-            return find_read_back(build, probe_points(self.space))
+            def build(values: Mapping[str, Any], where: Mapping[str, Any] = where) -> Agent:
+                learner, settings = self.agent({**where, **values}, self.first_seed)
+                return learner.build(self.model, settings)
+
+            probes = probe_points(self.space, where=where)
+            if not probes:
+                continue
+            with _only_errors_logged("abx_amr.agents"):
+                names = find_read_back(build, probes)
+            for path, name in names.items():
+                drawn = next(n for n in self.space.names_of(path) if self.space.counts(n, where))
+                found[drawn] = name
+        return found
+
+    def read_back_names_at(self, parameters: Mapping[str, Any]) -> dict[str, str]:
+        """Return searched path -> where its value is read back, for what counts at a point."""
+        return {
+            path_of(drawn): name
+            for drawn, name in self.read_back_names.items()
+            if self.space.counts(drawn, parameters)
+        }
 
     def check(self) -> None:
         """Refuse what is out of range around the points, before anything slow is loaded.

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 if TYPE_CHECKING:
     import pandas as pd
 
-    from abx_amr.studies.space import ParameterValue
+    from abx_amr.studies.search_space import ParameterValue
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,6 +6,7 @@ A seed that is saved on the way goes on from there, and gives what it would have
 from __future__ import annotations
 
 import logging
+import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -55,6 +56,7 @@ def train_and_score(
     seeds: Sequence[int],
     searched: Mapping[str, str],
     on_progress: Callable[[int, int], None] | None = None,
+    on_return: Callable[[float], None] | None = None,
     on_score: Callable[[int, SeedScore | Exception], None] | None = None,
     saving: Saving | None = None,
 ) -> dict[int, SeedScore | Exception]:
@@ -69,6 +71,8 @@ def train_and_score(
         seeds: the agents' seeds.
         searched: configuration path -> where the built agent shows it (see agents/read_back.py).
         on_progress: called with (transitions seen, planned), of all seeds, after every update.
+        on_return: called with the mean return of the latest episodes of all that learn, after every
+            update.
         on_score: called with each seed's outcome as soon as there is one.
         saving: where seeds are saved, and go on from (default: nowhere).
     """
@@ -95,6 +99,11 @@ def train_and_score(
             if on_progress is not None:
                 done = len(outcomes) * planned + len(agents) * seen
                 on_progress(done, len(seeds) * planned)
+            if on_return is not None:
+                found = [agent.training_return for agent in agents.values()]
+                earned = [one for one in found if one is not None and math.isfinite(one)]
+                if earned:
+                    on_return(math.fsum(earned) / len(earned))
 
         curves = KeepCurves(agents, begun_curves)
         callbacks: list[Callback] = [ReportProgress(report), curves]

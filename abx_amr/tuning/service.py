@@ -191,7 +191,7 @@ class TuneService:
             report = run_worker(
                 settings,
                 study.storage,
-                partial(_run_trial, study, on_progress),
+                partial(_run_trial, study, on_progress, self.listener),
                 self.listener.event,
                 write_summary=partial(write_summary, study),
             )
@@ -278,8 +278,10 @@ def _prepare(study: TuningStudy, *, is_here: bool) -> Preparation:
 def _run_trial(
     study: TuningStudy,
     on_progress: OnProgress,
+    listener: StudyListener,
     parameters: Mapping[str, Any],
     seeds: Sequence[int],
     folder: Path,
 ) -> list[SeedOutcome]:
-    return study.runner.run(parameters, seeds, folder, on_progress)
+    earned = partial(listener.earned, f"trial {folder.name}")
+    return study.runner.run(parameters, seeds, folder, on_progress, earned)

@@ -39,6 +39,7 @@ class TrialRunner:
         seeds: Sequence[int],
         folder: Path | None,
         on_progress: Callable[[int, int], None] | None = None,
+        on_return: Callable[[float], None] | None = None,
     ) -> list[SeedOutcome]:
         """Return every seed's outcome, which is why it failed where it did.
 
@@ -49,6 +50,7 @@ class TrialRunner:
                 have succeeded there are not trained again, seeds that were saved there go on.
                 None: nothing is written.
             on_progress: Called with (transitions seen, planned) of all seeds.
+            on_return: Called with what they have earned of late, on average.
         """
         from abx_amr.tuning.saving import Saving
         from abx_amr.tuning.scoring import train_and_score
@@ -84,8 +86,9 @@ class TrialRunner:
             self.points.model,
             settings,
             seeds=missing,
-            searched=self.points.read_back_names,
+            searched=self.points.read_back_names_at(parameters),
             on_progress=on_progress,
+            on_return=on_return,
             on_score=keep,
             saving=saving,
         )

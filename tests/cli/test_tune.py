@@ -17,6 +17,7 @@ from stable_baselines3 import PPO
 from abx_amr.cli import train, tune
 from abx_amr.runs.folder import newest_run
 from abx_amr.runs.loading import load_policy
+from abx_amr.studies.parameters import point_of
 from tests.cli.conftest import SMALL, SMALL_STUDY, Call
 from tests.slurm.studies import trials_in
 
@@ -85,13 +86,14 @@ def test_one_command_ends_with_best_parameters_and_their_receipts(call: Call) ->
     assert "ppo_default" in Path("optimization/.optimization_completed.txt").read_text()
     for trial in trials():
         effective = trial.user_attrs["effective_values"]
-        assert effective == pytest.approx(trial.params)
+        point = point_of(trial.params)
+        assert effective == pytest.approx(point)
         assert [s["seed"] for s in trial.user_attrs["seeds"]] == [1000, 1001]
         mean, std = trial.user_attrs["mean_reward"], trial.user_attrs["std_reward"]
         assert trial.value == pytest.approx(mean - 0.2 * std)
         for seed in (1000, 1001):
             file = study / "trials" / str(trial.number) / f"seed_{seed}" / "result.json"
-            assert json.loads(file.read_text())["effective_values"] == pytest.approx(trial.params)
+            assert json.loads(file.read_text())["effective_values"] == pytest.approx(point)
 
 
 def test_the_command_to_paste_keeps_the_clinic_that_was_tuned_in(call: Call) -> None:
@@ -261,7 +263,7 @@ def test_the_command_line_adds_to_and_replaces_the_search_space(call: Call) -> N
 def test_without_m_the_composed_configuration_is_scored_as_a_trial_would_be(call: Call) -> None:
     call(tune.main, *SMALL_STUDY, "tuning.n_trials=1")
     (trial,) = trials()
-    fixed = [f"{path}={value!r}" for path, value in trial.params.items()]
+    fixed = [f"{path}={value!r}" for path, value in point_of(trial.params).items()]
     ended = call(tune.main, *SMALL_STUDY[1:], *fixed, "run_name=scored")
     assert ended.status == 0, ended.err
     assert f"value {trial.value:.3f}" in ended.out
@@ -356,3 +358,33 @@ def test_an_interrupt_gives_the_trials_back_and_says_how_to_go_on(
     states = [t.state.name for t in trials()]
     assert "RUNNING" not in states
     assert states.count("FAIL") == states.count("WAITING") > 0
+
+
+def test_choices_that_are_swept_over_are_a_study_each(call: Call) -> None:
+    small = [word for word in SMALL_STUDY if not word.startswith("+tuning")]
+    command = [*small, "+tuning=ppo_default,ppo_tutorial", "tuning.n_trials=1"]
+    both = call(tune.main, *command)
+    assert both.status == 0, both.err
+    assert "study 1 of 2: ppo_default" in both.out
+    assert [summary(name)["n_finished"] for name in ("ppo_default", "ppo_tutorial")] == [1, 1]
+    again = call(tune.main, *command, "run_name=x", "experiment=paper_two,no_such")
+    assert again.status == 2
+    assert "no_such" in again.err
+    assert not Path("optimization/x_ppo_default_paper_two").exists()  # all are read before one runs
+
+
+def test_a_study_that_is_refused_costs_only_itself(call: Call) -> None:
+    Path("conf/tuning").mkdir(parents=True)
+    Path("conf/tuning/narrow.yaml").write_text(
+        "defaults: [ppo_default]\nsearch_space: {gamma: {low: 3.0}}\n"
+    )
+    small = [word for word in SMALL_STUDY if not word.startswith("+tuning")]
+    ended = call(
+        tune.main,
+        *(*small, "--config-dir", "conf", "+tuning=narrow,ppo_default", "tuning.n_trials=1"),
+    )
+    assert ended.status == 2
+    assert "abx-tune: error: " in ended.err
+    assert "1 of 2 studies are done, not narrow" in ended.err
+    assert summary("ppo_default")["n_finished"] == 1
+    assert not Path("optimization/narrow").exists()

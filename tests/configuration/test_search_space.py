@@ -13,6 +13,7 @@ from abx_amr.configuration.search_space import (
     search_space_override,
     split_arguments,
 )
+from abx_amr.configuration.written import to_the_letter
 from abx_amr.errors import InputError
 from abx_amr.studies.space import describe, parse_search_space
 
@@ -78,6 +79,46 @@ def test_the_upstream_sweeper_reads_the_same_search_space(text):
     assert searched([f"agent_algorithm.x={text}"]) == {"agent_algorithm.x": expected}
 
 
+@pytest.mark.parametrize(
+    ("text", "fields"),
+    [
+        ("choice([64, 64], [128])", {"type": "categorical", "choices": [[64, 64], [128]]}),
+        (
+            "choice({pi: [64], vf: ['a']}, [64])",
+            {"type": "categorical", "choices": [{"pi": [64], "vf": ["a"]}, [64]]},
+        ),
+        ("choice(null, [64])", {"type": "categorical", "choices": [None, [64]]}),
+        (
+            "tag(log_below_one, interval(0.9, 0.99))",
+            {
+                **{"type": "float", "low": 0.9, "high": 0.99, "log": False, "step": None},
+                "log_below_one": True,
+            },
+        ),
+    ],
+)
+def test_lists_sections_and_distances_below_one_are_searched_as_they_are_meant(text, fields):
+    (argument,) = to_the_letter([f"agent_algorithm.x={text}"])
+    space = searched([argument])
+    assert describe(space) == {"agent_algorithm.x": fields}
+    assert parse_search_space(describe(space)) == space
+
+
+def test_a_tag_says_when_a_key_counts():
+    space = searched(
+        [
+            "agent_algorithm.mode=flat,steep,null",
+            "agent_algorithm.x=tag(log, 'when mode=steep|null', interval(1e-5, 1e-3))",
+            "agent_algorithm.y=tag('when agent_algorithm.mode=flat', choice(1, 2))",
+        ]
+    )
+    assert space.conditions == {
+        "agent_algorithm.x": {"agent_algorithm.mode": ["steep", None]},
+        "agent_algorithm.y": {"agent_algorithm.mode": ["flat"]},
+    }
+    assert parse_search_space(describe(space)).conditions == space.conditions
+
+
 def test_null_is_no_value_rather_than_the_text_null():
     # the upstream sweeper makes it a text, since it hands values on as overrides
     assert searched(["agent_algorithm.x=a,null"]) == {
@@ -130,7 +171,7 @@ def test_an_option_gamma_on_the_command_line_is_the_managers():
         ("run_name=a,b", "full paths"),
         ("agent_algorithm.x=range(5, 1)", "holds no value"),
         ("agent_algorithm.x=tag(log, range(1, 5))", "log needs an interval"),
-        ("agent_algorithm.x=choice([1],[2])", "choices must be numbers"),
+        ("agent_algorithm.x=tag('when y', interval(0,1))", "must say which key has which value"),
         ("agent_algorithm.x=glob(*)", "takes interval, range or choice"),
     ],
 )

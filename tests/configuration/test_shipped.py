@@ -73,7 +73,7 @@ def test_every_shipped_search_space_fits_its_algorithm(name: str) -> None:
     composition = compose("tune", [f"+tuning={name}", "run_name=x"])
     plan = StudySettings.from_configuration(composition.plain)
     assert composition.choices["agent_algorithm"] == name.removesuffix("_default")
-    others = [path for path in plan.space if not path.startswith("agent_algorithm.")]
+    others = [path for path in plan.space.paths if not path.startswith("agent_algorithm.")]
     assert others == (["hrl.option_gamma"] if name.startswith("hrl_") else [])
 
 

@@ -68,7 +68,7 @@ RIGHT_TOO: dict[str, set[str]] = {
     },
     "lambda_weights": {"list", "empty list"},
     "choices": {"list", "list of anything"},  # tried on the agent before the first trial
-    **{key: {"null"} for key in ("log", "step", "pruner")},
+    **{key: {"null"} for key in ("log", "log_below_one", "step", "pruner")},
     **{key: {"fraction", "null"} for key in ("final_gamma", "final_ent_coef", "risk")},
     "final_learning_rate": {"fraction", "null"},
     **{key: {"null"} for key in ("run_name", "study_name", "best_params_from")},

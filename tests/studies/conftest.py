@@ -30,6 +30,7 @@ CONFIGURATION = {
         **TUNING_DEFAULTS,
         "n_trials": 6,
         "final": False,
+        "enqueue_default": False,
         "sampler": "random",
         "heartbeat_interval": 30,
         "search_space": {

@@ -6,6 +6,7 @@ import inspect
 import os
 import signal
 
+import numpy as np
 import optuna
 import pytest
 
@@ -173,6 +174,55 @@ def test_any_sampler_of_optunas_kind_is_chosen_by_the_path_of_its_class(configur
     sampler = make_sampler(settings.sampler, space=settings.space, n_trials=8, index=0)
     assert isinstance(sampler, optuna.samplers.BruteForceSampler)
     assert settings.sampler.options == {"avoid_premature_stop": True}
+
+
+class OfAHub(optuna.samplers.BaseSampler):
+    """A sampler as OptunaHub's are: it is told the space, and draws all of it at once."""
+
+    def __init__(self, search_space=None, *, seed=None, share=0.5, **others):
+        if not 0 <= share <= 1:
+            raise ValueError("share must lie within [0, 1]")
+        self.search_space, self.share, self.others = search_space, share, others
+        self.random = np.random.default_rng(seed)
+
+    def infer_relative_search_space(self, study, trial):
+        """Return all of it."""
+        return self.search_space
+
+    def sample_relative(self, study, trial, search_space):
+        """Return numbers near a share of their range, and the first choice."""
+        drawn = {}
+        for name, distribution in search_space.items():
+            if hasattr(distribution, "choices"):
+                drawn[name] = distribution.choices[0]
+                continue
+            low, high = distribution.low, distribution.high
+            value = low + (high - low) * (0.8 * self.share + 0.2 * self.random.random())
+            drawn[name] = round(value) // 2 * 2 + 1 if distribution.step else value
+        return drawn
+
+    def sample_independent(self, study, trial, name, distribution):
+        """Never come here: all is drawn at once."""
+        raise AssertionError(name)
+
+
+HUB = f"{__name__}.{OfAHub.__name__}"
+
+
+def test_a_sampler_of_optunahubs_kind_is_told_the_space_and_searches_it(study):
+    written = {"_target_": HUB, "share": 0.0, "whatever": 3}
+    settings, storage = study(sampler=written, search_space=SPACE)
+    run_worker(settings, storage, parabola)
+    found = [params for params, _ in finished(settings, storage)]
+    assert len({params["agent_algorithm.x"] for params in found}) == settings.n_trials
+    assert all(-1.0 <= params["agent_algorithm.x"] < -0.6 for params in found)
+    assert {params["agent_algorithm.mode"] for params in found} == {"flat"}
+
+
+def test_a_sampler_that_refuses_its_options_is_one_line_before_anything_is_stored(configuration):
+    written = {"_target_": HUB, "share": 2.0}
+    with pytest.raises(InputError, match=r"cannot be built: share must lie within \[0, 1\]"):
+        StudySettings.from_configuration(configuration(sampler=written))
 
 
 @pytest.mark.parametrize(

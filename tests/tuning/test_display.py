@@ -66,3 +66,21 @@ def test_a_study_is_not_read_for_a_file(monkeypatch: pytest.MonkeyPatch) -> None
     with study_display(look, "transitions") as move:
         move(10, 40)
     assert sys.stderr.getvalue() == ""  # type: ignore[attr-defined]
+
+
+def test_the_bar_of_a_trial_says_what_it_has_earned_so_far(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("COLUMNS", "140")
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setattr(sys, "stderr", Terminal())
+    listener = display.DisplayedStudy()
+    with listener.watching(lambda: OVERVIEW) as move:
+        listener.earned("trial 14", -51.84)
+        move(10, 40)
+        end = time.monotonic() + 30
+        shown = ""
+        while "10/40" not in shown and time.monotonic() < end:
+            time.sleep(0.05)
+            shown = sys.stderr.getvalue()  # type: ignore[attr-defined]
+    assert "trial 14, return so far -51.8" in shown

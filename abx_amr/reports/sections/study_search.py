@@ -10,6 +10,7 @@ from abx_amr.reports.figures import inline_svg
 from abx_amr.reports.search import ENOUGH, LEAST, drawn_trials, importance
 from abx_amr.reports.subjects import StudySubject
 from abx_amr.reports.templating import fill
+from abx_amr.studies.parameters import path_of
 
 NAME = "What matters"
 PAGES = ("study",)
@@ -32,6 +33,7 @@ def render(subject: StudySubject) -> Markup | None:
         caveat=_caveat(
             int(trials["value"].notna().sum()),
             [] if found is None else list(found["of"].unique()),
+            at_times=[path_of(name) for name in subject.space.conditions],
         ),
         drawn=[
             (
@@ -46,7 +48,7 @@ def render(subject: StudySubject) -> Markup | None:
     )
 
 
-def _caveat(n_trials: int, sets: Sequence[str]) -> str | None:
+def _caveat(n_trials: int, sets: Sequence[str], *, at_times: Sequence[str]) -> str | None:
     """Return what a reader must know of importance, by the sets of trials that it is told of."""
     if not sets:
         return (
@@ -60,4 +62,7 @@ def _caveat(n_trials: int, sets: Sequence[str]) -> str | None:
         )
     if len(sets) == 1:
         lines.append(f"Among the good trials alone it is not told: these are fewer than {LEAST}.")
+    if at_times:
+        named = ", ".join(dict.fromkeys(path.rsplit(".", 1)[-1] for path in at_times))
+        lines.append(f"Settings that count in some trials only are not ranked: {named}.")
     return " ".join(lines) or None

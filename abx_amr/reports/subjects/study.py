@@ -14,7 +14,8 @@ from abx_amr.errors import InputError, first_line
 from abx_amr.reports.subjects.subject import FolderSubject, Reading
 from abx_amr.reports.wording import is_known
 from abx_amr.studies.folder import StudyFolder
-from abx_amr.studies.space import SearchSpace, parse_search_space
+from abx_amr.studies.search_space import SearchSpace
+from abx_amr.studies.space import parse_search_space
 from abx_amr.studies.storages import JournalStorage, SqliteStorage, StudyStorage
 
 #: The storages that lie in a study's own folder.
@@ -76,7 +77,7 @@ class StudySubject(FolderSubject):
             return parse_search_space(self.tuning.get("search_space") or {})
         except InputError as error:
             self.problems.append(f"the search space cannot be read: {error}")
-            return {}
+            return SearchSpace()
 
     @cached_property
     def provenance(self) -> dict[str, Any]:

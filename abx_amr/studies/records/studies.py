@@ -13,7 +13,8 @@ from abx_amr.studies.records.finals import FinalAttributes
 from abx_amr.studies.records.races import RaceRules, rules_in
 from abx_amr.studies.records.trials import STATES, TrialRecord, best_trial, count_done
 from abx_amr.studies.records.workers import GRACE_INTERVALS, Worker
-from abx_amr.studies.space import SearchSpace, parse_search_space
+from abx_amr.studies.search_space import SearchSpace
+from abx_amr.studies.space import parse_search_space
 
 ORIGIN = "abx_fingerprint"
 DRAWN_WITH = "abx_drawn_with"
@@ -29,6 +30,7 @@ class Origin:
     digest: str  #: of these
     optuna: str  #: version
     created: str | None = None  #: ISO 8601, None where the study was there before
+    first_points: Sequence[Mapping[str, Any]] = ()  #: that it tries first
 
     @classmethod
     def from_record(cls, record: Mapping[str, Any]) -> Origin:
@@ -38,6 +40,7 @@ class Origin:
             digest=record["digest"],
             optuna=record["optuna"],
             created=record.get("created"),
+            first_points=record.get("first_points", ()),
         )
 
     @property
@@ -61,11 +64,13 @@ class Origin:
     def as_record(self) -> dict[str, Any]:
         """Return what is stored of it."""
         created = {} if self.created is None else {"created": self.created}
+        first = {"first_points": list(self.first_points)} if self.first_points else {}
         return {
             "digest": self.digest,
             "values": dict(self.values),
             "optuna": self.optuna,
             **created,
+            **first,
         }
 
 

@@ -8,15 +8,15 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from abx_amr.studies.parameters import path_of, point_of
 from abx_amr.studies.points import why_not_searched
 from abx_amr.studies.records.races import RaceRules, Rung, rung_in
 from abx_amr.studies.records.workers import Worker
 
 if TYPE_CHECKING:
-    from optuna.distributions import BaseDistribution
     from optuna.trial import FrozenTrial
 
-    from abx_amr.studies.space import ParameterValue
+    from abx_amr.studies.search_space import ParameterValue, SearchSpace
 
 STATES = ("COMPLETE", "PRUNED", "RUNNING", "WAITING", "FAIL")
 INTERRUPTED = "interrupted"  #: the failure of a trial that was given back by its worker
@@ -67,7 +67,7 @@ class TrialRecord:
     """
 
     frozen: FrozenTrial = field(repr=False)
-    space: Mapping[str, BaseDistribution] | None = field(default=None, repr=False)
+    space: SearchSpace | None = field(default=None, repr=False)
 
     @property
     def id(self) -> int:
@@ -109,13 +109,14 @@ class TrialRecord:
         """
         if self.space is None or self.state not in ("COMPLETE", "PRUNED"):
             return None
-        if self.params.keys() == self.space.keys() and OWNER in self.frozen.user_attrs:
+        drawn = self.frozen.params
+        if OWNER in self.frozen.user_attrs and self.space.is_point(drawn):
             return None
-        missing = [path for path in self.space if path not in self.params]
-        reason = why_not_searched(self.params, self.space)
+        missing = self.space.missing(drawn)
+        reason = why_not_searched(drawn, self.space)
         if reason is None and not missing:
             return None
-        what = f"without a value of {missing[0]}" if reason is None else f"with {reason}"
+        what = f"without a value of {path_of(missing[0])}" if reason is None else f"with {reason}"
         return f"it was added by another program {what}"
 
     @property
@@ -135,7 +136,7 @@ class TrialRecord:
     @property
     def params(self) -> Mapping[str, ParameterValue]:
         """Configuration path -> value."""
-        return self.frozen.params
+        return point_of(self.frozen.params)
 
     @property
     def started(self) -> datetime | None:

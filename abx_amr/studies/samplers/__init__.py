@@ -2,6 +2,7 @@
 
 from abx_amr.studies.samplers.choice import (
     SamplerChoice,
+    check_can_be_built,
     choose_sampler,
     effective_budget,
     log_what_is_drawn_at_random,
@@ -11,6 +12,7 @@ from abx_amr.studies.samplers.members import sampler_name, sampler_names
 
 __all__ = [
     "SamplerChoice",
+    "check_can_be_built",
     "choose_sampler",
     "effective_budget",
     "log_what_is_drawn_at_random",

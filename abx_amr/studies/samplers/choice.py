@@ -9,19 +9,21 @@ from __future__ import annotations
 
 import logging
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from abx_amr.errors import InputError, hint
+from abx_amr.studies.parameters import path_of
 from abx_amr.studies.samplers.member import Draw
 from abx_amr.studies.samplers.members import sampler_called, sampler_name
 
 if TYPE_CHECKING:
-    from optuna.distributions import BaseDistribution
     from optuna.samplers import BaseSampler
+
+    from abx_amr.studies.search_space import SearchSpace
 
 log = logging.getLogger(__name__)
 
@@ -45,7 +47,7 @@ class SamplerChoice:
     def _check_options(self) -> None:
         known = sampler_called(self.name).option_names()
         for option in self.options:
-            if option not in known:
+            if known is not None and option not in known:
                 raise InputError(
                     f"tuning.sampler_options.{option} is not an option of the sampler {self.name}"
                     f"{hint(option, known, label='known')}"
@@ -81,36 +83,59 @@ def choose_sampler(
     return SamplerChoice(name=written, options=options, seed=sampler_seed)
 
 
-def effective_budget(
-    choice: SamplerChoice, *, n_trials: int, space: Mapping[str, BaseDistribution]
-) -> int:
+def effective_budget(choice: SamplerChoice, *, n_trials: int, space: SearchSpace) -> int:
     """Return how many trials complete the study: for grid at most its points."""
     return sampler_called(choice.name).budget(n_trials, space)
+
+
+def check_can_be_built(choice: SamplerChoice, *, space: SearchSpace, n_trials: int) -> None:
+    """Refuse a class of the user's own that does not take its options.
+
+    Raises:
+        InputError: naming the class, and why.
+    """
+    if "." in choice.name:
+        make_sampler(choice, space=space, n_trials=n_trials, index=0)
 
 
 def make_sampler(
     choice: SamplerChoice,
     *,
-    space: Mapping[str, BaseDistribution],
+    space: SearchSpace,
     n_trials: int,
     index: int,
+    first_points: Sequence[Mapping[str, Any]] = (),
 ) -> BaseSampler:
-    """Return the sampler for drawing point number `index` (from 0) of a study."""
+    """Return the sampler for drawing point number `index` (from 0) of a study.
+
+    The `first_points` of the study are given to it; what they leave open is drawn.
+    """
     from optuna.exceptions import ExperimentalWarning
 
     own_seed = int(np.random.SeedSequence([choice.seed, index]).generate_state(1)[0])
     draw = Draw(
-        space=space, n_trials=n_trials, sampler_seed=choice.seed, index=index, seed=own_seed
+        space=space,
+        n_trials=n_trials,
+        sampler_seed=choice.seed,
+        index=index,
+        seed=own_seed,
+        first_points=first_points,
     )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ExperimentalWarning)
         return sampler_called(choice.name).build(draw, choice.options)
 
 
-def log_what_is_drawn_at_random(
-    choice: SamplerChoice, space: Mapping[str, BaseDistribution]
-) -> None:
-    """Say once which paths the sampler cannot search."""
-    paths = sampler_called(choice.name).drawn_at_random(space)
-    if paths:
-        log.warning("%s searches numbers only; drawn at random: %s", choice.name, ", ".join(paths))
+def log_what_is_drawn_at_random(choice: SamplerChoice, space: SearchSpace) -> None:
+    """Say once which values the sampler cannot search."""
+    names = sampler_called(choice.name).drawn_at_random(space)
+    if conditional := [path_of(name) for name in names if name in space.conditions]:
+        log.warning(
+            "%s searches what counts in every trial; drawn at random: %s",
+            choice.name,
+            ", ".join(conditional),
+        )
+    if choices := [path_of(name) for name in names if name not in space.conditions]:
+        log.warning(
+            "%s searches numbers only; drawn at random: %s", choice.name, ", ".join(choices)
+        )

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from optuna.study import Study
     from optuna.trial import FrozenTrial, TrialState
 
+    from abx_amr.studies.search_space import SearchSpace
 
 log = logging.getLogger(__name__)
 
@@ -49,11 +50,15 @@ class CmaEs(Sampler):
         sampler = super().build(draw, {"warn_independent_sampling": False} | dict(options))
         return _numbered_by_index()(sampler, draw.index)
 
-    def drawn_at_random(self, space: Mapping[str, BaseDistribution]) -> list[str]:
-        """Return the paths with choices: it knows numbers only."""
+    def drawn_at_random(self, space: SearchSpace) -> list[str]:
+        """Return those with choices, which are no numbers, and those that only count at times."""
         from optuna.distributions import CategoricalDistribution
 
-        return [path for path, d in space.items() if isinstance(d, CategoricalDistribution)]
+        return [
+            name
+            for name, distribution in space.items()
+            if isinstance(distribution, CategoricalDistribution) or name in space.conditions
+        ]
 
 
 #: What a strategy of the library is made of, by the modules of any release.

@@ -10,6 +10,8 @@ from abx_amr.studies.samplers.member import Draw, Sampler, default_startup_trial
 if TYPE_CHECKING:
     from optuna.samplers import BaseSampler, GPSampler
 
+    from abx_amr.studies.search_space import SearchSpace
+
 
 class Gp(Sampler):
     """Optuna's own."""
@@ -29,3 +31,7 @@ class Gp(Sampler):
             "warn_independent_sampling": False,
         }
         return super().build(draw, unless_told | dict(options))
+
+    def drawn_at_random(self, space: SearchSpace) -> list[str]:
+        """Return those that only count at times."""
+        return list(space.conditions)

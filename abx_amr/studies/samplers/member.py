@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import inspect
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 if TYPE_CHECKING:
-    from optuna.distributions import BaseDistribution
     from optuna.samplers import BaseSampler
+
+    from abx_amr.studies.search_space import SearchSpace
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,13 +24,15 @@ class Draw:
         sampler_seed: The study's.
         index: Points drawn before this one; a retry is no point of its own.
         seed: This point's own, from sampler_seed and index.
+        first_points: Those that the study begins with, which are given.
     """
 
-    space: Mapping[str, BaseDistribution]
+    space: SearchSpace
     n_trials: int
     sampler_seed: int
     index: int
     seed: int
+    first_points: Sequence[Mapping[str, Any]] = ()
 
 
 class Sampler(ABC):
@@ -46,7 +49,7 @@ class Sampler(ABC):
         """Return Optuna's sampler for one point."""
         return self.constructor()(seed=draw.seed, **options)
 
-    def budget(self, n_trials: int, space: Mapping[str, BaseDistribution]) -> int:
+    def budget(self, n_trials: int, space: SearchSpace) -> int:
         """Return how many finished trials complete a study.
 
         Raises:
@@ -54,12 +57,12 @@ class Sampler(ABC):
         """
         return n_trials
 
-    def drawn_at_random(self, space: Mapping[str, BaseDistribution]) -> list[str]:
-        """Return the paths that the sampler cannot search and draws at random."""
+    def drawn_at_random(self, space: SearchSpace) -> list[str]:
+        """Return the parameters that the sampler cannot search and draws at random."""
         return []
 
-    def option_names(self) -> tuple[str, ...]:
-        """Return what `tuning.sampler_options` may hold."""
+    def option_names(self) -> tuple[str, ...] | None:
+        """Return what `tuning.sampler_options` may hold; None: anything."""
         parameters = inspect.signature(self.constructor()).parameters
         return tuple(name for name in parameters if name not in self.set_here)
 

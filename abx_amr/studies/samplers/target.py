@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 class SamplerAt(Sampler):
     """The sampler at `path`, built anew for every point: it remembers nothing but the study.
 
-    A constructor that takes a `seed` is given the point's own.
+    A constructor that takes a `seed` is given the point's own; one that takes a `search_space`, as
+    those of OptunaHub do, is given what is searched, unless it is told otherwise.
     """
 
     set_here = frozenset({"seed"})
@@ -48,8 +49,26 @@ class SamplerAt(Sampler):
             )
         return found
 
+    def option_names(self) -> tuple[str, ...] | None:
+        """Return the constructor's arguments; None: it takes any."""
+        parameters = inspect.signature(self.constructor()).parameters.values()
+        if any(p.kind is p.VAR_KEYWORD for p in parameters):
+            return None
+        return super().option_names()
+
     def build(self, draw: Draw, options: Mapping[str, Any]) -> BaseSampler:
-        """Return the sampler for one point."""
+        """Return the sampler for one point.
+
+        Raises:
+            InputError: its constructor refuses its options.
+        """
         constructor = self.constructor()
-        seed = {"seed": draw.seed} if "seed" in inspect.signature(constructor).parameters else {}
-        return constructor(**seed, **options)
+        known = {"seed": draw.seed, "search_space": dict(draw.space)}
+        takes = inspect.signature(constructor).parameters
+        given = {name: value for name, value in known.items() if name in takes}
+        try:
+            return constructor(**given | dict(options))
+        except (TypeError, ValueError) as error:
+            raise InputError(
+                f"tuning.sampler._target_ {self.path!r} cannot be built: {first_line(error)}"
+            ) from error

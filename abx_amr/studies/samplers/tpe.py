@@ -24,5 +24,7 @@ class Tpe(Sampler):
 
     def build(self, draw: Draw, options: Mapping[str, Any]) -> BaseSampler:
         """Return it with start-up trials that follow from n_trials."""
-        startup = {"n_startup_trials": default_startup_trials(draw.n_trials)}
-        return super().build(draw, startup | dict(options))
+        unless_told: dict[str, Any] = {"n_startup_trials": default_startup_trials(draw.n_trials)}
+        if draw.space.conditions:  # what only counts at times is searched with what counts then
+            unless_told["group"] = True
+        return super().build(draw, unless_told | dict(options))
