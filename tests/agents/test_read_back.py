@@ -85,6 +85,8 @@ RECOMMENDED: dict[str, list[tuple[Any, Any]]] = {
     "training.vec_normalize.enabled": [(False, False), (True, True)],
     "training.n_envs": [(4, 4), (8, 8)],
     "agent_algorithm.one_minus_gamma": [(0.001, 0.999), (0.1, 0.9)],
+    "agent_algorithm.vf_coef": [(0.25, 0.25), (0.75, 0.75)],
+    "agent_algorithm.target_kl": [(0.01, 0.01), (0.05, 0.05)],
     "agent_algorithm.policy_kwargs.net_arch": [([8], [8]), ([16, 16], [16, 16])],
     "agent_algorithm.policy_kwargs.activation_fn": [
         ("torch.nn.Tanh", "torch.nn.modules.activation.Tanh"),

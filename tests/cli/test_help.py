@@ -75,7 +75,7 @@ def test_a_command_of_a_help_can_be_pasted(
         for swept in set(parsed.overrides) - set(fixed):
             key = swept.partition("=")[0]
             values = swept.partition("=")[2].split(",")
-            fixed += [f"{key}={values[0]}"] if key in groups() else [f"{key}=1"]
+            fixed += [f"{key}={values[0]}"] if key.lstrip("+") in groups() else [f"{key}=1"]
         assert compose(command.removeprefix("abx-"), fixed).choices
 
 
