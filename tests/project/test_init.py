@@ -264,7 +264,8 @@ def test_check_names_every_fault_with_its_file_key_and_cure(call: Call, project:
     edit("conf/patient_generator/high_risk.yaml", "prob_infected]", "prob_infectd]")
     edit("conf/experiment/own_clinic.yaml", "max_time_steps", "max_tme_steps")
     edit("conf/experiment/paper_two.yaml", "antibiotics: paper_two", "antibiotics: paper_too")
-    edit("conf/tuning/ppo_default.yaml", "high: 0.999}", "high: 1.5}")
+    gamma = "log_below_one: true, low: 0.99, high: 0.999}"
+    edit("conf/tuning/ppo_default.yaml", gamma, "low: 0.99, high: 1.5}")
     edit("conf/tuning/ppo_default.yaml", "  gae_lambda", "  gae_lamda")
     edit("conf/training/long.yaml", "episodes: 50", "episodes: 0\nseed: 1000")
     edit("conf/option_library/own_options.yaml", "limit: 0.3", "limit: 3")
