@@ -33,7 +33,7 @@ SMALL_STUDY = (
     "tuning.n_seeds_per_trial=2",
     "tuning.truncated_episodes=2",
     "tuning.final=false",
-    "tuning.search_space.gamma.log_below_one=false",  # Optuna's own parameter is gamma itself
+    "++tuning.search_space.gamma.log_below_one=false",  # Optuna's own parameter is gamma itself
     "~tuning.search_space.n_steps",
     "~tuning.search_space.batch_size",
     "~tuning.search_space.n_epochs",
