@@ -192,8 +192,6 @@ MISTAKES = [
       "agent_algorithm.gamma", "1.2", "(0, 1]"),
     a("a clinic that is searched", f"{TUNE} reward_calculator.lambda_weight=0.1,0.5",
       "reward_calculator.lambda_weight", "trials could not be compared"),
-    a("a group that is searched", f"{TUNE} patient_generator=high_risk,low_risk",
-      "patient_generator", "one study for each choice"),
     a("a grid without end", f"{TUNE} tuning.sampler=grid", "learning_rate", "a step or choices"),
     a("a manager's key for a flat agent",
       f"{TUNE} +tuning.search_space.option_gamma={{type:float,low:0.9,high:0.99}}",

@@ -500,9 +500,17 @@ def test_the_heart_beats_on_through_errors_of_the_database(caplog):
     assert "server closed the connection" in caplog.text
 
 
-def test_the_summary_counts_the_trials_of_every_worker(study, in_processes):
+def test_the_summary_counts_the_trials_of_every_worker(study, in_processes, tmp_path):
     settings, storage = study(n_trials=8)
-    in_processes(2, lambda _: run_worker(settings, storage, slow(0.05)))
+
+    def once_both_are_at_work(params, seeds, folder):
+        (tmp_path / f"worker_{os.getpid()}").touch()
+        until = time.monotonic() + 60
+        while len([*tmp_path.glob("worker_*")]) < 2 and time.monotonic() < until:
+            time.sleep(0.01)
+        return parabola(params, seeds, folder)
+
+    in_processes(2, lambda _: run_worker(settings, storage, once_both_are_at_work))
     workers = finish_study(settings, storage).content["workers"]
     assert len(workers) == 2
     assert sum(worker["trials"] for worker in workers) == 8
