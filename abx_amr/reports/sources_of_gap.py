@@ -48,8 +48,8 @@ def sources_in_words(gap: Any, plan: str) -> str | None:
     if not known:
         return None
     known.sort(key=lambda part: -float(part["value"]))
-    said = [_part(part, has_missing=bool(missing)) for part in known]
-    text = f"It comes from: {' and '.join(said)}."
+    *most, last = [_part(part, has_missing=bool(missing)) for part in known]
+    text = f"It comes from: {', '.join(most)}{' and ' * bool(most)}{last}."
     if not missing:
         return text
     names = " and ".join(f"“{_named(part)[0]}”" for part in missing)

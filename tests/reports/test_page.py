@@ -276,8 +276,7 @@ def test_the_worth_of_a_winner_held_out_stands_before_what_the_search_promised(
 def test_a_winner_is_told_with_why_it_is_below_the_optimum_and_whom_it_treats(
     study: StudySubject,
 ) -> None:
-    config = {**study.config, "tuning": {"truncated_episodes": 50}}
-    config["training"] = {"total_num_training_episodes": 400}
+    config = {**study.config, "training": {"total_num_training_episodes": 400}}
     treated = {"given": {"A": 40, "B": 12}, "none": 48}
     value = {**FINAL["held_out"]["selected"], "treatments": treated}
     held = {**FINAL["held_out"], **GAP, "gap": RUN_GAP, "selected": value}

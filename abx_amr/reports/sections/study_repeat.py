@@ -86,8 +86,8 @@ def trained_run(subject: StudySubject) -> str:
 
 def lengths_in_words(subject: StudySubject) -> str | None:
     """Return how long that command trains where the study's own trainings are shorter."""
-    tuning, training = (subject.config.get(name) or {} for name in ("tuning", "training"))
-    own, later = tuning.get("truncated_episodes"), training.get("total_num_training_episodes")
+    own = subject.tuning.get("truncated_episodes")
+    later = (subject.config.get("training") or {}).get("total_num_training_episodes")
     if not is_known(own) or not is_known(later) or later <= own:
         return None
     return (

@@ -106,7 +106,7 @@ def _lengths(subject: StudySubject) -> list[str]:
     said = lengths_in_words(subject)
     if said is None or not subject.folder.best_params_file.is_file():
         return []
-    return [f"The command that trains with them (Repeat it, go on) trains agents {said}."]
+    return [f"The command that trains with them (Repeat it, go on) trains agents, {said}."]
 
 
 def _resistance(best: Mapping[str, Any]) -> str:
