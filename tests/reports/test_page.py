@@ -354,7 +354,7 @@ def test_a_storage_alone_tells_the_final_of_all_its_finished_trials(
     is_whole = counted_then == 12
     assert subject.summary["status"] == ("complete" if is_whole else "unfinished")
     text = Seen(html_of(subject)).text
-    assert ("trial 2 earns −1.10 (95 % interval −1.20 to −1.00)" in text) == is_whole
+    assert ("trial 2 earns −1.10 per episode (95 % interval −1.20" in text) == is_whole
 
 
 def test_importance_is_told_once_more_among_the_good_trials(
