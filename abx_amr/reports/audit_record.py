@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 from abx_amr.errors import counted
@@ -14,7 +15,7 @@ from abx_amr.reports.audited import (
     named,
     return_of,
 )
-from abx_amr.reports.finals import final_of
+from abx_amr.reports.finals import Final, final_of
 from abx_amr.reports.finals import named as point_named
 from abx_amr.studies.attempts import identity
 from abx_amr.studies.objective import robust_score
@@ -82,16 +83,42 @@ def seeds_disjoint(study: AuditedStudy) -> Finding:
     training = study.config.get("training") or {}
     others = {
         "the evaluation": [training.get("evaluation_seed")],
-        "final training": [training.get("seed"), *(training.get("seeds") or ())],
+        "a later training": [training.get("seed"), *(training.get("seeds") or ())],
     }
+    final = final_of(study.summary)
+    if final is not None:
+        others["the final"] = [*final.fresh_seeds, *final.seeds]
+        others["the held-out evaluation"] = [final.evaluation_seed]
     for what, given in others.items():
         common = sorted(set(seeds) & {seed for seed in given if seed is not None})
         if common:
             return False, f"seed {named(common)} of {what} is also a seed of the search"
     return True, (
         f"trials trained with {counted(len(seeds), 'seed')} from {seeds[0]} to {seeds[-1]}; the "
-        f"evaluation's is {training.get('evaluation_seed')}, that of final training "
-        f"{training.get('seeds') or training.get('seed')}"
+        f"evaluation's is {training.get('evaluation_seed')}, that of a training with its settings "
+        f"{training.get('seeds') or training.get('seed')}{_of_final(final)}"
+    )
+
+
+def _of_final(final: Final | None) -> str:
+    """Return which seeds a final had, nothing where there is none."""
+    if final is None:
+        return ""
+    text = (
+        f"; its final selected on {_span(final.fresh_seeds)} and was held out on "
+        f"{_span(final.seeds)}"
+    )
+    if final.evaluation_seed is None:
+        return f"{text}; the seed of its held-out evaluation was not kept"
+    return f"{text}, evaluated with seed {final.evaluation_seed}"
+
+
+def _span(seeds: Sequence[int]) -> str:
+    known = sorted(seeds)
+    if not known:
+        return "no seed"
+    return counted(len(known), "seed") + (
+        f" from {known[0]} to {known[-1]}" if len(known) > 1 else f", {known[0]}"
     )
 
 

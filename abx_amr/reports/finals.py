@@ -22,12 +22,15 @@ class HeldOut:
         mean: Mean return over the seeds; None where all failed.
         ends: 95 % interval of the mean; None where there is none.
         returns: The mean return of each seed.
+        final_amr: Antibiotic -> mean level at the end of an episode; empty: not kept.
+        treatments: How many patients got which antibiotic (`given`) and `none`; None: not kept.
     """
 
     mean: float | None
     ends: Sequence[float] | None
     returns: Sequence[float]
     final_amr: Mapping[str, float] = field(default_factory=dict)
+    treatments: Mapping[str, Any] | None = None
 
     @property
     def in_words(self) -> str:
@@ -118,6 +121,7 @@ def _value(told: Mapping[str, Any]) -> HeldOut:
         ends=told.get("interval_95"),
         returns=list(told.get("returns") or ()),
         final_amr=levels_of(told.get("final_amr")),
+        treatments=told.get("treatments"),
     )
 
 

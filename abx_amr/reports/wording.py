@@ -11,6 +11,12 @@ MISSING = "–"
 MINUS = "−"
 #: What a browser would not show, or would show in another order: controls, marks of direction.
 _UNSEEN = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ufffe\uffff]")
+#: Kind of a collapse -> in words, where its name does not say it.
+_COLLAPSED = {
+    "constant_action": "does one thing whatever it sees",
+    "constant_antibiotic": "uses only one antibiotic",
+    "entropy_vanished": "stopped exploring early",
+}
 _THRESHOLD = re.compile(r"(threshold \(?)(\d+(?:\.\d+)?(?:e-?\d+)?)(?=[,)])")
 
 
@@ -167,7 +173,9 @@ def duration(seconds: Any) -> str:
 def collapse_in_words(kind: Any) -> str:
     """Return what a policy has collapsed to, nothing where it has not.
 
-    >>> collapse_in_words("never_treats"), collapse_in_words(None)
-    ('never treats', '')
+    >>> collapse_in_words("never_treats"), collapse_in_words("constant_antibiotic")
+    ('never treats', 'uses only one antibiotic')
+    >>> collapse_in_words(None)
+    ''
     """
-    return kind.replace("_", " ") if isinstance(kind, str) else ""
+    return _COLLAPSED.get(kind, kind.replace("_", " ")) if isinstance(kind, str) else ""

@@ -146,6 +146,18 @@ def optimum_in_words(summary: Mapping[str, Any], plan_command: str) -> str:
     return f"It is {number(gap)} below {reference}{gained}."
 
 
+def optimum_name(summary: Mapping[str, Any]) -> str:
+    """Return what the optimum that a summary tells is called: mostly itself, or an upper bound.
+
+    >>> optimum_name({"optimum_note": "upper bound: optimum between 41.21 and 45.74"})
+    'upper bound of the optimum'
+    >>> optimum_name({"optimum_note": None})
+    'optimum'
+    """
+    is_bound = str(summary.get("optimum_note")).startswith("upper bound")
+    return "upper bound of the optimum" if is_bound else "optimum"
+
+
 def with_command(note: str, command: str) -> str:
     """Return a note whose abx-plan can be pasted; those of earlier runs did not say the clinic.
 

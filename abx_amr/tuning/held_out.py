@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from abx_amr.studies.records import DEFAULT
-from abx_amr.tuning.seed_files import evaluation_returns, final_amr
+from abx_amr.tuning.seed_files import evaluation_returns, final_amr, treatments
 
 if TYPE_CHECKING:
     from abx_amr.planning.best_rule import RuleSearch
@@ -35,8 +35,8 @@ def describe_final(study: TuningStudy, final: FinalStanding) -> dict[str, Any]:
             "seeds": list(final.held_out_seeds),
             "evaluation_seed": study.held_out_evaluation_seed,
             "episodes": max((len(row) for row in own.values()), default=0),
-            "selected": {**_value(own), "final_amr": _final_amr(study, final, selected)},
-            "default": {**_value(default), "final_amr": _final_amr(study, final, DEFAULT)},
+            "selected": {**_value(own), **_left(study, final, selected)},
+            "default": {**_value(default), **_left(study, final, DEFAULT)},
             "difference": difference,
             "best_rule": None,
             "gap": None,
@@ -126,20 +126,23 @@ def _returns(study: TuningStudy, final: FinalStanding, point: Point) -> dict[int
     return found
 
 
-def _final_amr(study: TuningStudy, final: FinalStanding, point: Point) -> dict[str, float] | None:
-    """Return antibiotic -> mean level at the end of an episode over a point's held-out seeds.
+def _left(study: TuningStudy, final: FinalStanding, point: Point) -> dict[str, Any]:
+    """Return what a point's held-out seeds did to clinic and patients; None where one kept it not.
 
-    None where one of these did not keep it.
+    `final_amr`: antibiotic -> mean level at the end of an episode; `treatments`: how many patients
+    got which antibiotic and none.
     """
     folder = study.settings.files.final_point(point)
-    kept = [
-        final_amr(folder.seed(outcome.seed), episode_return=outcome.episode_return)
+    seeds = [
+        (folder.seed(outcome.seed), outcome.episode_return)
         for outcome in final.held_out(point)
         if outcome.failure_reason is None and outcome.episode_return is not None
     ]
-    if not kept or not all(kept):
-        return None
-    return {name: math.fsum(levels[name] for levels in kept) / len(kept) for name in kept[0]}
+    kept = [final_amr(seed, episode_return=mean) for seed, mean in seeds]
+    levels = None
+    if kept and all(kept):
+        levels = {name: math.fsum(one[name] for one in kept) / len(kept) for name in kept[0]}
+    return {"final_amr": levels, "treatments": treatments(seeds)}
 
 
 def _value(returns: Mapping[int, Sequence[float]]) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from abx_amr.tuning.seed_files import evaluation_returns, final_amr
+from abx_amr.tuning.seed_files import evaluation_returns, final_amr, treatments
 
 if TYPE_CHECKING:
     from abx_amr.planning.best_rule import RuleSearch
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 def limits_of_trial(study: TuningStudy, best: Mapping[str, Any]) -> dict[str, Any]:
     """Return `gap` and `best_rule` of the best trial, as a run's summary has them.
 
-    What a trial leaves behind are its seeds' returns: its treatments are not known, and so neither
-    is where it agrees with the optimum.
+    What a trial leaves behind are its seeds' returns and how many patients got what: in which
+    states they did is not known, and so neither is where it agrees with the optimum.
 
     Args:
         study: The study.
@@ -39,9 +39,9 @@ def limits_of_trial(study: TuningStudy, best: Mapping[str, Any]) -> dict[str, An
     return {
         "gap": gap_of_point(study, best["params"], mean_return=best["mean_reward"], rules=rules),
         "best_rule": best_rule,
-        "final_amr": _final_amr(study, best),
+        **_left(study, best),
         "agreement": None,
-        "why_no_agreement": "a trial keeps its returns, not its treatments",
+        "why_no_agreement": "a trial keeps how often it gives what, not in which states",
     }
 
 
@@ -65,20 +65,19 @@ def gap_of_point(
     return gap_record(limits_of(model, prescribing_of(config, model, None), rules), mean_return)
 
 
-def _final_amr(study: TuningStudy, best: Mapping[str, Any]) -> dict[str, float] | None:
-    """Return antibiotic -> mean level at the end of an episode over a trial's seeds.
-
-    None where one of these did not keep it.
-    """
+def _left(study: TuningStudy, best: Mapping[str, Any]) -> dict[str, Any]:
+    """Return `final_amr` and `treatments` of a trial, as `held_out` has them of a point."""
     trial = study.settings.files.trial(best["number"])
-    kept = [
-        final_amr(trial.seed(seed["seed"]), episode_return=seed["episode_return"])
+    seeds = [
+        (trial.seed(seed["seed"]), seed["episode_return"])
         for seed in best["seeds"]
         if seed["episode_return"] is not None
     ]
-    if not kept or not all(kept):
-        return None
-    return {name: float(np.mean([levels[name] for levels in kept])) for name in kept[0]}
+    kept = [final_amr(seed, episode_return=mean) for seed, mean in seeds]
+    levels = None
+    if kept and all(kept):
+        levels = {name: float(np.mean([one[name] for one in kept])) for name in kept[0]}
+    return {"final_amr": levels, "treatments": treatments(seeds)}
 
 
 def _returns(study: TuningStudy, best: Mapping[str, Any]) -> NDArray[np.float64] | None:

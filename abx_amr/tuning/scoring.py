@@ -35,7 +35,8 @@ class SeedScore:
 
     `collapse` is the kind to which its policy has collapsed, see `evaluation.collapse`; `curve`
     what it earned while it learned, see `tuning.curves`; `final_amr` the mean level of each
-    antibiotic at the end of its evaluation's episodes.
+    antibiotic at the end of its evaluation's episodes; `given` how many patients of these got each
+    antibiotic, `untreated` how many got none.
     """
 
     episode_return: float
@@ -46,6 +47,8 @@ class SeedScore:
     collapse: str | None = None
     curve: Curve = ()
     final_amr: Mapping[str, float] = field(default_factory=dict)
+    given: Mapping[str, int] = field(default_factory=dict)
+    untreated: int = 0
 
 
 def train_and_score(
@@ -180,6 +183,8 @@ def _score(
             transitions=agent.transitions,
             seconds=seconds,
             final_amr=dict(zip(model.antibiotics, map(float, at_end), strict=True)),
+            given=dict(zip(model.antibiotics, map(int, given[:-1]), strict=True)),
+            untreated=int(given[-1]),
             collapse=kind_of_collapse(
                 given,
                 entropy_fell_at=agent.entropy_fell_at,

@@ -7,7 +7,8 @@ trials/<number>/seed_<s>/result.json    what a seed gave
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -41,6 +42,8 @@ def write_seed_result(
     identity: str | None = None,
     curve: Curve = (),
     final_amr: Mapping[str, float] | None = None,
+    given: Mapping[str, int] | None = None,
+    untreated: int = 0,
 ) -> None:
     """Write what a seed of a trial gave to `trial_folder/seed_<s>/result.json`.
 
@@ -53,6 +56,8 @@ def write_seed_result(
         identity: what the result follows from, see `studies.attempts.identity`.
         curve: what the seed earned while it learned, see `tuning.curves`.
         final_amr: antibiotic -> mean level at the end of the evaluation's episodes.
+        given: antibiotic -> how many patients of the evaluation's episodes got it.
+        untreated: how many of these got none.
     """
     folder = TrialFolder(Path(trial_folder)).seed(outcome["seed"])
     folder.path.mkdir(parents=True, exist_ok=True)
@@ -61,6 +66,8 @@ def write_seed_result(
         content["curve"] = [list(point) for point in curve]
     if final_amr:
         content["final_amr"] = dict(final_amr)
+    if given:
+        content["treatments"] = {"given": dict(given), "none": untreated}
     atomic_files.write_json(folder.result_file, content)
     folder.checkpoint_file.unlink(missing_ok=True)
 
@@ -95,6 +102,25 @@ def final_amr(folder: SeedFolder, *, episode_return: float) -> dict[str, float]:
     """
     result = _result_with(folder, episode_return) or {}
     return {str(name): float(level) for name, level in (result.get("final_amr") or {}).items()}
+
+
+def treatments(seeds: Iterable[tuple[SeedFolder, float]]) -> dict[str, Any] | None:
+    """Return how many patients got which antibiotic (`given`) and none (`none`), of all seeds.
+
+    None where a seed's folder does not hold it, or that of another training, as of release 0.1.
+
+    Args:
+        seeds: Folder and mean return of each.
+    """
+    given: Counter[str] = Counter()
+    untreated = 0
+    for folder, episode_return in seeds:
+        kept = (_result_with(folder, episode_return) or {}).get("treatments")
+        if not isinstance(kept, dict):
+            return None
+        given.update({str(name): int(count) for name, count in kept["given"].items()})
+        untreated += int(kept["none"])
+    return {"given": dict(given), "none": untreated} if given else None
 
 
 def _result_with(folder: SeedFolder, episode_return: float) -> dict[str, Any] | None:

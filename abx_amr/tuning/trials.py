@@ -138,12 +138,14 @@ def _write(
 ) -> None:
     from abx_amr.tuning.seed_files import write_seed_result
 
-    given = None if isinstance(score, Exception) else score
+    own = None if isinstance(score, Exception) else score
     write_seed_result(
         folder,
         outcome=asdict(outcome),
-        evaluation_returns=() if given is None else given.returns,
+        evaluation_returns=() if own is None else own.returns,
         identity=identity,
-        curve=() if given is None else given.curve,
-        final_amr={} if given is None else given.final_amr,
+        curve=() if own is None else own.curve,
+        final_amr={} if own is None else own.final_amr,
+        given={} if own is None else own.given,
+        untreated=0 if own is None else own.untreated,
     )

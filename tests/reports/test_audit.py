@@ -180,6 +180,14 @@ TAMPERED = {
     "a point counts twice": ("budget exact", of_trials(lambda t: t.assign(lineage=0))),
     "seeds of no search": ("seeds disjoint", of_trials(lambda t: t.assign(seed=t["seed"] - 1000))),
     "a seed counts twice": ("seeds disjoint", of_trials(lambda t: t.assign(seed=1000))),
+    "the final took a seed of the search": (
+        "seeds disjoint",
+        of_final(lambda f: f["held_out"].update(seeds=[1000, 10001])),
+    ),
+    "held out on episodes of a search's seed": (
+        "seeds disjoint",
+        of_final(lambda f: f["held_out"].update(evaluation_seed=1000)),
+    ),
     "trained on a final seed": ("seeds disjoint", of_configuration("seed: 42", "seed: 1001")),
     "evaluated on a training seed": (
         "evaluation unseen",
@@ -273,6 +281,14 @@ def test_a_point_fails_where_what_it_looks_at_is_wrong(
 ) -> None:
     tamper(sent)
     assert verdicts(sent)[point] is False
+
+
+def test_the_seeds_of_a_final_are_named_where_they_are_said_to_be_disjoint(sent: Path) -> None:
+    of_final(lambda final: final["held_out"].update(evaluation_seed=4711))(sent)
+    (point,) = (one for one in AuditSubject.of(sent).points if one.name == "seeds disjoint")
+    assert point.passed
+    assert "selected on 2 seeds from 9000 to 9001" in point.evidence
+    assert "held out on 2 seeds from 10000 to 10001, evaluated with seed 4711" in point.evidence
 
 
 def test_every_point_can_fail() -> None:

@@ -256,7 +256,7 @@ def test_the_worth_of_a_winner_held_out_stands_before_what_the_search_promised(
     text = Seen(html_of(subject)).text
     assert (
         "Held out, on 2 training seeds and on episodes that had chosen nothing, trial 2 earns "
-        "−1.10 (95 % interval −1.20 to −1.00): this is the value to quote."
+        "−1.10 per episode (95 % interval −1.20 to −1.00): this is the value to quote."
     ) in text
     assert "The default is beaten: the difference is +0.45 (95 % interval 0.40 to 0.50)." in text
     assert "Its best point and the default trained again on fresh seeds (9000 to 9001)" in text
@@ -271,6 +271,37 @@ def test_the_worth_of_a_winner_held_out_stands_before_what_the_search_promised(
         "The default is not beaten: the two cannot be told apart (+0.10"
         in Seen(str(study_verdict.render(subject))).text
     )
+
+
+def test_a_winner_is_told_with_why_it_is_below_the_optimum_and_whom_it_treats(
+    study: StudySubject,
+) -> None:
+    config = {**study.config, "training": {"total_num_training_episodes": 400}}
+    treated = {"given": {"A": 40, "B": 12}, "none": 48}
+    value = {**FINAL["held_out"]["selected"], "treatments": treated}
+    held = {**FINAL["held_out"], **GAP, "gap": RUN_GAP, "selected": value}
+    subject = StudySubject(study.path, has_figures=False)
+    summary = {**study.summary, "final": {**FINAL, "held_out": held}}
+    subject.__dict__.update(summary=summary, config=config)
+    text = Seen(str(study_verdict.render(subject))).text
+    gap, sources = "That is 13.53 below the optimum", "It comes from: “not told apart” 2.05"
+    assert text.index(gap) < text.index(sources) < text.index("Trial 2 treats 52 % of patients")
+    assert "and “what is not observed” 0.40" in text
+    assert "Inside “not told apart”: “discounting” (no discount)" in text
+    assert "40 % get A and 12 % get B. Whom, and when it stops, is on the page of" in text
+    name = study.path.name
+    assert f"abx-train best_params_from={name} " in text
+    assert f"then abx-report {name}_optimized_seed1" in text
+    assert (
+        "each for 400 episodes, while the trainings of the study and its final are 50 long" in text
+    )
+    best = {**study.summary["best_trial"], "gap": RUN_GAP, "treatments": treated}
+    subject = StudySubject(study.path, has_figures=False)
+    subject.__dict__.update(summary={**study.summary, "best_trial": best})
+    searched = Seen(str(study_verdict.render(subject))).text
+    assert sources in searched and "It treats 52 % of patients" in searched
+    before = Seen(str(study_verdict.render(study))).text
+    assert "It comes from" not in before and "treats" not in before and "are 50 long" not in before
 
 
 def test_a_default_that_wins_the_final_is_the_result_and_is_not_told_as_its_own_rival(
@@ -323,7 +354,7 @@ def test_a_storage_alone_tells_the_final_of_all_its_finished_trials(
     is_whole = counted_then == 12
     assert subject.summary["status"] == ("complete" if is_whole else "unfinished")
     text = Seen(html_of(subject)).text
-    assert ("trial 2 earns −1.10 (95 % interval −1.20 to −1.00)" in text) == is_whole
+    assert ("trial 2 earns −1.10 per episode (95 % interval −1.20" in text) == is_whole
 
 
 def test_importance_is_told_once_more_among_the_good_trials(
@@ -406,6 +437,7 @@ def test_a_policy_that_is_near_the_optimum_is_not_called_the_optimum(tmp_path: P
     assert f"lies 12.12 below the {bound}" in text
     assert "differ by the luck" not in text
     assert "below the best policy computed, in expectation" in text
+    assert "the dashed line is the optimum" not in text
 
 
 def test_a_plan_goes_on_in_its_own_clinic_and_says_who_sees_the_time(tmp_path: Path) -> None:
@@ -456,6 +488,19 @@ def test_a_plan_tells_the_optimum_and_what_comes_nearest(written: Written) -> No
     assert "The clinic: antibiotics A and B, 10 patients at each of 500 steps" in text
 
 
+def test_a_plan_with_bounds_alone_calls_what_policies_lie_below_an_upper_bound(
+    tmp_path: Path,
+) -> None:
+    folder = write_plan(tmp_path)
+    content = json.loads((folder / "plan.json").read_text())
+    content["optimum"] |= {"lower": -60.0, "is_exact": False}
+    (folder / "plan.json").write_text(json.dumps(content))
+    text = Seen(html_of(PlanSubject(folder))).text
+    assert "below the upper bound of the optimum: at least" in text
+    assert "the dashed line is the upper bound of the optimum" in text
+    assert "below the optimum" not in text and "line is the optimum" not in text
+
+
 def test_a_plan_of_an_earlier_release_has_a_page_without_its_clinic_in_words(
     tmp_path: Path,
 ) -> None:
@@ -488,8 +533,22 @@ def test_runs_of_a_set_that_collapsed_are_named_and_marked(tmp_path: Path) -> No
     text = html_of(gathered(tmp_path))
     seen = Seen(text).text
     assert re.search(r"1 of 3 runs collapsed \(\S+_seed2: never treats\): the mean of", seen)
+    assert "policies that learned and policies that did not" in seen
     assert len(re.findall(r"<td[^>]*>never treats</td>", text)) == 1
     assert "run that collapsed" in seen
+
+
+def test_a_condition_of_which_all_runs_use_one_antibiotic_is_said_to_be_such_and_not_constant(
+    tmp_path: Path,
+) -> None:
+    collapse = {"kind": "constant_antibiotic", "evidence": "", "advice": ""}
+    for seed in (1, 2):
+        folder = write_compared(tmp_path, returns=[-60.0 - seed, -61.0], seed=seed, minute=seed)
+        folder.write_summary({**folder.read_summary(), "collapse": collapse})
+    subject = gathered(tmp_path, has_figures=False)
+    seen = Seen(html_of(subject)).text
+    assert "uses only one antibiotic): of " in seen and "all of its runs." in seen
+    assert "policies that did not" not in seen
 
 
 def test_rules_that_were_played_have_an_interval_over_episodes(tmp_path: Path) -> None:

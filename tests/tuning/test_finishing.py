@@ -88,6 +88,15 @@ def test_the_best_trial_is_told_as_a_run_is_and_how_long_to_train_with_it(call: 
     assert gap["total"] == pytest.approx(result.optimality_gap)
     assert sum(part["value"] or 0.0 for part in gap["parts"]) == pytest.approx(gap["total"])
     assert best_trial()["best_rule"] == result.best_rule
+    treated = best_trial()["treatments"]
+    patients = sum(treated["given"].values()) + treated["none"]
+    training, environment = result.configuration["training"], result.configuration["environment"]
+    assert patients == (
+        len(best_trial()["seeds"])
+        * training["num_eval_episodes"]
+        * environment["max_time_steps"]
+        * environment["num_patients_per_time_step"]
+    )
     assert result.best_rule["difference"]["mean"] == pytest.approx(
         result.best_trial["mean_reward"] - result.best_rule["mean_return"]
     )

@@ -26,7 +26,8 @@ def render(subject: PlanSubject) -> Markup | None:
     svg = None
     if subject.has_figures:
         svg = inline_svg("policy_returns", {"policies": _drawn(subject)})
-    return fill("plan_policies.html", svg=svg, policies=_policies(subject))
+    line = subject.optimum_name if subject.optimum else None
+    return fill("plan_policies.html", svg=svg, line=line, policies=_policies(subject))
 
 
 def _drawn(subject: PlanSubject) -> pd.DataFrame:
@@ -63,7 +64,7 @@ def _policies(subject: PlanSubject) -> Table:
         Column("kind"),
         Column("return", numeric=True),
         Column("error", numeric=True, title="standard error of the return"),
-        Column("gap", numeric=True, title="to the optimum"),
+        Column("gap", numeric=True, title="to the optimum, or its upper bound"),
         Column("of the range", numeric=True, title="from never treating to the optimum"),
         Column("AMR at the end", numeric=True, title="mean over antibiotics"),
         Column("sees time", title="knows how much of the episode is left"),

@@ -49,6 +49,8 @@ def _optimum(subject: PlanSubject) -> str:
 
 def _nearest(subject: PlanSubject) -> list[str]:
     sentences = []
+    name = subject.optimum_name
+    below = f"the {name}: {'' if name == 'optimum' else 'at least '}"
     policies = subject.policies
     if policies.empty:
         return []
@@ -61,7 +63,7 @@ def _nearest(subject: PlanSubject) -> list[str]:
         sure = "exactly" if error == 0 else f"standard error {number(error)}"
         share = row["share_of_range"]
         reached = (
-            f", {number(row['optimality_gap'])} below the optimum: {percent(share)} of what can be "
+            f", {number(row['optimality_gap'])} below {below}{percent(share)} of what can be "
             "gained over never treating"
             if is_known(share)
             else ""

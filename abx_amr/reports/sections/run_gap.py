@@ -10,11 +10,12 @@ from markupsafe import Markup
 from abx_amr.plots import regret_by_amr
 from abx_amr.reports.expectation import Expected, expected_return, known_ends
 from abx_amr.reports.figures import inline_svg
+from abx_amr.reports.sources_of_gap import PARTS
 from abx_amr.reports.subjects import RunSubject
 from abx_amr.reports.tables import Cell, Column, numbers
 from abx_amr.reports.templating import fill
 from abx_amr.reports.wording import amr, is_known, number, percent
-from abx_amr.reports.worth import width_of
+from abx_amr.reports.worth import optimum_name, width_of
 
 NAME = "Why it is below the optimum"
 PAGES = ("run",)
@@ -22,26 +23,6 @@ ORDER = 20
 
 _MOSTLY = 0.9  # of the states, below which acting otherwise wants an explanation
 _SMALL = 0.1  # of the range from never treating, below which a gap is small
-
-#: Part -> what it is called, and what it means.
-PARTS = {
-    "unseen_time": (
-        "the end is not seen",
-        "what is lost because the agent does not see how much of the episode is left",
-    ),
-    "discount": (
-        "discounting",
-        "what a perfect learner with the agent's discount factor loses",
-    ),
-    "partial_observation": (
-        "what is not observed",
-        "what late, noisy or missing reports of resistance and patients cost",
-    ),
-    "learning": (
-        "not learned",
-        "what is left: a better policy could be learned from what the agent sees",
-    ),
-}
 
 
 def render(subject: RunSubject) -> Markup | None:
@@ -62,6 +43,7 @@ def render(subject: RunSubject) -> Markup | None:
     return fill(
         "gap.html",
         sentence=_sentence(gap or {}, parts),
+        optimum=optimum_name(subject.summary),
         svg=inline_svg("gap_parts", {"gap": known}) if len(known) and subject.has_figures else None,
         columns=[
             Column("part"),

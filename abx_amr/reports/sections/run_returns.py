@@ -16,6 +16,7 @@ from abx_amr.reports.subjects import RunSubject
 from abx_amr.reports.tables import Cell, Column, signed, with_interval
 from abx_amr.reports.templating import fill
 from abx_amr.reports.tuned_rule import tuning_in_words
+from abx_amr.reports.worth import optimum_name
 
 NAME = "Return against rules and optimum"
 PAGES = ("run",)
@@ -47,6 +48,7 @@ def render(subject: RunSubject) -> Markup | None:
         marked=next(i for i, row in enumerate(policies["is_this"]) if row),
         is_expected=is_expected,
         has_optimum=bool((policies["kind"] == "optimum").any()),
+        optimum=optimum_name(subject.summary),
         tuning=tuning_in_words(
             subject.summary.get("best_rule"), evaluation_seed=subject.summary.get("evaluation_seed")
         ),
@@ -110,16 +112,14 @@ def policies_of(subject: RunSubject) -> tuple[pd.DataFrame, bool]:
     name = str(found.get("run_name"))
     ours = found.get("mean_return_interval_95")
     add(name, "agent" if subject.learned else "rule", found["mean_return"], ours, expected)
-    bound = "between" in str(found.get("optimum_note"))
-    optimum = "upper bound of the optimum" if bound else "optimum"
-    add(optimum, "optimum", known=exactly(found.get("optimum")))
+    add(optimum_name(found), "optimum", known=exactly(found.get("optimum")))
     played = rule.get("candidate_intervals_95") or {}
     for candidate, value in candidates.items():
         add(str(candidate), "rule", value, played.get(candidate), of_rules.get(str(candidate)))
     add(str(rule.get("name")), "rule", rule.get("mean_return"))
     references = (found.get("gap") or {}).get("references") or {}
     best = exactly(references.get("best_stationary"))
-    add("best policy that does not see time", "optimum", known=best)
+    add("best known policy that does not see time", "optimum", known=best)
     never = exactly(references.get("never"))
     add("never", "rule", references.get("never"), known=never)
     other = found.get("against") or {}

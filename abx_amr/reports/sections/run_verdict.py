@@ -15,12 +15,21 @@ from abx_amr.reports.resistance import in_short, in_words, levels_at_end, levels
 from abx_amr.reports.subjects import RunSubject
 from abx_amr.reports.tables import KeyFigure
 from abx_amr.reports.templating import fill
-from abx_amr.reports.wording import is_known, number, over_episodes, reached, rule, signed
+from abx_amr.reports.wording import (
+    collapse_in_words,
+    is_known,
+    number,
+    over_episodes,
+    reached,
+    rule,
+    signed,
+)
 from abx_amr.reports.worth import (
     against_in_words,
     expected_gap,
     is_against_interpolated,
     optimum_in_words,
+    optimum_name,
     other_than_best,
     returns_in_words,
 )
@@ -77,7 +86,7 @@ def _collapse(subject: RunSubject) -> str | None:
     found = subject.summary.get("collapse")
     if not isinstance(found, dict):
         return None
-    kind = str(found.get("kind")).replace("_", " ")
+    kind = collapse_in_words(found.get("kind"))
     return (
         f"The policy has collapsed ({kind}): {found.get('evidence')}. "
         f"What may help: {found.get('advice')}"
@@ -101,13 +110,19 @@ def _keys(subject: RunSubject) -> list[KeyFigure]:
         keys.append(KeyFigure("expected return", number(expected.mean), expected.how_sure))
     cost = expected_gap(found)
     if cost is not None:
-        below = "the best policy computed" if is_against_interpolated(found) else "the optimum"
+        below = (
+            "the best policy computed"
+            if is_against_interpolated(found)
+            else f"the {optimum_name(found)}"
+        )
         name = f"below {below}, in expectation"
         keys.append(KeyFigure(name, number(cost.mean), cost.within))
     keys += _against(found)
     if cost is None and is_known(found.get("optimality_gap")):
         share = reached(found.get("share_of_range"))
-        keys.append(KeyFigure("gap to the optimum", number(found["optimality_gap"]), share))
+        keys.append(
+            KeyFigure(f"gap to the {optimum_name(found)}", number(found["optimality_gap"]), share)
+        )
     if levels := levels_at_end(subject.final):
         keys.append(KeyFigure("AMR at the end of an episode", in_short(levels)))
     luck = ", with their luck" if expected is not None else ""

@@ -18,6 +18,8 @@ NAME = "Conditions compared"
 PAGES = ("set",)
 ORDER = 10
 
+_GAP = "to the optimum, in expectation where that is known"
+
 
 def render(subject: SetSubject) -> Markup | None:
     """Return figure and tables; None where nothing was gathered."""
@@ -75,7 +77,7 @@ def _conditions(table: pd.DataFrame, sure: str) -> Table:
         Column("IQM", numeric=True, title="of the episodes played: mean of the middle half"),
         Column("AMR at the end", numeric=True, title="mean over antibiotics"),
         Column("given", numeric=True, title="prescriptions per episode"),
-        Column("gap", numeric=True, title="to the optimum, in expectation where that is known"),
+        Column("gap", numeric=True, title=_GAP),
         Column("against best rule", numeric=True, title="on the same episodes"),
     ]
     order = "expected_return" if is_expected else "mean"
@@ -90,7 +92,7 @@ def _conditions(table: pd.DataFrame, sure: str) -> Table:
             numbers(row["iqm"]),
             levels(row.get("final_amr")),
             numbers(row["prescriptions"], 1),
-            numbers(gap if is_known(gap := row.get("expected_gap")) else row["gap"]),
+            numbers(_gap(row)),
             signed(row.get("best_rule_difference")),
         ]
         for row in ordered.to_dict("records")
@@ -100,6 +102,11 @@ def _conditions(table: pd.DataFrame, sure: str) -> Table:
 
 def _expected(row: Mapping[Any, Any]) -> Cell:
     return with_interval(row["expected_return"], (row["expected_low"], row["expected_high"]))
+
+
+def _gap(row: Mapping[Any, Any]) -> Any:
+    """Return what a condition or a run lacks to the optimum, by its expected return if known."""
+    return gap if is_known(gap := row.get("expected_gap")) else row["gap"]
 
 
 def _pairs(table: pd.DataFrame | None, sure: str) -> Table | None:
@@ -160,7 +167,7 @@ def _overall(table: pd.DataFrame | None, sure: str) -> Table | None:
 def _runs(table: pd.DataFrame) -> Table:
     is_any = "collapse" in table and bool(table["collapse"].notna().any())
     expects = "expected_return" in table and bool(table["expected_return"].notna().any())
-    collapsed = [Column("collapsed", title="the policy does the same whatever it sees")]
+    collapsed = [Column("collapsed", title="what the policy has come down to")]
     columns = [
         Column("run"),
         Column("condition"),
@@ -169,7 +176,7 @@ def _runs(table: pd.DataFrame) -> Table:
         *([Column("expected", numeric=True, title="return in expectation")] if expects else []),
         Column("return", numeric=True, title="mean of the episodes played"),
         Column("std", numeric=True, title="over episodes"),
-        Column("gap", numeric=True),
+        Column("gap", numeric=True, title=_GAP),
         Column("AMR at the end", numeric=True, title="mean over antibiotics"),
         Column("steps", numeric=True),
         Column("time", numeric=True),
@@ -189,7 +196,7 @@ def _run(row: Mapping[Any, Any], tells_collapse: bool, expects: bool) -> list[An
         *([numbers(row["expected_return"])] if expects else []),
         numbers(row["return"]),
         numbers(row["return_std"]),
-        numbers(row["gap"]),
+        numbers(_gap(row)),
         levels(row.get("final_amr")),
         numbers(row["steps"], 0),
         Cell(duration(seconds), seconds if is_known(seconds) else None),

@@ -197,8 +197,27 @@ def _collapsed(runs: pd.DataFrame | None) -> str | None:
     which = ", ".join(named[:_MOST_COLLAPSED])
     more = f" and {rest} more, marked in the table" if rest > 0 else ""
     return (
-        f"{len(named)} of {counted(len(runs), 'run')} collapsed ({which}{more}): the mean "
-        "of their condition is one over policies that learned and policies that did not."
+        f"{len(named)} of {counted(len(runs), 'run')} collapsed ({which}{more}): "
+        f"{_whole_conditions(runs)}"
+    )
+
+
+def _whole_conditions(runs: pd.DataFrame) -> str:
+    """Return what the collapse of runs means for the mean of their conditions."""
+    by_condition = runs["collapse"].notna().groupby([runs["clinic"], runs["condition"]])
+    some, every = by_condition.any(), by_condition.all()
+    whole, mixed = int(every.sum()), int((some & ~every).sum())
+    if not whole:
+        return (
+            f"the mean of {'their condition' if mixed == 1 else 'each of their conditions'} is one "
+            "over policies that learned and policies that did not."
+        )
+    names = dict.fromkeys(rule_in_words(condition) for _, condition in every.index[every])
+    text = f"of {' and '.join(names)} all of {'its' if len(names) == 1 else 'their'} runs"
+    if not mixed:
+        return f"{text}."
+    return (
+        f"{text}; elsewhere the mean is one over policies that learned and policies that did not."
     )
 
 

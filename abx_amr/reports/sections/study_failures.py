@@ -47,8 +47,7 @@ def render(subject: StudySubject) -> Markup | None:
     collapsed = subject.summary.get("n_trials_with_collapsed_seeds")
     if is_known(collapsed):
         sentence += (
-            f" {_of_seeds(int(collapsed))}: it trained to its end and counts, but does the same "
-            "whatever it sees."
+            f" {_of_seeds(int(collapsed))}: it trained to its end and counts (Words: collapsed)."
             if collapsed
             else " No policy collapsed."
         )

@@ -17,6 +17,7 @@ from abx_amr.reports.repeating import (
 )
 from abx_amr.reports.subjects import StudySubject
 from abx_amr.reports.templating import fill
+from abx_amr.reports.wording import is_known
 
 NAME = "Repeat it, go on"
 PAGES = ("study",)
@@ -36,8 +37,7 @@ def _next_steps(subject: StudySubject) -> list[tuple[str, str]]:
     name = subject.path.resolve().name
     steps = []
     given = _given(subject)
-    place = subject.config.get("optimization_dir")
-    where = [] if place in (None, "optimization") else [f"optimization_dir={place}"]
+    where = _where(subject)
     command = command_of(subject.provenance)
     if subject.summary.get("status") == "unfinished" and command is not None:
         steps.append(("Go on with the study", command))
@@ -50,15 +50,17 @@ def _next_steps(subject: StudySubject) -> list[tuple[str, str]]:
                     shlex.join(["abx-study", "confirm", name, *where]),
                 )
             )
-        train = ["abx-train", f"best_params_from={name}", *settings_to_repeat(given), *where]
+        said = lengths_in_words(subject)
+        long = f" ({said})" if said else ""
         steps += [
             (
-                "Train five agents with the best settings, on seeds that the search has not seen",
-                shlex.join([*train, _SEEDS]),
+                "Train five agents with the best settings, on seeds that the search has not seen"
+                f"{long}",
+                train_command(subject),
             ),
             (
                 "Evaluate one of them on unseen episodes, against a rule",
-                shlex.join(["abx-evaluate", f"run={name}_optimized_seed1", *_FAIRLY]),
+                shlex.join(["abx-evaluate", f"run={trained_run(subject)}", *_FAIRLY]),
             ),
         ]
         is_selected = final is not None and final.selected == DEFAULT
@@ -66,6 +68,37 @@ def _next_steps(subject: StudySubject) -> list[tuple[str, str]]:
             steps.append(("Train as many with the default settings", shlex.join(default)))
         steps.append(("Compare all of these runs, with paired tests", "abx-gather"))
     return steps
+
+
+def train_command(subject: StudySubject) -> str:
+    """Return the command that trains agents with the best settings."""
+    name = subject.path.resolve().name
+    settings = settings_to_repeat(_given(subject))
+    return shlex.join(
+        ["abx-train", f"best_params_from={name}", *settings, *_where(subject), _SEEDS]
+    )
+
+
+def trained_run(subject: StudySubject) -> str:
+    """Return the name of the first run that this command makes."""
+    return f"{subject.path.resolve().name}_optimized_seed1"
+
+
+def lengths_in_words(subject: StudySubject) -> str | None:
+    """Return how long that command trains where the study's own trainings are shorter."""
+    own = subject.tuning.get("truncated_episodes")
+    later = (subject.config.get("training") or {}).get("total_num_training_episodes")
+    if not is_known(own) or not is_known(later) or later <= own:
+        return None
+    return (
+        f"each for {later:g} episodes, while the trainings of the study"
+        f"{' and its final' if subject.summary.get('final') else ''} are {own:g} long"
+    )
+
+
+def _where(subject: StudySubject) -> list[str]:
+    place = subject.config.get("optimization_dir")
+    return [] if place in (None, "optimization") else [f"optimization_dir={place}"]
 
 
 def _given(subject: StudySubject) -> dict[str, str]:

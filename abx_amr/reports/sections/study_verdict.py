@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import shlex
 from collections.abc import Mapping
 from typing import Any
 
@@ -13,15 +14,31 @@ from markupsafe import Markup
 from abx_amr.errors import counted
 from abx_amr.evaluation.statistics import t_interval
 from abx_amr.reports.clinic import clinic_in_words
-from abx_amr.reports.finals import DEFAULT, Final, compared, final_of, named
+from abx_amr.reports.finals import DEFAULT, Final, compared, final_of, named, within
 from abx_amr.reports.resistance import in_short, in_words, levels_of
 from abx_amr.reports.sections.study_final import resistance_of
-from abx_amr.reports.sections.study_repeat import plan_command
+from abx_amr.reports.sections.study_repeat import (
+    lengths_in_words,
+    plan_command,
+    train_command,
+    trained_run,
+)
+from abx_amr.reports.sources_of_gap import sources_in_words
 from abx_amr.reports.subjects import StudySubject
 from abx_amr.reports.tables import KeyFigure
 from abx_amr.reports.templating import fill
-from abx_amr.reports.wording import interval, is_known, number, reached, rule, short, signed
-from abx_amr.reports.worth import with_command
+from abx_amr.reports.treating import treated_in_words
+from abx_amr.reports.wording import (
+    collapse_in_words,
+    interval,
+    is_known,
+    number,
+    reached,
+    rule,
+    short,
+    signed,
+)
+from abx_amr.reports.worth import optimum_name, with_command
 from abx_amr.studies.best import unlike_summary
 
 NAME = "Verdict"
@@ -60,7 +77,36 @@ def _searched(subject: StudySubject, best: dict[str, Any]) -> list[str]:
         f"{counted(seeds, 'training seed')} (standard deviation {number(best.get('std_reward'))})."
     )
     settings = f"It is trial {best.get('number')}: {_in_short(best.get('params') or {})}."
-    return [found, *_worth(best, plan_command(subject)), _resistance(best), settings, _CHOSEN]
+    return [
+        found,
+        *_worth(best, plan_command(subject)),
+        *_treated(subject, best.get("treatments"), "it"),
+        _resistance(best),
+        settings,
+        *_lengths(subject),
+        _CHOSEN,
+    ]
+
+
+def _treated(subject: StudySubject, told: Any, whose: str) -> list[str]:
+    """Return whom the winner treats as far as it was kept, and where the rest can be read."""
+    text = treated_in_words(told, whose=whose)
+    if text is None:
+        return []
+    if not subject.folder.best_params_file.is_file():
+        return [f"{text}."]
+    return [
+        f"{text}. Whom, and when it stops, is on the page of a training with these settings: "
+        f"{train_command(subject)}; then abx-report {shlex.quote(trained_run(subject))}"
+    ]
+
+
+def _lengths(subject: StudySubject) -> list[str]:
+    """Return that the command which trains with these settings trains for longer, if it does."""
+    said = lengths_in_words(subject)
+    if said is None or not subject.folder.best_params_file.is_file():
+        return []
+    return [f"The command that trains with them (Repeat it, go on) trains agents, {said}."]
 
 
 def _resistance(best: Mapping[str, Any]) -> str:
@@ -76,13 +122,16 @@ def _selected(subject: StudySubject, best: dict[str, Any], final: Final) -> list
     episodes = "episodes" if final.episodes is None else counted(final.episodes, "episode")
     sentences = [
         f"Held out, on {final.seeds_in_words} and on {episodes} that had chosen nothing, "
-        f"{named(final.selected)} earns {final.winner.in_words}: this is the value to quote.",
+        f"{named(final.selected)} earns {number(final.winner.mean)} per episode"
+        f"{within(final.winner.ends)}: this is the value to quote.",
         compared(final),
         *_worth(final.limits, plan_command(subject)),
+        *_treated(subject, final.winner.treatments, named(final.selected)),
         resistance_of(final),
     ]
     if final.params:
         sentences.append(f"Its settings: {_in_short(final.params)}.")
+    sentences += _lengths(subject)
     sentences.append(
         f"The search had found trial {best.get('number')} the best of {_how_many(subject)} "
         f"settings of {agent_of(subject)}: a mean return of {number(best.get('mean_reward'))} over "
@@ -132,6 +181,8 @@ def _worth(best: Mapping[str, Any], plan: str) -> list[str]:
         share = best.get("share_of_range")
         gained = f": it {_is_worse(share)}{reached(share)}" if is_known(share) else ""
         sentences.append(f"That is {number(gap)} below {reference}{gained}.")
+        if sources := sources_in_words(best.get("gap"), plan):
+            sentences.append(sources)
     elif note:
         sentences.append(
             f"How far that is from the optimum is not known: {with_command(note, plan)}"
@@ -156,11 +207,16 @@ def _warning(subject: StudySubject) -> str | None:
         lines.append(f"{counted(failed, 'trial')} failed on all seeds.")
     collapsed = (subject.best or {}).get("collapsed_seeds")
     if collapsed:
-        seeds = ", ".join(f"seed {s}: {str(k).replace('_', ' ')}" for s, k in collapsed.items())
+        seeds = ", ".join(f"seed {s}: {collapse_in_words(k)}" for s, k in collapsed.items())
         many = len(best_seeds(subject.best))
+        mean = (
+            "all of its policies did."
+            if len(collapsed) >= many
+            else "its mean is one over policies that learned and policies that did not."
+        )
         lines.append(
             f"{len(collapsed)} of the {counted(many, 'training seed')} of the best trial collapsed "
-            f"({seeds}): its mean is one over policies that learned and policies that did not."
+            f"({seeds}): {mean}"
             f"{_without_collapse(subject)}"
         )
     return " ".join(lines) or None
@@ -274,7 +330,7 @@ def _gap(told: Mapping[str, Any]) -> list[KeyFigure]:
     if not is_known(told.get("optimality_gap")):
         return []
     share = reached(told.get("share_of_range"))
-    return [KeyFigure("gap to the optimum", number(told["optimality_gap"]), share)]
+    return [KeyFigure(f"gap to the {optimum_name(told)}", number(told["optimality_gap"]), share)]
 
 
 def _seed_range(best: dict[str, Any]) -> str:

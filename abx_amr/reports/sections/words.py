@@ -28,7 +28,8 @@ _BOTH = {
     "another agent of the same settings",
     "95 % interval": "where the mean lies with a certainty of 95 %, as far as the episodes, or the "
     "seeds, that it is over can say",
-    "collapsed": "of a policy: it does the same whatever it sees, such as never treating",
+    "collapsed": "of a policy: it never treats, always treats, does one thing whatever it sees, "
+    "uses only one antibiotic, or stopped exploring early in its training",
     "read back": "found in the agent that was built, not only asked for",
 }
 #: Of one kind of page alone.

@@ -44,6 +44,12 @@ class PlanSubject(FolderSubject):
         return self.reading.table(self.path / "figures" / "data" / "optimal_episode.csv")
 
     @property
+    def optimum_name(self) -> str:
+        """What its value is: the optimum, or an upper bound of it."""
+        is_it = self.optimum.get("is_exact") and not self.optimum.get("caveats")
+        return "optimum" if is_it else "upper bound of the optimum"
+
+    @property
     def optimum(self) -> dict[str, Any]:
         """The optimum or its bounds; empty where there is none."""
         return self.content.get("optimum") or {}
