@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from abx_amr.studies.records import TrialRecord, count_done
 
 if TYPE_CHECKING:
     from abx_amr.studies.settings import StudySettings
-
-Unit = Literal["trial", "training"]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -106,11 +106,7 @@ class TuningSection:
                 "tuning.final must be true (its size follows the search), false or {top: POINTS, "
                 f"seeds: SEEDS}}, not {value!r}"
             )
-        for key in value:
-            if key not in known:
-                raise InputError(
-                    f"tuning.final.{key} does not exist{hint(str(key), known, label='known')}"
-                )
+        _check_names("tuning.final", value, known)
         sized = FinalSize.of_search(trainings)
         return FinalSize(
             top=checks.whole_number("tuning.final.top", value.get("top", sized.top), 1),
@@ -132,11 +128,7 @@ class TuningSection:
                 "tuning.race must be true, false or a section of "
                 f"{', '.join(known)} (as in tuning.race={{trainings: 150}}), not {value!r}"
             )
-        for key in value:
-            if key not in known:
-                raise InputError(
-                    f"tuning.race.{key} does not exist{hint(str(key), known, label='known')}"
-                )
+        _check_names("tuning.race", value, known)
         plain = RaceRules(trainings=trainings)
         given = {
             key: plain.as_record()[key] if value.get(key) is None else value[key] for key in known
@@ -160,3 +152,10 @@ class TuningSection:
             str(key): checks.whole_number(f"tuning.job.{key}", number)
             for key, number in value.items()
         }
+
+
+def _check_names(path: str, section: Mapping[str, Any], known: Sequence[str]) -> None:
+    """Refuse a name that a section of this path does not know."""
+    for key in section:
+        if key not in known:
+            raise InputError(f"{path}.{key} does not exist{hint(str(key), known, label='known')}")
