@@ -151,14 +151,18 @@ def standing(
     if size is None or not progress_of(settings, trials).is_over:
         return None
     finished = [trial for trial in trials if trial.is_finished]
-    best = _best_points(_ranked(finished, settings), size.top, settings=settings)
-    if not best:
+    ranked = [
+        trial
+        for trial in _ranked(finished, settings)
+        if settings.space.is_point(trial.frozen.params)
+    ]
+    if not ranked:
         return None
     default = default_point(settings)
     points: dict[Point, Mapping[str, Any]] = {
-        number: params for number, params in best.items() if params != default
+        **_best_points(ranked, size.top, other_than=default, settings=settings),
+        DEFAULT: default,
     }
-    points[DEFAULT] = default
     used = {seed.seed for trial in finished for seed in trial.seeds}
     return FinalStanding(
         size=size,
@@ -188,14 +192,19 @@ def _ranked(finished: Sequence[TrialRecord], settings: StudySettings) -> list[Tr
 
 
 def _best_points(
-    ranked: Sequence[TrialRecord], top: int, *, settings: StudySettings
+    ranked: Sequence[TrialRecord],
+    top: int,
+    *,
+    other_than: Mapping[str, Any],
+    settings: StudySettings,
 ) -> dict[int, Mapping[str, Any]]:
-    """Return number -> parameters of the best trials whose points differ, the best first."""
+    """Return number -> parameters of the best trials whose points differ, the best first.
+
+    The default (`other_than`) takes part anyway and takes no other point's place.
+    """
     found: dict[int, Mapping[str, Any]] = {}
     for trial in ranked:
-        if not settings.space.is_point(trial.frozen.params):
-            continue
         params = settings.space.point(trial.frozen.params)
-        if len(found) < top and params not in found.values():
+        if len(found) < top and params != other_than and params not in found.values():
             found[trial.number] = params
     return found

@@ -145,6 +145,16 @@ def test_a_default_that_wins_is_the_result_and_plain_optuna_s_best_trial_stays(s
     assert summary["final_trainings"] == {"done": 12, "planned": 12}
 
 
+def test_a_default_that_the_search_found_best_takes_no_other_point_s_place(study):
+    best_there_is = {"agent_algorithm.x": 0.3, "agent_algorithm.n_steps": 1}
+    settings, storage = study(best_there_is, n_trials=4, final=SMALL, enqueue_default=True)
+    search(settings, storage)
+    trials = read_study(storage, settings.study_name).trials
+    best, second, third, _ = sorted(trials, key=lambda t: -t.value)
+    assert best.number == 0
+    assert list(standing_of(settings, storage).points) == [second.number, third.number, DEFAULT]
+
+
 def test_less_is_better_where_the_study_minimises(study):
     def cost(params, seeds, folder):
         return [SeedOutcome(o.seed, -o.episode_return) for o in parabola(params, seeds, folder)]
