@@ -42,7 +42,7 @@ $(READY): pyproject.toml constraints.txt
 TUNE_CLINIC := experiment=paper_two environment.include_time_remaining=true
 tune: $(READY)
 	$(BIN)/abx-tune -m +tuning=policy_search_default $(TUNE_CLINIC) run_name=$(RUN_NAME) \
-		tuning.n_trials=4 tuning.n_seeds_per_trial=2
+		tuning.n_trials=4 tuning.n_seeds_per_trial=2 'tuning.final={top: 2, seeds: 6}'
 	$(BIN)/abx-train best_params_from=$(RUN_NAME) $(TUNE_CLINIC) run_name=$(RUN_NAME)_agent
 	$(BIN)/abx-plan $(TUNE_CLINIC) 'plan.runs=[$(RUN_NAME)_agent]'
 	@echo "(abx-train and the other commands: source $(BIN)/activate)"
