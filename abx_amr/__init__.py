@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from abx_amr.gymnasium_ids import register_with_gymnasium
+
 if TYPE_CHECKING:
     from abx_amr.api import (
         compose,
@@ -44,3 +46,6 @@ def __getattr__(name: str) -> Any:
 
         return getattr(api, name)
     raise AttributeError(f"module 'abx_amr' has no attribute '{name}'")
+
+
+register_with_gymnasium()
