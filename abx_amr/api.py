@@ -19,6 +19,7 @@ from abx_amr.runs.loading import load_policy
 if TYPE_CHECKING:
     from omegaconf import DictConfig
 
+    from abx_amr.comparison.service import Comparison
     from abx_amr.envs.single_env import ClinicEnv
     from abx_amr.envs.vec_env import ClinicVecEnv
     from abx_amr.planning.service import Plan
@@ -32,6 +33,7 @@ __all__ = [
     "compose",
     "evaluate",
     "expected_reward",
+    "gather",
     "load_policy",
     "make_env",
     "make_model",
@@ -201,6 +203,23 @@ def plan(*overrides: str | Mapping[str, Any] | DictConfig) -> Plan:
 
     plain, choices, _ = _composed("plan", overrides)
     return planned(plain, name=choices.get("experiment", "clinic"))
+
+
+def gather(*overrides: str) -> Comparison:
+    """Return many runs in one table, compared as abx-gather does with these overrides.
+
+    Nothing is written: `gather("runs=[paper_two_*]").conditions` is a table.
+
+    Args:
+        overrides: the strings of the command line.
+
+    Raises:
+        InputError: what the user asked for cannot be gathered.
+    """
+    from abx_amr.comparison import service
+
+    plain, _, _ = _composed("gather", overrides)
+    return service.gather(service.checked(plain))
 
 
 def expected_reward(

@@ -14,8 +14,6 @@ from importlib.machinery import ModuleSpec
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from abx_amr.host.locations import packaged
-
 if TYPE_CHECKING:
     from abx_amr.envs.single_env import ClinicEnv
     from abx_amr.envs.vector_env import ClinicVectorEnv
@@ -31,6 +29,8 @@ def clinics() -> list[str]:
     >>> "paper_two" in clinics(), "hrl_ppo_default" in clinics()
     (True, False)
     """
+    from abx_amr.host.locations import packaged
+
     files = sorted(packaged("conf").joinpath("experiment").glob("*.yaml"))
     return [x.stem for x in files if "/agent_algorithm:" not in x.read_text(encoding="utf-8")]
 

@@ -13,7 +13,7 @@ from gymnasium.utils.env_checker import check_env
 import abx_amr
 from abx_amr.configuration.composing import resolved
 from abx_amr.errors import InputError
-from abx_amr.runs.finished import FinishedRun
+from abx_amr.runs.finished import EvaluateResult, FinishedRun, TrainResult
 from abx_amr.runs.folder import RunFolder
 from abx_amr.runs.listening import RunListener
 
@@ -125,11 +125,15 @@ def test_a_training_gives_back_its_run_its_summary_and_its_episodes(
     assert low <= run.mean_return <= high
     assert set(run.evaluations["transitions"]) >= set(run.episodes["transitions"])
     assert "mine" in repr(run)
+    shown = run._repr_html_()
+    assert f"{run.mean_return:.2f} (95 % interval {low:.2f} to {high:.2f})" in shown
+    assert "optimality gap" in shown
     found = abx_amr.evaluate("run=mine", "against=never", "evaluation.episodes=4")
     assert found.run_name == "mine_evaluated"
     assert found.against is not None
     assert found.against["name"] == "never"
     assert len(found.episodes) == 4
+    assert f"<th>minus never</th><td>{found.against['mean']:.2f} " in found._repr_html_()
 
 
 def test_a_training_of_several_seeds_gives_a_run_for_each(
@@ -141,6 +145,9 @@ def test_a_training_of_several_seeds_gives_a_run_for_each(
     means = [run.mean_return for run in result.runs]
     assert result.mean_return == pytest.approx(np.mean(means))
     assert result.over_seeds.n == 2
+    shown = result._repr_html_()
+    assert "two_seed5" in shown and "two_seed3" in shown
+    assert f"<th>mean over seeds</th><td>{result.mean_return:.2f} " in shown
     with pytest.raises(InputError, match="there are 2 runs"):
         _ = result.run
     again = abx_amr.train(*TINY, "training.seeds=[5,3]", "run_name=two", "skip_if_exists=true")
@@ -195,3 +202,30 @@ def test_whoever_listens_is_told_of_transitions_and_of_the_end(
 
     abx_amr.train(*TINY, "run_name=mine", listener=Listener())
     assert heard[-2:] == [1.0, "mine"]
+
+
+def test_a_plan_is_shown_with_its_optimum_and_its_rules() -> None:
+    plan = abx_amr.plan("experiment=paper_single", "plan.audit=false")
+    shown = plan._repr_html_()
+    assert plan.optimum is not None
+    assert f"<th>optimum</th><td>{plan.optimum.lower:.2f}</td>" in shown
+    assert all(f"<td>{row['value']:.3f}</td>" in shown for row in plan.policies)
+
+
+def test_what_a_cell_shows_is_escaped() -> None:
+    wicked = "<script>alert(1)</script>"
+    summary = {
+        "run_name": wicked,
+        "mean_return": 1.0,
+        "iqm_return": 1.0,
+        "mean_return_interval_95": [None, None],
+        "evaluation_episodes": 1,
+        "tuned_values": {"a.b": wicked},
+        "collapse": {"kind": wicked, "evidence": wicked},
+        "against": {"name": wicked, "mean": 1.0, "standard_error": None, "verdict": wicked},
+    }
+    run = EvaluateResult(folder=Path(wicked), summary=summary)
+    several = TrainResult(runs=(run, run))
+    for shown in (run._repr_html_(), several._repr_html_()):
+        assert "&lt;script&gt;" in shown
+        assert "<script>" not in shown

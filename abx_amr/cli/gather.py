@@ -5,14 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Any
 
-from abx_amr.checks import Count, Index, Range, fits
 from abx_amr.cli.arguments import translate
 from abx_amr.cli.door import RUN_AGAIN, enter_without_hydra
 from abx_amr.cli.numbers import figure, interval
 from abx_amr.cli.written_report import print_report
-from abx_amr.errors import InputError, counted, in_one_line
+from abx_amr.errors import InputError, in_one_line
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -56,6 +55,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def _run(given: list[str]) -> None:
+    from abx_amr.comparison.service import checked
     from abx_amr.configuration.composing import compose, places_in_project
     from abx_amr.configuration.overrides import keys_of
 
@@ -72,66 +72,25 @@ def _run(given: list[str]) -> None:
     overrides += places_in_project(plain, overrides, also=("folder",))
     asked = compose("gather", overrides).plain
     folder = asked["folder"] if "folder" in keys_of(overrides) else plain["folder"]
-    gather(_checked({**asked, "folder": folder}))
+    gather(checked({**asked, "folder": folder}))
 
 
 def gather(asked: Mapping[str, Any]) -> None:
     """Write the tables and the figure, and print what they say."""
-    from abx_amr.comparison import comparing, conditions, reading
+    from abx_amr.comparison import service
     from abx_amr.reports.subjects.subject import PAGE
     from abx_amr.reports.writing import remove_report
 
-    folders = reading.chosen_folders(asked["results_dir"], asked["runs"])
-    runs, left_out = reading.read_runs(folders, kind=asked["what"])
-    if not runs:
-        why = f": {left_out[0].name}: {left_out[0].reason}" if left_out else ""
-        raise InputError(f"none of {len(folders)} folders holds a complete run to gather{why}")
-    runs, repeated = reading.newest_of_each(runs, [conditions.identity(run) for run in runs])
-    clinics, labels, notes = conditions.label_runs(runs, by=asked["by"])
-    grouped = comparing.grouped(runs, clinics, labels)
-    bootstrap = comparing.Bootstrap(
-        confidence=asked["confidence"], resamples=asked["resamples"], seed=asked["seed"]
-    )
-    pairs = comparing.pairs_table(grouped, against=asked["against"], bootstrap=bootstrap)
-    tables = {
-        "runs": reading.runs_table(
-            runs, clinics, labels, [conditions.settings_of(run) for run in runs]
-        ),
-        "conditions": comparing.conditions_table(grouped, bootstrap),
-        "pairs": pairs,
-        "overall": comparing.overall_table(grouped, bootstrap),
-    }
-    tables = {name: table for name, table in tables.items() if len(table)}
+    found = service.gather(asked)
+    tables, notes = found.tables, found.notes
     files = _written(tables, asked)
-    _print(tables, [*notes, *comparing.notes_on(grouped, pairs)], asked)
-    _print_left_out([*left_out, *repeated])
-    counts = {"run": len(runs), "condition": len(grouped), "clinic": len(set(clinics))}
-    text = [counted(count, name) for name, count in counts.items()]
-    print(f"{text[0]}, {text[1]} in {text[2]}")
+    _print(tables, notes, asked)
+    _print_left_out(found.left_out)
+    print(found.counts())
     if not asked["report"]:
         remove_report(Path(str(asked["folder"])) / PAGE)
-    print_report(
-        lambda: _page_of(tables, [*notes, *comparing.notes_on(grouped, pairs)], asked),
-        is_wanted=asked["report"],
-    )
+    print_report(lambda: _page_of(tables, notes, asked), is_wanted=asked["report"])
     print(f"tables: {', '.join(str(file) for file in files)}")
-
-
-#: Key -> what it must be.
-_ASKED: dict[str, Any] = {
-    "results_dir": str,
-    "runs": list[str],
-    "what": Literal["runs", "evaluations"],
-    "by": list[str],
-    "against": str | None,
-    "folder": str,
-    "format": Literal["csv", "parquet", "both"],
-    "figures": bool,
-    "report": bool,
-    "confidence": Annotated[float, Range(low=0.0, high=1.0, open_low=True, open_high=True)],
-    "resamples": Count,
-    "seed": Index,
-}
 
 
 def _page_of(
@@ -149,19 +108,6 @@ def _page_of(
         confidence=asked["confidence"],
         has_figures=asked["figures"],
     )
-
-
-def _checked(asked: dict[str, Any]) -> dict[str, Any]:
-    """Return the settings, checked.
-
-    Raises:
-        InputError: a value is not of its kind.
-    """
-    for key in ("runs", "by"):
-        asked[key] = [asked[key]] if isinstance(asked[key], str) else asked[key]
-    for key, declared in _ASKED.items():
-        fits(key, asked[key], declared)
-    return asked
 
 
 def _written(tables: Mapping[str, pd.DataFrame], asked: Mapping[str, Any]) -> list[Path]:

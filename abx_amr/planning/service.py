@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from abx_amr.evaluation.episodes import Policy, evaluate
+from abx_amr.host.notebook import figure, result_as_html
 from abx_amr.planning.cache import PlanCache, Reference
 from abx_amr.planning.episode_discount import value_at
 from abx_amr.planning.front import FrontPoint, Information, front, information
@@ -68,6 +69,24 @@ class Plan:
     reasons: dict[str, str] = field(default_factory=dict)
     interrupt: KeyboardInterrupt | None = None
     is_valued: bool = False
+
+    def _repr_html_(self) -> str:
+        """Return what a notebook shows of it: the optimum and who is how far from it."""
+        import pandas as pd
+
+        best = self.optimum
+        optimum = self.reasons.get("optimum")
+        if best is not None:
+            bounds = f"{best.lower:.2f} to {best.upper:.2f}"
+            optimum = figure(best.lower) if best.is_exact else f"between {bounds}"
+        facts = {
+            "optimum": optimum,
+            "never treating": figure(self.never),
+            "discount": None if self.audit is None else self.audit.warning,
+        }
+        columns = ["name", "kind", "value", "optimality_gap", "share_of_range"]
+        table = pd.DataFrame(self.policies, columns=columns)
+        return result_as_html(f"Plan of {self.name}", facts, {"policies": table})
 
     @property
     def policies(self) -> list[dict[str, Any]]:

@@ -7,7 +7,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from abx_amr.errors import InputError
+from abx_amr.errors import InputError, counted
+from abx_amr.host.notebook import figure, result_as_html, with_interval
+from abx_amr.planning.gap import gap_lines
 from abx_amr.runs.folder import RunFolder
 
 if TYPE_CHECKING:
@@ -39,6 +41,27 @@ class FinishedRun:
     def __repr__(self) -> str:
         text = f"run_name={self.run_name!r}, mean_return={self.mean_return:.3f}"
         return f"{type(self).__name__}({text}, folder={str(self.folder)!r})"
+
+    def _repr_html_(self) -> str:
+        """Return what a notebook shows of it."""
+        return result_as_html(f"Run {self.run_name}", self._facts())
+
+    def _facts(self) -> dict[str, object]:
+        """Return name -> text of what is to be known of the run; None: of this one it is not."""
+        weights = None if self.weights is None else f"{self.weights['checkpoint']} weights"
+        episodes = ", ".join(filter(None, [counted(self.n_episodes, "episode"), weights]))
+        lines = gap_lines(self.summary) if "optimality_gap" in self.summary else []
+        tuned = (f"{path.rsplit('.', 1)[-1]}={value}" for path, value in self.tuned_values.items())
+        return {
+            "mean return": with_interval(self.mean_return, *self.mean_return_interval),
+            "IQM": figure(self.iqm_return),
+            "std over episodes": figure(self.std_return),
+            "played": episodes,
+            "against the limits": " ".join(line.strip() for line in lines),
+            "collapsed": None if self.collapse is None else self.collapse["evidence"],
+            "tuned": ", ".join(tuned),
+            "folder": self.folder,
+        }
 
     @property
     def run_name(self) -> str:
@@ -154,6 +177,31 @@ class TrainResult:
 
     runs: tuple[FinishedRun, ...]
 
+    def _repr_html_(self) -> str:
+        """Return what a notebook shows of it: the run, or a row for each of several."""
+        import pandas as pd
+
+        if len(self.runs) == 1:
+            return self.run._repr_html_()
+        rows = [
+            {
+                "run": run.run_name,
+                "mean return": run.mean_return,
+                "IQM": run.iqm_return,
+                "optimality gap": run.optimality_gap,
+                "collapsed": None if run.collapse is None else run.collapse["kind"],
+            }
+            for run in self.runs
+        ]
+        over = self.over_seeds
+        facts = {
+            "mean over seeds": with_interval(over.mean, *over.mean_interval),
+            "IQM": figure(over.iqm),
+            "std over seeds": figure(over.std),
+        }
+        table = pd.DataFrame(rows).dropna(axis="columns", how="all")
+        return result_as_html(f"{len(self.runs)} runs", facts, {"one for each seed": table})
+
     @property
     def run(self) -> FinishedRun:
         """The only run.
@@ -199,3 +247,14 @@ class EvaluateResult(FinishedRun):
         """The paired difference from another policy: name, mean, standard_error, ..."""
         compared: Mapping[str, Any] | None = self.summary.get("against")
         return compared
+
+    def _facts(self) -> dict[str, object]:
+        """Return the facts of a run, and how it compares with the other one."""
+        compared = None
+        if self.against is not None:
+            difference = f"{self.against['mean']:.2f}"
+            if (error := self.against["standard_error"]) is not None:
+                difference += f" ± {error:.2f} (paired standard error)"
+            compared = f"{difference}: {self.against['verdict']}"
+        name = "" if self.against is None else f"minus {self.against['name']}"
+        return {**super()._facts(), name: compared}

@@ -7,6 +7,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from abx_amr.agents.read_back import shown
+from abx_amr.errors import counted
+from abx_amr.host.notebook import figure, result_as_html, with_interval
+from abx_amr.planning.gap import gap_lines
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -56,6 +61,46 @@ class TuneResult:
     collapse_advice: str | None = None
     overrides: Sequence[str] | None = None
     configuration: Mapping[str, Any] = field(repr=False, compare=False, default_factory=dict)
+
+    def _repr_html_(self) -> str:
+        """Return what a notebook shows of it: how far it is, its best point, its best trials."""
+        import pandas as pd
+
+        best = self.best_trial
+        facts: dict[str, object] = {
+            "finished": f"{counted(self.n_finished, self.unit)} of {self.budget}"
+        }
+        if best is not None:
+            facts["best value"] = f"{figure(self.best_value)} (trial {best['number']})"
+            lines = gap_lines(best) if "optimum" in best else []
+            facts["best trial against the limits"] = " ".join(line.strip() for line in lines)
+        facts |= {**self._facts_of_final(), "collapsed": self.collapse_advice}
+        facts["folder"] = self.folder
+        parameters = [
+            {"parameter": path, "value": value, "the agent": shown(path, value, self.read_back)}
+            for path, value in (self.best_params or {}).items()
+        ]
+        columns = [name for name in ("number", "state", "value") if name in self.trials]
+        trials = self.trials[[*columns, *(n for n in self.trials if str(n).startswith("params."))]]
+        tables = {
+            "selected by the final" if self.final else "best parameters": pd.DataFrame(parameters),
+            "trials": trials,
+        }
+        return result_as_html(f"Study {self.run_name}", facts, tables)
+
+    def _facts_of_final(self) -> dict[str, object]:
+        """Return name -> text of what the final says, nothing where it is not over."""
+        if self.final is None:
+            return {}
+        held_out = self.final["held_out"]
+        facts: dict[str, object] = {"selected by the final": self.final["selected"]}
+        for name in ("selected", "default"):
+            value = held_out[name]
+            if value["mean"] is not None:
+                low, high = value["interval_95"] or (None, None)
+                facts[f"{name}, held out"] = with_interval(value["mean"], low, high)
+        verdicts = {True: "beaten", False: "not beaten, it is better", None: "not distinguishable"}
+        return {**facts, "the default is": verdicts[self.final["default_beaten"]]}
 
     @property
     def read_back(self) -> Mapping[str, Any]:

@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
+import abx_amr
 from abx_amr.comparison import comparing, conditions, reading
 from abx_amr.comparison.reading import GatheredRun
 from abx_amr.configuration.values import CLINIC_SECTIONS
@@ -443,3 +444,25 @@ def test_lengths_that_command_lines_named_are_told_where_no_study_is(tmp_path: P
     assert labels(read(tmp_path))[1] == {
         f"ppo_total_num_training_episodes{episodes}" for episodes in (100, 300)
     }
+
+
+def test_gathering_in_a_notebook_gives_the_tables_and_writes_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for seed in (1, 2, 3):
+        write_run(tmp_path / "results", *TWO, returns=[1.0, 2.0], seed=seed)
+        write_run(tmp_path / "results", *SLOWER, returns=[3.0, 4.0 + seed], seed=seed)
+    found = abx_amr.gather("resamples=99")
+    assert found.counts() == "6 runs, 2 conditions in 1 clinic"
+    assert sorted(found.conditions["mean"]) == [1.5, 4.5]
+    assert found.pairs is not None
+    assert found.pairs["difference"].abs().tolist() == [3.0]
+    assert found.overall is None
+    shown = found._repr_html_()
+    assert "<td>1.500</td>" in shown and "<td>ppo_gamma0.9</td>" in shown
+    assert [path.name for path in tmp_path.iterdir()] == ["results"]
+    with pytest.raises(InputError, match="confidence must"):
+        abx_amr.gather("confidence=2")
+    with pytest.raises(InputError, match="nowhere"):
+        abx_amr.gather("results_dir=nowhere")

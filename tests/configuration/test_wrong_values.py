@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from abx_amr.checks import LARGEST
-from abx_amr.cli.gather import _checked as checked_gather
+from abx_amr.comparison.service import checked as checked_gather
 from abx_amr.configuration.agent import build_prescriber
 from abx_amr.configuration.clinic import build_clinic
 from abx_amr.configuration.composing import compose

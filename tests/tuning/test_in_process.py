@@ -65,6 +65,10 @@ def test_a_study_in_this_process_is_that_of_the_command(call: Call) -> None:
     assert told.found == [Preparation.CREATED]
     assert told.results == [result]
     assert (result.folder / "best_params.json").is_file()
+    shown = result._repr_html_()
+    assert f"<th>best value</th><td>{result.best_value:.2f} (trial " in shown
+    assert "<th>finished</th><td>2 trials of 2</td>" in shown
+    assert all(f"<td>{path}</td>" in shown for path in result.best_params or {})
 
 
 def test_the_command_goes_on_with_a_study_of_this_process_and_the_other_way_round(
