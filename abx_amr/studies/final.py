@@ -197,12 +197,12 @@ def _best_points(
     *,
     other_than: Mapping[str, Any],
     settings: StudySettings,
-) -> dict[int, Mapping[str, Any]]:
+) -> dict[Point, Mapping[str, Any]]:
     """Return number -> parameters of the best trials whose points differ, the best first.
 
     The default (`other_than`) takes part anyway and takes no other point's place.
     """
-    found: dict[int, Mapping[str, Any]] = {}
+    found: dict[Point, Mapping[str, Any]] = {}
     for trial in ranked:
         params = settings.space.point(trial.frozen.params)
         if len(found) < top and params != other_than and params not in found.values():
