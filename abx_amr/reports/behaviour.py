@@ -251,7 +251,7 @@ def _stop(known: pd.DataFrame, name: str, ending: int | None) -> Stop:
     stop = replace(stop, most=float(share.max()))
     if share.max() < HARDLY:
         return stop
-    split = _split(share, found["patients"].to_numpy(dtype=np.float64))
+    split = falls_apart_at(share, found["patients"].to_numpy(dtype=np.float64))
     often = int(np.flatnonzero(share[:split] >= share.max() / 2).max(initial=-1))
     after = np.flatnonzero(share[split:] < share.max() / 10)
     if often < 0 or not len(after):
@@ -273,8 +273,13 @@ def _stop(known: pd.DataFrame, name: str, ending: int | None) -> Stop:
     return replace(stop, between=between, below=below, above=above)
 
 
-def _split(share: Floats, weight: Floats) -> int:
-    """Return before which band the shares fall apart best into two, by least squares."""
+def falls_apart_at(share: Floats, weight: Floats) -> int:
+    """Return before which band the shares fall apart best into two, by least squares.
+
+    Args:
+        share: Of the patients of each band who were given an antibiotic.
+        weight: How many patients each band has.
+    """
     if len(share) < 2:
         return len(share)
     weights, sums = weight.cumsum(), (weight * share).cumsum()

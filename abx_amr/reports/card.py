@@ -17,6 +17,7 @@ from abx_amr.reports.resistance import in_words, levels_at_end, levels_of
 from abx_amr.reports.wording import amr, is_known
 from abx_amr.reports.wording import rule as rule_in_words
 from abx_amr.reports.worth import against_in_words, returns_in_words
+from abx_amr.runs.figures import group_names
 from abx_amr.runs.seen_patients import risk_is_seen
 
 _FEW = 0.02  # of the patients, below which a group is not spoken of
@@ -93,13 +94,8 @@ def card_of(played: Played) -> PolicyCard:
             f"{played.folder} has no policy card: its evaluations.csv lacks "
             f"{', '.join(lacking) or 'episodes'}; evaluate it again with abx-evaluate"
         )
-    groups = (played.config.get("patient_generator") or {}).get("populations")
-    behaviour = behaviour_of(
-        played.episodes,
-        played.steps,
-        played.patients,
-        groups=list(groups) if isinstance(groups, Mapping) else (),
-        sees_time=bool((played.config.get("environment") or {}).get("include_time_remaining")),
+    behaviour = behaviour_in(
+        played.config, played.episodes, steps=played.steps, patients=played.patients
     )
     name, rule = played.rule or (None, None)
     return PolicyCard(
@@ -113,6 +109,30 @@ def card_of(played: Played) -> PolicyCard:
         rule=name,
         known=known_to(played.config),
         limits=limits_of(played.config, played.summary, played.provenance, played.trained),
+    )
+
+
+def behaviour_in(
+    config: Mapping[str, Any],
+    episodes: pd.DataFrame,
+    *,
+    steps: pd.DataFrame | None,
+    patients: pd.DataFrame | None,
+) -> Behaviour:
+    """Return what a prescriber does in the clinic of a configuration.
+
+    Args:
+        config: Resolved.
+        episodes: One row per episode.
+        steps: One row per (episode, step); None where they were not kept.
+        patients: One row per (episode, step, patient); None likewise.
+    """
+    return behaviour_of(
+        episodes,
+        steps,
+        patients,
+        groups=group_names(config),
+        sees_time=bool((config.get("environment") or {}).get("include_time_remaining")),
     )
 
 
@@ -209,6 +229,17 @@ def sentences_of(behaviour: Behaviour) -> list[str]:
         *_by_whom("with an observed probability of infection of", behaviour.by_risk),
     ]
     return [sentence for sentence in sentences if sentence]
+
+
+def in_short(behaviour: Behaviour) -> list[str]:
+    """Return whom a prescriber treats, with what, up to which resistance and of which group."""
+    ending = behaviour.ending[1] if behaviour.ending is not None else None
+    return [
+        f"It treats {_percent(behaviour.everybody.treated)} of all patients.",
+        _with_what(behaviour.everybody),
+        *(_when_it_stops(stop, ending) for stop in behaviour.stops),
+        *_by_whom("of the group", behaviour.by_group),
+    ]
 
 
 def _with_what(everybody: Share) -> str:

@@ -10,7 +10,7 @@ from markupsafe import Markup
 from abx_amr.plots import regret_by_amr
 from abx_amr.reports.expectation import Expected, expected_return, known_ends
 from abx_amr.reports.figures import inline_svg
-from abx_amr.reports.sources_of_gap import PARTS
+from abx_amr.reports.sources_of_gap import PARTS, meaning_of
 from abx_amr.reports.subjects import RunSubject
 from abx_amr.reports.tables import Cell, Column, numbers
 from abx_amr.reports.templating import fill
@@ -51,7 +51,7 @@ def render(subject: RunSubject) -> Markup | None:
             Column("share", numeric=True),
             Column("what it is"),
         ],
-        rows=[_row(part, (gap or {}).get("total"), _missing(parts)) for part in parts],
+        rows=[_row(part, gap or {}, _missing(parts)) for part in parts],
         regret=_regret(agreement or {}) if subject.has_figures else None,
         agreement=_agreement(agreement or {}, width_of(subject.summary)),
         level_columns=[
@@ -64,6 +64,15 @@ def render(subject: RunSubject) -> Markup | None:
         level_rows=[_level(row) for row in (agreement or {}).get("by_level") or []],
         note=(agreement or {}).get("note"),
     )
+
+
+def largest_part(summary: dict[str, Any]) -> str | None:
+    """Return which part of a run's gap is the largest, None where no part is known."""
+    gap = summary.get("gap")
+    if not isinstance(gap, dict):
+        return None
+    gap = in_expectation(gap, summary)
+    return _sentence(gap, _parts(gap))
 
 
 def in_expectation(gap: dict[str, Any], summary: dict[str, Any]) -> dict[str, Any]:
@@ -116,7 +125,8 @@ def _sentence(gap: dict[str, Any], parts: list[dict[str, Any]]) -> str | None:
             f"are not told apart: {' and '.join(missing)} would have to be computed first."
         )
     most = max(known, key=lambda part: float(part["value"]))
-    name, meaning = PARTS.get(most["name"], (most["name"], ""))
+    name, _ = PARTS.get(most["name"], (most["name"], ""))
+    meaning = meaning_of(most, gap.get("references") or {})
     return (
         f"Of the {number(gap.get('total'))} to the {gap.get('reference', 'optimum')}, the largest "
         f"part is “{name}” with {number(most['value'])}: {meaning}."
@@ -132,8 +142,9 @@ def _missing(parts: list[dict[str, Any]]) -> list[str]:
     ]
 
 
-def _row(part: dict[str, Any], total: Any, missing_parts: list[str]) -> list[Any]:
-    name, meaning = PARTS.get(part["name"], (str(part["name"]), ""))
+def _row(part: dict[str, Any], gap: dict[str, Any], missing_parts: list[str]) -> list[Any]:
+    name, _ = PARTS.get(part["name"], (str(part["name"]), ""))
+    meaning, total = meaning_of(part, gap.get("references") or {}), gap.get("total")
     if part["name"] == "learning" and missing_parts:
         name, meaning = "not told apart", f"{' and '.join(missing_parts)} and what is not learned"
     value = part.get("value")
