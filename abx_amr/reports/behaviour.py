@@ -202,12 +202,13 @@ def _by_level(known: pd.DataFrame, name: str, ending: int | None) -> list[Share]
     level = 100.0 * before[f"seen_{name}"].to_numpy(dtype=np.float64)
     is_narrow = bool(len(level)) and float(level.max() - level.min()) < _NARROW
     number = bands(level / 100.0, _BANDS).number
-    shares = []
+    labels = np.empty(len(level), dtype=object)
     for band in np.unique(number):
         here = level[number == band]
         low, high = (_level(float(end), is_fine=is_narrow) for end in (here.min(), here.max()))
-        who = f"{low} %" if low == high else f"{low} to {high} %"
-        shares.append(_share(who, before[number == band], [name]))
+        labels[number == band] = f"{low} %" if low == high else f"{low} to {high} %"
+    order = dict.fromkeys(labels[np.argsort(number, kind="stable")])
+    shares = [_share(str(who), before[labels == who], [name]) for who in order]
     if len(last):
         ends = [float(100.0 * last[f"seen_{name}"].quantile(q)) for q in (0.05, 0.95)]
         who = f"the end game, from step {ending}: {_level(ends[0])} to {_level(ends[1])} %"

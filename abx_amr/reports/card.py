@@ -145,8 +145,9 @@ def _about(played: Played) -> str:
     episodes = counted(len(played.episodes), "episode")
     place = f" in the simulated clinic {clinic}" if clinic else " in a simulated clinic"
     return (
-        f"{chosen or target.rsplit('.', 1)[-1]} decides{place}, for {patients} at each step, who "
-        f"is given which antibiotic; measured in {episodes} of "
+        f"{chosen or target.rsplit('.', 1)[-1]} prescribes{place}: at each step {patients} "
+        f"{'come' if patients != '1 patient' else 'comes'}, and it decides who is given which "
+        f"antibiotic, or none. What it does was measured in {episodes} of "
         f"{environment.get('max_time_steps', '?')} steps."
     )
 
@@ -244,7 +245,8 @@ def in_short(behaviour: Behaviour) -> list[str]:
 
 def _with_what(everybody: Share) -> str:
     given = sorted(everybody.given.items(), key=lambda item: -item[1])
-    named = ", ".join(f"{name} to {_percent(share)}" for name, share in given)
+    *most, last = [f"{name} to {_percent(share)}" for name, share in given]
+    named = f"{', '.join(most)} and {last}" if most else last
     return f"It gives {named} of all patients, and no antibiotic to the others."
 
 
@@ -254,16 +256,17 @@ def _when_it_stops(stop: Stop, ending: Share | None) -> str:
         text = f"it hardly ever gives {name} ({_percent(stop.share)} of patients)."
     elif stop.between is None:
         text = (
-            f"it has no clear level of reported resistance at which it stops giving {name}: "
+            f"it does not stop giving {name} at any clear level of reported resistance: "
             f"{_percent(stop.share)} of patients are given it, at levels up to "
             f"{amr(stop.highest)}."
         )
     else:
         low, high = map(amr, stop.between)
         text = (
-            f"it gives {name} while its reported resistance is at most {low} "
-            f"({_percent(stop.below)} of patients then), and stops between that and {high} "
-            f"({_percent(stop.above)} above); up to {amr(stop.highest)} was met."
+            f"it gives {name} to {_percent(stop.below)} of patients while its reported resistance "
+            f"is at most {low}, and to {_percent(stop.above)} "
+            f"{f'from {high} on' if low != high else 'above that'}. The highest level that it met "
+            f"was {amr(stop.highest)}."
         )
     return f"{when}{text}" if when else f"{text[0].upper()}{text[1:]}"
 
@@ -316,12 +319,12 @@ def _by_whom(what: str, shares: Sequence[Share]) -> list[str]:
     most, least = (pick(shares, key=lambda share: share.treated) for pick in (max, min))
     if most.treated - least.treated < HARDLY:
         return [
-            f"Patients {what} {most.who} and {what} {least.who} are treated about alike: "
+            f"It treats patients {what} {most.who} and {what} {least.who} about alike: "
             f"{_percent(most.treated)} and {_percent(least.treated)} of them."
         ]
     return [
-        f"Of patients {what} {most.who} it treats {_percent(most.treated)}, of those {what} "
-        f"{least.who} {_percent(least.treated)}."
+        f"It treats {_percent(most.treated)} of the patients {what} {most.who}, and "
+        f"{_percent(least.treated)} of those {what} {least.who}."
     ]
 
 

@@ -67,7 +67,7 @@ def meaning_of(part: dict[str, Any], references: dict[str, Any]) -> str:
         references: Of the same gap: `own_discount`.
 
     >>> meaning_of({"name": "discount", "from": -79.04, "to": -141.44}, {"own_discount": 0.9905})
-    'what a perfect learner of gamma 0.9905 loses by its discounting: it earns −141.44, the best policy that does not see the end −79.04'
+    'what a perfect learner of gamma 0.9905 loses by its discounting; it earns −141.44, the best policy that does not see the end −79.04'
     """  # noqa: E501
     _, meaning = _named(part)
     gamma, start, end = references.get("own_discount"), part.get("from"), part.get("to")
@@ -77,13 +77,13 @@ def meaning_of(part: dict[str, Any], references: dict[str, Any]) -> str:
         return meaning
     if part.get("name") == "discount":
         return (
-            f"{meaning}: it earns {number(end)}, the best policy that does not see the end "
+            f"{meaning}; it earns {number(end)}, the best policy that does not see the end "
             f"{number(start)}"
         )
     if part.get("name") == "unseen_time":
-        return f"{meaning}: the best policy that does not see it earns {number(end)}"
+        return f"{meaning}; the best policy that does not see it earns {number(end)}"
     if part.get("name") == "partial_observation":
-        return f"{meaning}: the best rule that sees no more earns {number(end)}"
+        return f"{meaning}; the best rule that sees no more earns {number(end)}"
     return meaning
 
 

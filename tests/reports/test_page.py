@@ -452,7 +452,7 @@ def test_parts_of_a_gap_that_are_all_computed_name_the_largest(tmp_path: Path) -
     whole = {"name": "discount", "value": 0.0, "why_missing": None, "from": -51.83, "to": -51.83}
     parts = [whole if p["name"] == "discount" else p for p in RUN_GAP["parts"]]
     subject.__dict__.update(summary={**subject.summary, "gap": {**RUN_GAP, "parts": parts}})
-    assert "the largest part is “not learned” with 2.05" in Seen(html_of(subject)).text
+    assert "the largest part, 2.05, is “not learned”" in Seen(html_of(subject)).text
 
 
 def test_a_policy_that_is_near_the_optimum_is_not_called_the_optimum(tmp_path: Path) -> None:
@@ -515,9 +515,9 @@ def test_every_page_explains_its_words(kind: str, written: Written) -> None:
 
 def test_a_plan_tells_the_optimum_and_what_comes_nearest(written: Written) -> None:
     text = Seen(written("plan")).text
-    assert "exactly −51.83 per episode; never treating earns −281.75" in text
-    assert "The best rule is amr_threshold, best (0.004) with −79.04 (exactly)" in text
-    assert "The best agent is first with −54.28 (standard error 1.00)" in text
+    assert "exactly −51.83 per episode. Treating nobody earns −281.75" in text
+    assert "The best rule. amr_threshold, best (0.004) earns −79.04 per episode (exact)." in text
+    assert "first earns −54.28 per episode (95 % interval −56.24 to −52.32)." in text
     assert "dynamic programme over the pressure lattice" in text
     assert "The clinic: antibiotics A and B, 10 patients at each of 500 steps" in text
 
@@ -530,7 +530,7 @@ def test_a_plan_with_bounds_alone_calls_what_policies_lie_below_an_upper_bound(
     content["optimum"] |= {"lower": -60.0, "is_exact": False}
     (folder / "plan.json").write_text(json.dumps(content))
     text = Seen(html_of(PlanSubject(folder))).text
-    assert "below the upper bound of the optimum: at least" in text
+    assert "below the upper bound of the optimum, and at least" in text
     assert "the dashed line is the upper bound of the optimum" in text
     assert "below the optimum" not in text and "line is the optimum" not in text
 

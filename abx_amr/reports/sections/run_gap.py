@@ -129,7 +129,7 @@ def _sentence(gap: dict[str, Any], parts: list[dict[str, Any]]) -> str | None:
     meaning = meaning_of(most, gap.get("references") or {})
     return (
         f"Of the {number(gap.get('total'))} to the {gap.get('reference', 'optimum')}, the largest "
-        f"part is “{name}” with {number(most['value'])}: {meaning}."
+        f"part, {number(most['value'])}, is “{name}”: {meaning}."
     )
 
 

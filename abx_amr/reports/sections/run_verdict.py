@@ -13,8 +13,7 @@ from abx_amr.reports.checkpoints import weights_in_words
 from abx_amr.reports.clinic import clinic_in_words
 from abx_amr.reports.clinical import PATIENTS
 from abx_amr.reports.expectation import against_best_rule, expected_return
-from abx_amr.reports.resistance import in_short as levels_in_short
-from abx_amr.reports.resistance import in_words, levels_at_end, levels_of
+from abx_amr.reports.resistance import in_words, key_figure, levels_at_end, levels_of
 from abx_amr.reports.sections.run_gap import largest_part
 from abx_amr.reports.subjects import RunSubject
 from abx_amr.reports.tables import KeyFigure
@@ -147,7 +146,7 @@ def _keys(subject: RunSubject) -> list[KeyFigure]:
             KeyFigure(f"gap to the {optimum_name(found)}", number(found["optimality_gap"]), share)
         )
     if levels := levels_at_end(subject.final):
-        keys.append(KeyFigure("AMR at the end of an episode", levels_in_short(levels)))
+        keys.append(key_figure(levels))
     luck = ", with their luck" if expected is not None else ""
     mean = KeyFigure(
         f"mean return of {number(found.get('evaluation_episodes'), 0)} episodes{luck}",

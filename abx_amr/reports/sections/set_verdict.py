@@ -124,8 +124,8 @@ def _of_clinic(
         theirs = best.get("best_rule_final_amr")
         beside = f"; under the best rule {amr(theirs)}" if is_known(theirs) else ""
         sentences.append(
-            f"At the end of an episode of it {amr(level)} of infections are resistant, in the mean "
-            f"over antibiotics{beside}."
+            f"At the end of an episode under it {amr(level)} of infections are resistant, in the "
+            f"mean over antibiotics{beside}."
         )
     return sentences
 
@@ -154,10 +154,27 @@ def _against_next(
     word = "cannot be told apart from"
     if is_sure:
         word = "is better than" if difference > 0 else "was worse on these episodes than"
-    chance = f", t test p = {number(p_value, 3)} after Holm" if is_known(p_value) else ""
+    sure = f" (95 % interval {interval(ends)})" if all(map(is_known, ends)) else ""
     return (
-        f"It {word} the next, {other['condition']}: {signed(difference)} "
-        f"over {counted(count, 'pair')}{_within(ends)}{chance}."
+        f"It {word} the next, {other['condition']}: in the episodes that were played the "
+        f"difference over {counted(count, 'pair')} of runs of one training seed is "
+        f"{signed(difference)}{sure}.{_chance(p_value)}"
+    )
+
+
+def _chance(p_value: Any) -> str:
+    """Return what a p-value means, nothing where it is not known.
+
+    >>> _chance(0.669)
+    ' If the two were alike, chance alone would show as large a difference in 67 of 100 such comparisons (paired t test, p = 0.669, corrected for the number of comparisons).'
+    """  # noqa: E501
+    if not is_known(p_value):
+        return ""
+    often = "fewer than 1" if p_value < 0.005 else number(100 * p_value, 0)
+    return (
+        f" If the two were alike, chance alone would show as large a difference in {often} of 100 "
+        f"such comparisons (paired t test, p = {number(p_value, 3)}, corrected for the number of "
+        "comparisons)."
     )
 
 

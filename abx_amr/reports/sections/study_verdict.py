@@ -15,7 +15,7 @@ from abx_amr.errors import counted
 from abx_amr.evaluation.statistics import t_interval
 from abx_amr.reports.clinic import clinic_in_words
 from abx_amr.reports.finals import DEFAULT, Final, compared, final_of, named, within
-from abx_amr.reports.resistance import in_short, in_words, levels_of
+from abx_amr.reports.resistance import in_words, key_figure, levels_of
 from abx_amr.reports.sections.study_final import resistance_of
 from abx_amr.reports.sections.study_repeat import NAME as REPEAT
 from abx_amr.reports.sections.study_repeat import (
@@ -340,7 +340,7 @@ def _held_out(final: Final) -> list[KeyFigure]:
         value, ends = final.default.mean, final.default.ends
         keys.append(KeyFigure("held out (the default)", number(value), interval(ends)))
     if levels := final.winner.final_amr:
-        keys.append(KeyFigure("AMR at the end of an episode", in_short(levels)))
+        keys.append(key_figure(levels))
     return [*keys, *_gap(final.limits)]
 
 
