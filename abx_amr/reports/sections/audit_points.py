@@ -21,8 +21,9 @@ def render(subject: AuditSubject) -> Markup:
     passed = verdicts.count(True)
     sentence = (
         f"{passed} of {counted(len(verdicts), 'point')} {'passes' if passed == 1 else 'pass'}, "
-        f"{failed or 'none'} {'fails' if failed <= 1 else 'fail'}, and {unknown or 'none'} cannot "
-        f"be decided from what is here. The trials were read from {subject.source}."
+        f"{failed or 'none'} {'fail' if failed > 1 else 'fails'}"
+        f"{f', and {unknown} cannot be decided from what is here' * bool(unknown)}. "
+        f"The trials were read from {subject.source}."
     )
     return fill(
         "audit.html",

@@ -76,7 +76,7 @@ def _conditions(table: pd.DataFrame, sure: str) -> Table:
         Column(f"mean of the episodes ({sure})", numeric=True),
         Column("IQM", numeric=True, title="of the episodes played: mean of the middle half"),
         Column("AMR at the end", numeric=True, title="mean over antibiotics"),
-        Column("antibiotics given per episode", numeric=True),
+        Column("given per episode", numeric=True, title="antibiotics, to any patient"),
         Column("gap", numeric=True, title=_GAP),
         Column("against best rule", numeric=True, title="on the same episodes"),
     ]
