@@ -447,12 +447,20 @@ def weights(**values: Any) -> str:
     return str(weights_in_words(config, summary, provenance, evaluations=values.get("times", 4)))
 
 
-def test_parts_of_a_gap_that_are_all_computed_name_the_largest(tmp_path: Path) -> None:
+def test_parts_of_a_gap_that_are_all_computed_name_the_largest_if_luck_lets_it(
+    tmp_path: Path,
+) -> None:
     subject = RunSubject(write_run(tmp_path).path, has_figures=False)
     whole = {"name": "discount", "value": 0.0, "why_missing": None, "from": -51.83, "to": -51.83}
     parts = [whole if p["name"] == "discount" else p for p in RUN_GAP["parts"]]
-    subject.__dict__.update(summary={**subject.summary, "gap": {**RUN_GAP, "parts": parts}})
+    summary = {**subject.summary, "gap": {**RUN_GAP, "parts": parts}}
+    subject.__dict__.update(summary={**summary, "mean_return_interval_95": [-54.3, -54.2]})
     assert "the largest part, 2.05, is “not learned”" in Seen(html_of(subject)).text
+    subject.__dict__.update(summary={**summary, "mean_return_interval_95": [-57.3, -51.3]})
+    assert (
+        "which of the two is larger, the luck of these episodes hides"
+        in Seen(html_of(subject)).text
+    )
 
 
 def test_a_policy_that_is_near_the_optimum_is_not_called_the_optimum(tmp_path: Path) -> None:

@@ -42,7 +42,7 @@ def render(subject: RunSubject) -> Markup | None:
     )
     return fill(
         "gap.html",
-        sentence=_sentence(gap or {}, parts),
+        sentence=_sentence(gap or {}, parts, luck_in(subject.summary)),
         optimum=optimum_name(subject.summary),
         svg=inline_svg("gap_parts", {"gap": known}) if len(known) and subject.has_figures else None,
         columns=[
@@ -72,7 +72,16 @@ def largest_part(summary: dict[str, Any]) -> str | None:
     if not isinstance(gap, dict):
         return None
     gap = in_expectation(gap, summary)
-    return _sentence(gap, _parts(gap))
+    return _sentence(gap, _parts(gap), luck_in(summary))
+
+
+def luck_in(summary: dict[str, Any]) -> float:
+    """Return how far luck may move a gap either way: half a 95 % interval of what is earned."""
+    expected = expected_return(summary)
+    if expected is not None:
+        return expected.reach
+    low, high = summary.get("mean_return_interval_95") or (None, None)
+    return (high - low) / 2 if is_known(low) and is_known(high) else 0.0
 
 
 def in_expectation(gap: dict[str, Any], summary: dict[str, Any]) -> dict[str, Any]:
@@ -109,7 +118,14 @@ def _parts(gap: dict[str, Any]) -> list[dict[str, Any]]:
     return [part for part in gap.get("parts") or [] if isinstance(part, dict) and "name" in part]
 
 
-def _sentence(gap: dict[str, Any], parts: list[dict[str, Any]]) -> str | None:
+def _sentence(gap: dict[str, Any], parts: list[dict[str, Any]], luck: float) -> str | None:
+    """Return which part is the largest, as far as luck, which is all in the last, lets it be told.
+
+    Args:
+        gap: Total, reference, references.
+        parts: Of it.
+        luck: How far it may move the last part.
+    """
     known = [part for part in parts if is_known(part.get("value"))]
     if not known:
         return None
@@ -124,7 +140,19 @@ def _sentence(gap: dict[str, Any], parts: list[dict[str, Any]]) -> str | None:
             f"Of the {number(gap.get('total'))} to the {gap.get('reference', 'optimum')} the parts "
             f"are not told apart: {' and '.join(missing)} would have to be computed first."
         )
-    most = max(known, key=lambda part: float(part["value"]))
+    most, *others = sorted(known, key=lambda part: -float(part["value"]))
+    second = others[0] if others else None
+    if (
+        second is not None
+        and "learning" in (most["name"], second["name"])
+        and most["value"] - second["value"] <= luck
+    ):
+        names = [PARTS.get(part["name"], (part["name"],))[0] for part in (most, second)]
+        return (
+            f"Of the {number(gap.get('total'))} to the {gap.get('reference', 'optimum')}, "
+            f"“{names[0]}” ({number(most['value'])}) and “{names[1]}” ({number(second['value'])}) "
+            "are the largest parts; which of the two is larger, the luck of these episodes hides."
+        )
     name, _ = PARTS.get(most["name"], (most["name"], ""))
     meaning = meaning_of(most, gap.get("references") or {})
     return (
