@@ -25,6 +25,7 @@ from abx_amr.evaluation.episodes import Policy, episode_returns
 
 if TYPE_CHECKING:
     from abx_amr.agents.settings import TrainingSettings
+    from abx_amr.evaluation.tally import Tally
     from abx_amr.simulator.model import ClinicModel
 
 Floats = NDArray[np.float64]
@@ -206,13 +207,11 @@ class Trainer(ABC):
         model: ClinicModel,
         settings: TrainingSettings,
         *,
-        treatments: NDArray[np.int64] | None = None,
-        final_amr: Floats | None = None,
+        tally: Tally | None = None,
     ) -> Floats:
         """Return each agent's returns in the episodes of `settings.evaluation_seed`, (S, N).
 
-        `treatments` (S, K + 1) is added to: how many patients got each antibiotic, and none;
-        `final_amr` (S, K) is filled with the mean levels at the end of an episode.
+        `tally` takes in what the agents did.
         """
         with own_draws(settings.evaluation_seed):
             return np.stack(
@@ -222,8 +221,7 @@ class Trainer(ABC):
                         model,
                         episodes=settings.num_eval_episodes,
                         seed=settings.evaluation_seed,
-                        treatments=None if treatments is None else treatments[s : s + 1],
-                        final_amr=None if final_amr is None else final_amr[s : s + 1],
+                        tally=None if tally is None else tally.agent(s),
                     )[0]
                     for s, agent in enumerate(agents)
                 ]

@@ -180,8 +180,6 @@ def _short(parameters: Mapping[str, Any]) -> str:
 
 def _report(result: TuneResult) -> None:
     from abx_amr.agents.read_back import shown
-    from abx_amr.configuration.values import CLINIC_SECTIONS
-    from abx_amr.reports.repeating import NOT_OF_A_STUDY
 
     print(
         f"{counted(result.n_finished, result.unit)} finished of {result.budget}, "
@@ -215,29 +213,41 @@ def _report(result: TuneResult) -> None:
     print(f"  {'parameter':<36} {'value':<24} read back from the agent")
     for path, value in (result.best_params or {}).items():
         print(f"  {path:<36} {value!s:<24} {shown(path, value, result.read_back)}")
+    *commands, last = _next_lines(result)
+    for line in commands:
+        print(line)
     _print_page(result)
-    if result.is_complete:
-        # A manager's library and settings are the study's own: abx-train takes them from there.
-        sections = (
-            *("experiment", *CLINIC_SECTIONS),
-            *("agent_algorithm", "training", "optimization_dir"),
+    print(last)
+
+
+def _next_lines(result: TuneResult) -> list[str]:
+    """Return how to go on with a study that has a best trial; at last a command."""
+    from abx_amr.configuration.values import CLINIC_SECTIONS
+    from abx_amr.reports.repeating import NOT_OF_A_STUDY
+
+    if not result.is_complete:
+        return [_GO_ON]
+    # A manager's library and settings are the study's own: abx-train takes them from there.
+    sections = (
+        *("experiment", *CLINIC_SECTIONS),
+        *("agent_algorithm", "training", "optimization_dir"),
+    )
+    length = "training.total_num_training_episodes"
+    leaving_out = {*(result.best_params or {}), *NOT_OF_A_STUDY, length}
+    told = result.overrides
+    same = repeated(*sections, leaving_out=leaving_out, overrides=told)
+    source = shlex.quote(f"best_params_from={result.run_name}")
+    long = f"{length}={result.training_episodes}"
+    trial_episodes = result.configuration["tuning"]["truncated_episodes"]
+    lines = []
+    if trial_episodes != result.training_episodes:
+        lines.append(
+            f"its trials trained for {trial_episodes} episodes each, the line below trains for "
+            f"{result.training_episodes}"
         )
-        length = "training.total_num_training_episodes"
-        leaving_out = {*(result.best_params or {}), *NOT_OF_A_STUDY, length}
-        told = result.overrides
-        same = repeated(*sections, leaving_out=leaving_out, overrides=told)
-        source = shlex.quote(f"best_params_from={result.run_name}")
-        long = f"{length}={result.training_episodes}"
-        trial_episodes = result.configuration["tuning"]["truncated_episodes"]
-        if trial_episodes != result.training_episodes:
-            print(
-                f"its trials trained for {trial_episodes} episodes each, the line below trains for "
-                f"{result.training_episodes}"
-            )
-        print(f"train with them:  abx-train {source}{same} {long}")
-        final = result.final
-        if final and final["selected"] != DEFAULT and not final["default_beaten"]:
-            own = shlex.join(default_overrides(final))
-            print(f"or the default:   abx-train {source}{same} {own} {long}")
-    else:
-        print(_GO_ON)
+    lines.append(f"train with them:  abx-train {source}{same} {long}")
+    final = result.final
+    if final and final["selected"] != DEFAULT and not final["default_beaten"]:
+        own = shlex.join(default_overrides(final))
+        lines.append(f"or the default:   abx-train {source}{same} {own} {long}")
+    return lines

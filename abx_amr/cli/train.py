@@ -114,9 +114,14 @@ class PrintedRuns(RunListener):
         for path, value in run.tuned_values.items():
             print(f"  {path} = {value} (the agent: {shown(path, value, run.effective_values)})")
         print(f"results: {run.folder}")
+        *commands, last = [
+            f"{label + ':':<8} {shlex.join(command)}"
+            for label, command in _next_commands(run).items()
+        ]
+        for command in commands:
+            print(command)
         print_run_report(run, self._config)
-        for label, command in _next_commands(run).items():
-            print(f"{label + ':':<8} {shlex.join(command)}")
+        print(last)
 
     def progress(self, run_name: str) -> AbstractContextManager[Callable[[int, int], None]]:
         """Return a bar of transitions."""

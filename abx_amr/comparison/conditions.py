@@ -74,6 +74,7 @@ _TARGET = "agent_algorithm._target_"
 _STUDY = "best_params_from"
 _LENGTH = "training.total_num_training_episodes"
 _LONGEST_LABEL = 48
+_LONG_NUMBER = re.compile(r"-?\d+\.\d{5,}(e-?\d+)?")
 MISSING = "none"
 RULES = "_rules"  # behind a condition of by=... that holds agents too
 
@@ -324,7 +325,8 @@ def _written(columns: Sequence[tuple[str, Sequence[Any]]], groups: set[str]) -> 
         elif key == _STUDY:
             parts.append(["untuned" if v is None else f"tuned-{_plain(v)}" for v in values])
         else:
-            parts.append([word + (MISSING if v is None else _plain(v)) for v in values])
+            short_values = _shortened(values)
+            parts.append([word + (MISSING if v is None else _plain(v)) for v in short_values])
     rows = list(zip(*parts, strict=True))
     of_each = list(zip(*(values for _, values in columns), strict=True))
     whole = _distinct(["_".join(row) for row in rows], of_each)
@@ -334,6 +336,18 @@ def _written(columns: Sequence[tuple[str, Sequence[Any]]], groups: set[str]) -> 
         for row, own in zip(rows, of_each, strict=True)
     ]
     return message if all(message) and len(set(message)) == len(set(whole)) else whole
+
+
+def _shortened(values: Sequence[Any]) -> list[Any]:
+    """Return numbers of many digits in four of them, where these tell the values apart.
+
+    >>> _shortened(["0.9905113559937229", "0.999", None])
+    ['0.9905', '0.999', None]
+    >>> _shortened(["0.99051135", "0.99051136"])
+    ['0.99051135', '0.99051136']
+    """
+    short = [f"{float(v):.4g}" if _LONG_NUMBER.fullmatch(str(v)) else v for v in values]
+    return short if len(set(short)) == len(set(values)) else list(values)
 
 
 def _distinct(labels: Sequence[str], meant: Sequence[Hashable]) -> list[str]:

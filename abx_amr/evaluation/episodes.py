@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from abx_amr import checks
 from abx_amr.errors import InputError
+from abx_amr.evaluation.tally import Tally
 from abx_amr.rng import stream_states_at
 from abx_amr.simulator.clinic import Clinic
 from abx_amr.simulator.model import ClinicModel, treatment_names
@@ -344,8 +345,7 @@ def episode_returns(
     episodes: int,
     seed: int,
     copies: int = 1,
-    treatments: NDArray[np.int64] | None = None,
-    final_amr: Floats | None = None,
+    tally: Tally | None = None,
 ) -> Floats:
     """Return the undiscounted returns (copies, N) of N episodes, and nothing else of them.
 
@@ -358,9 +358,7 @@ def episode_returns(
         episodes: How many, N, from number 0 on.
         seed: Names the episodes.
         copies: How many agents the policy is made of.
-        treatments: Added to: how many patients of each copy got each antibiotic, and none,
-            (copies, K + 1).
-        final_amr: Filled with each copy's mean true level at the end of its episodes, (copies, K).
+        tally: Takes in who was given what, and the levels at the end, of `copies` agents.
     """
     streams = stream_states_at(seed, "evaluation", "clinic", indices=range(episodes))
     clinic = Clinic(model, np.tile(streams, (copies, 1)))
@@ -372,14 +370,12 @@ def episode_returns(
         actions, memory = policy.predict(
             observation, state=memory, episode_start=episode_start, deterministic=True
         )
+        if tally is not None:
+            tally.add(clinic, np.asarray(actions))
         observation, reward, _ = clinic.step(actions)
         rewards[:, t] = reward
-        if treatments is not None:
-            given = np.asarray(actions).reshape(copies, -1)
-            for choice in range(model.num_treatments):
-                treatments[:, choice] += (given == choice).sum(axis=1)
-    if final_amr is not None:
-        final_amr[:] = clinic.true_amr.reshape(copies, episodes, -1).mean(axis=1)
+    if tally is not None:
+        tally.end(clinic)
     returns: Floats = rewards.sum(axis=1)
     return returns.reshape(copies, episodes)
 

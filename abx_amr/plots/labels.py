@@ -33,7 +33,7 @@ def place_labels(
         axis: Complete but for the names: its limits no longer change.
         points: Where each belongs, in data coordinates.
         names: What is written.
-        colours: One each.
+        colours: One each; "black" is the colour of the page's text, in light and dark.
         is_optional: Whether a name is left out where it does not fit beside its point.
         taken: Further artists that names keep clear of, such as a legend.
     """

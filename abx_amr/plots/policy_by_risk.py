@@ -55,6 +55,6 @@ def draw(patients: pd.DataFrame, steps: pd.DataFrame, *, title: str) -> Figure:
         panels.append(Panel(axis, mean_by_cell(risk, level, given), risk, level))
         axis.set_title(f"given {name}", fontsize=10)
         axis.set_xlabel("observed probability of infection")
-        axis.set_ylabel(f"visible AMR of {name} (%)")
+        axis.set_ylabel("its visible AMR (%)")
     draw_panels(figure, panels)
     return figure

@@ -101,7 +101,7 @@ def draw(steps: pd.DataFrame, *, title: str) -> Figure:
         share = known[f"prescriptions_{name}"].to_numpy(dtype=np.float64) / patients
         own = level_bands(levels[:, k])
         above.set_title(f"given {name}", fontsize=10)
-        above.set_xlabel(f"visible AMR of {name} (%)")
+        above.set_xlabel("its visible AMR (%)")
         if len(names) > 1:
             others = level_bands(np.delete(levels, k, axis=1).min(axis=1))
             panels.append(Panel(above, mean_by_cell(own, others, share), own, others))
@@ -112,7 +112,7 @@ def draw(steps: pd.DataFrame, *, title: str) -> Figure:
             _draw_line(above, own, share)
         panels.append(Panel(below, mean_by_cell(time, own, share), time, own))
         below.set_xlabel("time (steps)")
-        below.set_ylabel(f"visible AMR of {name} (%)")
+        below.set_ylabel("its visible AMR (%)")
     draw_panels(figure, panels)
     return figure
 

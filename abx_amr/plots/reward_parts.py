@@ -56,8 +56,8 @@ def parts_of(steps: pd.DataFrame) -> dict[str, tuple[str, str, float]]:
             "reward": ("reward (another function\nof the two)", canvas.BLACK, 1.0),
         }
     return {
-        "individual": (f"individual x {1.0 - weight:.3g}", canvas.BLUE, 1.0 - weight),
-        "community": (f"community x {weight:.3g}", canvas.ORANGE, weight),
+        "individual": (f"individual · {1.0 - weight:.3g}", canvas.BLUE, 1.0 - weight),
+        "community": (f"community · {weight:.3g}", canvas.ORANGE, weight),
         "reward": ("reward: the sum of both", canvas.BLACK, 1.0),
     }
 

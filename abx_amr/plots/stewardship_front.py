@@ -155,7 +155,7 @@ def _name(axis: Axes, points: pd.DataFrame, hull: pd.DataFrame, legend: Any) -> 
         axis,
         list(zip(named["mean_amr"], named["individual"], strict=True)),
         [str(name) for name in named["name"]],
-        colours=[canvas.BLUE if kind == "optimum" else canvas.BLACK for kind in named["kind"]],
+        colours=[canvas.BLUE if kind == "optimum" else "black" for kind in named["kind"]],
         is_optional=(named["kind"] == "optimum").tolist(),
         taken=[legend],
     )

@@ -59,7 +59,7 @@ def draw(trials: pd.DataFrame, *, title: str, direction: str = "maximize") -> Fi
             where="post",
             color=canvas.VERMILION,
             linewidth=1.8,
-            label=f"best so far: {so_far[-1]:.2f}",
+            label=f"best so far: {so_far[-1]:.2f}".replace("-", "\N{MINUS SIGN}"),
         )
         (marks,) = axis.plot(
             number[good], value[good], "o", color=canvas.BLUE, markersize=5, label="trial's value"
@@ -86,7 +86,8 @@ def draw(trials: pd.DataFrame, *, title: str, direction: str = "maximize") -> Fi
         )
     axis.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     axis.set_xlabel("trial")
-    axis.set_ylabel(f"objective ({direction})")
+    wanted = "larger" if direction == "maximize" else "smaller"
+    axis.set_ylabel(f"value of the trial ({wanted} is better)")
     axis.margins(y=0.12)
     canvas.legend_beside(axis)
     return figure

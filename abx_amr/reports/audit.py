@@ -40,6 +40,53 @@ POINTS: Mapping[str, Callable[[AuditedStudy], Finding]] = {
 }
 
 
+#: Name -> what is checked, and what it means where it fails.
+_MEANING: Mapping[str, tuple[str, str]] = {
+    "budget exact": (
+        "Were exactly as many trials finished as were planned, each setting once?",
+        "Trials are missing, or more settings were tried than is said: the best of more looks "
+        "better.",
+    ),
+    "seeds disjoint": (
+        "Were the training seeds of the search used for nothing else?",
+        "Agents were judged on seeds that had chosen their settings, which flatters them.",
+    ),
+    "evaluation unseen": (
+        "Was every agent evaluated on the planned episodes, of which it had seen none in training?",
+        "Returns are of other episodes than is said, or of episodes that were trained on.",
+    ),
+    "values follow from seeds": (
+        "Is the value of every trial the one that its seeds give?",
+        "A value was changed, or computed otherwise than is said: the ranking cannot be trusted.",
+    ),
+    "read-back equal": (
+        "Did the agents that were built use the values that were searched?",
+        "What was found is the result of other settings than it is told for.",
+    ),
+    "winner held out": (
+        "Was the winner evaluated on training seeds and episodes that had chosen nothing?",
+        "Its value is the best of many draws, and will be lower when it is used.",
+    ),
+    "default beaten": (
+        "Is the winner better than the settings that the agent has without a search?",
+        "The search found nothing that is worth changing the default for.",
+    ),
+    "versions recorded": (
+        "Are the versions of all programs on record that the numbers follow from?",
+        "Nobody can repeat the study and expect the same numbers.",
+    ),
+    "no failed seeds hidden": (
+        "Is every trial and every seed on record that left a result, the failed ones too?",
+        "Failures may have been taken out, which makes settings look safer than they are.",
+    ),
+    "discount audit": (
+        "Does the winner's discount factor cost little by itself (at most 5 % of the range)?",
+        "Not a fault of the record: even a perfect learner with this gamma stays far below the "
+        "optimum. Search larger values of gamma.",
+    ),
+}
+
+
 @dataclass(frozen=True, kw_only=True)
 class AuditPoint:
     """One point: its name, whether it passed (None: it cannot be said), and the evidence."""
@@ -47,6 +94,16 @@ class AuditPoint:
     name: str
     passed: bool | None
     evidence: str
+
+    @property
+    def question(self) -> str:
+        """What was checked."""
+        return _MEANING[self.name][0]
+
+    @property
+    def if_it_fails(self) -> str:
+        """What it would mean if it failed."""
+        return _MEANING[self.name][1]
 
     @property
     def verdict(self) -> str:

@@ -10,7 +10,7 @@ from abx_amr.errors import counted
 from abx_amr.reports.audited import AuditedStudy, Finding, best_of, is_same
 from abx_amr.reports.audited import named as named_values
 from abx_amr.reports.finals import DEFAULT, Final, compared, final_of, named, within
-from abx_amr.reports.wording import is_known, number, signed
+from abx_amr.reports.wording import is_known, number, percent, signed
 from abx_amr.studies.space import flatten
 
 #: What a discount factor alone may cost, as a share of the range from never treating.
@@ -90,7 +90,10 @@ def default_beaten(study: AuditedStudy) -> Finding:
     default = tried[0]
     if default.value is None or best.value is None:
         return None, f"trial {default.number}, the default, has no value"
-    said = f"best {best.value:g} (trial {best.number}), default {default.value:g}"
+    said = (
+        f"best {number(best.value)} (trial {best.number}), default {number(default.value)}, by the "
+        "episodes that chose the best"
+    )
     sign = 1.0 if direction == "maximize" else -1.0
     if sign * (best.value - default.value) <= 0:
         return False, f"{said} (trial {default.number}): the search found nothing better"
@@ -140,5 +143,10 @@ def discount_audited(study: AuditedStudy) -> Finding:
         why = part.get("why_missing") or "what the best trial's discount factor costs is not kept"
         return None, f"{why}; abx-plan says it for the clinic and agent_algorithm.gamma"
     share = cost / (optimum - never)
-    said = f"the discount factor alone costs {cost:g}, {share:.1%} of the range from never treating"
-    return share <= DISCOUNT_SHARE, f"{said} (at most {DISCOUNT_SHARE:.0%} passes)"
+    gamma = references.get("own_discount")
+    whose = f"the discount factor, {gamma:.4g}," if is_known(gamma) else "the discount factor"
+    said = (
+        f"{whose} alone costs {number(cost)} per episode, {percent(share)} of the range from never "
+        "treating to the optimum"
+    )
+    return share <= DISCOUNT_SHARE, f"{said} (at most {percent(DISCOUNT_SHARE, 0)} passes)"

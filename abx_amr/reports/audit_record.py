@@ -95,8 +95,8 @@ def seeds_disjoint(study: AuditedStudy) -> Finding:
             return False, f"seed {named(common)} of {what} is also a seed of the search"
     return True, (
         f"trials trained with {counted(len(seeds), 'seed')} from {seeds[0]} to {seeds[-1]}; the "
-        f"evaluation's is {training.get('evaluation_seed')}, that of a training with its settings "
-        f"{training.get('seeds') or training.get('seed')}{_of_final(final)}"
+        f"seed of the evaluation is {training.get('evaluation_seed')}, that of a later training "
+        f"with these settings {training.get('seeds') or training.get('seed')}{_of_final(final)}"
     )
 
 

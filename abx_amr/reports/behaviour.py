@@ -202,12 +202,13 @@ def _by_level(known: pd.DataFrame, name: str, ending: int | None) -> list[Share]
     level = 100.0 * before[f"seen_{name}"].to_numpy(dtype=np.float64)
     is_narrow = bool(len(level)) and float(level.max() - level.min()) < _NARROW
     number = bands(level / 100.0, _BANDS).number
-    shares = []
+    labels = np.empty(len(level), dtype=object)
     for band in np.unique(number):
         here = level[number == band]
         low, high = (_level(float(end), is_fine=is_narrow) for end in (here.min(), here.max()))
-        who = f"{low} %" if low == high else f"{low} to {high} %"
-        shares.append(_share(who, before[number == band], [name]))
+        labels[number == band] = f"{low} %" if low == high else f"{low} to {high} %"
+    order = dict.fromkeys(labels[np.argsort(number, kind="stable")])
+    shares = [_share(str(who), before[labels == who], [name]) for who in order]
     if len(last):
         ends = [float(100.0 * last[f"seen_{name}"].quantile(q)) for q in (0.05, 0.95)]
         who = f"the end game, from step {ending}: {_level(ends[0])} to {_level(ends[1])} %"
@@ -251,7 +252,7 @@ def _stop(known: pd.DataFrame, name: str, ending: int | None) -> Stop:
     stop = replace(stop, most=float(share.max()))
     if share.max() < HARDLY:
         return stop
-    split = _split(share, found["patients"].to_numpy(dtype=np.float64))
+    split = falls_apart_at(share, found["patients"].to_numpy(dtype=np.float64))
     often = int(np.flatnonzero(share[:split] >= share.max() / 2).max(initial=-1))
     after = np.flatnonzero(share[split:] < share.max() / 10)
     if often < 0 or not len(after):
@@ -273,8 +274,13 @@ def _stop(known: pd.DataFrame, name: str, ending: int | None) -> Stop:
     return replace(stop, between=between, below=below, above=above)
 
 
-def _split(share: Floats, weight: Floats) -> int:
-    """Return before which band the shares fall apart best into two, by least squares."""
+def falls_apart_at(share: Floats, weight: Floats) -> int:
+    """Return before which band the shares fall apart best into two, by least squares.
+
+    Args:
+        share: Of the patients of each band who were given an antibiotic.
+        weight: How many patients each band has.
+    """
     if len(share) < 2:
         return len(share)
     weights, sums = weight.cumsum(), (weight * share).cumsum()

@@ -17,6 +17,7 @@ from abx_amr.reports.resistance import in_words, levels_at_end, levels_of
 from abx_amr.reports.wording import amr, is_known
 from abx_amr.reports.wording import rule as rule_in_words
 from abx_amr.reports.worth import against_in_words, returns_in_words
+from abx_amr.runs.figures import group_names
 from abx_amr.runs.seen_patients import risk_is_seen
 
 _FEW = 0.02  # of the patients, below which a group is not spoken of
@@ -93,13 +94,8 @@ def card_of(played: Played) -> PolicyCard:
             f"{played.folder} has no policy card: its evaluations.csv lacks "
             f"{', '.join(lacking) or 'episodes'}; evaluate it again with abx-evaluate"
         )
-    groups = (played.config.get("patient_generator") or {}).get("populations")
-    behaviour = behaviour_of(
-        played.episodes,
-        played.steps,
-        played.patients,
-        groups=list(groups) if isinstance(groups, Mapping) else (),
-        sees_time=bool((played.config.get("environment") or {}).get("include_time_remaining")),
+    behaviour = behaviour_in(
+        played.config, played.episodes, steps=played.steps, patients=played.patients
     )
     name, rule = played.rule or (None, None)
     return PolicyCard(
@@ -116,6 +112,30 @@ def card_of(played: Played) -> PolicyCard:
     )
 
 
+def behaviour_in(
+    config: Mapping[str, Any],
+    episodes: pd.DataFrame,
+    *,
+    steps: pd.DataFrame | None,
+    patients: pd.DataFrame | None,
+) -> Behaviour:
+    """Return what a prescriber does in the clinic of a configuration.
+
+    Args:
+        config: Resolved.
+        episodes: One row per episode.
+        steps: One row per (episode, step); None where they were not kept.
+        patients: One row per (episode, step, patient); None likewise.
+    """
+    return behaviour_of(
+        episodes,
+        steps,
+        patients,
+        groups=group_names(config),
+        sees_time=bool((config.get("environment") or {}).get("include_time_remaining")),
+    )
+
+
 def _about(played: Played) -> str:
     target = str((played.config.get("agent_algorithm") or {}).get("_target_", "?"))
     chosen = (played.provenance.get("choices") or {}).get("agent_algorithm")
@@ -125,8 +145,9 @@ def _about(played: Played) -> str:
     episodes = counted(len(played.episodes), "episode")
     place = f" in the simulated clinic {clinic}" if clinic else " in a simulated clinic"
     return (
-        f"{chosen or target.rsplit('.', 1)[-1]} decides{place}, for {patients} at each step, who "
-        f"is given which antibiotic; measured in {episodes} of "
+        f"{chosen or target.rsplit('.', 1)[-1]} prescribes{place}: at each step {patients} "
+        f"{'come' if patients != '1 patient' else 'comes'}, and it decides who is given which "
+        f"antibiotic, or none. What it does was measured in {episodes} of "
         f"{environment.get('max_time_steps', '?')} steps."
     )
 
@@ -211,9 +232,21 @@ def sentences_of(behaviour: Behaviour) -> list[str]:
     return [sentence for sentence in sentences if sentence]
 
 
+def in_short(behaviour: Behaviour) -> list[str]:
+    """Return whom a prescriber treats, with what, up to which resistance and of which group."""
+    ending = behaviour.ending[1] if behaviour.ending is not None else None
+    return [
+        f"It treats {_percent(behaviour.everybody.treated)} of all patients.",
+        _with_what(behaviour.everybody),
+        *(_when_it_stops(stop, ending) for stop in behaviour.stops),
+        *_by_whom("of the group", behaviour.by_group),
+    ]
+
+
 def _with_what(everybody: Share) -> str:
     given = sorted(everybody.given.items(), key=lambda item: -item[1])
-    named = ", ".join(f"{name} to {_percent(share)}" for name, share in given)
+    *most, last = [f"{name} to {_percent(share)}" for name, share in given]
+    named = f"{', '.join(most)} and {last}" if most else last
     return f"It gives {named} of all patients, and no antibiotic to the others."
 
 
@@ -223,16 +256,17 @@ def _when_it_stops(stop: Stop, ending: Share | None) -> str:
         text = f"it hardly ever gives {name} ({_percent(stop.share)} of patients)."
     elif stop.between is None:
         text = (
-            f"it has no clear level of reported resistance at which it stops giving {name}: "
+            f"it does not stop giving {name} at any clear level of reported resistance: "
             f"{_percent(stop.share)} of patients are given it, at levels up to "
             f"{amr(stop.highest)}."
         )
     else:
         low, high = map(amr, stop.between)
         text = (
-            f"it gives {name} while its reported resistance is at most {low} "
-            f"({_percent(stop.below)} of patients then), and stops between that and {high} "
-            f"({_percent(stop.above)} above); up to {amr(stop.highest)} was met."
+            f"it gives {name} to {_percent(stop.below)} of patients while its reported resistance "
+            f"is at most {low}, and to {_percent(stop.above)} "
+            f"{f'from {high} on' if low != high else 'above that'}. The highest level that it met "
+            f"was {amr(stop.highest)}."
         )
     return f"{when}{text}" if when else f"{text[0].upper()}{text[1:]}"
 
@@ -285,12 +319,12 @@ def _by_whom(what: str, shares: Sequence[Share]) -> list[str]:
     most, least = (pick(shares, key=lambda share: share.treated) for pick in (max, min))
     if most.treated - least.treated < HARDLY:
         return [
-            f"Patients {what} {most.who} and {what} {least.who} are treated about alike: "
+            f"It treats patients {what} {most.who} and {what} {least.who} about alike: "
             f"{_percent(most.treated)} and {_percent(least.treated)} of them."
         ]
     return [
-        f"Of patients {what} {most.who} it treats {_percent(most.treated)}, of those {what} "
-        f"{least.who} {_percent(least.treated)}."
+        f"It treats {_percent(most.treated)} of the patients {what} {most.who}, and "
+        f"{_percent(least.treated)} of those {what} {least.who}."
     ]
 
 

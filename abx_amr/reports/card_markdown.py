@@ -10,7 +10,8 @@ from abx_amr.reports.behaviour import Share
 from abx_amr.reports.card import PolicyCard
 from abx_amr.reports.clinical import Outcome
 from abx_amr.reports.markdown import escape, line, table
-from abx_amr.reports.wording import has_no_width, rule
+from abx_amr.reports.wording import has_no_width, rule, signed
+from abx_amr.reports.wording import number as as_page
 
 DENOMINATOR = (
     "Per 1,000 patients: of all who came, infected or not. Resistance: the share of infections "
@@ -49,7 +50,7 @@ def _against(card: PolicyCard) -> list[str]:
 def _outcomes(card: PolicyCard) -> list[str]:
     heading = ["outcome", "unit", "mean (95 % interval)"]
     if card.rule is not None:
-        heading += ["the rule", "difference (95 % interval)", ""]
+        heading += ["the rule (95 % interval)", "difference (95 % interval)", ""]
     return table(heading, [outcome_cells(outcome, card.rule) for outcome in card.outcomes])
 
 
@@ -60,7 +61,7 @@ def outcome_cells(outcome: Outcome, beside: str | None) -> list[str]:
     if beside is not None and outcome.difference is not None:
         found = outcome.difference
         cells += [
-            number(outcome.rule),
+            f"{number(outcome.rule)} ({interval(outcome.rule_interval)})",
             f"{number(found.mean, is_signed=True)} ({interval(found.interval, is_signed=True)})",
             outcome.verdict,
         ]
@@ -103,18 +104,17 @@ def _share_cells(share: Share) -> list[str]:
 def number(value: float | None, *, is_signed: bool = False) -> str:
     """Return a number with one decimal.
 
-    >>> number(1234.56), number(0.5, is_signed=True), number(None), number(float("nan"))
-    ('1,234.6', '+0.5', 'unknown', 'unknown')
+    >>> number(1234.56), number(-0.5, is_signed=True), number(None), number(float("nan"))
+    ('1,234.6', '−0.5', 'unknown', 'unknown')
     """
     if value is None or not math.isfinite(value):
         return "unknown"
-    text = f"{value:{'+' if is_signed else ''},.1f}"
-    return text.lstrip("+-") if float(text.replace(",", "")) == 0 else text
+    return signed(value, 1) if is_signed else as_page(value, 1)
 
 
-def interval(ends: tuple[float, float], *, is_signed: bool = False) -> str:
+def interval(ends: tuple[float, float] | None, *, is_signed: bool = False) -> str:
     """Return an interval; one of a single episode is not known."""
-    if not all(map(math.isfinite, ends)):
+    if ends is None or not all(map(math.isfinite, ends)):
         return f"unknown ({counted(1, 'episode')})"
     if has_no_width(ends):
         return "the same in every episode"

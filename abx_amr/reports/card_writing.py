@@ -13,7 +13,6 @@ from abx_amr.host.atomic_files import write_text
 from abx_amr.reports.card import Played, PolicyCard, card_of
 from abx_amr.reports.card_markdown import as_markdown
 from abx_amr.reports.subjects import RunSubject
-from abx_amr.runs.folder import RunFolder
 
 CARD = "card.md"
 
@@ -70,10 +69,10 @@ def _trained(run: RunSubject) -> Mapping[str, Any] | None:
     """Return the configuration of the training; None for a rule or where it is not at hand."""
     if run.summary.get("transitions"):
         return run.config
-    source = run.provenance.get("evaluated_run")
+    source = run.evaluated
     if source is None or "trained_with_seed" not in run.provenance:
         return None
     try:
-        return RunFolder.open(str(source)).read_config()
+        return source.read_config()
     except InputError:
         return None

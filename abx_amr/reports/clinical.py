@@ -55,6 +55,7 @@ class Outcome:
         interval: 95 %, by bootstrap over episodes; nan for a single one.
         wanted: Whether more of it is better.
         rule: The rule's mean on the same episodes; None where no rule played them.
+        rule_interval: Of that mean, as `interval`.
         difference: Paired, prescriber minus rule.
     """
 
@@ -64,6 +65,7 @@ class Outcome:
     interval: Interval
     wanted: Wanted
     rule: float | None = None
+    rule_interval: Interval | None = None
     difference: PairedDifference | None = None
 
     @property
@@ -138,6 +140,7 @@ def _outcome(
         interval=bootstrap_interval(values, resamples=2_000),
         wanted=wanted,
         rule=None if theirs is None else float(theirs.mean()),
+        rule_interval=None if theirs is None else bootstrap_interval(theirs, resamples=2_000),
         difference=None if theirs is None else paired_difference(values, theirs),
     )
 

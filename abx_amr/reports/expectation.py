@@ -38,8 +38,8 @@ class Expected:
 
     @property
     def within(self) -> str:
-        """The interval; where no chance is left in the value that it is exact."""
-        return "exactly" if self.is_exact else interval(self.ends)
+        """The interval; that it is exact where no chance is left in the value."""
+        return "exact" if self.is_exact else interval(self.ends)
 
     @property
     def how_sure(self) -> str:

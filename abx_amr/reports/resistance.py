@@ -8,9 +8,11 @@ from typing import Any
 import pandas as pd
 
 from abx_amr.reports.clinical import antibiotics_of
+from abx_amr.reports.tables import KeyFigure
 from abx_amr.reports.wording import amr, is_known, rule
 
 Levels = Mapping[str, float]
+_SHORT = 20  # characters of a figure that stands by itself
 
 
 def levels_at_end(episodes: pd.DataFrame | None) -> dict[str, float]:
@@ -41,26 +43,38 @@ def in_words(ours: Levels, theirs: Levels, name: object, *, whose: str = "it") -
         whose: What the prescriber is called.
 
     >>> print(in_words({"A": 0.12}, {"A": 0.02}, "greedy"))
-    At the end of an episode of it, 12 % of infections resist A; under the best rule, greedy: 2 % A.
-    """
+    At the end of an episode under it, 12 % of infections resist A. Under the best rule, greedy, 2 % resist A.
+    """  # noqa: E501
     if not ours:
         return None
-    text = f"At the end of an episode of {whose}, {_listed(ours, 'of infections resist ')}"
+    text = f"At the end of an episode under {whose}, {_listed(ours, ' of infections')}."
     if theirs:
-        return f"{text}; under the best rule, {rule(name)}: {_listed(theirs)}."
-    return f"{text}; what the best rule leaves was not kept."
+        return f"{text} Under the best rule, {rule(name)}, {_listed(theirs)}."
+    return f"{text} What the best rule leaves was not kept."
 
 
-def in_short(levels: Levels) -> str:
-    r"""Return the levels as a figure that stands by itself.
+def key_figure(levels: Levels) -> KeyFigure:
+    r"""Return the levels as a figure that stands by itself: each, or of long names the highest.
 
-    >>> in_short({"A": 0.12, "B": 0.004})
+    >>> key_figure({"A": 0.12, "B": 0.004}).value
     'A\xa012\xa0%, B\xa00.4\xa0%'
+    >>> found = key_figure({"amoxicillin clavulanate": 0.12, "meropenem": 0.004})
+    >>> found.value, found.detail
+    ('12 %', 'amoxicillin clavulanate 12 %, meropenem 0.4 %')
     """
-    return ", ".join(f"{name} {amr(level)}".replace(" ", "\xa0") for name, level in levels.items())
+    name = "AMR at the end of an episode"
+    each = ", ".join(f"{drug} {amr(level)}" for drug, level in levels.items())
+    if len(each) <= _SHORT:
+        each = ", ".join(part.replace(" ", "\xa0") for part in each.split(", "))
+        return KeyFigure(name, each)
+    return KeyFigure(f"highest {name}", amr(max(levels.values())), each)
 
 
 def _listed(levels: Levels, of: str = "") -> str:
-    parts = [f"{amr(level)} {of}{name}" for name, level in levels.items()]
+    """Return what share of infections resists each antibiotic; of what is said once."""
+    parts = [
+        f"{amr(level)}{of * (place == 0)} resist {name}"
+        for place, (name, level) in enumerate(levels.items())
+    ]
     *most, last = parts
     return f"{', '.join(most)} and {last}" if most else last

@@ -23,6 +23,16 @@ def fill(template: str, **values: Any) -> Markup:
     return Markup(_environment().get_template(template).render(**values))
 
 
+def labelled(label: str, *sentences: str | None) -> Markup | None:
+    """Return sentences behind what they answer, None where there are none.
+
+    >>> print(labelled("Worth", "a < b.", None))
+    <b>Worth.</b> a &lt; b.
+    """
+    text = " ".join(sentence for sentence in sentences if sentence)
+    return Markup("<b>{}.</b> {}").format(label, wording.visible(text)) if text else None
+
+
 def asset(name: str) -> str:
     """Return the text of a style sheet or a script of this room."""
     return (ASSETS / name).read_text(encoding="utf-8")

@@ -1,11 +1,149 @@
-"""How many patients a prescriber treats, and with what, in words."""
+"""Whom a study's prescriber treats with what, from the counts that its seeds have kept, in words.
+
+Files are data: counts that are not whole, or not there, are not told.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
+from abx_amr.reports.behaviour import HARDLY, falls_apart_at
 from abx_amr.reports.wording import amr, is_known
+
+_MUCH = 3.0  # times as often below a level as above it, from which an antibiotic counts as stopped
+
+
+@dataclass(frozen=True, kw_only=True)
+class ByLevel:
+    """What was given of an antibiotic in bands of its own visible level, the lowest first.
+
+    Attributes:
+        antibiotic: Which.
+        ends: Of the bands, one more than there are.
+        patients: Who came while the level lay in a band.
+        given: How many of them were given it.
+    """
+
+    antibiotic: str
+    ends: Sequence[float]
+    patients: NDArray[np.float64]
+    given: NDArray[np.float64]
+
+    @property
+    def shares(self) -> NDArray[np.float64]:
+        """The share of a band's patients who were given it; nan where none came."""
+        shares: NDArray[np.float64] = np.divide(
+            self.given, self.patients, out=np.full(len(self.given), np.nan), where=self.patients > 0
+        )
+        return shares
+
+    @property
+    def met(self) -> NDArray[np.float64]:
+        """The share of all patients who came in each band."""
+        met: NDArray[np.float64] = self.patients / self.patients.sum()
+        return met
+
+    def sentence(self) -> str:
+        """Return up to which level it is given.
+
+        >>> ends = (0, 0.01, 0.1, 1)
+        >>> found = np.array([90.0, 10.0, 100.0]), np.array([45.0, 3.0, 2.0])
+        >>> print(ByLevel(antibiotic="A", ends=ends, patients=found[0], given=found[1]).sentence())
+        A is given to 48 % of patients while its visible AMR is below 10 %, to 2 % above that.
+        """
+        name, came = self.antibiotic, np.flatnonzero(self.patients)
+        total = float(self.given.sum() / self.patients.sum())
+        if total < HARDLY / 10:
+            return f"{name} is hardly ever given ({amr(total)} of patients)."
+        split = falls_apart_at(self.shares[came], self.patients[came])
+        lower, upper = came[:split], came[split:]
+        below, above = (self._share(part) for part in (lower, upper))
+        span = self._span(int(came[0]), int(came[-1]))
+        if len(upper) and below >= HARDLY and below >= _MUCH * above:
+            return (
+                f"{name} is given to {amr(below)} of patients while its visible AMR is below "
+                f"{amr(self.ends[int(upper[0])])}, to {amr(above)} above that."
+            )
+        if len(came) == 1:
+            return (
+                f"{name} is given to {amr(total)} of patients; its visible AMR was always {span}."
+            )
+        return (
+            f"{name} is given to {amr(total)} of patients, and does not stop at any level of its "
+            f"visible AMR, which was {span}."
+        )
+
+    def _share(self, bands: NDArray[np.intp]) -> float:
+        came = float(self.patients[bands].sum())
+        return float(self.given[bands].sum()) / came if came else 0.0
+
+    def _span(self, first: int, last: int) -> str:
+        return band_in_words(self.ends[first], self.ends[last + 1])
+
+
+def band_in_words(low: float, high: float) -> str:
+    """Return a band of levels.
+
+    >>> band_in_words(0.0, 0.001), band_in_words(0.3, 1.0)
+    ('below 0.1 %', '30 % to 100 %')
+    """
+    return f"below {amr(high)}" if low == 0 else f"{amr(low)} to {amr(high)}"
+
+
+def by_level(told: Any) -> list[ByLevel]:
+    """Return what was given by level, an antibiotic each; none where that was not kept."""
+    kept = told.get("by_level") if isinstance(told, Mapping) else None
+    ends = kept.get("ends") if isinstance(kept, Mapping) else None
+    drugs = kept.get("antibiotics") if isinstance(kept, Mapping) else None
+    if not isinstance(ends, list) or not all(map(is_known, ends)) or not isinstance(drugs, Mapping):
+        return []
+    found = []
+    for name, counts in drugs.items():
+        patients, given = (_numbers(counts, key, len(ends) - 1) for key in ("patients", "given"))
+        if patients is None or given is None or not patients.sum():
+            return []
+        found.append(ByLevel(antibiotic=str(name), ends=ends, patients=patients, given=given))
+    return found
+
+
+def _numbers(counts: Any, key: str, length: int) -> NDArray[np.float64] | None:
+    found = counts.get(key) if isinstance(counts, Mapping) else None
+    if not isinstance(found, list) or len(found) != length or not all(map(is_known, found)):
+        return None
+    return np.array(found, dtype=np.float64)
+
+
+def by_group(told: Any) -> dict[str, tuple[dict[str, float], int]]:
+    """Return group of patients -> the shares who got each antibiotic, and how many there were."""
+    kept = told.get("by_group") if isinstance(told, Mapping) else None
+    found = {}
+    for name, counts in (kept if isinstance(kept, Mapping) else {}).items():
+        if (known := _counts(counts)) is None:
+            return {}
+        given, total = known
+        found[str(name)] = ({drug: count / total for drug, count in given.items()}, total)
+    return found
+
+
+def groups_in_words(told: Any) -> str | None:
+    """Return how much of each group of patients is treated; None where there are no groups.
+
+    >>> groups_in_words({"by_group": {"low": {"given": {"A": 1}, "none": 3},
+    ...                               "high": {"given": {"A": 3}, "none": 1}}})
+    'Of the patients of the group low 25 % are treated, of high 75 %.'
+    """
+    groups = by_group(told)
+    if not groups:
+        return None
+    shares = [(name, amr(sum(given.values()))) for name, (given, _) in groups.items()]
+    (name, share), *others = shares
+    rest = "".join(f", of {other} {theirs}" for other, theirs in others)
+    return f"Of the patients of the group {name} {share} are treated{rest}."
 
 
 def treated_in_words(told: Any, *, whose: str) -> str | None:

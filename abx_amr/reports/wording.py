@@ -136,8 +136,8 @@ def reached(share: Any) -> str:
 def value(found: Any) -> str:
     """Return a setting's value in few characters.
 
-    >>> value(0.00031234567), value(None), value(True), value([1, 2]), value("tanh")
-    ('0.000312346', 'null', 'true', '[1, 2]', 'tanh')
+    >>> value(0.00031234567), value(None), value(True), value([1, 2]), value("tanh"), value(-1)
+    ('0.000312346', 'null', 'true', '[1, 2]', 'tanh', '−1')
     """
     if found is None:
         return "null"
@@ -145,7 +145,7 @@ def value(found: Any) -> str:
         return str(found).lower()
     if isinstance(found, float):
         return f"{found:.6g}".replace("-", MINUS) if math.isfinite(found) else str(found)
-    return str(found)
+    return str(found).replace("-", MINUS) if isinstance(found, int) else str(found)
 
 
 def short(found: Any) -> str:

@@ -164,7 +164,8 @@ def with_command(note: str, command: str) -> str:
     >>> with_command("run abx-plan for this clinic first", "abx-plan experiment=base")
     'run first: abx-plan experiment=base'
     """
-    return _UNNAMED_PLAN.sub(lambda _: f"run first: {command}", note)
+    said = _UNNAMED_PLAN.sub(lambda _: f"run first: {command}", note)
+    return said.removeprefix("not computed: ")
 
 
 def expected_gap(summary: Mapping[str, Any]) -> Expected | None:

@@ -18,6 +18,7 @@ from abx_amr.agents.prescriber import Agent, Learner
 from abx_amr.agents.read_back import effective_values
 from abx_amr.agents.settings import TrainingSettings, transitions_of
 from abx_amr.evaluation.collapse import kind_of_collapse
+from abx_amr.evaluation.tally import Tally
 from abx_amr.runs.callbacks import ReportProgress
 from abx_amr.runs.loop import Callback, Trainee, learn
 from abx_amr.tuning.curves import Curve, KeepCurves
@@ -35,8 +36,8 @@ class SeedScore:
 
     `collapse` is the kind to which its policy has collapsed, see `evaluation.collapse`; `curve`
     what it earned while it learned, see `tuning.curves`; `final_amr` the mean level of each
-    antibiotic at the end of its evaluation's episodes; `given` how many patients of these got each
-    antibiotic, `untreated` how many got none.
+    antibiotic at the end of its evaluation's episodes; `treatments` whom these gave what, see
+    `evaluation.tally`.
     """
 
     episode_return: float
@@ -47,8 +48,7 @@ class SeedScore:
     collapse: str | None = None
     curve: Curve = ()
     final_amr: Mapping[str, float] = field(default_factory=dict)
-    given: Mapping[str, int] = field(default_factory=dict)
-    untreated: int = 0
+    treatments: Mapping[str, Any] = field(default_factory=dict)
 
 
 def train_and_score(
@@ -162,31 +162,29 @@ def _score(
     if trainees[0].agent.transitions < planned:
         learn(trainer, trainees, planned=planned, callbacks=callbacks)
     learned = [agent for agent in agents.values() if trainer.failure(agent) is None]
-    treatments = np.zeros((len(learned), model.num_treatments), np.int64)
-    levels = np.zeros((len(learned), len(model.antibiotics)))
+    tally = Tally.of(model, agents=len(learned))
     returns = np.empty((0, 0))
     if learned:
-        returns = trainer.returns(learned, model, settings, treatments=treatments, final_amr=levels)
+        returns = trainer.returns(learned, model, settings, tally=tally)
     seconds = (time.perf_counter() - started) / len(agents)
     scores: dict[int, SeedScore | Exception] = {}
-    rows = iter(zip(returns, treatments, levels, strict=True))
+    rows = iter((row, tally.agent(place)) for place, row in enumerate(returns))
     for seed, agent in agents.items():
         failure = trainer.failure(agent)
         if failure is not None:
             scores[seed] = failure
             continue
-        row, given, at_end = next(rows)
+        row, did = next(rows)
         scores[seed] = SeedScore(
             episode_return=float(row.mean()),
             returns=tuple(float(r) for r in row),
             effective_values=effective_values(agent, searched),
             transitions=agent.transitions,
             seconds=seconds,
-            final_amr=dict(zip(model.antibiotics, map(float, at_end), strict=True)),
-            given=dict(zip(model.antibiotics, map(int, given[:-1]), strict=True)),
-            untreated=int(given[-1]),
+            final_amr=dict(zip(model.antibiotics, map(float, did.final_amr[0]), strict=True)),
+            treatments=did.as_record(),
             collapse=kind_of_collapse(
-                given,
+                did.treatments[0],
                 entropy_fell_at=agent.entropy_fell_at,
                 planned=planned,
                 explores=agent.explores,

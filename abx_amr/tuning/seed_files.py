@@ -7,7 +7,6 @@ trials/<number>/seed_<s>/result.json    what a seed gave
 from __future__ import annotations
 
 import logging
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -42,8 +41,7 @@ def write_seed_result(
     identity: str | None = None,
     curve: Curve = (),
     final_amr: Mapping[str, float] | None = None,
-    given: Mapping[str, int] | None = None,
-    untreated: int = 0,
+    treatments: Mapping[str, Any] | None = None,
 ) -> None:
     """Write what a seed of a trial gave to `trial_folder/seed_<s>/result.json`.
 
@@ -56,8 +54,7 @@ def write_seed_result(
         identity: what the result follows from, see `studies.attempts.identity`.
         curve: what the seed earned while it learned, see `tuning.curves`.
         final_amr: antibiotic -> mean level at the end of the evaluation's episodes.
-        given: antibiotic -> how many patients of the evaluation's episodes got it.
-        untreated: how many of these got none.
+        treatments: whom the evaluation's episodes gave what, see `evaluation.tally`.
     """
     folder = TrialFolder(Path(trial_folder)).seed(outcome["seed"])
     folder.path.mkdir(parents=True, exist_ok=True)
@@ -66,8 +63,8 @@ def write_seed_result(
         content["curve"] = [list(point) for point in curve]
     if final_amr:
         content["final_amr"] = dict(final_amr)
-    if given:
-        content["treatments"] = {"given": dict(given), "none": untreated}
+    if treatments:
+        content["treatments"] = dict(treatments)
     atomic_files.write_json(folder.result_file, content)
     folder.checkpoint_file.unlink(missing_ok=True)
 
@@ -105,22 +102,34 @@ def final_amr(folder: SeedFolder, *, episode_return: float) -> dict[str, float]:
 
 
 def treatments(seeds: Iterable[tuple[SeedFolder, float]]) -> dict[str, Any] | None:
-    """Return how many patients got which antibiotic (`given`) and none (`none`), of all seeds.
+    """Return whom all seeds together gave what, as `evaluation.tally` has it of one.
 
     None where a seed's folder does not hold it, or that of another training, as of release 0.1.
+    What a seed's lacks, as by earlier versions, is left out.
 
     Args:
         seeds: Folder and mean return of each.
     """
-    given: Counter[str] = Counter()
-    untreated = 0
+    total: Any = None
     for folder, episode_return in seeds:
         kept = (_result_with(folder, episode_return) or {}).get("treatments")
         if not isinstance(kept, dict):
             return None
-        given.update({str(name): int(count) for name, count in kept["given"].items()})
-        untreated += int(kept["none"])
-    return {"given": dict(given), "none": untreated} if given else None
+        total = kept if total is None else _sum(total, kept)
+    return None if total is None else dict(total)
+
+
+def _sum(first: Any, second: Any) -> Any:
+    """Return the sums of counts that are nested alike; the ends of bands are no counts.
+
+    >>> _sum({"A": [1, 2], "B": 3, "ends": [0.5]}, {"A": [3, 4], "ends": [0.5]})
+    {'A': [4, 6], 'ends': [0.5]}
+    """
+    if isinstance(first, dict):
+        return {key: _sum(value, second[key]) for key, value in first.items() if key in second}
+    if isinstance(first, list):
+        return [_sum(*pair) for pair in zip(first, second, strict=True)]
+    return first if isinstance(first, float) else int(first) + int(second)
 
 
 def _result_with(folder: SeedFolder, episode_return: float) -> dict[str, Any] | None:

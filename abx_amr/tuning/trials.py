@@ -146,6 +146,5 @@ def _write(
         identity=identity,
         curve=() if own is None else own.curve,
         final_amr={} if own is None else own.final_amr,
-        given={} if own is None else own.given,
-        untreated=0 if own is None else own.untreated,
+        treatments={} if own is None else own.treatments,
     )

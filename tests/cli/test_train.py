@@ -310,15 +310,17 @@ def test_early_stopping_lets_an_improving_run_go_on(
     assert not folder().read_summary()["stopped_early"]
 
 
-def test_the_command_printed_last_but_one_gives_the_numbers_of_the_training_again(
+def test_a_printed_command_gives_the_numbers_again_and_the_page_stands_last_but_one(
     call: Call,
 ) -> None:
-    ended = call(train.main, *SMALL, *OFTEN, "training.total_num_training_episodes=6")
+    six = "training.total_num_training_episodes=6"
+    ended = call(train.main, *SMALL, *OFTEN, six, "report=true")
     run = folder()
     summary = run.read_summary()
     mean = f"mean return {summary['mean_return']:.2f} "
     assert ended.out.startswith(mean) or f"\n{mean}" in ended.out
-    again, test = ended.out.splitlines()[-2:]
+    again, page, test = ended.out.splitlines()[-3:]
+    assert page.startswith("report:  ") and Path(page.split()[1]).is_file()
     assert again.startswith("again:   abx-evaluate ") and test.startswith("test:    abx-evaluate ")
     command = shlex.split(again)[2:]
     played = call(evaluate.main, *command, "figures=false", "report=false")

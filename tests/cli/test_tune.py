@@ -98,9 +98,10 @@ def test_one_command_ends_with_best_parameters_and_their_receipts(call: Call) ->
 
 def test_the_command_to_paste_keeps_the_clinic_that_was_tuned_in(call: Call) -> None:
     kept = ("antibiotics=single", "agent_algorithm.vf_coef=0.4", "training.num_eval_episodes=3")
-    ended = call(tune.main, *SMALL_STUDY, *kept, "tuning.n_trials=1")
-    (line,) = [s for s in ended.out.splitlines() if s.startswith("train with them:")]
-    assert "best_params_from=ppo_default" in line
+    ended = call(tune.main, *SMALL_STUDY, *kept, "tuning.n_trials=1", "report=true")
+    *_, page, line = ended.out.splitlines()
+    assert page == "report:  optimization/ppo_default/report.html"
+    assert line.startswith("train with them:  abx-train best_params_from=ppo_default")
     assert all(setting in line for setting in kept)
     assert "tuning." not in line
 

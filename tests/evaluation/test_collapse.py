@@ -13,9 +13,16 @@ from abx_amr.evaluation.collapse import (
     treatments_by_level,
 )
 from abx_amr.evaluation.episodes import episode_returns, evaluate
-from tests.clinics import default_clinics
+from abx_amr.evaluation.tally import BANDS, Tally
+from tests.clinics import PAPER_DRUGS, clinic_model, default_clinics, mixture, population
 
 MODEL = default_clinics()["paper_two"]
+MIXED = clinic_model(
+    PAPER_DRUGS,
+    patients=3,
+    steps=60,
+    people=mixture(low=population(prob_infected=0.3), high=population(prob_infected=0.8)),
+)
 
 
 class OnlyFirst:
@@ -104,8 +111,9 @@ def test_a_single_antibiotic_is_no_collapse_where_there_is_no_other():
 
 
 def test_treatments_are_counted_alike_with_and_without_the_tables():
-    counts = np.zeros((1, MODEL.num_treatments), np.int64)
-    episode_returns(Greedy(MODEL), MODEL, episodes=2, seed=0, treatments=counts)
+    tally = Tally.of(MODEL, agents=1)
+    episode_returns(Greedy(MODEL), MODEL, episodes=2, seed=0, tally=tally)
+    counts = tally.treatments
     steps = played(Greedy(MODEL)).per_step["prescriptions"].sum(axis=(0, 1))
     np.testing.assert_array_equal(counts[0, :-1], steps)
     assert counts.sum() == 2 * MODEL.max_time_steps
@@ -113,9 +121,31 @@ def test_treatments_are_counted_alike_with_and_without_the_tables():
     assert by_level.sum() == 2 * (MODEL.max_time_steps - 1)
 
 
+def test_whom_a_prescriber_treats_is_counted_by_the_level_it_sees_and_by_group():
+    tally = Tally.of(MIXED, agents=1)
+    episode_returns(Greedy(MIXED), MIXED, episodes=2, seed=0, tally=tally)
+    record, played = (
+        tally.as_record(),
+        evaluate(Greedy(MIXED), MIXED, episodes=2, seed=0, trajectories=True),
+    )
+    seen, given = played.per_step["visible_amr"][:-1], played.per_step["prescriptions"][1:]
+    for k, name in enumerate(MIXED.antibiotics):
+        counts = record["by_level"]["antibiotics"][name]
+        band = np.searchsorted(BANDS, seen[..., k], side="right") - 1
+        for at in range(1, len(BANDS) - 1):  # the first steps are at a level of none
+            assert counts["given"][at] == given[..., k][band == at].sum()
+        assert sum(counts["given"]) == record["given"][name]
+        assert sum(counts["patients"]) == tally.treatments.sum()
+    patients = played.patients_frame()
+    for g, name in enumerate(MIXED.population.names):
+        of_group = patients[patients["group"] == g]
+        untreated = (of_group["treatment"] == "no_treatment").sum()
+        assert record["by_group"][name]["none"] == untreated
+
+
 def test_the_resistance_at_the_end_is_that_of_an_evaluation():
-    levels = np.zeros((1, len(MODEL.antibiotics)))
-    episode_returns(Greedy(MODEL), MODEL, episodes=2, seed=0, final_amr=levels)
+    tally = Tally.of(MODEL, agents=1)
+    episode_returns(Greedy(MODEL), MODEL, episodes=2, seed=0, tally=tally)
     episodes = played(Greedy(MODEL)).episodes
     expected = [episodes[f"final_true_amr_{name}"].mean() for name in MODEL.antibiotics]
-    np.testing.assert_allclose(levels[0], expected)
+    np.testing.assert_allclose(tally.final_amr[0], expected)

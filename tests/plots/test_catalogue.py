@@ -72,5 +72,5 @@ def test_a_setting_reaches_the_figures_that_take_it_and_no_others() -> None:
     seeds = pd.DataFrame({"trial": [0], "seed": [1], "episode_return": [-1.0]})
     tables = {"trials": trials, "seeds": seeds}
     drawn = dict(draw_all(tables, title=title_of, direction="minimize"))
-    assert drawn["study_history"].axes[0].get_ylabel() == "objective (minimize)"
+    assert drawn["study_history"].axes[0].get_ylabel() == "value of the trial (smaller is better)"
     assert {"study_history", "seed_spread"} <= {*drawn}

@@ -16,6 +16,7 @@ from abx_amr.plots import (
     conditions,
     option_by_amr,
     option_transitions,
+    policy_map,
     prescriptions,
     stewardship_front,
     treatment_by_group,
@@ -70,6 +71,8 @@ def test_names_of_the_front_lie_neither_on_each_other_nor_on_points() -> None:
     points = pd.concat([OPTIMA, pd.DataFrame(crowd)])
     figure = stewardship_front.draw(points, title="t")
     names = [text for text in figure.axes[0].texts if text.get_text()]
+    in_dark = {text.get_color() for text in names} - {canvas.BLUE}
+    assert in_dark == {"black"}, "which a page in the dark shows in its own colour"
     boxes = [text.get_window_extent() for text in names]
     assert {f"a_rather_long_name_{k}" for k in range(6)} <= {t.get_text() for t in names}
     for one, other in itertools.combinations(boxes, 2):
@@ -109,6 +112,19 @@ def test_panels_of_long_drug_names_do_not_write_over_each_other(
     texts += [tick for axis in shown for tick in axis.get_xticklabels()]
     assert [t.get_text().replace("\n", "") for t in texts[: len(shown)]] == list(antibiotics)
     for one, other in itertools.combinations([t.get_window_extent() for t in texts], 2):
+        assert not one.overlaps(other)
+
+
+def test_axes_of_a_policy_map_are_named_apart_for_long_drug_names() -> None:
+    drugs = dict.fromkeys(LONG, (0.2, 40.0, -0.8, 0.25))
+    model = clinic_model(drugs, steps=30)
+    steps = evaluate(Greedy(model), model, episodes=2, seed=0, per_step=True).trajectories_frame()
+    figure = policy_map.draw(steps, title="t")
+    figure.draw_without_rendering()
+    panels = [axis for axis in figure.axes if axis.get_title() or axis.get_xlabel()]
+    labels = [axis.xaxis.label.get_window_extent() for axis in panels]
+    labels += [axis.yaxis.label.get_window_extent() for axis in panels]
+    for one, other in itertools.combinations(labels, 2):
         assert not one.overlaps(other)
 
 

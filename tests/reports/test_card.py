@@ -132,7 +132,9 @@ def test_what_it_does_is_measured_at_the_level_that_was_seen_before_the_step() -
     assert sum(share.patients for share in found.by_time) == len(PATIENTS)
     infected = PATIENTS[PATIENTS["infected"]]
     assert found.infected[0] == pytest.approx((infected["treatment"] != "no_treatment").mean())
-    assert any("and stops between that and" in sentence for sentence in sentences_of(found))
+    assert any(
+        "while its reported resistance is at most" in sentence for sentence in sentences_of(found)
+    )
 
 
 def test_what_its_tables_do_not_say_is_named_with_the_command_that_says_it() -> None:
@@ -270,7 +272,7 @@ def test_the_card_is_written_beside_the_evaluation_and_stands_on_its_page(tmp_pa
     page = page_of(RunSubject(folder.path, has_figures=False))
     sections = {section.name: str(section.content) for section in page.sections}
     assert not page.notes, page.notes
-    assert "and stops between that and" in sections["Policy card"]
+    assert "while its reported resistance is at most" in sections["Policy card"]
     assert "greedy" in sections["Outcomes"] and "better" in sections["Outcomes"]
     assert "<img" not in page.html()
     assert json.loads(folder.summary_file.read_text())["against"] == {"name": "greedy"}
@@ -296,7 +298,9 @@ def test_the_end_game_is_told_apart_from_the_steps_before_it() -> None:
     assert stop.between == pytest.approx((0.08, 0.1))
     assert stop.below == pytest.approx(0.25, abs=0.03) and stop.above == 0.0
     said = " ".join(sentences_of(found))
-    assert "Before the end game, it gives A while its reported resistance is at most 8 %" in said
+    assert (
+        "of patients while its reported resistance is at most 8 %, and to 0 % from 10 % on." in said
+    )
     assert "High resistance and the end of the episode coincide" in said
     assert found.by_level is not None and "end game" in found.by_level["A"][-1].who
     assert behaviour_of(episodes, steps, None).ending is None

@@ -17,7 +17,7 @@ from abx_amr.reports.finding import Places, find_subjects
 from abx_amr.reports.gathering import gathered
 from abx_amr.reports.page import page_of, sections_of
 from abx_amr.reports.search import importance
-from abx_amr.reports.sections import study_search, study_verdict
+from abx_amr.reports.sections import study_search, study_treating, study_verdict
 from abx_amr.reports.sections.run_returns import policies_of
 from abx_amr.reports.subjects import PlanSubject, RunSubject, StoredStudySubject, StudySubject
 from abx_amr.reports.templating import as_json, fill
@@ -128,8 +128,8 @@ def test_a_study_is_told_with_what_was_found_and_what_it_is_worth(
     text = Seen(written("study")).text
     best = study.summary["best_trial"]
     assert "The best of 12 settings of PPO that were tried earns a mean return of" in text
-    assert f"It is trial {best['number']}: learning_rate" in text
-    assert "That is 13.53 below the optimum, −51.83: it reaches 94.1 % of what can" in text
+    assert f"Its settings. Trial {best['number']}: learning_rate" in text
+    assert "It is 13.53 below the optimum, −51.83: it reaches 94.1 % of what can" in text
     assert "In all 12 trials that kept them, the values read back" in text
     assert f"abx-train best_params_from={study.name}" in text
     assert f"abx-study confirm {study.name}" in text  # it has no final yet
@@ -261,7 +261,7 @@ def test_the_worth_of_a_winner_held_out_stands_before_what_the_search_promised(
     assert "The default is beaten: the difference is +0.45 (95 % interval 0.40 to 0.50)." in text
     assert "Its best point and the default trained again on fresh seeds (9000 to 9001)" in text
     assert "trial 2 won. It and the default then trained on seeds 10000 to 10001" in text
-    assert text.index("this is the value to quote") < text.index("The search had found trial")
+    assert text.index("this is the value to quote") < text.index("The search. It had found trial")
     assert "winner minus best rule +0.90" in text
     assert "It was chosen by these evaluation episodes" not in text
     held = {**FINAL["held_out"], "difference": {"mean": 0.1, "interval_95": [-0.1, 0.3]}}
@@ -284,7 +284,7 @@ def test_a_winner_is_told_with_why_it_is_below_the_optimum_and_whom_it_treats(
     summary = {**study.summary, "final": {**FINAL, "held_out": held}}
     subject.__dict__.update(summary=summary, config=config)
     text = Seen(str(study_verdict.render(subject))).text
-    gap, sources = "That is 13.53 below the optimum", "It comes from: “not told apart” 2.05"
+    gap, sources = "It is 13.53 below the optimum", "It comes from: “not told apart” 2.05"
     assert text.index(gap) < text.index(sources) < text.index("Trial 2 treats 52 % of patients")
     assert "and “what is not observed” 0.40" in text
     assert "Inside “not told apart”: “discounting” (no discount)" in text
@@ -302,6 +302,40 @@ def test_a_winner_is_told_with_why_it_is_below_the_optimum_and_whom_it_treats(
     assert sources in searched and "It treats 52 % of patients" in searched
     before = Seen(str(study_verdict.render(study))).text
     assert "It comes from" not in before and "treats" not in before and "are 50 long" not in before
+
+
+def test_a_study_tells_whom_its_winner_treats_by_resistance_and_by_group(
+    study: StudySubject,
+) -> None:
+    treated = {
+        "given": {"A": 50, "B": 0},
+        "none": 50,
+        "by_level": {
+            "ends": [0.0, 0.01, 0.1, 1.0],
+            "antibiotics": {
+                "A": {"patients": [40, 40, 20], "given": [30, 20, 0]},
+                "B": {"patients": [100, 0, 0], "given": [0, 0, 0]},
+            },
+        },
+        "by_group": {
+            "<i>low</i>": {"given": {"A": 5, "B": 0}, "none": 45},
+            "high": {"given": {"A": 45, "B": 0}, "none": 5},
+        },
+    }
+    held = {**FINAL["held_out"]}
+    held["selected"] = {**held["selected"], "treatments": treated}
+    subject = StudySubject(study.path, has_figures=False)
+    subject.__dict__.update(summary={**study.summary, "final": {**FINAL, "held_out": held}})
+    verdict = Seen(str(study_verdict.render(subject))).text
+    stops = "A is given to 62 % of patients while its visible AMR is below 10 %, to 0 % above that."
+    assert stops in verdict and "B is hardly ever given (0 % of patients)." in verdict
+    assert "Of the patients of the group <i>low</i> 10 % are treated, of high 90 %." in verdict
+    tables = Seen(str(study_treating.render(subject))).text
+    assert "1 % to 10 % 50 % of 40 % not met" in tables
+    assert "<i>low</i> 50 10 % 0 % 90 %" in tables
+    damaged = {**treated, "by_level": {**treated["by_level"], "ends": ["x"]}}
+    held["selected"]["treatments"] = damaged
+    assert study_treating.render(subject) is None
 
 
 def test_a_default_that_wins_the_final_is_the_result_and_is_not_told_as_its_own_rival(
@@ -325,7 +359,7 @@ def test_a_default_that_wins_the_final_is_the_result_and_is_not_told_as_its_own_
     assert (
         "(−1.20 to 0.10, 95 % interval over 2 training seeds and 100 evaluation episodes)" in text
     )
-    assert "That is 0.25 below the optimum" in text
+    assert "It is 0.25 below the optimum" in text
     assert "the default won. It then trained on seeds 10000 to 10001" in text
     assert "the best rule, greedy −1.00 (−1.30 to −0.70)" in text
     assert "winner minus default" not in text
@@ -413,12 +447,20 @@ def weights(**values: Any) -> str:
     return str(weights_in_words(config, summary, provenance, evaluations=values.get("times", 4)))
 
 
-def test_parts_of_a_gap_that_are_all_computed_name_the_largest(tmp_path: Path) -> None:
+def test_parts_of_a_gap_that_are_all_computed_name_the_largest_if_luck_lets_it(
+    tmp_path: Path,
+) -> None:
     subject = RunSubject(write_run(tmp_path).path, has_figures=False)
     whole = {"name": "discount", "value": 0.0, "why_missing": None, "from": -51.83, "to": -51.83}
     parts = [whole if p["name"] == "discount" else p for p in RUN_GAP["parts"]]
-    subject.__dict__.update(summary={**subject.summary, "gap": {**RUN_GAP, "parts": parts}})
-    assert "the largest part is “not learned” with 2.05" in Seen(html_of(subject)).text
+    summary = {**subject.summary, "gap": {**RUN_GAP, "parts": parts}}
+    subject.__dict__.update(summary={**summary, "mean_return_interval_95": [-54.3, -54.2]})
+    assert "the largest part, 2.05, is “not learned”" in Seen(html_of(subject)).text
+    subject.__dict__.update(summary={**summary, "mean_return_interval_95": [-57.3, -51.3]})
+    assert (
+        "which of the two is larger, the luck of these episodes hides"
+        in Seen(html_of(subject)).text
+    )
 
 
 def test_a_policy_that_is_near_the_optimum_is_not_called_the_optimum(tmp_path: Path) -> None:
@@ -481,9 +523,9 @@ def test_every_page_explains_its_words(kind: str, written: Written) -> None:
 
 def test_a_plan_tells_the_optimum_and_what_comes_nearest(written: Written) -> None:
     text = Seen(written("plan")).text
-    assert "exactly −51.83 per episode; never treating earns −281.75" in text
-    assert "The best rule is amr_threshold, best (0.004) with −79.04 (exactly)" in text
-    assert "The best agent is first with −54.28 (standard error 1.00)" in text
+    assert "exactly −51.83 per episode. Treating nobody earns −281.75" in text
+    assert "The best rule. amr_threshold, best (0.004) earns −79.04 per episode (exact)." in text
+    assert "first earns −54.28 per episode (95 % interval −56.24 to −52.32)." in text
     assert "dynamic programme over the pressure lattice" in text
     assert "The clinic: antibiotics A and B, 10 patients at each of 500 steps" in text
 
@@ -496,7 +538,7 @@ def test_a_plan_with_bounds_alone_calls_what_policies_lie_below_an_upper_bound(
     content["optimum"] |= {"lower": -60.0, "is_exact": False}
     (folder / "plan.json").write_text(json.dumps(content))
     text = Seen(html_of(PlanSubject(folder))).text
-    assert "below the upper bound of the optimum: at least" in text
+    assert "below the upper bound of the optimum, and at least" in text
     assert "the dashed line is the upper bound of the optimum" in text
     assert "below the optimum" not in text and "line is the optimum" not in text
 

@@ -107,7 +107,7 @@ def test_the_verdict_says_resistance_in_percent_against_the_best_rule(tmp_path: 
     levels = subject.final["final_true_amr_A"].mean()
     text = Seen(str(verdict(subject))).text
     assert f"{100 * levels:.0f} % of infections resist A" in text
-    assert "under the best rule" in text and "0.75 % A and 50 % B" in text
+    assert "Under the best rule" in text and "0.75 % resist A and 50 % resist B." in text
 
 
 def test_a_page_says_how_the_best_rule_was_tuned_and_that_it_had_no_look() -> None:

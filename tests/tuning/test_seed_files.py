@@ -39,9 +39,10 @@ def test_how_many_patients_got_what_is_kept_with_a_seed_and_summed_over_seeds(tm
     folders = []
     for seed, given in ((1000, {"A": 3, "B": 0}), (1001, {"A": 1, "B": 2})):
         outcome = {"seed": seed, "episode_return": -2.0, "failure": None}
-        write_seed_result(
-            tmp_path, outcome=outcome, evaluation_returns=[-2.0], given=given, untreated=5
-        )
+        told = {"given": given, "none": 5, "by_level": {"ends": [0.0, 1.0], "A": [seed]}}
+        if seed == 1001:
+            del told["by_level"]  # of a version that did not keep it
+        write_seed_result(tmp_path, outcome=outcome, evaluation_returns=[-2.0], treatments=told)
         folders.append(TrialFolder(tmp_path).seed(seed))
     assert treatments((folder, -2.0) for folder in folders) == {
         "given": {"A": 4, "B": 2},

@@ -32,13 +32,16 @@ def _certificate(subject: PlanSubject) -> list[tuple[str, str]]:
     facts = [("method", str(found.get("method")))]
     if found.get("programme"):
         facts.append(("problem", str(found["programme"])))
-    facts.append(("lower bound", number(found.get("lower"), 3)))
-    facts.append(("upper bound", number(found.get("upper"), 3)))
+    if found.get("is_exact"):
+        facts.append(("return of the optimum, exact", number(found.get("upper"), 3)))
+    else:
+        facts.append(("lower bound: a policy earns it", number(found.get("lower"), 3)))
+        facts.append(("upper bound: no policy earns more", number(found.get("upper"), 3)))
     if found.get("confidence") is not None:
-        facts.append(("both hold together with", percent(found["confidence"], 0)))
+        facts.append(("certainty that both bounds hold", percent(found["confidence"], 0)))
     if found.get("shortfall"):
-        facts.append(("not as close as asked", str(found["shortfall"])))
-    facts += [("agents may see too little", str(caveat)) for caveat in found.get("caveats") or []]
+        facts.append(("why the bounds are not closer", str(found["shortfall"])))
+    facts += [("why no agent may reach it", str(caveat)) for caveat in found.get("caveats") or []]
     facts.append(("computed in", duration(found.get("seconds"))))
     return facts
 

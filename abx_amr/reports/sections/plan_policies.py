@@ -9,7 +9,7 @@ from markupsafe import Markup
 
 from abx_amr.reports.figures import inline_svg
 from abx_amr.reports.subjects import PlanSubject
-from abx_amr.reports.tables import Cell, Column, Table, levels, numbers
+from abx_amr.reports.tables import Cell, Column, Table, intervals, levels, numbers
 from abx_amr.reports.templating import fill
 from abx_amr.reports.wording import number, percent, rule
 
@@ -27,7 +27,13 @@ def render(subject: PlanSubject) -> Markup | None:
     if subject.has_figures:
         svg = inline_svg("policy_returns", {"policies": _drawn(subject)})
     line = subject.optimum_name if subject.optimum else None
-    return fill("plan_policies.html", svg=svg, line=line, policies=_policies(subject))
+    return fill(
+        "plan_policies.html",
+        svg=svg,
+        line=line,
+        policies=_policies(subject),
+        has_agents=bool((policies["kind"] == "agent").any()),
+    )
 
 
 def _drawn(subject: PlanSubject) -> pd.DataFrame:
@@ -63,7 +69,7 @@ def _policies(subject: PlanSubject) -> Table:
         Column("policy"),
         Column("kind"),
         Column("return", numeric=True),
-        Column("error", numeric=True, title="standard error of the return"),
+        Column("95 % interval", numeric=True, title="over the episodes that the plan played"),
         Column("gap", numeric=True, title="to the optimum, or its upper bound"),
         Column("of the range", numeric=True, title="from never treating to the optimum"),
         Column("AMR at the end", numeric=True, title="mean over antibiotics"),
@@ -74,7 +80,7 @@ def _policies(subject: PlanSubject) -> Table:
             rule(row["name"]),
             str(row["kind"]),
             numbers(row["value"]),
-            Cell("exact", 0.0) if row["standard_error"] == 0 else numbers(row["standard_error"]),
+            _sure(row["value"], row["standard_error"]),
             numbers(row["optimality_gap"]),
             percent(row["share_of_range"]),
             levels(row["final_amr"]),
@@ -83,6 +89,11 @@ def _policies(subject: PlanSubject) -> Table:
         for row in subject.policies.to_dict("records")
     ]
     return columns, [*([_optimum(subject)] if subject.optimum else []), *rows]
+
+
+def _sure(value: float, error: float) -> Cell:
+    reach = 1.96 * error
+    return Cell("exact", value) if error == 0 else intervals((value - reach, value + reach))
 
 
 def _optimum(subject: PlanSubject) -> list[Any]:

@@ -7,8 +7,8 @@ from markupsafe import Markup
 from abx_amr.reports.clinic import clinic_in_words
 from abx_amr.reports.subjects import PlanSubject
 from abx_amr.reports.tables import KeyFigure
-from abx_amr.reports.templating import fill
-from abx_amr.reports.wording import amr, is_known, number, percent, rule
+from abx_amr.reports.templating import fill, labelled
+from abx_amr.reports.wording import amr, interval, is_known, number, percent, rule
 
 NAME = "Verdict"
 PAGES = ("plan",)
@@ -18,7 +18,8 @@ ORDER = 0
 def render(subject: PlanSubject) -> Markup:
     """Return sentences and the figures they rest on."""
     clinic = clinic_in_words(subject.content.get("configuration") or {})
-    sentences = [_optimum(subject), *_nearest(subject), *([clinic] if clinic else [])]
+    optimum = labelled("The optimum", _optimum(subject))
+    sentences = [optimum, *_nearest(subject), *([clinic] if clinic else [])]
     return fill(
         "verdict.html",
         sentences=sentences,
@@ -44,13 +45,15 @@ def _optimum(subject: PlanSubject) -> str:
             f"{f' ({percent(sure, 0)} sure)' if is_known(sure) else ''}"
         )
     never = subject.content.get("never")
-    return f"{text}; never treating earns {number(never)}." if is_known(never) else f"{text}."
+    if not is_known(never):
+        return f"{text}."
+    return f"{text}. Treating nobody earns {number(never)}: what lies between is the range."
 
 
-def _nearest(subject: PlanSubject) -> list[str]:
-    sentences = []
+def _nearest(subject: PlanSubject) -> list[Markup]:
+    sentences: list[Markup | None] = []
     name = subject.optimum_name
-    below = f"the {name}: {'' if name == 'optimum' else 'at least '}"
+    at_least = "" if name == "optimum" else "at least "
     policies = subject.policies
     if policies.empty:
         return []
@@ -60,20 +63,29 @@ def _nearest(subject: PlanSubject) -> list[str]:
             continue
         row = some.iloc[0]
         error = row["standard_error"]
-        sure = "exactly" if error == 0 else f"standard error {number(error)}"
+        value = row["value"]
+        ends = (value - 1.96 * error, value + 1.96 * error)
+        sure = "exact" if error == 0 else f"95 % interval {interval(ends)}"
         share = row["share_of_range"]
         reached = (
-            f", {number(row['optimality_gap'])} below {below}{percent(share)} of what can be "
-            "gained over never treating"
+            f" That is {number(row['optimality_gap'])} below the {name}, and {at_least}"
+            f"{percent(share)} of what can be gained over never treating."
             if is_known(share)
             else ""
         )
-        sentences.append(
-            f"{word} is {rule(row['name'])} with {number(row['value'])} ({sure}){reached}."
+        left = (
+            f" At the end of an episode under it {amr(row['final_amr'])} of infections are "
+            "resistant, in the mean over antibiotics."
+            if is_known(row.get("final_amr"))
+            else ""
         )
-        if is_known(row.get("final_amr")):
-            sentences[-1] += f" It leaves {amr(row['final_amr'])} AMR at the end of an episode."
-    return sentences
+        sentences.append(
+            labelled(
+                word,
+                f"{rule(row['name'])} earns {number(value)} per episode ({sure}).{reached}{left}",
+            )
+        )
+    return [sentence for sentence in sentences if sentence]
 
 
 def _keys(subject: PlanSubject) -> list[KeyFigure]:

@@ -10,7 +10,7 @@ from markupsafe import Markup
 from abx_amr.plots import regret_by_amr
 from abx_amr.reports.expectation import Expected, expected_return, known_ends
 from abx_amr.reports.figures import inline_svg
-from abx_amr.reports.sources_of_gap import PARTS
+from abx_amr.reports.sources_of_gap import PARTS, meaning_of
 from abx_amr.reports.subjects import RunSubject
 from abx_amr.reports.tables import Cell, Column, numbers
 from abx_amr.reports.templating import fill
@@ -42,7 +42,7 @@ def render(subject: RunSubject) -> Markup | None:
     )
     return fill(
         "gap.html",
-        sentence=_sentence(gap or {}, parts),
+        sentence=_sentence(gap or {}, parts, luck_in(subject.summary)),
         optimum=optimum_name(subject.summary),
         svg=inline_svg("gap_parts", {"gap": known}) if len(known) and subject.has_figures else None,
         columns=[
@@ -51,7 +51,7 @@ def render(subject: RunSubject) -> Markup | None:
             Column("share", numeric=True),
             Column("what it is"),
         ],
-        rows=[_row(part, (gap or {}).get("total"), _missing(parts)) for part in parts],
+        rows=[_row(part, gap or {}, _missing(parts)) for part in parts],
         regret=_regret(agreement or {}) if subject.has_figures else None,
         agreement=_agreement(agreement or {}, width_of(subject.summary)),
         level_columns=[
@@ -64,6 +64,24 @@ def render(subject: RunSubject) -> Markup | None:
         level_rows=[_level(row) for row in (agreement or {}).get("by_level") or []],
         note=(agreement or {}).get("note"),
     )
+
+
+def largest_part(summary: dict[str, Any]) -> str | None:
+    """Return which part of a run's gap is the largest, None where no part is known."""
+    gap = summary.get("gap")
+    if not isinstance(gap, dict):
+        return None
+    gap = in_expectation(gap, summary)
+    return _sentence(gap, _parts(gap), luck_in(summary))
+
+
+def luck_in(summary: dict[str, Any]) -> float:
+    """Return how far luck may move a gap either way: half a 95 % interval of what is earned."""
+    expected = expected_return(summary)
+    if expected is not None:
+        return expected.reach
+    low, high = summary.get("mean_return_interval_95") or (None, None)
+    return (high - low) / 2 if is_known(low) and is_known(high) else 0.0
 
 
 def in_expectation(gap: dict[str, Any], summary: dict[str, Any]) -> dict[str, Any]:
@@ -100,7 +118,14 @@ def _parts(gap: dict[str, Any]) -> list[dict[str, Any]]:
     return [part for part in gap.get("parts") or [] if isinstance(part, dict) and "name" in part]
 
 
-def _sentence(gap: dict[str, Any], parts: list[dict[str, Any]]) -> str | None:
+def _sentence(gap: dict[str, Any], parts: list[dict[str, Any]], luck: float) -> str | None:
+    """Return which part is the largest, as far as luck, which is all in the last, lets it be told.
+
+    Args:
+        gap: Total, reference, references.
+        parts: Of it.
+        luck: How far it may move the last part.
+    """
     known = [part for part in parts if is_known(part.get("value"))]
     if not known:
         return None
@@ -115,11 +140,24 @@ def _sentence(gap: dict[str, Any], parts: list[dict[str, Any]]) -> str | None:
             f"Of the {number(gap.get('total'))} to the {gap.get('reference', 'optimum')} the parts "
             f"are not told apart: {' and '.join(missing)} would have to be computed first."
         )
-    most = max(known, key=lambda part: float(part["value"]))
-    name, meaning = PARTS.get(most["name"], (most["name"], ""))
+    most, *others = sorted(known, key=lambda part: -float(part["value"]))
+    second = others[0] if others else None
+    if (
+        second is not None
+        and "learning" in (most["name"], second["name"])
+        and most["value"] - second["value"] <= luck
+    ):
+        names = [PARTS.get(part["name"], (part["name"],))[0] for part in (most, second)]
+        return (
+            f"Of the {number(gap.get('total'))} to the {gap.get('reference', 'optimum')}, "
+            f"“{names[0]}” ({number(most['value'])}) and “{names[1]}” ({number(second['value'])}) "
+            "are the largest parts; which of the two is larger, the luck of these episodes hides."
+        )
+    name, _ = PARTS.get(most["name"], (most["name"], ""))
+    meaning = meaning_of(most, gap.get("references") or {})
     return (
         f"Of the {number(gap.get('total'))} to the {gap.get('reference', 'optimum')}, the largest "
-        f"part is “{name}” with {number(most['value'])}: {meaning}."
+        f"part, {number(most['value'])}, is “{name}”: {meaning}."
     )
 
 
@@ -132,8 +170,9 @@ def _missing(parts: list[dict[str, Any]]) -> list[str]:
     ]
 
 
-def _row(part: dict[str, Any], total: Any, missing_parts: list[str]) -> list[Any]:
-    name, meaning = PARTS.get(part["name"], (str(part["name"]), ""))
+def _row(part: dict[str, Any], gap: dict[str, Any], missing_parts: list[str]) -> list[Any]:
+    name, _ = PARTS.get(part["name"], (str(part["name"]), ""))
+    meaning, total = meaning_of(part, gap.get("references") or {}), gap.get("total")
     if part["name"] == "learning" and missing_parts:
         name, meaning = "not told apart", f"{' and '.join(missing_parts)} and what is not learned"
     value = part.get("value")

@@ -7,7 +7,7 @@ from markupsafe import Markup
 from abx_amr.reports.card_writing import rule_of
 from abx_amr.reports.clinical import COUNTS, PATIENTS, Outcome, outcomes_of, patients_of
 from abx_amr.reports.subjects import RunSubject
-from abx_amr.reports.tables import Cell, Column, numbers, with_interval
+from abx_amr.reports.tables import Cell, Column, with_interval
 from abx_amr.reports.templating import fill
 from abx_amr.reports.wording import rule as rule_in_words
 
@@ -32,7 +32,7 @@ def render(subject: RunSubject) -> Markup | None:
     columns = [*_COLUMNS]
     if name is not None:
         columns += [
-            Column("the rule", numeric=True, title=f"{rule_in_words(name)}, on the same patients"),
+            Column("the rule (95 %)", numeric=True, title=f"{rule_in_words(name)}, same patients"),
             Column("difference (95 %)", numeric=True, title="in pairs; minus: the rule has more"),
             Column("so it is"),
         ]
@@ -55,7 +55,7 @@ def _cells(outcome: Outcome) -> list[str | Cell]:
     if outcome.difference is not None:
         found = outcome.difference
         cells += [
-            numbers(outcome.rule, 1),
+            with_interval(outcome.rule, outcome.rule_interval, 1),
             with_interval(found.mean, found.interval, 1, is_signed=True),
             outcome.verdict,
         ]

@@ -7,14 +7,17 @@ from typing import Any
 
 from markupsafe import Markup
 
+from abx_amr.reports.card import behaviour_in, in_short
 from abx_amr.reports.card_writing import rule_of
 from abx_amr.reports.checkpoints import weights_in_words
 from abx_amr.reports.clinic import clinic_in_words
+from abx_amr.reports.clinical import PATIENTS
 from abx_amr.reports.expectation import against_best_rule, expected_return
-from abx_amr.reports.resistance import in_short, in_words, levels_at_end, levels_of
+from abx_amr.reports.resistance import in_words, key_figure, levels_at_end, levels_of
+from abx_amr.reports.sections.run_gap import largest_part
 from abx_amr.reports.subjects import RunSubject
 from abx_amr.reports.tables import KeyFigure
-from abx_amr.reports.templating import fill
+from abx_amr.reports.templating import fill, labelled
 from abx_amr.reports.wording import (
     collapse_in_words,
     is_known,
@@ -53,11 +56,16 @@ def render(subject: RunSubject) -> Markup:
         sentences=[
             sentence
             for sentence in (
-                *returns_in_words(subject.summary, _who(subject)),
-                optimum_in_words(subject.summary, subject.plan_command),
-                *against_in_words(subject.summary),
-                _resistance(subject),
-                _weights(subject),
+                labelled("What it earns", *returns_in_words(subject.summary, _who(subject))),
+                labelled("Against the best rule", *against_in_words(subject.summary)),
+                labelled(
+                    "Against the optimum",
+                    optimum_in_words(subject.summary, subject.plan_command),
+                    largest_part(subject.summary),
+                ),
+                labelled("Whom it treats", *_whom(subject)),
+                labelled("Resistance", _resistance(subject)),
+                labelled("Its weights", _weights(subject)),
                 clinic_in_words(subject.config),
             )
             if sentence
@@ -71,6 +79,20 @@ def _weights(subject: RunSubject) -> str | None:
     table = subject.evaluations
     count = None if table is None or "transitions" not in table else table["transitions"].nunique()
     return weights_in_words(subject.config, subject.summary, subject.provenance, evaluations=count)
+
+
+def _whom(subject: RunSubject) -> list[str]:
+    """Return whom it treats with what, as far as its tables tell."""
+    episodes = subject.final
+    if episodes is None or any(name not in episodes for name in PATIENTS):
+        return []
+    found = behaviour_in(
+        subject.config,
+        episodes,
+        steps=subject.drawn.get("steps"),
+        patients=subject.drawn.get("patients"),
+    )
+    return in_short(found)
 
 
 def _who(subject: RunSubject) -> str:
@@ -124,7 +146,7 @@ def _keys(subject: RunSubject) -> list[KeyFigure]:
             KeyFigure(f"gap to the {optimum_name(found)}", number(found["optimality_gap"]), share)
         )
     if levels := levels_at_end(subject.final):
-        keys.append(KeyFigure("AMR at the end of an episode", in_short(levels)))
+        keys.append(key_figure(levels))
     luck = ", with their luck" if expected is not None else ""
     mean = KeyFigure(
         f"mean return of {number(found.get('evaluation_episodes'), 0)} episodes{luck}",

@@ -76,7 +76,7 @@ def _conditions(table: pd.DataFrame, sure: str) -> Table:
         Column(f"mean of the episodes ({sure})", numeric=True),
         Column("IQM", numeric=True, title="of the episodes played: mean of the middle half"),
         Column("AMR at the end", numeric=True, title="mean over antibiotics"),
-        Column("given", numeric=True, title="prescriptions per episode"),
+        Column("given per episode", numeric=True, title="antibiotics, to any patient"),
         Column("gap", numeric=True, title=_GAP),
         Column("against best rule", numeric=True, title="on the same episodes"),
     ]
@@ -118,10 +118,10 @@ def _pairs(table: pd.DataFrame | None, sure: str) -> Table | None:
         *([Column("clinic")] if several else []),
         Column("pairs", numeric=True),
         Column(f"mean ({sure})", numeric=True),
-        Column("t test", numeric=True, title="p-value, corrected for their number (Holm)"),
-        Column("Wilcoxon", numeric=True, title="p-value, corrected for their number (Holm)"),
+        Column("p, t test", numeric=True, title="of the mean difference; corrected (Holm)"),
+        Column("p, Wilcoxon", numeric=True, title="of the ranks of differences; corrected (Holm)"),
         Column(
-            "P(better)",
+            "chance that it is better",
             numeric=True,
             title="chance that a run of the first beats one of the second",
         ),
@@ -178,8 +178,8 @@ def _runs(table: pd.DataFrame) -> Table:
         Column("std", numeric=True, title="over episodes"),
         Column("gap", numeric=True, title=_GAP),
         Column("AMR at the end", numeric=True, title="mean over antibiotics"),
-        Column("steps", numeric=True),
-        Column("time", numeric=True),
+        Column("transitions", numeric=True, title="steps that it was trained for"),
+        Column("training time", numeric=True),
     ]
     return columns, [_run(row, is_any, expects) for row in table.to_dict("records")]
 

@@ -13,7 +13,7 @@ from abx_amr.reports.clinic import clinic_in_words
 from abx_amr.reports.members import first_of_each
 from abx_amr.reports.subjects import SetSubject
 from abx_amr.reports.tables import KeyFigure
-from abx_amr.reports.templating import fill
+from abx_amr.reports.templating import fill, labelled
 from abx_amr.reports.wording import amr, collapse_in_words, interval, is_known, number, signed
 from abx_amr.reports.wording import rule as rule_in_words
 
@@ -31,7 +31,7 @@ def render(subject: SetSubject) -> Markup | None:
     if conditions is None or conditions.empty:
         return None
     clinics = list(dict.fromkeys(conditions["clinic"]))
-    sentences: list[str] = []
+    sentences: list[str | Markup] = []
     for clinic in clinics[:_MOST]:
         here = _best_first(conditions[conditions["clinic"] == clinic])
         sentences += _of_clinic(str(clinic), here, subject.tables.get("pairs"), len(clinics) > 1)
@@ -52,16 +52,20 @@ def _of_best(conditions: pd.DataFrame) -> list[KeyFigure]:
     """Return what the best condition is worth, of a single clinic."""
     best = _best_first(conditions).iloc[0]
     name = rule_in_words(best["condition"])
-    ends = (best["mean_low"], best["mean_high"])
-    keys = [KeyFigure(f"mean return ({name})", number(best["mean"]), interval(ends))]
+    keys = [KeyFigure(f"mean return ({name})", number(best["mean"]), _sure(best, "mean"))]
     if is_known(worth := best.get("expected_return")):
-        ends = (best["expected_low"], best["expected_high"])
-        keys = [KeyFigure(f"expected return ({name})", number(worth), interval(ends))]
+        keys = [KeyFigure(f"expected return ({name})", number(worth), _sure(best, "expected"))]
     if is_known(gap := best.get("expected_gap")):
         keys.append(KeyFigure("below the optimum, in expectation", number(gap)))
     if is_known(level := best.get("final_amr")):
         keys.append(KeyFigure("AMR at the end of an episode", amr(level), "mean over antibiotics"))
     return keys
+
+
+def _sure(best: pd.Series, name: str) -> str:
+    """Return the interval over the runs of a condition; of one run that there is none."""
+    ends = (best[f"{name}_low"], best[f"{name}_high"])
+    return interval(ends) if all(map(is_known, ends)) else "one run: no interval"
 
 
 def _clinics(subject: SetSubject, clinics: Sequence[str]) -> list[str]:
@@ -77,7 +81,7 @@ def _clinics(subject: SetSubject, clinics: Sequence[str]) -> list[str]:
 
 def _of_clinic(
     clinic: str, here: pd.DataFrame, pairs: pd.DataFrame | None, is_named: bool
-) -> list[str]:
+) -> list[Markup]:
     rows = here.to_dict("records")
     best = rows[0]
     over = counted(best["runs"], "run")
@@ -93,41 +97,43 @@ def _of_clinic(
         if len(rows) > 1
         else f"he only condition is {name}: {earned}"
     )
-    sentences = [f"In clinic {clinic}, t{first}" if is_named else f"T{first}"]
-    sentences += [luck] if luck else []
+    opening = f"In clinic {clinic}, t{first}" if is_named else f"T{first}"
+    told = [labelled("What is best" if len(rows) > 1 else "What it earns", opening, luck)]
     if len(rows) > 1:
-        sentences.append(_against_next(clinic, best, rows[1], pairs))
+        told.append(labelled("Against the next", _against_next(clinic, best, rows[1], pairs)))
     optimum, expected = best.get("optimum"), best.get("expected_gap")
     if is_known(difference := best.get("best_rule_difference")):
         rule = f", {rule_in_words(best['best_rule'])}," if best.get("best_rule") else ""
-        sentences.append(
+        text = (
             f"On the same episodes it is {number(abs(difference))} "
             f"{'above' if difference >= 0 else 'below'} the best tuned rule of the clinic{rule} in "
             "the mean over its runs."
         )
+        told.append(labelled("Against the best rule", text))
+    below: str | None = None
     if is_known(optimum) and is_known(expected) and is_known(worth):
-        sentences.append(
-            f"In expectation it is {number(expected)} below the optimum, {number(optimum)}."
-        )
+        below = f"In expectation it is {number(expected)} below the optimum, {number(optimum)}."
     elif is_known(optimum) and is_known(expected):
-        sentences.append(
+        below = (
             f"In expectation, without the luck of these episodes, it is {number(expected)} below "
             f"the best policy that could be computed (the optimum is at most {number(optimum)})."
         )
     elif is_known(optimum):
-        sentences.append(
+        below = (
             f"It is {number(optimum - best['mean'])} below the optimum, {number(optimum)}."
             if optimum >= best["mean"]
             else f"It lies above the optimum, {number(optimum)}: these episodes were easy."
         )
+    told.append(labelled("Against the optimum", below))
     if is_known(level := best.get("final_amr")):
         theirs = best.get("best_rule_final_amr")
         beside = f"; under the best rule {amr(theirs)}" if is_known(theirs) else ""
-        sentences.append(
-            f"At the end of an episode of it {amr(level)} of infections are resistant, in the mean "
-            f"over antibiotics{beside}."
+        text = (
+            f"At the end of an episode under it {amr(level)} of infections are resistant, in the "
+            f"mean over antibiotics{beside}."
         )
-    return sentences
+        told.append(labelled("Resistance", text))
+    return [sentence for sentence in told if sentence]
 
 
 def _best_first(conditions: pd.DataFrame) -> pd.DataFrame:
@@ -154,10 +160,27 @@ def _against_next(
     word = "cannot be told apart from"
     if is_sure:
         word = "is better than" if difference > 0 else "was worse on these episodes than"
-    chance = f", t test p = {number(p_value, 3)} after Holm" if is_known(p_value) else ""
+    sure = f" (95 % interval {interval(ends)})" if all(map(is_known, ends)) else ""
     return (
-        f"It {word} the next, {other['condition']}: {signed(difference)} "
-        f"over {counted(count, 'pair')}{_within(ends)}{chance}."
+        f"It {word} the next, {other['condition']}: in the episodes that were played the "
+        f"difference over {counted(count, 'pair')} of runs of one training seed is "
+        f"{signed(difference)}{sure}.{_chance(p_value)}"
+    )
+
+
+def _chance(p_value: Any) -> str:
+    """Return what a p-value means, nothing where it is not known.
+
+    >>> _chance(0.669)
+    ' If the two were alike, chance alone would show as large a difference in 67 of 100 such comparisons (paired t test, p = 0.669, corrected for the number of comparisons).'
+    """  # noqa: E501
+    if not is_known(p_value):
+        return ""
+    often = "fewer than 1" if p_value < 0.005 else number(100 * p_value, 0)
+    return (
+        f" If the two were alike, chance alone would show as large a difference in {often} of 100 "
+        f"such comparisons (paired t test, p = {number(p_value, 3)}, corrected for the number of "
+        "comparisons)."
     )
 
 

@@ -13,9 +13,10 @@ PAGES = ("study",)
 ORDER = 25
 
 _TEXT = (
-    "A line for each seed of each trial: the mean return of the latest episodes that it learned "
-    "from. There it explores, so that a line may lie below the seed's evaluation. A line that goes "
-    "on rising at its end says that longer trials may rank the settings otherwise."
+    "One line for each training seed of each trial, from the start of its training (left) to the "
+    "end: the mean return of its latest training episodes. In training an agent tries things at "
+    "random, so that its line may lie below what it earns where it is evaluated. Lines that still "
+    "rise at the end say that longer trainings may rank the settings otherwise."
 )
 
 

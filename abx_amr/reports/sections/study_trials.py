@@ -19,6 +19,11 @@ NAME = "Trials and seeds"
 PAGES = ("study",)
 ORDER = 20
 
+_OUT = (
+    "Hollow points went out of the race: their value is over few seeds, so that one may lie above "
+    "the best by luck alone. "
+)
+_STATES = {"COMPLETE": "complete", "PRUNED": "out of the race", "FAIL": "failed"}
 _COLLAPSED = "seeds whose policy has collapsed"
 
 
@@ -27,6 +32,8 @@ def render(subject: StudySubject) -> Markup | None:
     trials, space = drawn_trials(subject)
     if trials.empty:
         return None
+    counts = seeds_of(subject).groupby("trial").size()
+    trials = trials.assign(n_seeds=trials["number"].map(counts))
     direction = str(subject.summary.get("direction") or "maximize")
     drawn = []
     if subject.has_figures:
@@ -35,6 +42,7 @@ def render(subject: StudySubject) -> Markup | None:
             (
                 inline_svg("study_history", tables, direction=direction),
                 "Value of every trial in the order in which they were run, and the best so far. "
+                f"{_OUT * bool((trials['state'] == 'PRUNED').any())}"
                 "Point at a trial, or click it, to see it in all figures and in the table.",
             ),
             (
@@ -74,6 +82,7 @@ def _columns(space: pd.DataFrame, trials: pd.DataFrame) -> list[Column]:
         *([Column("state")] if _differ(trials, "state") else []),
         Column("value", numeric=True, title="mean less the penalty for the spread over seeds"),
         Column("mean (std)", numeric=True, title="over seeds"),
+        *([Column("seeds", numeric=True)] if trials["n_seeds"].nunique() > 1 else []),
         *(Column(str(label), numeric=True) for label in space["label"]),
         *([Column("collapsed", numeric=True, title=_COLLAPSED)] if _any_collapsed(trials) else []),
         Column("time", numeric=True),
@@ -93,9 +102,14 @@ def _row(trial: Mapping[Any, Any], space: pd.DataFrame, trials: pd.DataFrame) ->
     seconds = trial.get("wall_time_seconds")
     return [
         Cell(str(trial["number"]), float(trial["number"])),
-        *([str(trial["state"]).lower()] if _differ(trials, "state") else []),
+        *(
+            [_STATES.get(str(trial["state"]), str(trial["state"]).lower())]
+            if _differ(trials, "state")
+            else []
+        ),
         numbers(trial.get("value"), 2),
         _mean(trial),
+        *([numbers(trial["n_seeds"], 0)] if trials["n_seeds"].nunique() > 1 else []),
         *(short_setting(_plain(trial.get(f"params.{path}"))) for path in space["path"]),
         *([numbers(trial.get("collapsed"), 0)] if _any_collapsed(trials) else []),
         Cell(duration(seconds), seconds if is_known(seconds) else None),

@@ -15,8 +15,9 @@ from abx_amr.errors import counted
 from abx_amr.evaluation.statistics import t_interval
 from abx_amr.reports.clinic import clinic_in_words
 from abx_amr.reports.finals import DEFAULT, Final, compared, final_of, named, within
-from abx_amr.reports.resistance import in_short, in_words, levels_of
+from abx_amr.reports.resistance import in_words, key_figure, levels_of
 from abx_amr.reports.sections.study_final import resistance_of
+from abx_amr.reports.sections.study_repeat import NAME as REPEAT
 from abx_amr.reports.sections.study_repeat import (
     lengths_in_words,
     plan_command,
@@ -26,8 +27,8 @@ from abx_amr.reports.sections.study_repeat import (
 from abx_amr.reports.sources_of_gap import sources_in_words
 from abx_amr.reports.subjects import StudySubject
 from abx_amr.reports.tables import KeyFigure
-from abx_amr.reports.templating import fill
-from abx_amr.reports.treating import treated_in_words
+from abx_amr.reports.templating import fill, labelled
+from abx_amr.reports.treating import by_level, groups_in_words, treated_in_words
 from abx_amr.reports.wording import (
     collapse_in_words,
     interval,
@@ -38,6 +39,7 @@ from abx_amr.reports.wording import (
     short,
     signed,
 )
+from abx_amr.reports.worth import compared as compared_with
 from abx_amr.reports.worth import optimum_name, with_command
 from abx_amr.studies.best import unlike_summary
 
@@ -54,12 +56,15 @@ _CHOSEN = (
 def render(subject: StudySubject) -> Markup:
     """Return the three sentences and the figures they rest on."""
     best = subject.best
+    sentences: list[str | Markup]
     if best is None:
         sentences = [f"Of {counted(_how_many(subject), 'finished trial')} none has a value yet."]
     else:
         final = final_of(subject.summary)
-        sentences = _searched(subject, best) if final is None else _selected(subject, best, final)
-    sentences.append(clinic_in_words(subject.config) or "Of which clinic is not known here.")
+        told = _searched(subject, best) if final is None else _selected(subject, best, final)
+        sentences = [*told]
+    clinic = clinic_in_words(subject.config)
+    sentences.append(clinic or "Of which clinic is not known here.")
     return fill(
         "verdict.html",
         sentences=sentences,
@@ -68,7 +73,7 @@ def render(subject: StudySubject) -> Markup:
     )
 
 
-def _searched(subject: StudySubject, best: dict[str, Any]) -> list[str]:
+def _searched(subject: StudySubject, best: dict[str, Any]) -> list[Markup]:
     """Return what a search without a final has found, by the episodes that chose it."""
     seeds = len(best_seeds(best))
     found = (
@@ -76,16 +81,16 @@ def _searched(subject: StudySubject, best: dict[str, Any]) -> list[str]:
         f"mean return of {number(best.get('mean_reward'))} per episode over "
         f"{counted(seeds, 'training seed')} (standard deviation {number(best.get('std_reward'))})."
     )
-    settings = f"It is trial {best.get('number')}: {_in_short(best.get('params') or {})}."
-    return [
-        found,
+    settings = f"Trial {best.get('number')}: {_in_short(best.get('params') or {})}."
+    told = [
+        labelled("What was found", found, _CHOSEN),
+        labelled("Its settings", settings),
         *_worth(best, plan_command(subject)),
-        *_treated(subject, best.get("treatments"), "it"),
-        _resistance(best),
-        settings,
-        *_lengths(subject),
-        _CHOSEN,
+        labelled("Whom it treats", *_treated(subject, best.get("treatments"), "it")),
+        labelled("Resistance", _resistance(best)),
+        labelled("To use it", *_use(subject)),
     ]
+    return [sentence for sentence in told if sentence]
 
 
 def _treated(subject: StudySubject, told: Any, whose: str) -> list[str]:
@@ -93,20 +98,27 @@ def _treated(subject: StudySubject, told: Any, whose: str) -> list[str]:
     text = treated_in_words(told, whose=whose)
     if text is None:
         return []
-    if not subject.folder.best_params_file.is_file():
-        return [f"{text}."]
+    sentences = [f"{text}.", *(drug.sentence() for drug in by_level(told))]
+    if groups := groups_in_words(told):
+        sentences.append(groups)
+    if len(sentences) > 1 or not subject.folder.best_params_file.is_file():
+        return sentences
     return [
         f"{text}. Whom, and when it stops, is on the page of a training with these settings: "
         f"{train_command(subject)}; then abx-report {shlex.quote(trained_run(subject))}"
     ]
 
 
-def _lengths(subject: StudySubject) -> list[str]:
-    """Return that the command which trains with these settings trains for longer, if it does."""
-    said = lengths_in_words(subject)
-    if said is None or not subject.folder.best_params_file.is_file():
+def _use(subject: StudySubject) -> list[str]:
+    """Return how an agent is trained with the settings, and for how long."""
+    if not subject.folder.best_params_file.is_file():
         return []
-    return [f"The command that trains with them (Repeat it, go on) trains agents, {said}."]
+    said = lengths_in_words(subject)
+    long = f" ({said})" if said else ""
+    return [
+        f"“{REPEAT}” has the command that made the study, and the one that trains agents with "
+        f"these settings{long}."
+    ]
 
 
 def _resistance(best: Mapping[str, Any]) -> str:
@@ -117,28 +129,34 @@ def _resistance(best: Mapping[str, Any]) -> str:
     return said or "The resistance at the end of an episode was not kept."
 
 
-def _selected(subject: StudySubject, best: dict[str, Any], final: Final) -> list[str]:
+def _selected(subject: StudySubject, best: dict[str, Any], final: Final) -> list[Markup]:
     """Return what the final has selected, what that is worth held out, and what the search said."""
     episodes = "episodes" if final.episodes is None else counted(final.episodes, "episode")
-    sentences = [
+    worth = labelled(
+        "What won",
         f"Held out, on {final.seeds_in_words} and on {episodes} that had chosen nothing, "
         f"{named(final.selected)} earns {number(final.winner.mean)} per episode"
         f"{within(final.winner.ends)}: this is the value to quote.",
-        compared(final),
-        *_worth(final.limits, plan_command(subject)),
-        *_treated(subject, final.winner.treatments, named(final.selected)),
-        resistance_of(final),
-    ]
-    if final.params:
-        sentences.append(f"Its settings: {_in_short(final.params)}.")
-    sentences += _lengths(subject)
-    sentences.append(
-        f"The search had found trial {best.get('number')} the best of {_how_many(subject)} "
+    )
+    search = (
+        f"It had found trial {best.get('number')} the best of {_how_many(subject)} "
         f"settings of {agent_of(subject)}: a mean return of {number(best.get('mean_reward'))} over "
         f"{counted(len(best_seeds(best)), 'training seed')} (standard deviation "
         f"{number(best.get('std_reward'))}) on the episodes that chose it."
     )
-    return sentences
+    told = [
+        worth,
+        labelled("Its settings", f"{_in_short(final.params)}." if final.params else None),
+        labelled("Against the default", compared(final)),
+        *_worth(final.limits, plan_command(subject)),
+        labelled(
+            "Whom it treats", *_treated(subject, final.winner.treatments, named(final.selected))
+        ),
+        labelled("Resistance", resistance_of(final)),
+        labelled("The search", search),
+        labelled("To use it", *_use(subject)),
+    ]
+    return [sentence for sentence in told if sentence]
 
 
 def _in_short(params: Mapping[str, Any]) -> str:
@@ -162,31 +180,31 @@ def _how_many(subject: StudySubject) -> int:
     return int(subject.trials["state"].isin(["COMPLETE", "PRUNED"]).sum())
 
 
-def _worth(best: Mapping[str, Any], plan: str) -> list[str]:
+def _worth(best: Mapping[str, Any], plan: str) -> list[Markup | None]:
     """Return how a mean return compares with the best rule and the optimum, where that is told."""
     sentences = []
     found = best.get("best_rule")
     if isinstance(found, dict):
         difference = found.get("difference") or {}
-        sentences.append(
-            f"Against the best tuned rule, {rule(found.get('name'))}, it is "
-            f"{found.get('verdict')}: "
-            f"{signed(difference.get('mean'))} ({interval(difference.get('interval_95'))}"
-            f"{_over(difference)})."
+        text = (
+            f"{compared_with(found.get('verdict'))} the best tuned rule, "
+            f"{rule(found.get('name'))}, which earns {number(found.get('mean_return'))}: the "
+            f"difference is {signed(difference.get('mean'))} "
+            f"({interval(difference.get('interval_95'))}{_over(difference)})."
             f"{'' if is_known(difference.get('seeds')) else _over_seeds(found, best)}"
         )
+        sentences.append(labelled("Against the best rule", text))
     gap, note = best.get("optimality_gap"), best.get("optimum_note")
     if is_known(gap):
         reference = f"the {note}" if note else f"the optimum, {number(best.get('optimum'))}"
         share = best.get("share_of_range")
         gained = f": it {_is_worse(share)}{reached(share)}" if is_known(share) else ""
-        sentences.append(f"That is {number(gap)} below {reference}{gained}.")
-        if sources := sources_in_words(best.get("gap"), plan):
-            sentences.append(sources)
+        text = f"It is {number(gap)} below {reference}{gained}."
+        sources = sources_in_words(best.get("gap"), plan)
+        sentences.append(labelled("Against the optimum, and why", text, sources))
     elif note:
-        sentences.append(
-            f"How far that is from the optimum is not known: {with_command(note, plan)}"
-        )
+        text = f"How far it is from the optimum is not known: {with_command(note, plan)}"
+        sentences.append(labelled("Against the optimum", text))
     return sentences
 
 
@@ -322,7 +340,7 @@ def _held_out(final: Final) -> list[KeyFigure]:
         value, ends = final.default.mean, final.default.ends
         keys.append(KeyFigure("held out (the default)", number(value), interval(ends)))
     if levels := final.winner.final_amr:
-        keys.append(KeyFigure("AMR at the end of an episode", in_short(levels)))
+        keys.append(key_figure(levels))
     return [*keys, *_gap(final.limits)]
 
 

@@ -7,7 +7,6 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, cast
 
 import numpy as np
-from numpy.typing import NDArray
 from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
 
 from abx_amr.agents.learners.on_policy.agent import OnPolicyAgent
@@ -22,6 +21,7 @@ if TYPE_CHECKING:
     from stable_baselines3 import PPO
 
     from abx_amr.agents.settings import TrainingSettings
+    from abx_amr.evaluation.tally import Tally
     from abx_amr.simulator.model import ClinicModel
 
 log = logging.getLogger(__name__)
@@ -78,17 +78,14 @@ class SeedBatchedTrainer(Trainer):
         model: ClinicModel,
         settings: TrainingSettings,
         *,
-        treatments: NDArray[np.int64] | None = None,
-        final_amr: Floats | None = None,
+        tally: Tally | None = None,
     ) -> Floats:
         """Return each agent's returns (S, N), played side by side.
 
         Only managers, who decide at different steps, play by themselves.
         """
         if role_of(self.agents[0].algorithm).decisions_last:
-            return super().returns(
-                agents, model, settings, treatments=treatments, final_amr=final_amr
-            )
+            return super().returns(agents, model, settings, tally=tally)
         with own_draws(settings.evaluation_seed):
             return np.asarray(
                 episode_returns(
@@ -97,8 +94,7 @@ class SeedBatchedTrainer(Trainer):
                     episodes=settings.num_eval_episodes,
                     seed=settings.evaluation_seed,
                     copies=len(agents),
-                    treatments=treatments,
-                    final_amr=final_amr,
+                    tally=tally,
                 )
             )
 

@@ -1,0 +1,95 @@
+"""Whom a study's winner treats: by resistance and by group of patients, over all of its seeds."""
+
+from __future__ import annotations
+
+import shlex
+from typing import Any
+
+from markupsafe import Markup
+
+from abx_amr.reports.finals import final_of, named
+from abx_amr.reports.sections.study_repeat import train_command, trained_run
+from abx_amr.reports.subjects import StudySubject
+from abx_amr.reports.tables import Cell, Column, Table
+from abx_amr.reports.templating import fill
+from abx_amr.reports.treating import ByLevel, band_in_words, by_group, by_level
+from abx_amr.reports.wording import amr, number
+
+NAME = "Whom the winner treats"
+PAGES = ("study",)
+ORDER = 9
+
+
+def render(subject: StudySubject) -> Markup | None:
+    """Return shares by level and group; None where no seed kept them."""
+    told, whose = treatments_of(subject)
+    levels = by_level(told)
+    if not levels:
+        return None
+    more = None
+    if subject.folder.best_params_file.is_file():
+        more = f"{train_command(subject)}\nabx-report {shlex.quote(trained_run(subject))}"
+    return fill(
+        "study_treating.html",
+        whose=whose,
+        sentences=[drug.sentence() for drug in levels],
+        levels=_levels(levels),
+        groups=_groups(told),
+        more=more,
+    )
+
+
+def treatments_of(subject: StudySubject) -> tuple[Any, str]:
+    """Return what the winner's seeds kept of their patients, and who it is."""
+    final = final_of(subject.summary)
+    if final is not None:
+        seeds = "of its held-out seeds"
+        return final.winner.treatments, f"{named(final.selected)}, in the episodes {seeds}"
+    best = subject.best or {}
+    return best.get("treatments"), f"trial {best.get('number')}, in the episodes that chose it"
+
+
+def _levels(levels: list[ByLevel]) -> Table:
+    """Return a row per band that any antibiotic's level lay in."""
+    ends = levels[0].ends
+    columns = [
+        Column("visible AMR of the antibiotic"),
+        *(Column(f"given {drug.antibiotic}", numeric=True) for drug in levels),
+    ]
+    rows = [
+        [Cell(band_in_words(ends[at], ends[at + 1]), ends[at]), *(_cell(d, at) for d in levels)]
+        for at in range(len(ends) - 1)
+        if any(drug.patients[at] for drug in levels)
+    ]
+    return columns, rows
+
+
+def _cell(drug: ByLevel, at: int) -> Cell:
+    if not drug.patients[at]:
+        return Cell("not met")
+    share = float(drug.shares[at])
+    return Cell(f"{amr(share)} of {amr(float(drug.met[at]))}", share)
+
+
+def _groups(told: Any) -> Table | None:
+    groups = by_group(told)
+    if not groups:
+        return None
+    names = [*next(iter(groups.values()))[0]]
+    columns = [
+        Column("group of patients"),
+        Column("patients", numeric=True),
+        *(Column(f"given {name}", numeric=True) for name in names),
+        Column("given none", numeric=True),
+    ]
+    rows: list[list[Any]] = []
+    for group, (given, total) in groups.items():
+        shares = [*(given.get(name, 0.0) for name in names), 1.0 - sum(given.values())]
+        rows.append(
+            [
+                group,
+                Cell(number(total, 0), float(total)),
+                *(Cell(amr(share), share) for share in shares),
+            ]
+        )
+    return columns, rows
