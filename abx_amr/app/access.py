@@ -85,8 +85,11 @@ class Access:
         """Return whether an Origin is that of the application; a proxy may have its own port."""
         if not origin:
             return False
-        asked = urlsplit(origin)
-        return asked.netloc == host or (asked.hostname or "") in self.hosts
+        try:
+            asked = urlsplit(origin)
+            return asked.netloc == host or (asked.hostname or "") in self.hosts
+        except ValueError:
+            return False
 
     def knows(self, headers: Mapping[str, str]) -> bool:
         """Return whether a request has the cookie."""

@@ -57,6 +57,7 @@ def application(desk: Desk, access: Access) -> ASGIApp:
         lifespan=lifespan,
         exception_handlers={InputError: _mistake, HTTPException: _http, Exception: _failure},
     )
+    app.router.redirect_slashes = False
     app.state.desk = desk
     return Guard(app, access)
 

@@ -10,6 +10,7 @@ from typing import Any
 from abx_amr.app.curves import Line, drawn, run_curve
 from abx_amr.app.listing import Entry
 from abx_amr.errors import InputError, first_line
+from abx_amr.runs.folder import RunFolder
 
 _MOST_LINES = 5
 _MOST_TRIALS = 12
@@ -23,6 +24,21 @@ def curve_of(root: Path, entries: list[Entry]) -> Any:
             label = entry.name if len(entries) > 1 else "mean return"
             lines.append(Line(name=label, points=run_curve(root / entry.at)))
     return drawn([line for line in lines if line.points], across="transitions", up="mean return")
+
+
+def share_done(root: Path, entries: list[Entry]) -> float | None:
+    """Return how much of their training runs had behind them at their last evaluations."""
+    shares = []
+    for entry in entries:
+        curve = run_curve(root / entry.at)
+        try:
+            config = RunFolder(root / entry.at).read_config()
+            planned = int(config["training"]["total_num_training_episodes"])
+            steps = planned * int(config["environment"]["max_time_steps"])
+        except (InputError, KeyError, TypeError, ValueError):
+            return None
+        shares.append(min(1.0, curve[-1][0] / steps) if curve and steps > 0 else 0.0)
+    return sum(shares) / len(shares) if shares else None
 
 
 def study_standing(path: Path) -> dict[str, Any]:

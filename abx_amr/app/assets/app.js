@@ -68,7 +68,9 @@
     showOwn();
     for (const name of clinic.querySelectorAll("[data-names]")) {
       name.addEventListener("input", () => {
-        name.closest("details").querySelector("summary").textContent = name.value || "–";
+        for (const shown of clinic.querySelectorAll(`[data-drug="${name.name.split(".")[1]}"]`)) {
+          shown.textContent = name.value || "–";
+        }
       });
     }
     let waiting = 0, asking = null;

@@ -15,8 +15,7 @@ from starlette.responses import PlainTextResponse, Response, StreamingResponse
 
 from abx_amr.app.desk import Desk, desk_of, form_of
 from abx_amr.app.jobs import Job
-from abx_amr.app.templating import query
-from abx_amr.app.watching import curve_of, event, study_curve, study_standing
+from abx_amr.app.watching import curve_of, event, share_done, study_curve, study_standing
 from abx_amr.errors import InputError
 
 _LOOK_SECONDS = 1.0
@@ -38,7 +37,7 @@ async def show(request: Request) -> Response:
     parts = await _parts(desk, job, {})
     return desk.page(
         "job.html",
-        title=job.run_name or job.kind,
+        title=_title(job),
         place="jobs",
         job=job,
         parts=parts,
@@ -107,10 +106,15 @@ async def _parts(desk: Desk, job: Job, memory: dict[str, Any]) -> dict[str, str]
         study = there if there.is_dir() else None
     standing = None if study is None else await _standing(desk, study, state, memory)
     curve = study_curve(standing) if standing else curve_of(desk.workplace.root, runs)
+    progress = None
+    if study is None and state == "runs":
+        progress = await run_in_threadpool(share_done, desk.workplace.root, runs)
     made = entries or ([] if study is None else [desk.listing.entry(study)])
     return {
         "state": desk.part("job_state.html", job=job, state=state),
-        "curve": desk.part("job_curve.html", curve=curve, state=state, kind=job.kind),
+        "curve": desk.part(
+            "job_curve.html", curve=curve, state=state, kind=job.kind, progress=progress
+        ),
         "trials": desk.part("job_trials.html", standing=standing),
         "made": desk.part("job_made.html", job=job, state=state, made=made),
         "log": desk.part("job_log.html", log=job.log()),
@@ -132,6 +136,10 @@ async def _standing(
     return found
 
 
-def address(job: Job) -> str:
-    """Return the address of a command's page."""
-    return query(f"/jobs/{job.name}")
+def _title(job: Job) -> str:
+    """Return what a command is about, in few words."""
+    said = dict(word.lstrip("+").partition("=")[::2] for word in job.words[1:])
+    keys = ("agent_algorithm", "tuning", "run", "resume_from", "experiment")
+    about = ", ".join(Path(said[key]).name for key in keys if said.get(key))
+    name = job.run_name or about
+    return f"{job.kind}: {name}" if name else job.kind

@@ -20,7 +20,7 @@ from abx_amr.app.workers import SupersededError
 from abx_amr.errors import InputError, first_line
 
 #: How long a start waits for a refusal, in seconds: longer than composing takes.
-_WAIT_SECONDS, _LOOK_SECONDS = 8.0, 0.1
+WAIT_SECONDS, _LOOK_SECONDS = 15.0, 0.1
 TITLES = {
     "train": "Train an agent",
     "tune": "Search hyper-parameters",
@@ -68,7 +68,7 @@ async def begin(request: Request) -> Response:
 
 async def _is_refused(desk: Desk, job: Job) -> bool:
     """Return whether a command was refused, once it has begun to work or some time has passed."""
-    until = time.monotonic() + _WAIT_SECONDS
+    until = time.monotonic() + WAIT_SECONDS
     while time.monotonic() < until:
         state = job.state()
         if state != "runs":
