@@ -239,7 +239,7 @@ class Draft:
     drugs: Sequence[Drug] = field(default_factory=_first_drugs)
     cross: Mapping[tuple[int, int], float] = field(default_factory=dict)
     patients: float = 5
-    steps: float = 500
+    steps: float = 200
     delay: float = 1
     noise: float = 0.0
     weight: float = 0.0

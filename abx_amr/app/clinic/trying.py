@@ -1,7 +1,7 @@
 """What comes of a clinic at once: every rule, and a policy search of a second or two.
 
-Both are estimates to look at: rules are valued exactly or over 128 episodes, the search is cut off
-by the clock. `abx-train` and `abx-plan` give what is reported. Shapes: E episodes.
+Both are estimates to look at: rules are valued exactly or over 128 episodes, the search has a
+second or two of a processor. `abx-train` and `abx-plan` give what is reported. Shapes: E episodes.
 """
 
 from __future__ import annotations
@@ -26,7 +26,8 @@ _EPISODES, _SEED = 100, 988_777
 _FIXED_EPISODES = 16
 #: Of the quick search: generations of so many candidates on so many episodes, until time is up.
 _POPULATION, _CANDIDATE_EPISODES, _MOST_GENERATIONS = 24, 3, 120
-SEARCH_SECONDS = 1.5
+SEARCH_SECONDS = 1.5  # of a processor: on a busy machine it takes longer, and finds as much
+_LONGEST_SECONDS = 12.0
 _MOST_STEPS = 100_000
 
 
@@ -178,11 +179,11 @@ def _search(model: ClinicModel, seconds: float) -> tuple[Any, float]:
     )
     agent = search.build(model, settings)
     each = _POPULATION * _CANDIDATE_EPISODES * model.max_time_steps
-    began = time.monotonic()
+    began, until = time.process_time(), time.monotonic() + _LONGEST_SECONDS
     for _ in agent.learn(_MOST_GENERATIONS * each):
-        if time.monotonic() - began > seconds:
+        if time.process_time() - began > seconds or time.monotonic() > until:
             break
-    return agent, time.monotonic() - began
+    return agent, time.process_time() - began
 
 
 @functools.cache
