@@ -210,7 +210,7 @@ def test_a_wheel_holds_both_packages_conf_and_templates_and_no_tests(wheel: Path
         if path.is_file() and path.suffix != ".pyc"
     }
     rest = {name for name in set(names) - template if ".dist-info/" not in name}
-    pages = {".html", ".css", ".js"}  # of abx_amr/reports/
+    pages = {".html", ".css", ".js"}  # of abx_amr/reports/ and abx_amr/app/
     assert {Path(name).suffix for name in rest} == {".py", ".yaml", ".sh", *pages}
 
 
@@ -336,7 +336,12 @@ def imported(tree: Path) -> Iterator[tuple[str, Path]]:
 
 @pytest.mark.parametrize(
     ("folder", "extras"),
-    [*((package, ()) for package in PACKAGES), ("tests", ("dev",)), ("benchmarks", ("dev",))],
+    [
+        ("abx_amr", ("app",)),
+        ("hydra_plugins", ()),
+        ("tests", ("dev",)),
+        ("benchmarks", ("dev",)),
+    ],
 )
 def test_everything_imported_is_declared(folder: str, extras: tuple[str, ...]) -> None:
     declared = set(requirements(*extras))
@@ -349,6 +354,16 @@ def test_everything_imported_is_declared(folder: str, extras: tuple[str, ...]) -
         and declared.isdisjoint(canonicalize_name(d) for d in provided_by.get(module, ()))
     }
     assert not undeclared
+
+
+def test_only_the_application_needs_what_its_extra_brings() -> None:
+    extra = {"starlette", "uvicorn"}
+    users = {
+        file.relative_to(ROOT).parts[1]
+        for module, file in imported(ROOT / "abx_amr")
+        if module in extra and file != ROOT / "abx_amr" / "cli" / "app.py"
+    }
+    assert users == {"app"}
 
 
 def test_every_target_of_the_shipped_configuration_is_declared() -> None:

@@ -23,7 +23,10 @@ def commands() -> Mapping[str, EntryPoint]:
 
 
 #: The order in which a newcomer meets them; others follow by name.
-_ORDER = ("init", "train", "evaluate", "tune", "study", "gather", "report", "plan", "postgres")
+_ORDER = (
+    *("init", "app", "train", "evaluate", "tune", "study", "gather", "report", "plan"),
+    "postgres",
+)
 
 
 def _place(name: str) -> tuple[int, str]:

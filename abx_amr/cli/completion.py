@@ -103,6 +103,10 @@ def completions(line: str) -> list[str]:
         from abx_amr.cli.init import _FLAGS as flags
 
         return [flag for flag in flags if last and flag.startswith(last)]
+    if command == "abx-app":
+        from abx_amr.cli.app import FLAGS
+
+        return [flag for flag in FLAGS if last and flag.startswith(last)]
     verbs = _verbs(command)
     if not given and verbs:
         return [verb for verb in verbs if verb.startswith(last)]

@@ -72,6 +72,7 @@ LINES = {
     "abx-gather res": ["resamples=", "results_dir="],
     "abx-report out": ["output="],
     "abx-report first storage=p": ["storage=postgres"],
+    "abx-app --po": ["--port"],
     "abx-init --f": ["--force", "--from-umbrella"],
     "abx-study sh": ["show"],
     "abx-study show done storage=p": ["storage=postgres"],

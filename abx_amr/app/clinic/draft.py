@@ -1,0 +1,451 @@
+"""A clinic as a form holds it, and as sections of a configuration.
+
+Drugs are numbered in a form: drug.0.leak; a share of cross-resistance stands under two numbers,
+cross.0.1: what a dose of the first adds to the second.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from abx_amr.errors import InputError
+
+#: More make no formulary that a form can hold.
+MOST_DRUGS = 6
+#: Own population, made of two groups by sliders.
+TWO_GROUPS = "two groups"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Slider:
+    """A number that a form sets.
+
+    Attributes:
+        key: Its name in the form.
+        label: What it is.
+        low: The slider's lower end.
+        high: Its upper end.
+        step: Its step.
+        help: What a higher value means.
+        path: Where it stands in the configuration, by which an error finds it.
+    """
+
+    key: str
+    label: str
+    low: float
+    high: float
+    step: float
+    help: str = ""
+    path: str = ""
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether it counts."""
+        return self.step == int(self.step)
+
+    def read(self, form: Mapping[str, str], default: float) -> float:
+        """Return the number in a form.
+
+        Raises:
+            InputError: it is none.
+        """
+        text = form.get(self.key, "").strip()
+        if not text:
+            return default
+        try:
+            value = int(text) if self.is_whole else float(text)
+        except ValueError:
+            kind = "a whole number" if self.is_whole else "a number"
+            raise InputError(f"{self.path or self.key} must be {kind}, got {text!r}") from None
+        return value
+
+
+#: Of each drug: name in the configuration -> its slider, and the value of a new drug.
+DRUG: Mapping[str, tuple[Slider, float]] = {
+    "leak": (
+        Slider(
+            key="leak",
+            label="Leak",
+            low=0.01,
+            high=0.99,
+            step=0.01,
+            help="how fast resistance fades: doses forgotten in a step",
+        ),
+        0.2,
+    ),
+    "flatness_parameter": (
+        Slider(
+            key="flatness_parameter",
+            label="Flatness",
+            low=1,
+            high=150,
+            step=0.5,
+            help="how slowly resistance rises with doses",
+        ),
+        40.0,
+    ),
+    "initial_amr_level": (
+        Slider(
+            key="initial_amr_level",
+            label="Resistance at the start",
+            low=0,
+            high=1,
+            step=0.01,
+            help="share of infections that resist on the first day",
+        ),
+        0.0,
+    ),
+    "adverse_effect_probability": (
+        Slider(
+            key="adverse_effect_probability",
+            label="Side effects: how often",
+            low=0,
+            high=1,
+            step=0.01,
+            help="probability for each treated patient",
+        ),
+        0.25,
+    ),
+    "adverse_effect_penalty": (
+        Slider(
+            key="adverse_effect_penalty",
+            label="Side effects: how bad",
+            low=-5,
+            high=-0.01,
+            step=0.01,
+            help="reward of one; a cured infection is worth the clinical benefit",
+        ),
+        -0.5,
+    ),
+}
+PATIENTS = Slider(
+    key="patients",
+    label="Patients per step",
+    low=1,
+    high=20,
+    step=1,
+    path="environment.num_patients_per_time_step",
+)
+STEPS = Slider(
+    key="steps",
+    label="Steps of an episode",
+    low=10,
+    high=1000,
+    step=10,
+    path="environment.max_time_steps",
+)
+DELAY = Slider(
+    key="delay",
+    label="Steps between two reports",
+    low=1,
+    high=120,
+    step=1,
+    help="the prescriber sees the resistance of the last report; 1: always the present one",
+    path="environment.visible_amr.update_every_n_time_steps",
+)
+NOISE = Slider(
+    key="noise",
+    label="Noise of a report",
+    low=0,
+    high=0.5,
+    step=0.01,
+    help="standard deviation of the reported level",
+    path="environment.visible_amr.noise_std",
+)
+WEIGHT = Slider(
+    key="weight",
+    label="Weight of resistance",
+    low=0,
+    high=1,
+    step=0.01,
+    help="0: the patients treated now count alone; 1: resistance alone",
+    path="reward_calculator.lambda_weight",
+)
+HIGH_SHARE = Slider(
+    key="high_share",
+    label="Share of high-risk patients",
+    low=0,
+    high=1,
+    step=0.05,
+    path="patient_generator.populations.high_risk.proportion",
+)
+HIGH_RISK = Slider(
+    key="high_risk",
+    label="Infected among high-risk patients",
+    low=0,
+    high=1,
+    step=0.01,
+    help="mean probability of an infection",
+    path="patient_generator.populations.high_risk.prob_infected",
+)
+LOW_RISK = Slider(
+    key="low_risk",
+    label="Infected among low-risk patients",
+    low=0,
+    high=1,
+    step=0.01,
+    path="patient_generator.populations.low_risk.prob_infected",
+)
+SPREAD = Slider(
+    key="spread",
+    label="Spread within a group",
+    low=0,
+    high=0.3,
+    step=0.01,
+    help="standard deviation of that probability between patients",
+)
+RISK = (HIGH_SHARE, HIGH_RISK, LOW_RISK, SPREAD)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Drug:
+    """An antibiotic: its name, and the numbers of DRUG by their names."""
+
+    name: str
+    values: Mapping[str, float]
+
+    def section(self) -> dict[str, float]:
+        """Return it as a configuration has it."""
+        return {**self.values, "permanent_residual_volume": 0.0}
+
+
+def _first_drugs() -> tuple[Drug, ...]:
+    """Return three drugs that differ, to begin with."""
+    rows = {
+        "A": (0.2, 40.0, 0.0, 0.25, -0.8),
+        "B": (0.3, 40.0, 0.0, 0.4, -0.5),
+        "C": (0.1, 60.0, 0.0, 0.1, -0.5),
+    }
+    return tuple(
+        Drug(name=name, values=dict(zip(DRUG, row, strict=True))) for name, row in rows.items()
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Draft:
+    """A clinic that is being made.
+
+    Attributes:
+        name: Of its experiment; "" while it has none.
+        drugs: In order.
+        cross: (number of a drug, of another) -> share of a dose that counts for the other.
+        population: TWO_GROUPS, or a choice of patient_generator.
+        sees_time: Whether prescribers see how much of the episode is left.
+    """
+
+    name: str = ""
+    drugs: Sequence[Drug] = field(default_factory=_first_drugs)
+    cross: Mapping[tuple[int, int], float] = field(default_factory=dict)
+    patients: float = 5
+    steps: float = 200
+    delay: float = 1
+    noise: float = 0.0
+    weight: float = 0.0
+    population: str = TWO_GROUPS
+    high_share: float = 0.5
+    high_risk: float = 0.8
+    low_risk: float = 0.3
+    spread: float = 0.1
+    reward: str = "paper"
+    sees_time: bool = True
+
+    def sections(self) -> dict[str, Any]:
+        """Return the sections of a configuration that it sets, population apart where chosen."""
+        names = [drug.name for drug in self.drugs]
+        cross: dict[str, dict[str, float]] = {}
+        for (i, j), share in self.cross.items():
+            if share and i != j and max(i, j) < len(names):
+                cross.setdefault(names[i], {})[names[j]] = share
+        found: dict[str, Any] = {
+            "antibiotics": {
+                "drugs": {drug.name: drug.section() for drug in self.drugs},
+                "cross_resistance": cross,
+            },
+            "environment": {
+                "num_patients_per_time_step": self.patients,
+                "max_time_steps": self.steps,
+                "visible_amr": {
+                    "update_every_n_time_steps": self.delay,
+                    "noise_std": self.noise,
+                    "bias": 0.0,
+                },
+                "include_time_remaining": self.sees_time,
+            },
+            "reward_calculator": {"lambda_weight": self.weight},
+        }
+        if self.population == TWO_GROUPS:
+            found["patient_generator"] = self.mixture()
+        return found
+
+    def mixture(self) -> dict[str, Any]:
+        """Return the population of two groups."""
+        shares = {"low_risk": 1.0 - self.high_share, "high_risk": self.high_share}
+        risks = {"low_risk": self.low_risk, "high_risk": self.high_risk}
+        return {
+            "_target_": "abx_amr.simulator.patients.PatientMixture",
+            "populations": {
+                name: {"proportion": round(share, 6), **_population(risks[name], self.spread)}
+                for name, share in shares.items()
+            },
+        }
+
+    @property
+    def overrides(self) -> list[str]:
+        """The parts that it takes as they are."""
+        population = self.population if self.population != TWO_GROUPS else "default"
+        return [
+            "experiment=base",
+            f"reward_calculator={self.reward}",
+            f"patient_generator={population}",
+        ]
+
+
+def _population(risk: float, spread: float) -> dict[str, Any]:
+    """Return patients who differ in their risk of infection alone, which is seen."""
+
+    def law(kind: Mapping[str, Any], high: float | None) -> dict[str, Any]:
+        seen = {"bias_multiplier": 1.0, "noise_std": 0.0, "clip": [0.0, high]}
+        return {"distribution": dict(kind), "observation": seen}
+
+    one = {"type": "constant", "value": 1.0}
+    gaussian = {"type": "gaussian", "mu": risk, "sigma": spread}
+    return {
+        "visible_patient_attributes": ["prob_infected"],
+        "prob_infected": law(gaussian, 1.0),
+        "benefit_value_multiplier": law(one, None),
+        "failure_value_multiplier": law(one, None),
+        "benefit_probability_multiplier": law(one, None),
+        "failure_probability_multiplier": law(one, None),
+        "recovery_without_treatment_prob": law({"type": "constant", "value": 0.05}, 1.0),
+    }
+
+
+def read_draft(form: Mapping[str, str]) -> Draft:
+    """Return the clinic of a form.
+
+    Raises:
+        InputError: a number is none, a drug has no name or that of another, or there are too many.
+    """
+    plain = Draft()
+    numbers = sorted({int(key.split(".")[1]) for key in form if _is_of_drug(key)})
+    if not numbers:
+        raise InputError("antibiotics.drugs: a clinic needs at least one antibiotic")
+    if len(numbers) > MOST_DRUGS:
+        raise InputError(f"antibiotics.drugs: at most {MOST_DRUGS} antibiotics fit in this form")
+    drugs = [_read_drug(form, number) for number in numbers]
+    names = [drug.name for drug in drugs]
+    for name in names:
+        if names.count(name) > 1:
+            raise InputError(f"antibiotics.drugs: two antibiotics are called {name}")
+    cross = {
+        (i, j): Slider(
+            key=f"cross.{a}.{b}",
+            label="",
+            low=0,
+            high=1,
+            step=0.01,
+            path=f"cross_resistance {names[i]} to {names[j]}",
+        ).read(form, 0.0)
+        for i, a in enumerate(numbers)
+        for j, b in enumerate(numbers)
+        if a != b
+    }
+    return Draft(
+        name=form.get("name", "").strip(),
+        drugs=drugs,
+        cross=cross,
+        patients=PATIENTS.read(form, plain.patients),
+        steps=STEPS.read(form, plain.steps),
+        delay=DELAY.read(form, plain.delay),
+        noise=NOISE.read(form, plain.noise),
+        weight=WEIGHT.read(form, plain.weight),
+        population=form.get("population") or TWO_GROUPS,
+        high_share=HIGH_SHARE.read(form, plain.high_share),
+        high_risk=HIGH_RISK.read(form, plain.high_risk),
+        low_risk=LOW_RISK.read(form, plain.low_risk),
+        spread=SPREAD.read(form, plain.spread),
+        reward=form.get("reward") or plain.reward,
+        sees_time="sees_time" in form,
+    )
+
+
+def _is_of_drug(key: str) -> bool:
+    parts = key.split(".")
+    return len(parts) == 3 and parts[0] == "drug" and parts[1].isascii() and parts[1].isdigit()
+
+
+def _read_drug(form: Mapping[str, str], number: int) -> Drug:
+    name = form.get(f"drug.{number}.name", "").strip()
+    if not name:
+        raise InputError(f"antibiotics.drugs: antibiotic {number + 1} has no name")
+    values = {}
+    for key, (slider, default) in DRUG.items():
+        own = Slider(
+            key=f"drug.{number}.{key}",
+            label=slider.label,
+            low=slider.low,
+            high=slider.high,
+            step=slider.step,
+            path=f"{key} of antibiotic {name}",
+        )
+        values[key] = own.read(form, default)
+    return Drug(name=name, values=values)
+
+
+def draft_of(config: Mapping[str, Any], *, name: str, choices: Mapping[str, str]) -> Draft:
+    """Return the clinic of a configuration as a form can hold it.
+
+    Args:
+        config: The resolved configuration of an experiment.
+        name: What it is called here.
+        choices: Group -> what was chosen in it.
+    """
+    formulary, place = config["antibiotics"], config["environment"]
+    drugs = [
+        Drug(name=str(drug), values={key: float(law.get(key, DRUG[key][1])) for key in DRUG})
+        for drug, law in formulary["drugs"].items()
+    ]
+    order = {drug.name: number for number, drug in enumerate(drugs)}
+    cross = {
+        (order[a], order[b]): float(share)
+        for a, others in (formulary.get("cross_resistance") or {}).items()
+        for b, share in others.items()
+    }
+    visible = place["visible_amr"]
+    made = Draft(
+        name=name,
+        drugs=drugs,
+        cross=cross,
+        patients=place["num_patients_per_time_step"],
+        steps=place["max_time_steps"],
+        delay=visible["update_every_n_time_steps"],
+        noise=visible["noise_std"],
+        weight=config["reward_calculator"].get("lambda_weight", 0.0),
+        population=choices.get("patient_generator", TWO_GROUPS),
+        reward=choices.get("reward_calculator", "paper"),
+        sees_time=bool(place.get("include_time_remaining", False)),
+    )
+    return _with_own_groups(made, config["patient_generator"])
+
+
+def _with_own_groups(made: Draft, population: Mapping[str, Any]) -> Draft:
+    """Return a draft whose sliders are those of its two groups, where it has such groups."""
+    from dataclasses import replace
+
+    groups = population.get("populations")
+    if not isinstance(groups, Mapping) or set(groups) != {"low_risk", "high_risk"}:
+        return made
+    laws = {key: group["prob_infected"]["distribution"] for key, group in groups.items()}
+    if any(law["type"] != "gaussian" for law in laws.values()):
+        return made
+    own = replace(
+        made,
+        population=TWO_GROUPS,
+        high_share=groups["high_risk"]["proportion"],
+        high_risk=laws["high_risk"]["mu"],
+        low_risk=laws["low_risk"]["mu"],
+        spread=laws["high_risk"]["sigma"],
+    )
+    return own if own.mixture() == population else made

@@ -1,0 +1,1 @@
+"""Forms of the commands, made from the configuration: groups, keys, types, limits, comments."""

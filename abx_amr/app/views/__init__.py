@@ -1,0 +1,1 @@
+"""What each page answers: one module for each part of the application."""

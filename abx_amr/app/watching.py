@@ -1,0 +1,109 @@
+"""How a command stands: its state, its curve, its trials, its log; read from its files alone."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from abx_amr.app.curves import Line, drawn, run_curve
+from abx_amr.app.listing import Entry
+from abx_amr.errors import InputError, first_line
+from abx_amr.runs.folder import RunFolder
+
+_MOST_LINES = 5
+_MOST_TRIALS = 12
+
+
+def curve_of(root: Path, entries: list[Entry]) -> Any:
+    """Return the curves of runs as SVG, None where there is none yet."""
+    lines = []
+    for entry in entries[:_MOST_LINES]:
+        if entry.kind == "run":
+            label = entry.name if len(entries) > 1 else "mean return"
+            lines.append(Line(name=label, points=run_curve(root / entry.at)))
+    return drawn([line for line in lines if line.points], across="transitions", up="mean return")
+
+
+def share_done(root: Path, entries: list[Entry]) -> float | None:
+    """Return how much of their training runs had behind them at their last evaluations."""
+    shares = []
+    for entry in entries:
+        curve = run_curve(root / entry.at)
+        try:
+            config = RunFolder(root / entry.at).read_config()
+            planned = int(config["training"]["total_num_training_episodes"])
+            steps = planned * int(config["environment"]["max_time_steps"])
+        except (InputError, KeyError, TypeError, ValueError):
+            return None
+        shares.append(min(1.0, curve[-1][0] / steps) if curve and steps > 0 else 0.0)
+    return sum(shares) / len(shares) if shares else None
+
+
+def study_standing(path: Path) -> dict[str, Any]:
+    """Return how a study is, from its storage; runs in a worker.
+
+    Returns:
+        finished, budget, running, failed, best; workers: lines; trials: number, value, state of
+        the newest; values: of all, in order. Only `problem` where it cannot be read.
+    """
+    from abx_amr.reports.subjects.study import own_storages
+    from abx_amr.studies.overview import overview_of_stored
+    from abx_amr.studies.stored import read_study
+
+    for storage in own_storages(path):
+        try:
+            names = storage.names()
+            name = path.name if path.name in names else names[0]
+            now, study = overview_of_stored(storage, name), read_study(storage, name)
+        except (InputError, IndexError) as error:
+            return {"problem": first_line(error)}
+        values = [(t.number, t.value) for t in study.trials if t.value is not None]
+        return {
+            "finished": now.n_finished,
+            "budget": now.budget,
+            "unit": now.unit,
+            "running": now.n_running,
+            "failed": now.n_failed,
+            "best": now.best_value,
+            "best_trial": now.best_trial,
+            "left": now.remaining_seconds,
+            "final": None if now.final_planned is None else (now.final_done, now.final_planned),
+            "workers": [
+                f"{worker.name}: {worker.n_finished} finished"
+                + ("" if worker.trial is None else f", at trial {worker.trial}")
+                for worker in now.workers
+            ],
+            "trials": [
+                (t.number, t.value, "finished" if t.is_finished else "at work")
+                for t in list(study.trials)[-_MOST_TRIALS:][::-1]
+            ],
+            "values": values,
+        }
+    return {"problem": "its trials are not in its folder: a server holds them"}
+
+
+def study_curve(standing: Mapping[str, Any]) -> Any:
+    """Return the values of trials and the best so far, as SVG."""
+    values = sorted(standing.get("values") or [])
+    best: list[tuple[float, float]] = []
+    for number, value in values:
+        best.append((float(number), max(value, best[-1][1]) if best else value))
+    return drawn(
+        [
+            Line(name="best so far", points=best),
+            Line(name="trial", points=[(float(n), v) for n, v in values], is_dotted=True),
+        ],
+        across="trial",
+        up="value",
+    )
+
+
+def event(name: str, content: Mapping[str, Any]) -> str:
+    """Return a server-sent event; what it holds is one line of JSON.
+
+    >>> print(event("part", {"id": "log"}).replace(chr(10), "|"))
+    event: part|data: {"id": "log"}||
+    """
+    return f"event: {name}\ndata: {json.dumps(content)}\n\n"
