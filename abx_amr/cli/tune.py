@@ -39,7 +39,8 @@ The same command again goes on with an interrupted study, or prints a finished o
 
 Parts, each a folder in conf/ (GROUP=NAME chooses, KEY=VALUE sets):
   +tuning            ppo_default, a2c_default, recurrent_ppo_default, hrl_ppo_default,
-                     hrl_rppo_default, policy_search_default: budget, seeds, search space
+                     hrl_rppo_default, policy_search_default, dqn_default, qr_dqn_default: budget,
+                     seeds, search space
   experiment         the umbrella: base, paper_single, paper_two, paper_two_cross_resistant, ...
   storage            sqlite (default), journal, postgres, url
   antibiotics, patient_generator, environment, reward_calculator, amr_dynamics,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from abx_amr.configuration.classes import instantiate, locate
 from abx_amr.configuration.clinic import build_clinic
+from abx_amr.configuration.off_policy import build_off_policy, is_off_policy
 from abx_amr.configuration.on_policy import (
     build_on_policy,
     check_hyper_parameters,
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from abx_amr.evaluation.episodes import Policy
     from abx_amr.simulator.model import ClinicModel
 
-# Their classes are on-policy algorithms, or nothing for us: known without loading them.
+# Their classes are algorithms of SB3, or nothing for us: known without loading them.
 _LIBRARIES = ("stable_baselines3.", "sb3_contrib.")
 
 
@@ -62,6 +63,8 @@ def build_learner(config: Mapping[str, Any]) -> Learner:
     own = _own_learner(config)
     if own is None:
         algorithm = locate(_target(config), key="agent_algorithm._target_")
+        if is_off_policy(algorithm):
+            return build_off_policy(algorithm, config)
         return build_on_policy(algorithm, config)
     refuse_options(config, own.__name__)
     section = section_of(config, "agent_algorithm")

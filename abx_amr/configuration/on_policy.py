@@ -6,7 +6,17 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Annotated, Any
 
 from abx_amr.agents.techniques import NAMES, Techniques
-from abx_amr.checks import Count, NotNegative, Positive, Range, Share, check_declared, fits, number
+from abx_amr.checks import (
+    Count,
+    Index,
+    NotNegative,
+    Positive,
+    Range,
+    Share,
+    check_declared,
+    fits,
+    number,
+)
 from abx_amr.configuration.classes import (
     check_arguments,
     instantiate_nested,
@@ -41,6 +51,16 @@ _DECLARED: dict[str, Any] = {
     "max_grad_norm": Positive,
     "target_kl": Positive | None,
     "stats_window_size": Count,
+    # of Q-learners
+    "buffer_size": Count,
+    "learning_starts": Index,
+    "tau": _ShareAboveNone,
+    "train_freq": Count,
+    "gradient_steps": Annotated[int, Range(low=-1)],
+    "target_update_interval": Count,
+    "exploration_fraction": _ShareAboveNone,
+    "exploration_initial_eps": Share,
+    "exploration_final_eps": Share,
 }
 
 
@@ -132,9 +152,30 @@ def build_on_policy(algorithm: Any, config: Mapping[str, Any]) -> OnPolicyLearne
     techniques = _take_techniques(section)
     if not (isinstance(algorithm, type) and issubclass(algorithm, OnPolicyAlgorithm)):
         raise InputError(
-            f"agent_algorithm._target_ must be an on-policy algorithm of stable-baselines3 or "
-            f"sb3-contrib (prescriptions are MultiDiscrete), or a Learner, got {target}"
+            f"agent_algorithm._target_ must be an algorithm of stable-baselines3 or sb3-contrib, "
+            f"or a Learner, got {target}"
         )
+    if algorithm.__module__.startswith("sb3_contrib.ppo_mask"):
+        raise InputError(
+            f"agent_algorithm._target_: {algorithm.__name__} masks actions that cannot be taken, "
+            "and every patient can be given every antibiotic, or none: choose agent_algorithm=ppo, "
+            "which is the same without a mask"
+        )
+    arguments = checked_arguments(algorithm, section)
+    arguments = techniques.arguments(arguments)
+    _check_techniques(algorithm, arguments, techniques)
+    role = _build_role(algorithm, config)
+    return OnPolicyLearner(
+        algorithm=algorithm, arguments=arguments, role=role, techniques=techniques
+    )
+
+
+def checked_arguments(algorithm: Any, section: Mapping[str, Any]) -> Plain:
+    """Return the arguments of an algorithm's constructor from its section of the configuration.
+
+    Raises:
+        InputError: an unknown hyper-parameter, a value out of range, a policy it does not have.
+    """
     arguments = _as_the_algorithm_names_them(
         {
             name: instantiate_nested(value, key=f"agent_algorithm.{name}")
@@ -147,16 +188,11 @@ def build_on_policy(algorithm: Any, config: Mapping[str, Any]) -> OnPolicyLearne
             arguments[name] = locate(value, key=f"agent_algorithm.{name}")
     _check_ranges(arguments)
     check_declared(algorithm, arguments, key="agent_algorithm")
-    arguments = techniques.arguments(arguments)
     policy_arguments = _policy_arguments(arguments.get("policy_kwargs") or {})
     if policy_arguments or "policy_kwargs" in arguments:
         arguments["policy_kwargs"] = policy_arguments
     _check_policy(algorithm, arguments.get("policy"), policy_arguments)
-    _check_techniques(algorithm, arguments, techniques)
-    role = _build_role(algorithm, config)
-    return OnPolicyLearner(
-        algorithm=algorithm, arguments=arguments, role=role, techniques=techniques
-    )
+    return arguments
 
 
 def _check_techniques(algorithm: Any, arguments: Mapping[str, Any], techniques: Techniques) -> None:

@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from abx_amr.agents.read_back import shown
 from abx_amr.errors import counted
 from abx_amr.host.notebook import figure, result_as_html, with_interval
 from abx_amr.planning.gap import gap_lines
@@ -65,6 +64,8 @@ class TuneResult:
     def _repr_html_(self) -> str:
         """Return what a notebook shows of it: how far it is, its best point, its best trials."""
         import pandas as pd
+
+        from abx_amr.agents.read_back import shown
 
         best = self.best_trial
         facts: dict[str, object] = {

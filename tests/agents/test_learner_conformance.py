@@ -39,6 +39,14 @@ SMALL = (
 )
 NETWORK = ("agent_algorithm.n_steps=40", "agent_algorithm.policy_kwargs.net_arch=[8]")
 MANAGER = ("agent_algorithm.n_steps=8", "agent_algorithm.policy_kwargs.net_arch=[8]")
+QUICK = (
+    "environment.num_patients_per_time_step=2",
+    "agent_algorithm.learning_starts=40",
+    "agent_algorithm.buffer_size=160",
+    "agent_algorithm.batch_size=16",
+    "agent_algorithm.target_update_interval=40",
+    "agent_algorithm.policy_kwargs.net_arch=[8]",
+)
 #: Name -> what is said on the command line, and a searched value with two of its points.
 MEMBERS: dict[str, tuple[tuple[str, ...], tuple[str, Any, Any]]] = {
     "ppo": (NETWORK, ("learning_rate", 1e-3, 1e-2)),
@@ -72,6 +80,8 @@ MEMBERS: dict[str, tuple[tuple[str, ...], tuple[str, Any, Any]]] = {
         ),
         ("initial_step_size", 0.1, 0.9),
     ),
+    "dqn": (("agent_algorithm=dqn", *QUICK), ("buffer_size", 200, 400)),
+    "qr_dqn": (("agent_algorithm=qr_dqn", "agent_algorithm.n_steps=3", *QUICK), ("tau", 0.1, 0.9)),
     "hill_climbing": ((), ("step_size", 0.1, 0.9)),
 }
 ITSELF = {  # a learner that no file in conf/ names

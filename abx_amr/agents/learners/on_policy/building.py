@@ -64,7 +64,7 @@ def steps_per_environment(n_steps: int, n_envs: int) -> int:
 
 
 @contextmanager
-def _library_errors(what: str) -> Iterator[None]:
+def library_errors(what: str) -> Iterator[None]:
     """Turn what a library's constructor says of its arguments into one line."""
     try:
         yield
@@ -158,7 +158,7 @@ def build_in(
         if arguments.get("batch_size") is not None:
             arguments["batch_size"] = min(arguments["batch_size"], n_steps)
     keep_compiler_unloaded()
-    with _library_errors(spec.algorithm.__name__), warnings.catch_warnings():
+    with library_errors(spec.algorithm.__name__), warnings.catch_warnings():
         # A last minibatch that is smaller than the others is learned from like the others.
         warnings.filterwarnings("ignore", message="You have specified a mini-batch size")
         agent = spec.algorithm(env=env, seed=settings.seed, verbose=0, **arguments)
@@ -193,7 +193,7 @@ def build_to_play(
     """
     arguments = {**_seeing(spec, model), "device": "cpu", "_init_setup_model": False}
     keep_compiler_unloaded()
-    with _library_errors(spec.algorithm.__name__):
+    with library_errors(spec.algorithm.__name__):
         # As the library's own `load` builds an agent.
         agent = spec.algorithm(env=None, seed=seed, verbose=0, **arguments)  # type: ignore[arg-type]
         agent.observation_space, agent.action_space, agent.n_envs = observed, acted, 1

@@ -34,6 +34,7 @@ from abx_amr.agents.torch_state import random_state, set_random_state
 from abx_amr.errors import InputError, first_line
 
 if TYPE_CHECKING:
+    from stable_baselines3.common.base_class import BaseAlgorithm
     from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
 
     from abx_amr.agents.learners.on_policy.building import AgentSpec
@@ -54,8 +55,8 @@ def captured(agent: OnPolicyAlgorithm, streams: Mapping[str, np.ndarray]) -> Sav
         "observation_shape": list(agent.observation_space.shape or ()),
         "action_choices": list(choices(agent.action_space)),
         "seed": agent.seed,
-        "parameters": pack("parameters", _parameters(agent), state),
-        "attributes": _attributes(agent, state),
+        "parameters": pack("parameters", parameters_of(agent), state),
+        "attributes": attributes_of(agent, state),
     }
     normalised = agent.get_vec_normalize_env()
     if normalised is not None:
@@ -75,15 +76,15 @@ def restored(
     state, facts = as_of_today(stored)
     env = build_env(spec, model, settings)
     if isinstance(env, VecNormalize) and "normalise" in facts:
-        normalising.restore(env, _part(state, "normalise"))
+        normalising.restore(env, part_of(state, "normalise"))
     agent = build_in(env, spec, model, settings, device="cpu")
-    _give(agent, state, facts, name=str(stored.file))
+    give_parameters(agent, state, facts, name=str(stored.file))
     for name, packed in facts["attributes"].items():
         setattr(agent, name, unpack(packed, state))
-    clinic_env(agent).restore(_part(state, "clinic"))
-    _set_lstm_states(agent, _part(state, "lstm"))
-    set_random_state(_part(state, "random"))
-    return agent, _part(state, "stream")
+    clinic_env(agent).restore(part_of(state, "clinic"))
+    _set_lstm_states(agent, part_of(state, "lstm"))
+    set_random_state(part_of(state, "random"))
+    return agent, part_of(state, "stream")
 
 
 def loaded(stored: StoredAgent, spec: AgentSpec, model: ClinicModel, *, name: str) -> TrainedPolicy:
@@ -102,22 +103,26 @@ def loaded(stored: StoredAgent, spec: AgentSpec, model: ClinicModel, *, name: st
         name=name,
     )
     agent = build_to_play(spec, model, observed, acted, seed=facts["seed"])
-    _give(agent, state, facts, name=name)
+    give_parameters(agent, state, facts, name=name)
     is_normalised = "normalise" in facts
     return TrainedPolicy(
         agent,
-        normalising.scale(_part(state, "normalise"), facts["normalise"]) if is_normalised else None,
+        normalising.scale(part_of(state, "normalise"), facts["normalise"])
+        if is_normalised
+        else None,
     )
 
 
-def _parameters(agent: OnPolicyAlgorithm) -> dict[str, Any]:
+def parameters_of(agent: BaseAlgorithm) -> dict[str, Any]:
     """Return the networks' and optimisers' states, and other tensors, by their names in it."""
     networks, tensors = agent._get_torch_save_params()
     found = {name: dict(recursive_getattr(agent, name).state_dict()) for name in networks}
     return found | {name: recursive_getattr(agent, name) for name in tensors}
 
 
-def _give(agent: OnPolicyAlgorithm, state: Arrays, facts: Mapping[str, Any], *, name: str) -> None:
+def give_parameters(
+    agent: BaseAlgorithm, state: Arrays, facts: Mapping[str, Any], *, name: str
+) -> None:
     """Give a built agent the weights and the optimiser's memory that were saved."""
     networks, tensors = agent._get_torch_save_params()
     try:
@@ -133,7 +138,7 @@ def _give(agent: OnPolicyAlgorithm, state: Arrays, facts: Mapping[str, Any], *, 
         recursive_setattr(agent, f"{part}.data", saved[part].data)
 
 
-def _attributes(agent: OnPolicyAlgorithm, state: dict[str, NDArray[Any]]) -> dict[str, Any]:
+def attributes_of(agent: BaseAlgorithm, state: dict[str, NDArray[Any]]) -> dict[str, Any]:
     """Return the plain attributes that training may have changed: counters, the last observation.
 
     Those that the constructor was given come from the configuration again, and so do objects.
@@ -181,5 +186,6 @@ def _set_lstm_states(agent: OnPolicyAlgorithm, values: Mapping[str, np.ndarray])
     agent._last_lstm_states = states._replace(**remembered)  # type: ignore[attr-defined]
 
 
-def _part(state: Arrays, name: str) -> dict[str, np.ndarray]:
+def part_of(state: Arrays, name: str) -> dict[str, np.ndarray]:
+    """Return the arrays of one part, by their names in it."""
     return {k.removeprefix(f"{name}."): v for k, v in state.items() if k.startswith(f"{name}.")}

@@ -22,7 +22,7 @@ from abx_amr.agents.techniques import techniques_of
 _NOT_EVIDENCE = frozenset({"policy_kwargs", "start_time", "rollout_buffer_kwargs"})
 
 
-def _part(prefix: str, thing: object) -> Iterable[tuple[str, Any]]:
+def evidence(prefix: str, thing: object) -> Iterable[tuple[str, Any]]:
     """Yield the attributes of one part of the agent that are evidence, prefixed."""
     for name, value in attributes(thing):
         if name not in _NOT_EVIDENCE:
@@ -35,15 +35,17 @@ def snapshot(agent: OnPolicyAlgorithm) -> dict[str, Any]:
     weights = hashlib.sha256()
     for parameter in policy.parameters():
         weights.update(parameter.detach().cpu().numpy().tobytes())
-    found = dict(_part("", agent))
+    found = dict(evidence("", agent))
     if "n_steps" in found:  # as configured: transitions over all environments
         found["n_steps"] = agent.n_steps * agent.n_envs
     techniques = techniques_of(agent)
-    found.update(_part("techniques.", techniques))
+    found.update(evidence("techniques.", techniques))
     found.update(techniques.first_values(agent))
-    found.update(_part("buffer.", agent.rollout_buffer))
+    found.update(evidence("buffer.", agent.rollout_buffer))
     found.update(
-        (name, value) for name, value in _part("policy.", policy) if not name.startswith("policy._")
+        (name, value)
+        for name, value in evidence("policy.", policy)
+        if not name.startswith("policy._")
     )
     found["policy.layers"] = str(policy)
     found["policy.initial_weights"] = weights.hexdigest()
@@ -60,6 +62,6 @@ def snapshot(agent: OnPolicyAlgorithm) -> dict[str, Any]:
     )
     while env is not None:
         kind = "normalise." if isinstance(env, VecNormalize) else "environment."
-        found.update(_part(kind, env))
+        found.update(evidence(kind, env))
         env = getattr(env, "venv", None)
     return found
