@@ -185,7 +185,7 @@ def reference_in_words(summary: Mapping[str, Any]) -> str:
     if (found := _BETWEEN.fullmatch(str(note))) is None:
         return f"the {note}"
     low, high = (number(float(end)) for end in found.groups())
-    return f"the upper bound of the optimum, {number(optimum)} (it lies between {low} and {high})"
+    return f"the upper bound of the optimum, {high} (it lies between {low} and {high})"
 
 
 def expected_gap(summary: Mapping[str, Any]) -> Expected | None:
