@@ -54,36 +54,31 @@ class ByLevel:
         >>> ends = (0, 0.01, 0.1, 1)
         >>> found = np.array([90.0, 10.0, 100.0]), np.array([45.0, 3.0, 2.0])
         >>> print(ByLevel(antibiotic="A", ends=ends, patients=found[0], given=found[1]).sentence())
-        A is given to 48 % of patients while its visible AMR is below 10 %, to 2 % above that.
+        It gives A to 48 % of patients while its visible AMR is below 10 %, and to 2 % above that.
         """
         name, came = self.antibiotic, np.flatnonzero(self.patients)
         total = float(self.given.sum() / self.patients.sum())
         if total < HARDLY / 10:
-            return f"{name} is hardly ever given ({amr(total)} of patients)."
+            return f"It hardly ever gives {name} ({amr(total)} of patients)."
         split = falls_apart_at(self.shares[came], self.patients[came])
         lower, upper = came[:split], came[split:]
         below, above = (self._share(part) for part in (lower, upper))
-        span = self._span(int(came[0]), int(came[-1]))
         if len(upper) and below >= HARDLY and below >= _MUCH * above:
             return (
-                f"{name} is given to {amr(below)} of patients while its visible AMR is below "
-                f"{amr(self.ends[int(upper[0])])}, to {amr(above)} above that."
+                f"It gives {name} to {amr(below)} of patients while its visible AMR is below "
+                f"{amr(self.ends[int(upper[0])])}, and to {amr(above)} above that."
             )
         if len(came) == 1:
-            return (
-                f"{name} is given to {amr(total)} of patients; its visible AMR was always {span}."
-            )
+            span = band_in_words(*self.ends[int(came[0]) :][:2])
+            return f"It gives {name} to {amr(total)} of patients; its visible AMR was {span}."
         return (
-            f"{name} is given to {amr(total)} of patients, and does not stop at any level of its "
-            f"visible AMR, which was {span}."
+            f"It gives {name} to {amr(total)} of patients, and does not stop at any level of its "
+            f"visible AMR that it met (up to {amr(self.ends[int(came[-1]) + 1])})."
         )
 
     def _share(self, bands: NDArray[np.intp]) -> float:
         came = float(self.patients[bands].sum())
         return float(self.given[bands].sum()) / came if came else 0.0
-
-    def _span(self, first: int, last: int) -> str:
-        return band_in_words(self.ends[first], self.ends[last + 1])
 
 
 def band_in_words(low: float, high: float) -> str:

@@ -17,6 +17,7 @@ from abx_amr.reports.expectation import (
 )
 from abx_amr.reports.wording import is_known, number, over_episodes, reached, rule, signed
 
+_BETWEEN = re.compile(r"upper bound: optimum between (-?[\d.]+) and (-?[\d.]+)")
 _UNNAMED_PLAN = re.compile(r"run (first: )?abx-plan for (this clinic|it)( first)?")
 
 
@@ -118,7 +119,7 @@ def optimum_in_words(summary: Mapping[str, Any], plan_command: str) -> str:
         why = f": {with_command(note, plan_command)}" if note else "."
         return f"How far it is from the optimum is not known{why}"
     optimum, cost = summary.get("optimum"), expected_gap(summary)
-    reference = f"the {note}" if note else f"the optimum, {number(optimum)}"
+    reference = reference_in_words(summary)
     if cost is not None and is_against_interpolated(summary):
         return (
             f"In expectation it is {number(cost.mean)} ({cost.within}) below the best "
@@ -165,7 +166,26 @@ def with_command(note: str, command: str) -> str:
     'run first: abx-plan experiment=base'
     """
     said = _UNNAMED_PLAN.sub(lambda _: f"run first: {command}", note)
+    said = said.replace("abx-plan for this clinic", command)
     return said.removeprefix("not computed: ")
+
+
+def reference_in_words(summary: Mapping[str, Any]) -> str:
+    """Return what a gap is measured to: the optimum, or an upper bound, with its value.
+
+    >>> reference_in_words({"optimum": -51.826, "optimum_note": None})
+    'the optimum, −51.83'
+    >>> note = "upper bound: optimum between -23.38 and -17.54"
+    >>> reference_in_words({"optimum": -17.54, "optimum_note": note})
+    'the upper bound of the optimum, −17.54 (it lies between −23.38 and −17.54)'
+    """
+    optimum, note = summary.get("optimum"), summary.get("optimum_note")
+    if not note:
+        return f"the optimum, {number(optimum)}"
+    if (found := _BETWEEN.fullmatch(str(note))) is None:
+        return f"the {note}"
+    low, high = (number(float(end)) for end in found.groups())
+    return f"the upper bound of the optimum, {high} (it lies between {low} and {high})"
 
 
 def expected_gap(summary: Mapping[str, Any]) -> Expected | None:

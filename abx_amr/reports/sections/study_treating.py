@@ -54,21 +54,32 @@ def _levels(levels: list[ByLevel]) -> Table:
     ends = levels[0].ends
     columns = [
         Column("visible AMR of the antibiotic"),
-        *(Column(f"given {drug.antibiotic}", numeric=True) for drug in levels),
+        *(
+            column
+            for drug in levels
+            for column in (
+                Column(f"given {drug.antibiotic}", numeric=True, title="of the patients then"),
+                Column("of all patients", numeric=True, title="who came while its AMR lay there"),
+            )
+        ),
     ]
     rows = [
-        [Cell(band_in_words(ends[at], ends[at + 1]), ends[at]), *(_cell(d, at) for d in levels)]
+        [
+            Cell(band_in_words(ends[at], ends[at + 1]), ends[at]),
+            *(cell for drug in levels for cell in _cells(drug, at)),
+        ]
         for at in range(len(ends) - 1)
         if any(drug.patients[at] for drug in levels)
     ]
     return columns, rows
 
 
-def _cell(drug: ByLevel, at: int) -> Cell:
+def _cells(drug: ByLevel, at: int) -> tuple[Cell, Cell]:
+    """Return the share of a band's patients who were given it, and how many of all they were."""
     if not drug.patients[at]:
-        return Cell("not met")
-    share = float(drug.shares[at])
-    return Cell(f"{amr(share)} of {amr(float(drug.met[at]))}", share)
+        return Cell("not met"), Cell("0 %", 0.0)
+    share, met = float(drug.shares[at]), float(drug.met[at])
+    return Cell(amr(share), share), Cell(amr(met), met)
 
 
 def _groups(told: Any) -> Table | None:

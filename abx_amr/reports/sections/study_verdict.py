@@ -40,7 +40,7 @@ from abx_amr.reports.wording import (
     signed,
 )
 from abx_amr.reports.worth import compared as compared_with
-from abx_amr.reports.worth import optimum_name, with_command
+from abx_amr.reports.worth import optimum_name, reference_in_words, with_command
 from abx_amr.studies.best import unlike_summary
 
 NAME = "Verdict"
@@ -196,10 +196,11 @@ def _worth(best: Mapping[str, Any], plan: str) -> list[Markup | None]:
         sentences.append(labelled("Against the best rule", text))
     gap, note = best.get("optimality_gap"), best.get("optimum_note")
     if is_known(gap):
-        reference = f"the {note}" if note else f"the optimum, {number(best.get('optimum'))}"
         share = best.get("share_of_range")
-        gained = f": it {_is_worse(share)}{reached(share)}" if is_known(share) else ""
-        text = f"It is {number(gap)} below {reference}{gained}."
+        gained = f" It {_is_worse(share)}{reached(share)}." if is_known(share) else ""
+        if note:
+            gained = gained.replace("reaches", "reaches at least")
+        text = f"It is {number(gap)} below {reference_in_words(best)}.{gained}"
         sources = sources_in_words(best.get("gap"), plan)
         sentences.append(labelled("Against the optimum, and why", text, sources))
     elif note:
