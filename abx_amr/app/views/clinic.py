@@ -21,6 +21,7 @@ from abx_amr.app.workers import SupersededError
 from abx_amr.errors import InputError, first_line
 
 _PARTS = {"fixed": try_fixed, "rules": try_rules, "search": try_search}
+_EVALUATED = "100"  # episodes: enough for an interval that says something
 _NAMES = "ABCDEFGH"
 _SLIDERS = (
     drafts.PATIENTS,
@@ -91,14 +92,15 @@ async def keep(request: Request) -> Response:
         return await _page(
             desk, draft or Draft(), error=error, field=_blamed(error, form), status=422
         )
-    then = form.get("then")
-    if then in ("train", "plan", "tune"):
-        agent = "policy_search" if then == "train" else None
-        tuning = "policy_search_default" if then == "tune" else None
-        return desk.go(
-            query(f"/start/{then}", experiment=draft.name, agent_algorithm=agent, tuning=tuning)
-        )
+    if form.get("then") == "train":
+        return desk.go(query("/start/train", **training_in(draft.name)))
     return desk.go(query("/clinic", **{"from": draft.name, "saved": draft.name}))
+
+
+def training_in(name: str) -> dict[str, str]:
+    """Return what a form begins with that trains an agent in a clinic: one that takes seconds."""
+    episodes = {"training.num_eval_episodes": _EVALUATED}
+    return {"experiment": name, "agent_algorithm": "policy_search", **episodes}
 
 
 def experiment_draft(name: str) -> Draft:
@@ -158,6 +160,7 @@ async def _page(
         error=error,
         field=field,
         saved=saved,
+        training=training_in(saved or ""),
         files=_saved_files(desk, saved),
     )
 
