@@ -23,7 +23,7 @@ from abx_amr.host.locations import MARKER
 from tests.docs.browser import browsing, resize, serving, visit
 from tests.reports.test_browser import CONTRAST, LEAST_CONTRAST, shown
 
-SECONDS = 240.0
+SECONDS = 600.0
 SLOW_RUN = "training.total_num_training_episodes=4000000"
 TOO_WIDE = """
 const scrolls = (e) => {

@@ -80,6 +80,7 @@ async def _stream(desk: Desk, job: Job) -> AsyncIterator[str]:
     shown: dict[str, str] = {}
     memory: dict[str, Any] = {}
     while True:
+        began = time.monotonic()
         try:
             state = job.state()
             parts = await _parts(desk, job, memory)
@@ -93,7 +94,7 @@ async def _stream(desk: Desk, job: Job) -> AsyncIterator[str]:
             yield event("end", {})
             return
         yield ": alive\n\n"
-        await asyncio.sleep(_LOOK_SECONDS)
+        await asyncio.sleep(max(_LOOK_SECONDS, time.monotonic() - began))
 
 
 async def _parts(desk: Desk, job: Job, memory: dict[str, Any]) -> dict[str, str]:
