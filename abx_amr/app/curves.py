@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,9 +39,11 @@ def run_curve(path: Path) -> list[tuple[float, float]]:
     for line in lines[1:]:
         cells = line.split(",")
         try:
-            sums.setdefault(float(cells[at]), []).append(float(cells[value]))
+            x, y = float(cells[at]), float(cells[value])
         except (IndexError, ValueError):
             continue
+        if math.isfinite(x) and math.isfinite(y):
+            sums.setdefault(x, []).append(y)
     return sorted((x, sum(values) / len(values)) for x, values in sums.items())
 
 

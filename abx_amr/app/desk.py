@@ -25,6 +25,7 @@ class Desk:
         base_path: What stands before every path.
         clinic: Computes clinics and composes configurations.
         reports: Makes report pages.
+        pages: Report pages that were made, by what they were made of.
     """
 
     workplace: Workplace
@@ -33,6 +34,7 @@ class Desk:
     reports: Worker = field(default_factory=Worker)
     jobs: Jobs = field(init=False)
     listing: Listing = field(init=False)
+    pages: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "jobs", Jobs(self.workplace))
@@ -57,7 +59,9 @@ class Desk:
         return [
             entry
             for entry in self.listing.entries()
-            if words and entry.moment >= job.started and words <= set(_split(entry.command))
+            if words
+            and (entry.moment >= job.started or entry.kind == "study")
+            and words <= set(_split(entry.command))
         ]
 
     def job_of(self, entry: Entry) -> Job | None:

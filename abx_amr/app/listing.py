@@ -7,6 +7,7 @@ made it, the application, a shell or SLURM, makes no difference.
 from __future__ import annotations
 
 import os
+import threading
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -38,7 +39,7 @@ class Entry:
         at: Its path from the project's top.
         kind: What it is.
         name: What its user called it.
-        moment: When it was begun, as ISO 8601; "" where that is not known.
+        moment: When it was begun, as ISO 8601 in the time of this machine.
         state: Whether it is complete, or somebody seems to be at it.
         clinic: The experiment.
         agent: Who prescribes.
@@ -74,13 +75,15 @@ class Listing:
         """Name the project; nothing is read yet."""
         self.workplace = workplace
         self._kept: dict[Path, tuple[object, Entry]] = {}
+        self._lock = threading.RLock()
         self.n_read = 0  #: folders whose files were opened, ever
 
     def entries(self) -> list[Entry]:
         """Return what there is, the newest first."""
-        found = {path: kind for path, kind in self._folders()}
-        self._kept = {path: kept for path, kept in self._kept.items() if path in found}
-        entries = [self._entry(path, kind) for path, kind in found.items()]
+        with self._lock:
+            found = dict(self._folders())
+            self._kept = {path: kept for path, kept in self._kept.items() if path in found}
+            entries = [self._entry(path, kind) for path, kind in found.items()]
         return sorted(entries, key=lambda entry: (entry.moment, entry.at), reverse=True)
 
     def entry(self, path: Path) -> Entry:
@@ -92,7 +95,8 @@ class Listing:
         kind = kind_of(path)
         if kind is None:
             raise InputError(f"{self.workplace.name_of(path)} holds no run, study or plan")
-        return self._entry(path, kind)
+        with self._lock:
+            return self._entry(path, kind)
 
     def _folders(self) -> Iterator[tuple[Path, str]]:
         for top in dict.fromkeys((self.workplace.results, self.workplace.studies)):
@@ -234,10 +238,11 @@ def _names(path: Path) -> list[str]:
 
 def _moment(facts: Mapping[str, Any], path: Path) -> str:
     started = facts.get("started")
-    if isinstance(started, str) and started:
-        return started[:25]
-    made = _modified(path) / 1e9
-    return datetime.fromtimestamp(made).astimezone().isoformat(timespec="seconds")
+    try:
+        moment = datetime.fromisoformat(str(started)).astimezone()
+    except (ValueError, OverflowError):
+        moment = datetime.fromtimestamp(_modified(path) / 1e9).astimezone()
+    return moment.isoformat(timespec="seconds")
 
 
 def _json(file: Path) -> dict[str, Any]:

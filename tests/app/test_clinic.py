@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from abx_amr.api import compose, make_model
 from abx_amr.app.clinic.draft import DRUG, Draft, read_draft
 from abx_amr.app.clinic.files import experiment_name, files_of, save
-from abx_amr.app.clinic.trying import built, try_fixed, try_rules, try_search
+from abx_amr.app.clinic.trying import built, configuration_of, try_fixed, try_rules, try_search
 from abx_amr.app.views.clinic import experiment_draft
 from abx_amr.app.workplace import Workplace
 from abx_amr.errors import InputError
@@ -131,8 +131,8 @@ def test_a_clinic_is_tried_and_saved_in_the_browser_s_own_words(app: Asking, pro
     assert "<table" in tried["html"] and tried["brief"]["rule"]
     answer = app.post("/clinic/save", {**FORM, "then": "train"})
     assert answer.status == 303
-    assert (
-        answer.headers["location"] == "/start/train?experiment=ours&agent_algorithm=policy_search"
+    assert answer.headers["location"].startswith(
+        "/start/train?experiment=ours&agent_algorithm=policy_search&"
     )
     assert (project / "conf" / "experiment" / "ours.yaml").is_file()
     assert "is saved in this project" in app.get("/clinic?from=ours&saved=ours").text
@@ -151,3 +151,24 @@ def test_a_drug_more_and_a_drug_less_keep_the_rest(app: Asking) -> None:
 def test_every_number_of_a_drug_has_a_slider_that_holds_its_default() -> None:
     for slider, default in DRUG.values():
         assert slider.low <= default <= slider.high
+
+
+@pytest.mark.parametrize(
+    "name", ["paper_two", "paper_two_cross_resistant", "paper_degraded", "base"]
+)
+def test_a_shipped_experiment_is_held_by_the_sliders(project: Path, name: str) -> None:
+    assert (
+        configuration_of(experiment_draft(name))["antibiotics"]
+        == compose(f"experiment={name}").antibiotics
+    )
+
+
+def test_what_no_slider_sets_is_not_lost_in_silence(app: Asking, project: Path) -> None:
+    folder = project / "conf" / "experiment"
+    folder.mkdir()
+    text = "# @package _global_\nenvironment: {temporal_windows: [10]}\n"
+    (folder / "odd.yaml").write_text(text, encoding="utf-8")
+    answer = app.get("/clinic?from=odd")
+    assert "environment of experiment odd has values that no slider sets" in answer.text
+    with pytest.raises(InputError, match="of its own: choose another name"):
+        save(replace(SHORT, name="paper_two"), Workplace.at(project))

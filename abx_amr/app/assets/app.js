@@ -160,8 +160,10 @@
       const place = document.getElementById(id), log = place.querySelector(".log");
       const follows = log && log.scrollHeight - log.scrollTop - log.clientHeight < 40;
       const top = log ? log.scrollTop : 0;
-      if (place.contains(document.activeElement) && id === "state") return;
-      place.innerHTML = html;
+      const made = document.createElement("div");
+      made.innerHTML = html;
+      if (made.innerHTML === place.innerHTML) return;  // what is shown stays, with its focus
+      place.replaceChildren(...made.childNodes);
       const now = place.querySelector(".log");
       if (now) now.scrollTop = follows ? now.scrollHeight : top;
     });

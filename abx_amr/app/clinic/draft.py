@@ -7,7 +7,7 @@ cross.0.1: what a dose of the first adds to the second.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from abx_amr.errors import InputError
@@ -154,6 +154,15 @@ NOISE = Slider(
     help="standard deviation of the reported level",
     path="environment.visible_amr.noise_std",
 )
+BIAS = Slider(
+    key="bias",
+    label="Bias of a report",
+    low=-0.5,
+    high=0.5,
+    step=0.01,
+    help="below 0: resistance looks lower than it is",
+    path="environment.visible_amr.bias",
+)
 WEIGHT = Slider(
     key="weight",
     label="Weight of resistance",
@@ -242,6 +251,7 @@ class Draft:
     steps: float = 200
     delay: float = 1
     noise: float = 0.0
+    bias: float = 0.0
     weight: float = 0.0
     population: str = TWO_GROUPS
     high_share: float = 0.5
@@ -269,7 +279,7 @@ class Draft:
                 "visible_amr": {
                     "update_every_n_time_steps": self.delay,
                     "noise_std": self.noise,
-                    "bias": 0.0,
+                    "bias": self.bias,
                 },
                 "include_time_remaining": self.sees_time,
             },
@@ -360,6 +370,7 @@ def read_draft(form: Mapping[str, str]) -> Draft:
         steps=STEPS.read(form, plain.steps),
         delay=DELAY.read(form, plain.delay),
         noise=NOISE.read(form, plain.noise),
+        bias=BIAS.read(form, plain.bias),
         weight=WEIGHT.read(form, plain.weight),
         population=form.get("population") or TWO_GROUPS,
         high_share=HIGH_SHARE.read(form, plain.high_share),
@@ -422,6 +433,7 @@ def draft_of(config: Mapping[str, Any], *, name: str, choices: Mapping[str, str]
         steps=place["max_time_steps"],
         delay=visible["update_every_n_time_steps"],
         noise=visible["noise_std"],
+        bias=visible["bias"],
         weight=config["reward_calculator"].get("lambda_weight", 0.0),
         population=choices.get("patient_generator", TWO_GROUPS),
         reward=choices.get("reward_calculator", "paper"),
@@ -432,8 +444,6 @@ def draft_of(config: Mapping[str, Any], *, name: str, choices: Mapping[str, str]
 
 def _with_own_groups(made: Draft, population: Mapping[str, Any]) -> Draft:
     """Return a draft whose sliders are those of its two groups, where it has such groups."""
-    from dataclasses import replace
-
     groups = population.get("populations")
     if not isinstance(groups, Mapping) or set(groups) != {"low_risk", "high_risk"}:
         return made

@@ -13,6 +13,7 @@ from abx_amr.app.workplace import Workplace
 from abx_amr.errors import InputError
 from abx_amr.host.atomic_files import write_text
 from abx_amr.host.folder_names import check_folder_name
+from abx_amr.host.locations import packaged
 
 _MARK = "# Made in abx-app"
 _LARGEST_NAME = 60
@@ -74,11 +75,14 @@ def save(draft: Draft, workplace: Workplace) -> list[Path]:
         InputError: its name cannot be one, or a file that was not made here has it.
     """
     experiment_name(draft.name)
+    for name in files_of(draft):
+        if (packaged("conf") / name).is_file():
+            raise InputError(f"name: abx-amr has a conf/{name} of its own: choose another name")
     files = {workplace.conf / path: text for path, text in files_of(draft).items()}
     for path in files:
         if path.exists() and not is_ours(path):
-            name = path.relative_to(workplace.root)
-            raise InputError(f"name: {name} is there and was not made here: choose another name")
+            there = path.relative_to(workplace.root)
+            raise InputError(f"name: {there} is there and was not made here: choose another name")
     for path, text in files.items():
         path.parent.mkdir(parents=True, exist_ok=True)
         write_text(path, text)

@@ -48,16 +48,26 @@ def built(draft: Draft) -> RuleSearch:
 @functools.lru_cache(maxsize=8)
 def _built(sections: str, overrides: tuple[str, ...]) -> RuleSearch:
     from abx_amr.configuration.clinic import build_clinic
-    from abx_amr.configuration.composing import compose
     from abx_amr.planning.best_rule import RuleSearch
 
+    # What is tried is kept apart from a project's own optima.
+    return RuleSearch(build_clinic(_composed(json.loads(sections), overrides)), folder=_kept_here())
+
+
+def configuration_of(draft: Draft) -> dict[str, Any]:
+    """Return what an experiment of a draft would compose to, apart from its names."""
+    return _composed(draft.sections(), draft.overrides)
+
+
+def _composed(sections: Mapping[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
+    from abx_amr.configuration.composing import compose
+
     config = compose("train", overrides).plain
-    for name, section in json.loads(sections).items():
+    for name, section in sections.items():
         own = config.get(name)
         merges = name in ("environment", "reward_calculator") and isinstance(own, dict)
         config[name] = {**own, **section} if merges and isinstance(own, dict) else section
-    # What is tried is kept apart from a project's own optima.
-    return RuleSearch(build_clinic(config), folder=_kept_here())
+    return config
 
 
 def try_fixed(draft: Draft) -> dict[str, Any]:

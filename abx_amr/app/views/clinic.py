@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,20 +14,23 @@ from starlette.responses import JSONResponse, Response
 from abx_amr.app.clinic import draft as drafts
 from abx_amr.app.clinic.draft import DRUG, MOST_DRUGS, TWO_GROUPS, Draft, Drug, draft_of, read_draft
 from abx_amr.app.clinic.files import experiment_name, save
-from abx_amr.app.clinic.trying import try_fixed, try_rules, try_search
+from abx_amr.app.clinic.trying import configuration_of, try_fixed, try_rules, try_search
 from abx_amr.app.curves import Line, drawn
 from abx_amr.app.desk import Desk, desk_of, form_of
 from abx_amr.app.templating import query
 from abx_amr.app.workers import SupersededError
+from abx_amr.configuration.values import CLINIC_SECTIONS
 from abx_amr.errors import InputError, first_line
 
 _PARTS = {"fixed": try_fixed, "rules": try_rules, "search": try_search}
+_EVALUATED = "100"  # episodes: enough for an interval that says something
 _NAMES = "ABCDEFGH"
 _SLIDERS = (
     drafts.PATIENTS,
     drafts.STEPS,
     drafts.DELAY,
     drafts.NOISE,
+    drafts.BIAS,
     drafts.WEIGHT,
     *drafts.RISK,
 )
@@ -44,7 +48,10 @@ async def show(request: Request) -> Response:
         except InputError as problem:
             draft, error = Draft(), first_line(problem)
     elif name := request.query_params.get("from"):
-        draft = await desk.clinic(experiment_draft, name)
+        try:
+            draft = await desk.clinic(experiment_draft, name)
+        except InputError as problem:
+            draft, error = Draft(), first_line(problem)
     else:
         draft = Draft()
     return await _page(desk, draft, error=error, saved=saved)
@@ -91,14 +98,15 @@ async def keep(request: Request) -> Response:
         return await _page(
             desk, draft or Draft(), error=error, field=_blamed(error, form), status=422
         )
-    then = form.get("then")
-    if then in ("train", "plan", "tune"):
-        agent = "policy_search" if then == "train" else None
-        tuning = "policy_search_default" if then == "tune" else None
-        return desk.go(
-            query(f"/start/{then}", experiment=draft.name, agent_algorithm=agent, tuning=tuning)
-        )
+    if form.get("then") == "train":
+        return desk.go(query("/start/train", **training_in(draft.name)))
     return desk.go(query("/clinic", **{"from": draft.name, "saved": draft.name}))
+
+
+def training_in(name: str) -> dict[str, str]:
+    """Return what a form begins with that trains an agent in a clinic: one that takes seconds."""
+    episodes = {"training.num_eval_episodes": _EVALUATED}
+    return {"experiment": name, "agent_algorithm": "policy_search", **episodes}
 
 
 def experiment_draft(name: str) -> Draft:
@@ -112,12 +120,21 @@ def experiment_draft(name: str) -> Draft:
     if not name.replace("_", "").replace("-", "").isalnum():
         raise InputError(f"experiment {name!r} does not exist")
     composition = compose("train", [f"experiment={name}"])
+    config = composition.plain
     try:
-        return draft_of(composition.plain, name=name, choices=composition.choices)
+        draft = draft_of(config, name=name, choices=composition.choices)
     except (KeyError, TypeError, ValueError) as error:
-        raise InputError(
-            f"experiment {name} has parts that no slider sets ({first_line(error)}): edit its files"
-        ) from error
+        raise InputError(f"experiment {name} has parts that no slider sets: edit its files") from (
+            error
+        )
+    held = configuration_of(draft)
+    for section in CLINIC_SECTIONS:
+        if held.get(section) != config.get(section):
+            raise InputError(
+                f"{section} of experiment {name} has values that no slider sets: edit its files, "
+                f"or begin with another one (abx-train experiment={name} takes it as it is)"
+            )
+    return draft
 
 
 def _choices() -> dict[str, list[str]]:
@@ -158,6 +175,7 @@ async def _page(
         error=error,
         field=field,
         saved=saved,
+        training=training_in(saved or ""),
         files=_saved_files(desk, saved),
     )
 
@@ -175,8 +193,6 @@ def _saved_files(desk: Desk, name: str | None) -> list[str]:
 
 def _changed(draft: Draft, form: Mapping[str, str]) -> Draft:
     """Return a draft with a drug more or less, as a button of the form asks."""
-    from dataclasses import replace
-
     drugs = list(draft.drugs)
     if form.get("add"):
         taken = {drug.name for drug in drugs}

@@ -15,6 +15,7 @@ from starlette.responses import PlainTextResponse, Response, StreamingResponse
 
 from abx_amr.app.desk import Desk, desk_of, form_of
 from abx_amr.app.jobs import Job
+from abx_amr.app.listing import kind_of
 from abx_amr.app.watching import curve_of, event, share_done, study_curve, study_standing
 from abx_amr.errors import InputError
 
@@ -79,6 +80,7 @@ async def _stream(desk: Desk, job: Job) -> AsyncIterator[str]:
     shown: dict[str, str] = {}
     memory: dict[str, Any] = {}
     while True:
+        began = time.monotonic()
         try:
             state = job.state()
             parts = await _parts(desk, job, memory)
@@ -92,7 +94,7 @@ async def _stream(desk: Desk, job: Job) -> AsyncIterator[str]:
             yield event("end", {})
             return
         yield ": alive\n\n"
-        await asyncio.sleep(_LOOK_SECONDS)
+        await asyncio.sleep(max(_LOOK_SECONDS, time.monotonic() - began))
 
 
 async def _parts(desk: Desk, job: Job, memory: dict[str, Any]) -> dict[str, str]:
@@ -103,7 +105,7 @@ async def _parts(desk: Desk, job: Job, memory: dict[str, Any]) -> dict[str, str]
     study = next((desk.workplace.root / e.at for e in entries if e.kind == "study"), None)
     if study is None and job.kind == "tune" and job.run_name:
         there = desk.workplace.studies / job.run_name
-        study = there if there.is_dir() else None
+        study = there if kind_of(there) == "study" else None
     standing = None if study is None else await _standing(desk, study, state, memory)
     curve = study_curve(standing) if standing else curve_of(desk.workplace.root, runs)
     progress = None

@@ -126,18 +126,17 @@ def set_html(folder: Path, paths: Sequence[Path]) -> str:
     return page_of(gathered(folder, paths, name=f"{name} compared")).html()
 
 
-_kept: dict[str, str] = {}
 _MOST_KEPT = 12
 
 
 async def _page(desk: Desk, key: str, make: Any, *arguments: Any) -> str:
     """Return a page, made once for each state of its files."""
-    if key not in _kept:
-        html = await asyncio.shield(desk.reports(make, *arguments))
-        while len(_kept) >= _MOST_KEPT:
-            _kept.pop(next(iter(_kept)))
-        _kept[key] = html
-    return _kept[key]
+    if key not in desk.pages:
+        html = str(await asyncio.shield(desk.reports(make, *arguments)))
+        while len(desk.pages) >= _MOST_KEPT:
+            desk.pages.pop(next(iter(desk.pages)))
+        desk.pages[key] = html
+    return desk.pages[key]
 
 
 def _sandboxed(html: str, request: Request, name: str) -> Response:

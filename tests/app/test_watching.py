@@ -1,0 +1,46 @@
+"""How a study and a run stand is read from their files, by whomever they are written."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from abx_amr.app.curves import Line, drawn, run_curve
+from abx_amr.app.watching import study_curve, study_standing
+from tests.app.asking import Asking
+from tests.reports.runs import write_run
+from tests.reports.studies import write_study
+
+
+def test_a_study_is_watched_from_its_storage(app: Asking) -> None:
+    path = write_study(app.desk.workplace.studies)
+    standing = study_standing(path)
+    assert standing["finished"] == standing["budget"] == 12
+    assert len(standing["values"]) == 12 and standing["workers"]
+    assert standing["best"] == max(value for _, value in standing["values"])
+    assert str(study_curve(standing)).count("<polyline") == 2
+    (entry,) = app.desk.listing.entries()
+    assert (entry.kind, entry.state, entry.progress) == ("study", "complete", "12 of 12 trials")
+    assert "Train with what it found" in app.get(f"/results/open?at={entry.at}").text
+
+
+def test_a_folder_without_its_storage_says_so(tmp_path: Path) -> None:
+    assert "a server holds them" in study_standing(tmp_path)["problem"]
+
+
+def test_a_run_s_curve_has_the_mean_of_each_evaluation(tmp_path: Path) -> None:
+    folder = write_run(tmp_path)
+    table = folder.read_evaluations()
+    means = table.groupby("transitions")["episode_return"].mean()
+    curve = run_curve(folder.path)
+    assert [x for x, _ in curve] == means.index.tolist()
+    assert [round(y, 6) for _, y in curve] == means.round(6).tolist()
+    folder.evaluations_file.write_text(
+        "transitions,episode_return\n1,x\n2\n3,4\n", encoding="utf-8"
+    )
+    assert run_curve(folder.path) == [(3.0, 4.0)]
+
+
+def test_a_line_of_one_point_is_none_and_hostile_names_are_escaped() -> None:
+    assert drawn([Line(name="a", points=[(0.0, 1.0)])], across="x", up="y") is None
+    lines = [Line(name="<b>", points=[(0.0, 1.0), (1.0, 1.0)])] * 2
+    assert "<b>" not in str(drawn(lines, across="<i>", up="y")).replace("&lt;", "")
