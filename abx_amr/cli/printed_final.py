@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from abx_amr.planning.gap import gap_lines
+from abx_amr.studies.members import SEARCHED_GROUPS
 from abx_amr.studies.records import DEFAULT
 
 
@@ -24,13 +25,20 @@ def final_lines(final: Mapping[str, Any]) -> list[str]:
         f"  selected  {named(final['selected'])}, {_number(value)} by mean - lambda * std on fresh "
         "seeds",
         f"  held out  {valued(held_out['selected'])}",
-        f"  default   {valued(held_out['default'])}",
+        f"  default   {valued(held_out['default'])}{_which_default(final)}",
         f"  {compared(final)}",
     ]
     if "optimum" in held_out:
         said = {**held_out, "mean_return": held_out["selected"]["mean"]}
         lines += [f"  {line}" for line in gap_lines(said)]
     return lines
+
+
+def _which_default(final: Mapping[str, Any]) -> str:
+    """Return which configuration's default it is, where the study chose between several."""
+    params = next(c.get("params") or {} for c in final["candidates"] if c["point"] == DEFAULT)
+    chosen = [f"{group}={params[group]}" for group in SEARCHED_GROUPS if group in params]
+    return f", that of {' '.join(chosen)}" if chosen else ""
 
 
 def named(point: int | str) -> str:

@@ -15,6 +15,7 @@ from abx_amr.cli.written_report import print_report
 from abx_amr.errors import counted
 from abx_amr.host.progress import is_on_a_terminal
 from abx_amr.planning.gap import gap_lines
+from abx_amr.studies.members import SEARCHED_GROUPS
 from abx_amr.studies.preparation import Preparation
 from abx_amr.studies.records import DEFAULT
 from abx_amr.tuning.display import DisplayedStudy
@@ -238,16 +239,18 @@ def _next_lines(result: TuneResult) -> list[str]:
     same = repeated(*sections, leaving_out=leaving_out, overrides=told)
     source = shlex.quote(f"best_params_from={result.run_name}")
     long = f"{length}={result.training_episodes}"
-    trial_episodes = result.configuration["tuning"]["truncated_episodes"]
     lines = []
-    if trial_episodes != result.training_episodes:
+    if result.trial_episodes != result.training_episodes:
         lines.append(
-            f"its trials trained for {trial_episodes} episodes each, the line below trains for "
-            f"{result.training_episodes}"
+            f"its trials trained for {result.trial_episodes} episodes each, the line below trains "
+            f"for {result.training_episodes}"
         )
     lines.append(f"train with them:  abx-train {source}{same} {long}")
     final = result.final
     if final and final["selected"] != DEFAULT and not final["default_beaten"]:
         own = shlex.join(default_overrides(final))
-        lines.append(f"or the default:   abx-train {source}{same} {own} {long}")
+        # A default of another agent takes nothing from the study, not even the length.
+        chosen = [group for group in SEARCHED_GROUPS if group in (result.best_params or {})]
+        line = f"{own}{same}" if chosen else f"{source}{same} {own} {long}"
+        lines.append(f"or the default:   abx-train {line}")
     return lines

@@ -112,8 +112,8 @@ def _choices(argument: str) -> list[str]:
 
 def _texts(override: Override) -> list[str]:
     sweep = override.value()
-    if not isinstance(sweep, ChoiceSweep):
-        return []
+    if not (isinstance(sweep, ChoiceSweep) and sweep.simple_form):
+        return []  # choice(...) is a search in one study
     return list(dict.fromkeys(str(getattr(choice, "text", choice)) for choice in sweep.list))
 
 

@@ -6,7 +6,7 @@ Every worker of a study gets the settings as they are and the entries as one ove
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from fractions import Fraction
 from math import ceil
@@ -25,33 +25,12 @@ from hydra.core.override_parser.types import (
 from hydra.errors import HydraException
 
 from abx_amr.errors import InputError
-from abx_amr.studies.space import flatten, full_path, written_keys
+from abx_amr.studies.members import AGENT, SEARCHED_GROUPS
+from abx_amr.studies.space import REFUSED_FAMILIES, flatten, full_path, written_keys
 
 FIELDS = ("type", "low", "high", "step", "log", "log_below_one", "choices", "when")
 
 Entry = dict[str, Any]
-
-
-def without_sweeps(
-    arguments: Sequence[str],
-    *,
-    loader: ConfigLoader,
-    written: Callable[[Sequence[str]], Mapping[str, Any]],
-) -> list[str]:
-    """Return the overrides with what they search as one override of `tuning.search_space`.
-
-    Args:
-        arguments: The overrides of a command line.
-        loader: Hydra's, which knows the groups.
-        written: Gives the search space of a composition, by its overrides.
-
-    Raises:
-        InputError: an override sweeps over what cannot be searched.
-    """
-    settings, entries = split_arguments(arguments, loader)
-    if not entries:
-        return settings
-    return [*settings, search_space_override(entries, written=written(settings))]
 
 
 _PARAMS = "hydra.sweeper.params"
@@ -106,7 +85,7 @@ def sweeps_of(params: Mapping[str, Any]) -> list[str]:
         for path, value in flatten(params).items()
     }
     return [
-        f"{path}={text if isinstance(text, str) else _encode(text)}" for path, text in texts.items()
+        f"{path}={text if isinstance(text, str) else encode(text)}" for path, text in texts.items()
     ]
 
 
@@ -121,18 +100,44 @@ def split_arguments(
             fixed.append(str(override.input_line))
             continue
         key = override.key_or_group
-        if "@" in override.get_key_element() or loader.get_group_options(key):
-            raise InputError(
-                f"{override.input_line}: {key} is a configuration group, a search space holds "
-                "values; run one study for each choice, such as +tuning=ppo_default,a2c_default"
-            )
-        if "." not in key:
+        is_group = bool(loader.get_group_options(key))
+        if "@" in override.get_key_element() or (is_group and not _is_searched(override)):
+            raise InputError(f"{override.input_line}: {_no_search(override)}")
+        if "." not in key and not is_group:
             raise InputError(
                 f"{override.input_line}: a search space holds full paths such as "
                 "agent_algorithm.learning_rate"
             )
         entries[full_path(key)] = entry_of(override)
     return fixed, entries
+
+
+def _is_searched(override: Override) -> bool:
+    """Say whether an override searches over the choices of a group."""
+    value = override.value()
+    is_choice = isinstance(value, ChoiceSweep) and not value.simple_form
+    return is_choice and override.key_or_group in SEARCHED_GROUPS
+
+
+def _no_search(override: Override) -> str:
+    """Return why the choices of a group are not searched, and what to write."""
+    group, value = override.key_or_group, override.value()
+    names = [str(_unquoted(name)) for name in value.list] if isinstance(value, ChoiceSweep) else []
+    listed = ",".join(names) or "NAME,NAME"
+    if "@" in override.get_key_element():
+        return f"{group} is a configuration group: leave out what follows @"
+    if group == AGENT:
+        return (
+            f"to search over agents in one study, write {group}=choice({listed}); a study for each "
+            f"is +tuning={','.join(f'{name}_default' for name in names) or 'NAME,NAME'}"
+        )
+    reason = REFUSED_FAMILIES.get(group)
+    if reason is None:
+        known = f"{', '.join(SEARCHED_GROUPS[:-1])} and {SEARCHED_GROUPS[-1]}"
+        reason = f"{group} is a configuration group, of which {known} alone are searched"
+    else:
+        reason = f"{group} is not searched: {reason}"
+    return f"{reason}; a study for each choice is {group}={listed}"
 
 
 def entry_of(override: Override) -> Entry:
@@ -214,7 +219,7 @@ def search_space_override(entries: Mapping[str, Entry], *, written: Mapping[str,
         for section in sections:
             node = node.setdefault(section, {})
         node[last] = {name: entry.get(name) for name in FIELDS}
-    return f"++tuning.search_space={_encode(tree)}"
+    return f"++tuning.search_space={encode(tree)}"
 
 
 def _choices(override: Override, values: Sequence[Any]) -> Entry:
@@ -252,16 +257,16 @@ def _range(override: Override, sweep: RangeSweep) -> Entry:
     }
 
 
-def _encode(value: Any) -> str:
+def encode(value: Any) -> str:
     """Return a value in Hydra's grammar, text always in quotes."""
     if value is None:
         return "null"
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, Mapping):
-        return "{" + ",".join(f"{key}:{_encode(item)}" for key, item in value.items()) + "}"
+        return "{" + ",".join(f"{key}:{encode(item)}" for key, item in value.items()) + "}"
     if isinstance(value, list):
-        return "[" + ",".join(_encode(item) for item in value) + "]"
+        return "[" + ",".join(encode(item) for item in value) + "]"
     if isinstance(value, str):
         return QuotedString(text=value, quote=Quote.single).with_quotes()
     return repr(value)

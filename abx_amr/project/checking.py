@@ -397,8 +397,10 @@ def _neutral_clinic(config: Plain) -> ClinicModel:
 
 def _faults_of_search(composition: Composition, known: Sequence[str]) -> list[str]:
     """Return what is wrong with a study's settings and its search space."""
+    from abx_amr.studies.contexts import choices_of, contexts, probe_points
+    from abx_amr.studies.members import with_choices
     from abx_amr.studies.settings import StudySettings
-    from abx_amr.studies.space import contexts, full_path, probe_points
+    from abx_amr.studies.space import full_path
 
     plain = deepcopy(composition.plain)
     found: list[str] = []
@@ -415,14 +417,15 @@ def _faults_of_search(composition: Composition, known: Sequence[str]) -> list[st
             return found
         del entries[keys[0]]
     probes = [
-        (where, path, ends)
-        for where in contexts(settings.space)
-        for path, ends in probe_points(settings.space, where=where).items()
+        ({**choices, **where}, path, ends)
+        for choices in choices_of(settings.space)
+        for where in contexts(settings.space, within=choices)
+        for path, ends in probe_points(settings.space, where=where, within=choices).items()
     ]
     for where, path, ends in probes:
         for value in ends:
             try:
-                build_prescriber(with_values(plain, {**where, path: value}))
+                build_prescriber(with_values(*with_choices(plain, {**where, path: value})))
             except InputError as error:
                 if str(error) not in known:
                     found.append(f"tuning.search_space.{path}: {error}")

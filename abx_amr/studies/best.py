@@ -20,6 +20,7 @@ from abx_amr.studies.folder import (
     study_folders,
     written_path,
 )
+from abx_amr.studies.members import trial_episodes, with_choices
 
 #: Sections without which a configuration is none.
 _SECTIONS = ("agent_algorithm", "training")
@@ -29,6 +30,7 @@ _SECTIONS = ("agent_algorithm", "training")
 class BestParameters:
     """The best point of a study: configuration path -> value, and the configuration around it.
 
+    A choice of a searched group is in the configuration, not among the values.
     `trial_episodes` is how long its trials were trained, None where its folder does not say.
     `unlike_summary` says how its values differ from those that the study's summary names.
     """
@@ -65,11 +67,16 @@ def read_best(optimization_dir: Path | str, run_name: str) -> BestParameters:
     file = study.best_params_file
     if not file.is_file():
         raise InputError(f"best_params_from: {file} does not exist: {_how_far(study)}")
+    point = _mapping(file, read_json)
+    tuning = read_tuning(study) if study.tuning_file.is_file() else {}
+    configuration, values = with_choices({**read_configuration(study), "tuning": tuning}, point)
+    del configuration["tuning"]
+    length = trial_episodes(tuning, point)
     return BestParameters(
         folder=study.path,
-        values=_mapping(file, read_json),
-        configuration=read_configuration(study),
-        trial_episodes=_trial_episodes(study),
+        values=values,
+        configuration=canonical(configuration),
+        trial_episodes=length if type(length) is int else None,
         unlike_summary=unlike_summary(study),
     )
 
@@ -150,13 +157,6 @@ def read_tuning(study: StudyFolder) -> dict[str, Any]:
     if not isinstance(found, dict):
         raise InputError(_damaged(study.tuning_file))
     return found
-
-
-def _trial_episodes(study: StudyFolder) -> int | None:
-    if not study.tuning_file.is_file():
-        return None
-    found = read_tuning(study).get("truncated_episodes")
-    return found if type(found) is int else None
 
 
 def _mapping(file: Path, read: Callable[[Path], Any]) -> dict[str, Any]:

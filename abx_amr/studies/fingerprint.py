@@ -62,6 +62,8 @@ LATER_DEFAULTS: Mapping[str, Any] = {
     "agent_algorithm.patients_share_network": False,
 }
 FREE_FREQUENCIES = re.compile(r"training\.(save|eval)_(freq|every)\w*")
+#: Before the path of a value of a configuration that a study may choose.
+_OF_A_MEMBER = re.compile(r"tuning\.members\.\w+\.[^.]+\.")
 
 
 @dataclass(frozen=True)
@@ -107,7 +109,7 @@ def fingerprint(
         for path, value in flatten(configuration).items()
         if not is_free(path)
         and not _lies_in(path, "tuning.search_space")
-        and not (path in LATER_DEFAULTS and _same(LATER_DEFAULTS[path], value))
+        and not _is_later_default(path, value)
     }
     for path, fields in describe(space).items():
         leaves[f"tuning.search_space.{path}"] = fields
@@ -121,10 +123,18 @@ def is_free(path: str) -> bool:
     (True, False)
     >>> is_free("training.save_freq_every_n_episodes")
     True
+    >>> is_free("tuning.members.agent_algorithm.ppo.training.seed")
+    True
     """
+    path = _OF_A_MEMBER.sub("", path, count=1)
     if FREE_FREQUENCIES.fullmatch(path):
         return True
     return any(_lies_in(path, section) for section in FREE_SECTIONS)
+
+
+def _is_later_default(path: str, value: Any) -> bool:
+    own = _OF_A_MEMBER.sub("", path, count=1)
+    return own in LATER_DEFAULTS and _same(LATER_DEFAULTS[own], value)
 
 
 def show_difference(difference: list[tuple[str, Any, Any]]) -> str:

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 from abx_amr.checks import a_list
 from abx_amr.errors import InputError
+from abx_amr.studies.contexts import probe_values
 from abx_amr.studies.parameters import path_of
 from abx_amr.studies.points import drawn_from
-from abx_amr.studies.space import full_path, probe_values
+from abx_amr.studies.space import full_path
 
 if TYPE_CHECKING:
     from abx_amr.studies.search_space import SearchSpace

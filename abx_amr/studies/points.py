@@ -6,9 +6,10 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from abx_amr.errors import InputError, hint
+from abx_amr.studies.contexts import probe_values
 from abx_amr.studies.parameters import drawn_of, path_of, value_of
 from abx_amr.studies.search_space import lies_in
-from abx_amr.studies.space import full_path, probe_values
+from abx_amr.studies.space import full_path
 
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution

@@ -10,9 +10,16 @@ from typing import Any, Literal
 from abx_amr.checks import flag
 from abx_amr.errors import InputError
 from abx_amr.host.folder_names import check_folder_name
+from abx_amr.studies.contexts import choices_of
 from abx_amr.studies.fingerprint import Fingerprint, fingerprint
 from abx_amr.studies.folder import StudyFolder
 from abx_amr.studies.known_points import written_points
+from abx_amr.studies.members import (
+    AGENT,
+    SEARCHED_GROUPS,
+    check_trial_episodes,
+    members_in,
+)
 from abx_amr.studies.objective import Direction, default_min_successful_seeds
 from abx_amr.studies.records import FinalSize, RaceRules
 from abx_amr.studies.samplers import (
@@ -34,7 +41,7 @@ TUNING_KEYS = (
     *("seeds", "first_seed", "min_successful_seeds", "race", "final"),
     *("enqueue", "enqueue_default"),
     *("n_workers", "n_trials_per_worker", "timeout", "wait", "parallel"),
-    *("worker", "local_workers", "job"),
+    *("worker", "local_workers", "job", "members"),
     *("max_retry", "max_failures", "heartbeat_interval", "checkpoint_interval"),
 )
 
@@ -144,7 +151,6 @@ class StudySettings:
         section = TuningSection(configuration["tuning"], known=TUNING_KEYS)
         direction = section.choice("direction", ("maximize", "minimize"))
         section.choice("pruner", ("none",), later="this release has no pruner: leave it out")
-        section.whole("truncated_episodes", low=1)
         n_seeds = section.whole("n_seeds_per_trial", low=1)
         n_trials = section.whole("n_trials", low=1)
         space = _space(section, configuration)
@@ -212,7 +218,15 @@ def _space(section: TuningSection, configuration: Mapping[str, Any]) -> SearchSp
     space = parse_search_space(section.mapping("search_space"))
     if not space:
         raise InputError("tuning.search_space is empty: name at least one value to search")
-    check_paths(space, {k: v for k, v in configuration.items() if k != "tuning"})
+    for group in SEARCHED_GROUPS:
+        if group in space.paths and group not in members_in(configuration["tuning"]):
+            raise InputError(
+                f"search_space.{group} chooses between configurations, which are composed where a "
+                "study is searched: add -m (abx-tune -m ...)"
+            )
+    check_paths(space, configuration)
+    agents = [point[AGENT] for point in choices_of(space) if AGENT in point]
+    check_trial_episodes(section.given("truncated_episodes"), list(dict.fromkeys(agents)))
     return space
 
 

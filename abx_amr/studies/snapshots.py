@@ -33,12 +33,16 @@ def study_of_snapshots(folder: StudyFolder) -> str | None:
 def write_snapshots(settings: StudySettings) -> None:
     """Write the study's configuration, its tuning section and, where it has one, its library."""
     rest = {key: value for key, value in settings.configuration.items() if key != "tuning"}
+    tuning = dict(settings.configuration["tuning"])
+    members = tuning.pop("members", None)
+    as_given = {} if members is None else {"members": members}
     files = settings.files
     texts = {
         files.configuration_file: _yaml(jsonable(rest)),
-        files.tuning_file: _yaml(jsonable({"tuning": dict(settings.configuration["tuning"])})),
+        # Libraries of options as they are given: JSON has no endless duration.
+        files.tuning_file: _yaml({"tuning": {**jsonable(tuning), **as_given}}),
     }
-    if rest.get("option_library") is not None:  # as given: JSON has no endless duration
+    if rest.get("option_library") is not None:
         texts[files.option_library_file] = _yaml(rest["option_library"])
     files.path.mkdir(parents=True, exist_ok=True)
     for file, text in texts.items():

@@ -8,7 +8,9 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from abx_amr.errors import InputError, did_you_mean, hint
+from abx_amr.studies.contexts import choices_of, context_of, probe_values
 from abx_amr.studies.entries import condition_of, distribution_of, is_searched_below_one
+from abx_amr.studies.members import SEARCHED_GROUPS, with_choices
 from abx_amr.studies.parameters import (
     drawn_of,
     is_below_one,
@@ -16,13 +18,7 @@ from abx_amr.studies.parameters import (
     path_of,
     value_of,
 )
-from abx_amr.studies.search_space import (
-    ParameterValue,
-    Point,
-    SearchSpace,
-    is_same,
-    lies_in,
-)
+from abx_amr.studies.search_space import ParameterValue, SearchSpace, is_same, lies_in
 
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
@@ -55,7 +51,9 @@ def full_path(key: str) -> str:
     >>> full_path("gamma"), full_path("option_gamma"), full_path("training.n_envs")
     ('agent_algorithm.gamma', 'hrl.option_gamma', 'training.n_envs')
     """
-    return key if "." in key else SHORT_NAMES.get(key, f"agent_algorithm.{key}")
+    if "." in key or key in SEARCHED_GROUPS:
+        return key
+    return SHORT_NAMES.get(key, f"agent_algorithm.{key}")
 
 
 def parse_search_space(entries: Mapping[str, Any]) -> SearchSpace:
@@ -79,6 +77,8 @@ def parse_search_space(entries: Mapping[str, Any]) -> SearchSpace:
         if reason is not None or key in REFUSED_FAMILIES or key in REFUSED_PATHS:
             reason = reason or REFUSED_FAMILIES.get(key) or REFUSED_PATHS[key]
             raise InputError(f"search_space must not hold {key!r}: {reason}")
+        if path in SEARCHED_GROUPS:
+            _check_group(key, ways)
         written[path] = key
         for entry in ways:
             when = {full_path(on): v for on, v in condition_of(key, entry).items()}
@@ -98,6 +98,18 @@ def parse_search_space(entries: Mapping[str, Any]) -> SearchSpace:
     space = SearchSpace(distributions, conditions)
     _check_conditions(space, written)
     return space
+
+
+def _check_group(key: str, ways: list[Mapping[str, Any]]) -> None:
+    """Refuse what chooses no configurations by their names."""
+    for entry in ways:
+        choices = entry.get("choices")
+        named = isinstance(choices, list) and all(isinstance(each, str) for each in choices)
+        if entry["type"] != "categorical" or not named:
+            raise InputError(
+                f"search_space.{key} is a configuration group: its entry is {{type: categorical, "
+                f"choices: [NAME, NAME]}}, values of it are written {key}.NAME"
+            )
 
 
 def _in_short(when: Mapping[str, list[Any]]) -> str:
@@ -130,6 +142,12 @@ def _check_conditions(space: SearchSpace, written: Mapping[str, str]) -> None:
                     f"search_space.{key}.when names {on}, which has no end of values: name a key "
                     "with choices or steps"
                 )
+    for name in space.conditions:
+        if context_of(space, name) is None:
+            raise InputError(
+                f"search_space.{written[path_of(name)]} can never count: its 'when' "
+                f"({space.condition_in_words(name)}) needs values that exclude each other"
+            )
     for path in space.paths:
         names = space.names_of(path)
         for i, one in enumerate(names):
@@ -158,30 +176,79 @@ def written_keys(entries: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
 
 
 def check_paths(space: SearchSpace, configuration: Mapping[str, Any]) -> None:
-    """Raise an InputError for a path that is no value of the plain, resolved `configuration`."""
-    from optuna.distributions import CategoricalDistribution
+    """Refuse a path that is no value of the configuration in which it counts.
 
-    leaves = flatten(configuration)
+    Args:
+        space: What is searched.
+        configuration: The study's, plain and resolved; of a choice between configurations, each
+            stands in `tuning.members`.
+
+    Raises:
+        InputError: naming the path.
+    """
+    points = choices_of(space)
+    leaves = []
+    for point in points:
+        made, _ = with_choices(configuration, point)
+        leaves.append(flatten({key: value for key, value in made.items() if key != "tuning"}))
     for name, distribution in space.items():
         path = path_of(name)
-        if path in leaves:
+        if path in SEARCHED_GROUPS:
             continue
-        if any(leaf.startswith(f"{path}.") for leaf in leaves):
-            choices = getattr(distribution, "choices", ())
-            is_categorical = isinstance(distribution, CategoricalDistribution)
-            if is_categorical and all(isinstance(value_of(name, c), Mapping) for c in choices):
+        lacking = []
+        for point, known in zip(points, leaves, strict=True):
+            if context_of(space, name, within=point) is None:
                 continue
-            raise InputError(
-                f"search_space key {path!r} is a section, not a value: name a value in it, or "
-                "choices that are sections"
-            )
-        if path.startswith("hrl."):
-            raise InputError(
-                f"search_space key {path!r} belongs to an agent that chooses options: choose "
-                "+tuning=hrl_ppo_default or hrl_rppo_default, or leave it out"
-            )
-        guess = did_you_mean(path, leaves) or ": name a value of the configuration (--cfg job)"
-        raise InputError(f"search_space key {path!r} does not exist{guess}")
+            if path not in known and not _is_section(name, distribution, known):
+                lacking.append(point)
+        having = [point for point, known in zip(points, leaves, strict=True) if path in known]
+        if lacking and having:
+            raise InputError(_lacked(path, lacking[0], having))
+        if lacking:
+            raise InputError(_no_value(path, leaves[0]))
+
+
+def _is_section(name: str, distribution: BaseDistribution, leaves: Mapping[str, Any]) -> bool:
+    """Say whether a path is a section of which choices change some values.
+
+    Raises:
+        InputError: it is a section, and is to have other values.
+    """
+    from optuna.distributions import CategoricalDistribution
+
+    path = path_of(name)
+    if not any(leaf.startswith(f"{path}.") for leaf in leaves):
+        return False
+    if isinstance(distribution, CategoricalDistribution) and all(
+        isinstance(value_of(name, choice), Mapping) for choice in distribution.choices
+    ):
+        return True
+    raise InputError(
+        f"search_space key {path!r} is a section, not a value: name a value in it, or choices that "
+        "are sections"
+    )
+
+
+def _lacked(path: str, point: Mapping[str, Any], having: list[Mapping[str, Any]]) -> str:
+    """Return the line about a path that some of the searched configurations do not have."""
+    group = next(group for group in reversed(SEARCHED_GROUPS) if group in point)
+    names = list(dict.fromkeys(each[group] for each in having if group in each))
+    return (
+        f"search_space key {path!r} does not exist for {group}={point[group]}: add "
+        f"when: {{{group}: {names[0] if len(names) == 1 else names}}} to its entry (on the command "
+        f"line tag('when {group}={'|'.join(map(str, names))}',...)), or leave it out"
+    )
+
+
+def _no_value(path: str, leaves: Mapping[str, Any]) -> str:
+    """Return the line about a path that the configuration does not have."""
+    if path.startswith("hrl."):
+        return (
+            f"search_space key {path!r} belongs to an agent that chooses options: choose "
+            "+tuning=hrl_ppo_default or hrl_rppo_default, or leave it out"
+        )
+    guess = did_you_mean(path, leaves) or ": name a value of the configuration (--cfg job)"
+    return f"search_space key {path!r} does not exist{guess}"
 
 
 def flatten(configuration: Mapping[str, Any]) -> dict[str, Any]:
@@ -209,59 +276,6 @@ def value_in(configuration: Mapping[str, Any], path: str) -> Any:
     for part in path.split("."):
         node = node[part]
     return node
-
-
-def probe_values(
-    name: str, distribution: BaseDistribution
-) -> tuple[ParameterValue, ParameterValue]:
-    """Return two values far apart: low and high, or the first and the last choice."""
-    from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
-
-    if isinstance(distribution, CategoricalDistribution):
-        ends = distribution.choices[0], distribution.choices[-1]
-    else:
-        assert isinstance(distribution, FloatDistribution | IntDistribution)
-        ends = distribution.low, distribution.high
-    first, last = (value_of(name, end) for end in ends)
-    return (last, first) if is_below_one(name) else (first, last)
-
-
-def probe_points(
-    space: SearchSpace, *, where: Point | None = None
-) -> dict[str, tuple[ParameterValue, ParameterValue]]:
-    """Return path -> the two values at which the key is to be tried before the first trial.
-
-    Args:
-        space: What is searched.
-        where: What the keys are to hang on, see `contexts` (default: those that always count).
-    """
-    return {
-        path_of(name): probe_values(name, distribution)
-        for name, distribution in space.items()
-        if context_of(space, name) == dict(where or {})
-    }
-
-
-def contexts(space: SearchSpace) -> list[Point]:
-    """Return values under which every key counts somewhere, with nothing first."""
-    found: list[Point] = [{}]
-    for name in space:
-        context = context_of(space, name)
-        if context not in found:
-            found.append(context)
-    return found
-
-
-def context_of(space: SearchSpace, name: str) -> dict[str, Any]:
-    """Return values under which a parameter counts; nothing where it always does."""
-    context: dict[str, Any] = {}
-    for path, values in space.conditions.get(name, {}).items():
-        for parent in space.names_of(path):
-            if space.conditions.get(parent):
-                context |= context_of(space, parent)
-                break
-        context[path] = values[0]
-    return context
 
 
 def describe(space: Mapping[str, BaseDistribution]) -> dict[str, Any]:
@@ -312,6 +326,23 @@ def finite_values(distribution: BaseDistribution) -> list[ParameterValue] | None
         Decimal(str(number)) for number in (distribution.low, distribution.high, distribution.step)
     )
     return [float(low + i * step) for i in range(int((high - low) / step) + 1)]
+
+
+def ways_in(entries: Mapping[str, Any]) -> dict[str, list[dict[str, Any]]]:
+    """Return path -> the entries that are written for it, whose `when` names paths.
+
+    >>> ways_in({"gamma": {"type": "float", "when": {"batch_size": 64}}})["agent_algorithm.gamma"]
+    [{'type': 'float', 'when': {'agent_algorithm.batch_size': [64]}}]
+    """
+    found: dict[str, list[dict[str, Any]]] = {}
+    for keys, ways in _entries(entries, ()):
+        key = ".".join(keys)
+        for entry in ways:
+            way = {name: value for name, value in entry.items() if value is not None}
+            if when := condition_of(key, entry):
+                way["when"] = {full_path(on): values for on, values in when.items()}
+            found.setdefault(full_path(key), []).append(way)
+    return found
 
 
 def _entries(

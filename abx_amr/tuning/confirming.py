@@ -76,6 +76,7 @@ def _stored_study(
     from abx_amr.configuration.groups import conf_dir
     from abx_amr.runs.trust import check_named_classes
     from abx_amr.studies.best import read_configuration, read_tuning
+    from abx_amr.studies.members import members_in
     from abx_amr.studies.records import FinalSize
     from abx_amr.studies.stored import read_study
 
@@ -91,7 +92,9 @@ def _stored_study(
     config = read_configuration(folder)
     check_named_classes(config, where=folder.path, trust=trust)
     base = yaml.safe_load((conf_dir() / "tuning" / "base.yaml").read_text(encoding="utf-8"))
-    tuning = {**base, **read_tuning(folder), **_OF_THIS_COMMAND}
+    own = read_tuning(folder)
+    check_named_classes(members_in(own), where=folder.path, trust=trust)
+    tuning = {**base, **own, **_OF_THIS_COMMAND}
     trainings = budget
     if record.attributes.race is None:
         tuning["n_trials"] = budget
@@ -100,8 +103,7 @@ def _stored_study(
         tuning["race"] = record.attributes.race.as_record()
     size: Any = final
     if final is True:  # written out, since no study gets a final that is not asked for
-        own = record.final.size or FinalSize.of_search(trainings)
-        size = own.as_record()
+        size = (record.final.size or FinalSize.of_search(trainings)).as_record()
     elif final is False or not isinstance(final, Mapping):
         raise InputError(f"final must be true or {{top: POINTS, seeds: SEEDS}}, not {final!r}")
     whole = {

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from abx_amr.evaluation.collapse import advice
 from abx_amr.host.atomic_files import jsonable
+from abx_amr.studies.members import trial_episodes
 from abx_amr.tuning.held_out import against_best_rule, describe_final
 from abx_amr.tuning.limits import gap_of_point, limits_of_trial
 from abx_amr.tuning.result import TuneResult
@@ -122,7 +123,8 @@ def finish(study: TuningStudy) -> TuneResult:
         final_trainings=summary.content["final_trainings"],
         n_best=0 if best is None else int((trials["value"] == best).sum()),
         trials=trials,
-        training_episodes=study.training_episodes,
+        training_episodes=study.training_episodes_at(summary.best_params or {}),
+        trial_episodes=trial_episodes(study.config["tuning"], summary.best_params or {}),
         collapse_advice=_collapse_advice(study, summary.content["best_trial"]),
         configuration=study.config,
     )
@@ -133,5 +135,5 @@ def _collapse_advice(study: TuningStudy, best: Mapping[str, Any] | None) -> str 
     kinds = list(((best or {}).get("collapsed_seeds") or {}).values())
     if not kinds:
         return None
-    explores = "ent_coef" in study.config["agent_algorithm"]
-    return advice(kinds[0], explores=explores, configured=study.config)
+    config = study.points.configured((best or {}).get("params") or {})
+    return advice(kinds[0], explores="ent_coef" in config["agent_algorithm"], configured=config)

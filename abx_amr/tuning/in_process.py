@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from hydra.core.global_hydra import GlobalHydra
@@ -12,7 +13,8 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 
 from abx_amr.configuration.composing import compose, places_in_project
 from abx_amr.configuration.groups import fresh_hydra
-from abx_amr.configuration.search_space import without_sweeper_params, without_sweeps
+from abx_amr.configuration.search_space import without_sweeper_params
+from abx_amr.configuration.study_overrides import study_overrides
 from abx_amr.configuration.written import to_the_letter
 from abx_amr.errors import InputError
 from abx_amr.host.notebook import line_in_cell
@@ -68,14 +70,10 @@ def composed_study(*overrides: str) -> DictConfig:
     Raises:
         InputError: an override names what does not exist; no tuning configuration is chosen.
     """
-
-    def written_space(settings: Any) -> Mapping[str, Any]:
-        return (compose("tune", settings).plain.get("tuning") or {}).get("search_space") or {}
-
     written = to_the_letter(without_sweeper_params(overrides))
     with fresh_hydra():
         loader = GlobalHydra.instance().config_loader()
-        settings = without_sweeps(written, loader=loader, written=written_space)
+        settings = study_overrides(written, loader=loader, compose=partial(compose, "tune"))
     composition = compose("tune", settings)
     more = [*default_run_name(composition), *places_in_project(composition.config, overrides)]
     return compose("tune", [*settings, *more]).config if more else composition.config

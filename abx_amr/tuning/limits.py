@@ -56,12 +56,11 @@ def gap_of_point(
         mean_return: Over seeds and episodes.
         rules: The clinic's.
     """
-    from abx_amr.configuration.values import with_values
     from abx_amr.planning.gap import gap_record
     from abx_amr.runs.optimality import limits_of, prescribing_of
 
     model = study.points.model
-    config = with_values(study.config, params)
+    config = study.points.configured(params)
     return gap_record(limits_of(model, prescribing_of(config, model, None), rules), mean_return)
 
 

@@ -9,6 +9,9 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from abx_amr.errors import InputError
+from abx_amr.studies.contexts import choices_of, contexts, probe_points
+from abx_amr.studies.members import AGENT, trial_episodes, with_choices
 from abx_amr.studies.parameters import path_of
 
 if TYPE_CHECKING:
@@ -55,34 +58,46 @@ class Points:
         """
         from abx_amr.configuration.agent import build_learner
         from abx_amr.configuration.training import build_training
-        from abx_amr.configuration.values import with_values
 
-        config = with_values(self.config, parameters)
+        config = self.configured(parameters)
         settings = replace(
             build_training(config),
             seed=seed,
-            total_num_training_episodes=self.config["tuning"]["truncated_episodes"],
+            total_num_training_episodes=trial_episodes(self.config["tuning"], parameters),
         )
         return build_learner(config), settings
 
+    def configured(self, parameters: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the configuration of a point: that of its choices, with its values.
+
+        Raises:
+            InputError: it has no such value.
+        """
+        from abx_amr.configuration.values import with_values
+
+        return with_values(*with_choices(self.config, parameters))
+
     @cached_property
-    def read_back_names(self) -> dict[str, str]:
-        """Parameter of the search -> where its value is read back in the built agent.
+    def read_back_names(self) -> list[tuple[Mapping[str, Any], dict[str, str]]]:
+        """Choices of searched groups, and parameter -> where its value is read back in that agent.
 
         Raises:
             InputError: a searched value changes nothing in the agent, or it rejects all of them.
         """
+        return [(choices, self._read_back_within(choices)) for choices in choices_of(self.space)]
+
+    def _read_back_within(self, choices: Mapping[str, Any]) -> dict[str, str]:
         from abx_amr.agents.read_back import find_read_back
-        from abx_amr.studies.space import contexts, probe_points
 
         found: dict[str, str] = {}
-        for where in contexts(self.space):
+        for context in contexts(self.space, within=choices):
+            where = {**choices, **context}
 
             def build(values: Mapping[str, Any], where: Mapping[str, Any] = where) -> Agent:
                 learner, settings = self.agent({**where, **values}, self.first_seed)
                 return learner.build(self.model, settings)
 
-            probes = probe_points(self.space, where=where)
+            probes = probe_points(self.space, where=context, within=choices)
             if not probes:
                 continue
             with _only_errors_logged("abx_amr.agents"):
@@ -94,9 +109,14 @@ class Points:
 
     def read_back_names_at(self, parameters: Mapping[str, Any]) -> dict[str, str]:
         """Return searched path -> where its value is read back, for what counts at a point."""
+        own = next(
+            names
+            for choices, names in self.read_back_names
+            if all(parameters.get(group, member) == member for group, member in choices.items())
+        )
         return {
             path_of(drawn): name
-            for drawn, name in self.read_back_names.items()
+            for drawn, name in own.items()
             if self.space.counts(drawn, parameters)
         }
 
@@ -106,9 +126,16 @@ class Points:
         Raises:
             InputError: naming the value, and what would be right.
         """
-        from abx_amr.configuration.agent import check_quickly
+        from abx_amr.configuration.agent import check_quickly, learns
 
-        check_quickly(self.config)
+        for choices in choices_of(self.space):
+            config = self.configured(choices)
+            if not learns(config):
+                raise InputError(
+                    f"search_space.{AGENT}: {choices.get(AGENT)} is a fixed rule, there is nothing "
+                    "to tune: leave it out (the final compares with the best rule)"
+                )
+            check_quickly(config)
 
     def check_device(self) -> None:
         """Refuse a GPU that this machine lacks.
@@ -118,7 +145,8 @@ class Points:
         """
         from abx_amr.configuration.agent import build_learner
 
-        build_learner(self.config).check_device()
+        for choices in choices_of(self.space):
+            build_learner(self.configured(choices)).check_device()
 
 
 @contextmanager

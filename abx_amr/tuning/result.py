@@ -37,6 +37,7 @@ class TuneResult:
         n_best: How many trials share the best value.
         trials: One row per trial: number, state, value, params.<path>, ...
         training_episodes: How long an agent is trained with its best parameters, unless told.
+        trial_episodes: How long an agent with these was trained in a trial.
         collapse_advice: What helps where the best trial's policies have collapsed, else None.
         overrides: What the study's command said, where that is another than this one.
         configuration: What was searched in, and what the command asks for beside.
@@ -56,6 +57,7 @@ class TuneResult:
     n_best: int
     trials: pd.DataFrame = field(repr=False, compare=False)
     training_episodes: int
+    trial_episodes: int
     unit: Literal["trial", "training"] = "trial"
     collapse_advice: str | None = None
     overrides: Sequence[str] | None = None

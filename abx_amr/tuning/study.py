@@ -90,12 +90,13 @@ class TuningStudy:
             least_episodes=LEAST_HELD_OUT,
         )
 
-    @property
-    def training_episodes(self) -> int:
-        """How long an agent is trained with the best parameters, unless told otherwise."""
+    def training_episodes_at(self, point: Mapping[str, Any]) -> int:
+        """Return how long an agent is trained with the values of a point, unless told otherwise."""
         from abx_amr.studies.best import episodes_with_best
+        from abx_amr.studies.members import trial_episodes, with_choices
 
-        return episodes_with_best(self.config, self.config["tuning"]["truncated_episodes"])
+        own, _ = with_choices(self.config, point)
+        return episodes_with_best(own, trial_episodes(self.config["tuning"], point))
 
     def _new_storage(self) -> StudyStorage:
         from abx_amr.configuration.storage import build_storage

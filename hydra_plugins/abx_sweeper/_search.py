@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, cast
+from typing import Any
 
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf
 
-from abx_amr.configuration.search_space import without_sweeps
+from abx_amr.configuration.composing import Composition
+from abx_amr.configuration.study_overrides import study_overrides
 from abx_amr.host.exit_codes import of_signal
 from abx_amr.host.signals import CommandInterruptError
 from abx_amr.studies.preparation import Preparation
@@ -46,10 +47,10 @@ def run_study(
     sweep = Sweep(
         hydra_context=hydra_context, task_function=service, config=config, report=service.report
     )
-    fixed = without_sweeps(
+    fixed = study_overrides(
         arguments,
         loader=hydra_context.config_loader,
-        written=lambda settings: _search_space(sweep.compose(settings)),
+        compose=lambda overrides: _composition(sweep.compose(overrides)),
     )
     composed = sweep.compose(fixed)
     job_config = _without_hydra(composed)
@@ -107,11 +108,10 @@ def values_of_study(
         raise SystemExit(of_signal(interrupt.number)) from None
 
 
-def _search_space(composed: DictConfig) -> Mapping[str, Any]:
-    """Return the search space of a composition, empty where there is none."""
-    plain = OmegaConf.to_container(_without_hydra(composed), resolve=True)
-    tuning = cast("dict[str, Any]", plain).get("tuning") or {}
-    return tuning.get("search_space") or {}
+def _composition(composed: DictConfig) -> Composition:
+    """Return a job's configuration as this project composes one."""
+    choices = {group: str(name) for group, name in composed.hydra.runtime.choices.items()}
+    return Composition(config=_without_hydra(composed), choices=choices)
 
 
 def _without_hydra(config: DictConfig) -> DictConfig:

@@ -8,12 +8,13 @@ import signal
 import pytest
 
 from abx_amr.errors import InputError
+from abx_amr.studies.contexts import contexts, probe_points
 from abx_amr.studies.finishing import finish_study
 from abx_amr.studies.preparation import prepare_study
 from abx_amr.studies.samplers import SamplerChoice, effective_budget
 from abx_amr.studies.search_space import SearchSpace
 from abx_amr.studies.settings import StudySettings
-from abx_amr.studies.space import contexts, describe, parse_search_space, probe_points
+from abx_amr.studies.space import describe, parse_search_space
 from abx_amr.studies.storages import SqliteStorage
 from abx_amr.studies.stored import read_study
 from abx_amr.studies.tables import table_of

@@ -6,13 +6,8 @@ from hypothesis import strategies as st
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
 from abx_amr.errors import InputError
-from abx_amr.studies.space import (
-    check_paths,
-    describe,
-    finite_values,
-    parse_search_space,
-    probe_points,
-)
+from abx_amr.studies.contexts import probe_points
+from abx_amr.studies.space import check_paths, describe, finite_values, parse_search_space
 
 FLOAT = {"type": "float", "low": 1.0e-5, "high": 1.0e-3, "log": True}
 
