@@ -15,7 +15,7 @@ from abx_amr.cli.written_report import print_report
 from abx_amr.errors import counted
 from abx_amr.host.progress import is_on_a_terminal
 from abx_amr.planning.gap import gap_lines
-from abx_amr.studies.members import SEARCHED_GROUPS
+from abx_amr.studies.members import SEARCHED_GROUPS, members_in
 from abx_amr.studies.preparation import Preparation
 from abx_amr.studies.records import DEFAULT
 from abx_amr.tuning.display import DisplayedStudy
@@ -50,6 +50,9 @@ class PrintedStudy(DisplayedStudy):
         )
         if settings.final is not None:
             print(_announced(settings, settings.final))
+        for group, members in members_in(settings.configuration["tuning"]).items():
+            first = next(iter(members))
+            print(f"{group}: one of {', '.join(members)}; the default is that of {first}")
 
     def launched(self, line: str) -> None:
         """Say what was started, and where its output goes."""

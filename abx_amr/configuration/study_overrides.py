@@ -1,31 +1,35 @@
 """What every worker of a study composes: what is set, what is searched, what is chosen between.
 
 A group whose choice is searched is composed here once for each of its members; each worker gets
-them as `tuning.members`. Where the command line chooses between agents, each is searched as the
-tuning file of its own says, MEMBER_default.
+them as `tuning.members`, in JSON, since Hydra's grammar has no place for some of their keys.
+Where the command line chooses between agents, each is searched as the tuning file of its own says,
+MEMBER_default.
 """
 
 from __future__ import annotations
 
-import logging
+import json
+import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from hydra.core.config_loader import ConfigLoader
+from hydra.errors import HydraException
+from omegaconf.errors import OmegaConfBaseException
 
 from abx_amr.configuration.composing import Composition
+from abx_amr.configuration.mistakes import explain
 from abx_amr.configuration.overrides import key_of
 from abx_amr.configuration.search_space import (
     encode,
     search_space_override,
     split_arguments,
 )
+from abx_amr.configuration.written import quoted
 from abx_amr.errors import InputError
 from abx_amr.studies.contexts import choices_of
 from abx_amr.studies.members import AGENT, SEARCHED_GROUPS
 from abx_amr.studies.space import full_path, parse_search_space, ways_in
-
-log = logging.getLogger(__name__)
 
 Compose = Callable[[Sequence[str]], Composition]
 Ways = list[dict[str, Any]]
@@ -35,7 +39,11 @@ _OF_AN_AGENT = (*SEARCHED_GROUPS, "training")
 
 
 def study_overrides(
-    arguments: Sequence[str], *, loader: ConfigLoader, compose: Compose
+    arguments: Sequence[str],
+    *,
+    loader: ConfigLoader,
+    compose: Compose,
+    say: Callable[[str], None] = lambda line: None,
 ) -> list[str]:
     """Return the overrides of a study's workers, without sweeps.
 
@@ -43,13 +51,14 @@ def study_overrides(
         arguments: The overrides of a command line.
         loader: Hydra's, which knows the groups.
         compose: Composes overrides without sweeps.
+        say: Told how the agents of a choice are searched.
 
     Raises:
         InputError: an override sweeps over what cannot be searched, or a choice cannot be composed.
     """
     overrides, entries = split_arguments(arguments, loader)
     if AGENT in entries:
-        overrides += _each_as_its_own(entries, overrides, loader=loader, compose=compose)
+        overrides += _each_as_its_own(entries, overrides, loader=loader, compose=compose, say=say)
     elif entries:
         overrides.append(search_space_override(entries, written=_space(compose(overrides))))
     composition = compose(overrides)
@@ -67,14 +76,28 @@ def _members(written: Mapping[str, Any], overrides: list[str], *, compose: Compo
         for group, member in point.items():
             if member in members.setdefault(group, {}):
                 continue
-            own = _chosen(point, upto=group)
+            own = [*overrides, *_chosen(point, upto=group)]
             try:
-                plain = compose([*overrides, *own]).plain
-            except InputError as error:
-                raise InputError(f"search_space.{group}: {member}: {error}") from error
+                plain = compose(own).plain
+            except (HydraException, OmegaConfBaseException, InputError) as error:
+                raise InputError(_not_composed(error, own, f"{group}={member}")) from error
             sections = _OF_AN_AGENT if group == AGENT else (group,)
             members[group][member] = {name: plain[name] for name in sections if name in plain}
-    return [*_chosen(points[0]), f"++tuning.members={encode(members)}"]
+    return [*_chosen(points[0]), f"++tuning.members={quoted(json.dumps(members))}"]
+
+
+def _not_composed(error: Exception, overrides: Sequence[str], choice: str) -> str:
+    """Return in one line why a member does not compose with the rest of a command line."""
+    line = str(error) if isinstance(error, InputError) else explain(error, "tune", overrides)
+    key = re.search(rf"({AGENT}\.[\w.]+)", line)
+    cure = ""
+    if key and any(key_of(override) == key[1] for override in overrides):
+        member = choice.partition("=")[2]
+        cure = (
+            f"; a value that {member} does not have is given to the others by "
+            f"{key[1]}=tag('when {AGENT}=NAME',choice(VALUE))"
+        )
+    return f"{choice}: {line}{cure}"
 
 
 def _chosen(point: Mapping[str, Any], *, upto: str | None = None) -> list[str]:
@@ -94,6 +117,7 @@ def _each_as_its_own(
     *,
     loader: ConfigLoader,
     compose: Compose,
+    say: Callable[[str], None],
 ) -> list[str]:
     """Return overrides by which each agent of a choice is searched as its own tuning file says.
 
@@ -111,17 +135,17 @@ def _each_as_its_own(
         own, file = composition, f"{agent}_default"
         if agent != composition.choices.get(AGENT) and file in files:
             own = compose([f"+tuning={file}"])
-            log.info("%s is searched as +tuning=%s says", agent, file)
+            say(f"{agent} is searched as +tuning={file} says")
         elif agent != composition.choices.get(AGENT):
             chosen = composition.choices.get("tuning")
-            log.info("%s has no tuning file of its own: searched as +tuning=%s says", agent, chosen)
+            say(f"{agent}: there is no +tuning={file}, it is searched as +tuning={chosen} says")
         spaces[agent] = ways_in(_space(own))
         lengths[agent] = own.plain["tuning"]["truncated_episodes"]
     whole = {AGENT: entries[AGENT], **_together(spaces, entries)}
     overrides = ["~tuning.search_space", f"++tuning.search_space={encode(whole)}"]
     if "tuning.truncated_episodes" not in given and len(set(map(str, lengths.values()))) > 1:
         said = ", ".join(f"{agent} {episodes}" for agent, episodes in lengths.items())
-        log.info("episodes of a trial's agents: %s (tuning.truncated_episodes)", said)
+        say(f"episodes of a trial's agents: {said} (tuning.truncated_episodes)")
         overrides.append(f"++tuning.truncated_episodes={encode(lengths)}")
     return overrides
 

@@ -53,8 +53,6 @@ def log_first_points(settings: StudySettings) -> None:
     """Say which points a new study tries first, and which it cannot."""
     n_first = len(first_points(settings))
     every = choices_of(settings.space)
-    if len(every) > 1:
-        log.info("the default is that of %s, the first choice", _in_words(every[0]))
     for choices in every if settings.is_default_first else ():
         try:
             _drawn_default(settings, choices)

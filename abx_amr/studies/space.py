@@ -199,7 +199,7 @@ def check_paths(space: SearchSpace, configuration: Mapping[str, Any]) -> None:
         for point, known in zip(points, leaves, strict=True):
             if context_of(space, name, within=point) is None:
                 continue
-            if path not in known and not _is_section(name, distribution, known):
+            if path not in known and not _is_section(name, distribution, known, point):
                 lacking.append(point)
         having = [point for point, known in zip(points, leaves, strict=True) if path in known]
         if lacking and having:
@@ -208,7 +208,12 @@ def check_paths(space: SearchSpace, configuration: Mapping[str, Any]) -> None:
             raise InputError(_no_value(path, leaves[0]))
 
 
-def _is_section(name: str, distribution: BaseDistribution, leaves: Mapping[str, Any]) -> bool:
+def _is_section(
+    name: str,
+    distribution: BaseDistribution,
+    leaves: Mapping[str, Any],
+    point: Mapping[str, Any],
+) -> bool:
     """Say whether a path is a section of which choices change some values.
 
     Raises:
@@ -223,9 +228,10 @@ def _is_section(name: str, distribution: BaseDistribution, leaves: Mapping[str, 
         isinstance(value_of(name, choice), Mapping) for choice in distribution.choices
     ):
         return True
+    where = "".join(f" in {group}={member}" for group, member in point.items())
     raise InputError(
-        f"search_space key {path!r} is a section, not a value: name a value in it, or choices that "
-        "are sections"
+        f"search_space key {path!r} is a section{where}, not a value: name a value in it, or "
+        "choices that are sections"
     )
 
 

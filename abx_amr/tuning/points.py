@@ -9,9 +9,8 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from abx_amr.errors import InputError
 from abx_amr.studies.contexts import choices_of, contexts, probe_points
-from abx_amr.studies.members import AGENT, trial_episodes, with_choices
+from abx_amr.studies.members import trial_episodes, with_choices
 from abx_amr.studies.parameters import path_of
 
 if TYPE_CHECKING:
@@ -126,16 +125,10 @@ class Points:
         Raises:
             InputError: naming the value, and what would be right.
         """
-        from abx_amr.configuration.agent import check_quickly, learns
+        from abx_amr.configuration.agent import check_quickly
 
         for choices in choices_of(self.space):
-            config = self.configured(choices)
-            if not learns(config):
-                raise InputError(
-                    f"search_space.{AGENT}: {choices.get(AGENT)} is a fixed rule, there is nothing "
-                    "to tune: leave it out (the final compares with the best rule)"
-                )
-            check_quickly(config)
+            check_quickly(self.configured(choices))
 
     def check_device(self) -> None:
         """Refuse a GPU that this machine lacks.

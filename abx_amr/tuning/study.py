@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Mapping
 from dataclasses import replace
@@ -12,6 +13,7 @@ import yaml
 
 from abx_amr.errors import InputError
 from abx_amr.host.processors import threads_for
+from abx_amr.studies.members import AGENT, members_in, trial_episodes, with_choices
 from abx_amr.studies.settings import StudySettings
 from abx_amr.tuning.points import Points
 from abx_amr.tuning.trials import TrialRunner
@@ -56,6 +58,12 @@ class TuningStudy:
                 "agent_algorithm is a fixed rule: there is nothing to tune; choose an agent that "
                 "learns, such as agent_algorithm=ppo, or evaluate the rule with abx-evaluate"
             )
+        for name, sections in members_in(config["tuning"]).get(AGENT, {}).items():
+            if not learns(sections):
+                raise InputError(
+                    f"search_space.{AGENT}: {name} is a fixed rule, there is nothing to tune: "
+                    "leave it out (a study compares with the best rule anyway)"
+                )
         _check_complete(config["tuning"])
         # A project's own classes count as its values do: trials of changed code are others.
         code = own_code(config)
@@ -93,7 +101,6 @@ class TuningStudy:
     def training_episodes_at(self, point: Mapping[str, Any]) -> int:
         """Return how long an agent is trained with the values of a point, unless told otherwise."""
         from abx_amr.studies.best import episodes_with_best
-        from abx_amr.studies.members import trial_episodes, with_choices
 
         own, _ = with_choices(self.config, point)
         return episodes_with_best(own, trial_episodes(self.config["tuning"], point))
@@ -127,7 +134,7 @@ class TuningStudy:
 
 
 def settled(config: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a resolved configuration with the threads of each worker settled.
+    """Return a resolved configuration with its members and each worker's threads settled.
 
     Raises:
         InputError: no tuning configuration is chosen, or there is no section training.
@@ -139,7 +146,10 @@ def settled(config: Mapping[str, Any]) -> dict[str, Any]:
     training = section_of(config, "training")
     if training.get("torch_threads") is None:
         training["torch_threads"] = threads_for(config["tuning"].get("local_workers") or 1)
-    return {**config, "training": training}
+    tuning = dict(config["tuning"])
+    if isinstance(tuning.get("members"), str):  # as `study_overrides` hands them on
+        tuning["members"] = json.loads(tuning["members"])
+    return {**config, "training": training, "tuning": tuning}
 
 
 def what_is_shared(config: Mapping[str, Any]) -> dict[str, Any]:

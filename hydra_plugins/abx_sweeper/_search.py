@@ -51,6 +51,7 @@ def run_study(
         arguments,
         loader=hydra_context.config_loader,
         compose=lambda overrides: _composition(sweep.compose(overrides)),
+        say=service.report,
     )
     composed = sweep.compose(fixed)
     job_config = _without_hydra(composed)
