@@ -172,7 +172,8 @@ def name_of_read_back(path: str, names: Iterable[str]) -> str | None:
 def find_read_back(build: Build, probes: Mapping[str, Sequence[Any]]) -> dict[str, str]:
     """Return, for every searched path, where its value is read back in the built agent.
 
-    A path that changes the agent without a value of its own in it is left out, which is said.
+    A path that changes the agent without a value of its own in it is left out, which is said. One
+    that has a single value is looked for by its name alone.
 
     Raises:
         InputError: a path changes nothing, or all its values are rejected.
@@ -180,13 +181,17 @@ def find_read_back(build: Build, probes: Mapping[str, Sequence[Any]]) -> dict[st
     noise = volatile(build)
     found: dict[str, str] = {}
     for path, values in probes.items():
-        names = responding(build, path, values, ignoring=noise)
+        if all(type(value) is type(values[0]) and value == values[0] for value in values):
+            every = build({path: values[0]}).snapshot()
+            names = [name for name in sorted(every) if name_of_read_back(path, [name])]
+        else:
+            names = responding(build, path, values, ignoring=noise)
         name = name_of_read_back(path, names)
         if name is None:
             log.warning(
                 "%s changes the built agent (%s), which has no value of that name: not read back",
                 path,
-                ", ".join(sorted(names, key=len)[:3]),
+                ", ".join(sorted(names, key=len)[:3]) or "perhaps",
             )
         else:
             found[path] = name

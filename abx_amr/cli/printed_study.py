@@ -216,7 +216,8 @@ def _report(result: TuneResult) -> None:
         print("\n".join(final_lines(result.final)))
     print(f"  {'parameter':<36} {'value':<24} read back from the agent")
     for path, value in (result.best_params or {}).items():
-        print(f"  {path:<36} {value!s:<24} {shown(path, value, result.read_back)}")
+        found = "" if path in SEARCHED_GROUPS else shown(path, value, result.read_back)
+        print(f"  {path:<36} {value!s:<24} {found}".rstrip())
     *commands, last = _next_lines(result)
     for line in commands:
         print(line)

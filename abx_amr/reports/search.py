@@ -12,7 +12,7 @@ import pandas as pd
 from abx_amr.reports.subjects import StudySubject
 from abx_amr.studies.parameters import path_of, value_of
 from abx_amr.studies.points import drawn_from
-from abx_amr.studies.search_space import SearchSpace
+from abx_amr.studies.search_space import SearchSpace, is_same
 from abx_amr.studies.space import describe
 from abx_amr.studies.tables import in_a_cell
 
@@ -20,9 +20,17 @@ from abx_amr.studies.tables import in_a_cell
 ENOUGH, LEAST = 30, 8
 
 
-def space_table(space: SearchSpace) -> pd.DataFrame:
-    """Return a row per searched value: path, label, low, high, is_log, choices (None: a number)."""
-    described = describe(space)
+def space_table(space: SearchSpace, *, at: Mapping[str, Any] | None = None) -> pd.DataFrame:
+    """Return a row per searched value: path, label, low, high, is_log, choices (None: a number).
+
+    Args:
+        space: What is searched.
+        at: Path -> value: of a key that is searched in several ways, the one that counts there.
+    """
+    described = {
+        path: _counting(fields, {} if at is None else at)
+        for path, fields in describe(space).items()
+    }
     rows = [
         {"path": path, "label": path.rsplit(".", 1)[-1], **_reach(described[path])}
         for path in space.paths
@@ -31,6 +39,22 @@ def space_table(space: SearchSpace) -> pd.DataFrame:
     shared = table["label"].duplicated(keep=False)
     table.loc[shared, "label"] = table.loc[shared, "path"]
     return table.astype(object).where(table.notna(), None)
+
+
+def _counting(described: Any, point: Mapping[str, Any]) -> Any:
+    """Return the ways of searching a key that count at a point; all where none does."""
+    if not isinstance(described, list):
+        return described
+    found = [
+        way
+        for way in described
+        if all(
+            any(is_same(point[on], value) for value in values)
+            for on, values in way["when"].items()
+            if on in point
+        )
+    ]
+    return found or described
 
 
 def _reach(described: Any) -> dict[str, Any]:

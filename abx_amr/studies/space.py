@@ -237,7 +237,8 @@ def _is_section(
 
 def _lacked(path: str, point: Mapping[str, Any], having: list[Mapping[str, Any]]) -> str:
     """Return the line about a path that some of the searched configurations do not have."""
-    group = next(group for group in reversed(SEARCHED_GROUPS) if group in point)
+    apart = [g for g in point if all(other.get(g) != point[g] for other in having)]
+    group = next(iter([*apart, *point]))
     names = list(dict.fromkeys(each[group] for each in having if group in each))
     return (
         f"search_space key {path!r} does not exist for {group}={point[group]}: add "

@@ -7,12 +7,15 @@ import os
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import yaml
 
 from abx_amr.errors import InputError
 from abx_amr.host.processors import threads_for
+from abx_amr.studies.first_release import as_begun
+from abx_amr.studies.folder import StudyFolder
 from abx_amr.studies.members import AGENT, members_in, trial_episodes, with_choices
 from abx_amr.studies.settings import StudySettings
 from abx_amr.tuning.points import Points
@@ -67,7 +70,8 @@ class TuningStudy:
         _check_complete(config["tuning"])
         # A project's own classes count as its values do: trials of changed code are others.
         code = own_code(config)
-        self.config = {**config, "code": code} if code else dict(config)
+        whole = {**config, "code": code} if code else dict(config)
+        self.config = {**whole, "tuning": _as_begun(whole)}
         self.settings = StudySettings.from_configuration(self.config)
         self.points = points or Points(
             config=self.config, space=self.settings.space, first_seed=self.settings.first_seed
@@ -131,6 +135,16 @@ class TuningStudy:
         threads = self.config["training"]["torch_threads"]
         if type(threads) is int and threads > 0:  # anything else is refused where it is read
             torch.set_num_threads(threads)
+
+
+def _as_begun(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the tuning section, that of a study of release 0.1 with the space it was begun in."""
+    tuning, name = dict(config["tuning"]), config.get("run_name")
+    space = tuning.get("search_space")
+    if isinstance(space, Mapping) and name and not config.get("overwrite_existing_study"):
+        folder = Path(str(config.get("optimization_dir") or "optimization")) / str(name)
+        tuning["search_space"] = as_begun(space, StudyFolder(folder))
+    return tuning
 
 
 def settled(config: Mapping[str, Any]) -> dict[str, Any]:

@@ -167,7 +167,7 @@ def test_an_option_gamma_on_the_command_line_is_the_managers():
 @pytest.mark.parametrize(
     ("argument", "message"),
     [
-        ("agent_algorithm=ppo,a2c", "is a configuration group"),
+        ("agent_algorithm=ppo,a2c", r"write agent_algorithm=choice\(ppo,a2c\)"),
         ("run_name=a,b", "full paths"),
         ("agent_algorithm.x=range(5, 1)", "holds no value"),
         ("agent_algorithm.x=tag(log, range(1, 5))", "log needs an interval"),

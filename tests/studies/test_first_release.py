@@ -5,11 +5,14 @@ import json
 from pathlib import Path
 
 import pytest
+import yaml
 
 from abx_amr.configuration.composing import compose
 from abx_amr.errors import InputError
 from abx_amr.studies import fingerprint as fingerprints
 from abx_amr.studies.fingerprint import Fingerprint
+from abx_amr.studies.first_release import as_begun
+from abx_amr.studies.folder import StudyFolder
 from abx_amr.studies.preparation import Preparation, prepare_study
 from abx_amr.studies.settings import StudySettings
 
@@ -18,13 +21,26 @@ STORED = json.loads((Path(__file__).parent / "data/fingerprint_of_release_0_1.js
 FORMER, PRESENT = "abx_amr.algorithms.managers.ManagerPPO", "abx_amr.agents.managers.ManagerPPO"
 
 
-def composed_today(*overrides):
+def composed_today(folder, *overrides):
+    """Return today's settings, with what 0.1 had left in the study's folder."""
     command = (
         *("+tuning=hrl_ppo_default", "run_name=s", "environment.max_time_steps=60"),
         *("tuning.n_seeds_per_trial=2", "tuning.truncated_episodes=150"),
         *("training.num_eval_episodes=5", "+tuning.sampler_options.n_startup_trials=2"),
     )
-    return StudySettings.from_configuration(compose("tune", [*command, *overrides]).plain)
+    plain = compose("tune", [*command, *overrides]).plain
+    plain["tuning"]["search_space"] = as_begun(plain["tuning"]["search_space"], folder)
+    return StudySettings.from_configuration(plain)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Return the folder of a study of 0.1, as far as it says what was searched."""
+    start = "tuning.search_space."
+    space = {p.removeprefix(start): v for p, v in STORED["values"].items() if p.startswith(start)}
+    study = StudyFolder(tmp_path)
+    study.tuning_file.write_text(yaml.safe_dump({"tuning": {"search_space": space}}))
+    return study
 
 
 def digest_of_release_0_1(values):
@@ -32,15 +48,33 @@ def digest_of_release_0_1(values):
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def test_the_same_command_has_the_same_settings_and_the_same_digest():
-    today = composed_today().fingerprint
+def test_the_same_command_has_the_same_settings_and_the_same_digest(folder):
+    today = composed_today(folder).fingerprint
     assert STORED["values"]["agent_algorithm._target_"] == FORMER
     assert Fingerprint(STORED["values"]).difference(today) == []
     assert today.digest == STORED["digest"] == digest_of_release_0_1(STORED["values"])
 
 
-def test_other_settings_are_still_others():
-    today = composed_today("agent_algorithm.gamma=0.5").fingerprint
+def test_a_study_of_today_searches_the_distance_of_discount_factors_below_one(folder):
+    folder.provenance_file.write_text("{}")  # 0.1 wrote none
+    differing = Fingerprint(STORED["values"]).difference(composed_today(folder).fingerprint)
+    assert [path for path, _, _ in differing] == [
+        "tuning.search_space.agent_algorithm.gamma",
+        "tuning.search_space.hrl.option_gamma",
+    ]
+    assert all(new["log_below_one"] for _, _, new in differing)
+
+
+def test_another_range_is_another_search_in_a_study_of_release_0_1_too(folder):
+    narrower = "tuning.search_space.gamma.low=0.96"
+    [(path, _, new)] = Fingerprint(STORED["values"]).difference(
+        composed_today(folder, narrower).fingerprint
+    )
+    assert (path, new["low"]) == ("tuning.search_space.agent_algorithm.gamma", 0.96)
+
+
+def test_other_settings_are_still_others(folder):
+    today = composed_today(folder, "agent_algorithm.gamma=0.5").fingerprint
     [(path, _, new)] = Fingerprint(STORED["values"]).difference(today)
     assert (path, new) == ("agent_algorithm.gamma", 0.5)
     assert today.digest != STORED["digest"]

@@ -14,6 +14,7 @@ from abx_amr.reports.subjects import StudySubject
 from abx_amr.reports.tables import Column, setting
 from abx_amr.reports.templating import fill
 from abx_amr.reports.wording import value
+from abx_amr.studies.members import SEARCHED_GROUPS
 
 NAME = "Best settings"
 PAGES = ("study",)
@@ -33,7 +34,9 @@ def render(subject: StudySubject) -> Markup | None:
     if final is not None and final.params:
         params, effective = final.params, final.effective_values
         caption = f"Settings that the final has selected: {named(final.selected)}"
-    searched = {row["path"]: row for row in space_table(subject.space).to_dict("records")}
+    searched = {
+        row["path"]: row for row in space_table(subject.space, at=params).to_dict("records")
+    }
     rows, at_end = [], []
     for path, found in params.items():
         row = searched.get(path)
@@ -44,7 +47,7 @@ def render(subject: StudySubject) -> Markup | None:
             [
                 path,
                 setting(found),
-                setting(effective[path]) if path in effective else "not kept",
+                setting(effective[path]) if path in effective else _not_kept(path),
                 "" if row is None else _range(row),
                 end or "",
             ]
@@ -63,6 +66,10 @@ def render(subject: StudySubject) -> Markup | None:
         at_end=at_end,
         receipt=_receipt(subject),
     )
+
+
+def _not_kept(path: str) -> str:
+    return "its configuration" if path in SEARCHED_GROUPS else "not kept"
 
 
 def _range(row: Mapping[Any, Any]) -> str:

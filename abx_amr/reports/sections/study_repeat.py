@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping
+from typing import Any
 
 from markupsafe import Markup
 
+from abx_amr.errors import InputError
 from abx_amr.reports.finals import DEFAULT, final_of
 from abx_amr.reports.repeating import (
     Repeated,
@@ -18,6 +20,7 @@ from abx_amr.reports.repeating import (
 from abx_amr.reports.subjects import StudySubject
 from abx_amr.reports.templating import fill
 from abx_amr.reports.wording import is_known
+from abx_amr.studies.members import AGENT, members_in, trial_episodes, with_choices
 
 NAME = "Repeat it, go on"
 PAGES = ("study",)
@@ -64,7 +67,7 @@ def _next_steps(subject: StudySubject) -> list[tuple[str, str]]:
             ),
         ]
         is_selected = final is not None and final.selected == DEFAULT
-        if not is_selected and (default := _default(given, name)):
+        if not is_selected and (default := _default(given, name, subject.tuning)):
             steps.append(("Train as many with the default settings", shlex.join(default)))
         steps.append(("Compare all of these runs, with paired tests", "abx-gather"))
     return steps
@@ -86,14 +89,27 @@ def trained_run(subject: StudySubject) -> str:
 
 def lengths_in_words(subject: StudySubject) -> str | None:
     """Return how long that command trains where the study's own trainings are shorter."""
-    own = subject.tuning.get("truncated_episodes")
-    later = (subject.config.get("training") or {}).get("total_num_training_episodes")
+    point = _selected(subject)
+    own = trial_episodes(subject.tuning, point)
+    try:
+        config, _ = with_choices({**subject.config, "tuning": subject.tuning}, point)
+    except InputError:  # a damaged folder
+        config = subject.config
+    later = (config.get("training") or {}).get("total_num_training_episodes")
     if not is_known(own) or not is_known(later) or later <= own:
         return None
     return (
         f"each for {later:g} episodes, while the trainings of the study"
         f"{' and its final' if subject.summary.get('final') else ''} are {own:g} long"
     )
+
+
+def _selected(subject: StudySubject) -> Mapping[str, Any]:
+    """Return the point that the study hands on: path -> value."""
+    final = final_of(subject.summary)
+    if final is not None and final.params:
+        return final.params
+    return (subject.best or {}).get("params") or {}
 
 
 def _where(subject: StudySubject) -> list[str]:
@@ -110,14 +126,15 @@ def plan_command(subject: StudySubject) -> str:
     return shlex.join(["abx-plan", *clinic_to_repeat(_given(subject))])
 
 
-def _default(given: Mapping[str, str], name: str) -> list[str] | None:
+def _default(given: Mapping[str, str], name: str, tuning: Mapping[str, Any]) -> list[str] | None:
     """Return the command that trains as the study's own does, with defaults instead of a search.
 
     None where the agent is not known by a name.
     """
     chosen = given.get("tuning", "")
-    agent = given.get("agent_algorithm") or chosen.removesuffix("_default")
+    first = next(iter(members_in(tuning).get(AGENT, ())), None)
+    agent = first or given.get("agent_algorithm") or chosen.removesuffix("_default")
     if not agent or agent == chosen:
         return None
-    settings = settings_to_repeat({"agent_algorithm": agent, **given})
+    settings = settings_to_repeat({AGENT: agent, **given})
     return ["abx-train", *settings, f"run_name={name}_default", _SEEDS]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -123,7 +124,12 @@ def _mean(trial: Mapping[Any, Any]) -> Cell:
 
 
 def _plain(value: Any) -> Any:
-    """Return a value of a table as it was searched: whole numbers without a point."""
+    """Return a value of a table as it was searched: whole numbers without a point.
+
+    Nothing for one that did not count in the trial.
+    """
+    if isinstance(value, float) and math.isnan(value):
+        return ""
     if isinstance(value, float) and value.is_integer() and abs(value) < 1e15:
         return int(value)
     return value

@@ -42,6 +42,7 @@ from abx_amr.reports.wording import (
 from abx_amr.reports.worth import compared as compared_with
 from abx_amr.reports.worth import optimum_name, reference_in_words, with_command
 from abx_amr.studies.best import unlike_summary
+from abx_amr.studies.members import AGENT, members_in
 
 NAME = "Verdict"
 PAGES = ("study",)
@@ -166,6 +167,8 @@ def _in_short(params: Mapping[str, Any]) -> str:
 
 def agent_of(subject: StudySubject) -> str:
     """Return what the tuned agent is called."""
+    if members := members_in(subject.tuning).get(AGENT):
+        return " or ".join(members)
     target = (subject.config.get("agent_algorithm") or {}).get("_target_")
     return str(target).rpartition(".")[2] if target else "the agent"
 
