@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from abx_amr.reports.subjects import StudySubject
+from abx_amr.reports.wording import is_known
+from abx_amr.studies.importance import Importance, ValuedPoint, importance_of
 from abx_amr.studies.parameters import path_of, value_of
-from abx_amr.studies.points import drawn_from
 from abx_amr.studies.search_space import SearchSpace, is_same
 from abx_amr.studies.space import describe
 from abx_amr.studies.tables import in_a_cell
-
-#: Trials below which importance is told with a caveat, and below which it is not told.
-ENOUGH, LEAST = 30, 8
 
 
 def space_table(space: SearchSpace, *, at: Mapping[str, Any] | None = None) -> pd.DataFrame:
@@ -86,72 +84,44 @@ def drawn_trials(subject: StudySubject) -> tuple[pd.DataFrame, pd.DataFrame]:
     return trials, known
 
 
-def importance(subject: StudySubject) -> pd.DataFrame | None:
-    """Return a row per searched value and set of trials: label, share, of; None for too few trials.
-
-    Once among all trials with a value, and once more among the good ones: those that survived
-    racing, the better half where there is none. PED-ANOVA (Watanabe, Bansal, Hutter 2023, arXiv
-    2304.10255), as Optuna computes it: how much the values of the best trials are distributed
-    otherwise than those of the trials that they are among.
-    """
+def importance(subject: StudySubject) -> list[Importance]:
+    """Return the importance of what was searched among all points, and among the good ones."""
     trials, space = drawn_trials(subject)
-    known = trials[np.isfinite(pd.to_numeric(trials["value"], errors="coerce"))]
-    everything = _shares(subject, known, space)
-    if everything is None:
-        return None
-    survivors = known[known["state"] != "PRUNED"]
-    if len(survivors) < len(known):
-        name, good = f"{len(survivors)} that survived racing", _shares(subject, survivors, space)
-    else:
-        half = -(-len(known) // 2)
-        name = f"the better {half}"
-        good = _shares(subject, known, space, region=0.5) if half >= LEAST else None
-    tables = [everything.assign(of=f"all {len(known)} with a value")]
-    tables += [] if good is None else [good.assign(of=name)]
-    return pd.concat(tables, ignore_index=True)
-
-
-def _shares(
-    subject: StudySubject, known: pd.DataFrame, space: pd.DataFrame, *, region: float = 1.0
-) -> pd.DataFrame | None:
-    """Return a row per searched value: label, share; None for too few trials.
-
-    Args:
-        subject: The study.
-        known: Its trials with a value.
-        space: What both trials and space know.
-        region: The share of the trials, the best, that the very best are held against.
-    """
-    import optuna
-    from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
-
-    from abx_amr.studies.stored import quiet_optuna
-
-    quiet_optuna()
-    if len(known) < LEAST or len(space) < 2 or known["value"].nunique() < 2:
-        return None
-    is_minimised = subject.summary.get("direction") == "minimize"
-    study = optuna.create_study(direction="minimize" if is_minimised else "maximize")
-    for row in known.to_dict("records"):
-        try:
-            params = drawn_from(_point(row, subject.space, space), subject.space)
-            if not subject.space.is_point(params):
-                continue
-            trial = optuna.create_trial(
-                params=params,
-                distributions={name: subject.space[name] for name in params},
-                value=float(row["value"]),
+    race = subject.summary.get("race")
+    finished = trials[trials["state"].isin(["COMPLETE", "PRUNED"])]
+    returns: dict[int, list[float | None]] = {}
+    for row in subject.seeds.dropna(subset=["seed"]).to_dict("records"):
+        found = row["episode_return"]
+        returns.setdefault(int(row["number"]), []).append(float(found) if is_known(found) else None)
+    points = []
+    for row in finished.to_dict("records"):
+        with suppress(ValueError, KeyError):  # of another space: the study was extended
+            points.append(
+                ValuedPoint(
+                    point=_point(row, subject.space, space),
+                    value=float(row["value"]),
+                    returns=returns.get(int(row["number"]), []),
+                )
             )
-        except ValueError:
-            continue  # of another space: the study was extended
-        study.add_trial(trial)
-    if len(study.trials) < LEAST:
-        return None
-    evaluator = PedAnovaImportanceEvaluator(region_quantile=region)
-    found = get_param_importances(study, evaluator=evaluator)
-    labels = dict(zip(space["path"], space["label"], strict=True))
-    rows = [{"label": labels[path_of(name)], "share": share} for name, share in found.items()]
-    return pd.DataFrame(rows) if len(rows) > 1 else None
+    weight = subject.summary.get("stability_penalty_weight")
+    return importance_of(
+        points,
+        subject.space,
+        direction="minimize" if subject.summary.get("direction") == "minimize" else "maximize",
+        penalty_weight=0.2 if weight is None else float(weight),
+        first_seeds=race["first_seeds"] if race else None,
+    )
+
+
+def importance_table(found: Sequence[Importance], space: SearchSpace) -> pd.DataFrame:
+    """Return a row per searched value and set of points: label, share, of."""
+    labels = dict(space_table(space)[["path", "label"]].to_numpy())
+    rows = [
+        {"label": labels[path], "share": share, "of": one.of}
+        for one in found
+        for path, share in one.shares.items()
+    ]
+    return pd.DataFrame(rows, columns=["label", "share", "of"])
 
 
 def _point(row: Mapping[Any, Any], space: SearchSpace, table: pd.DataFrame) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from abx_amr.host.atomic_files import jsonable, write_json
 from abx_amr.studies.final import FinalStanding, standing
+from abx_amr.studies.importance import ValuedPoint, importance_of
 from abx_amr.studies.progress import progress_of
 from abx_amr.studies.records import (
     STATES,
@@ -146,6 +147,7 @@ def _summarise(
         "states": {state: sum(trial.state == state for trial in trials) for state in STATES},
         "best_value": None if best is None else best.value,
         "best_trial": None if best is None else _describe_trial(best),
+        "importance": _importance(settings, finished) if is_complete else None,
         "final": None,
         "final_trainings": None,
         "wall_time_seconds": _span(begun, ended),
@@ -181,6 +183,27 @@ def _summarise(
         content=jsonable(content),
         folder=settings.folder,
     )
+
+
+def _importance(settings: StudySettings, finished: Sequence[TrialRecord]) -> list[dict[str, Any]]:
+    """Return which searched values matter among all points, and among the good ones."""
+    points = [
+        ValuedPoint(
+            point=trial.params,
+            value=trial.value,
+            returns=[seed.episode_return for seed in trial.seeds],
+        )
+        for trial in finished
+        if trial.value is not None
+    ]
+    found = importance_of(
+        points,
+        settings.space,
+        direction=settings.direction,
+        penalty_weight=settings.penalty_weight,
+        first_seeds=None if settings.race is None else settings.race.first_seeds,
+    )
+    return [one.as_record() for one in found]
 
 
 def _span(begun: Sequence[datetime], ended: Sequence[datetime]) -> float | None:

@@ -393,28 +393,15 @@ def test_a_storage_alone_tells_the_final_of_all_its_finished_trials(
     assert ("trial 2 earns −1.10 per episode (95 % interval −1.20" in text) == is_whole
 
 
-def test_importance_is_told_once_more_among_the_good_trials(
-    study: StudySubject, tmp_path: Path
+def test_importance_is_told_of_all_points_and_of_the_good_ones_with_how_many_they_are(
+    study: StudySubject,
 ) -> None:
-    few = importance(study)
-    assert few is not None
-    assert set(few["of"]) == {"all 12 with a value"}
-    assert (
-        "Among the good trials alone it is not told" in Seen(str(study_search.render(study))).text
-    )
-    many = StudySubject(write_study(tmp_path, n_trials=20, n_seeds=1))
-    found = importance(many)
-    assert found is not None
-    assert found.groupby("of")["share"].sum().round(6).to_dict() == {
-        "all 17 with a value": 1.0,
-        "the better 9": 1.0,
-    }
-    raced = many.trials.assign(state=["PRUNED"] * 8 + ["COMPLETE"] * 12)
-    many.__dict__.update(trials=raced)
-    again = importance(many)
-    assert again is not None
-    survived = int((raced["value"][8:].notna() & (raced["value"][8:] != float("-inf"))).sum())
-    assert f"{survived} that survived racing" in set(again["of"])
+    (everything,) = importance(study)
+    assert everything.of == "10 trials"
+    assert everything.as_record() == study.summary["importance"][0]
+    text = Seen(str(study_search.render(study))).text
+    assert "Over 10 points; below 30 it is noise for the most part" in text
+    assert "Among the best quarter it is not told: that is fewer than 8 trials" in text
 
 
 def test_a_final_that_is_damaged_is_a_note_and_the_page_stands(study: StudySubject) -> None:
