@@ -149,8 +149,16 @@ def entry_of(override: Override) -> Entry:
     """
     entry = _unconditional_entry(override)
     tags = sorted(getattr(override.value(), "tags", ()))
-    when = [_condition(override, tag) for tag in tags if tag.split(" ")[0] == "when"]
-    return {**entry, "when": dict(when)} if when else entry
+    when: dict[str, list[Any]] = {}
+    for tag in tags:
+        if tag.split(" ")[0] == "when":
+            key, values = _condition(override, tag)
+            if key in when:
+                raise InputError(
+                    f"{override.input_line}: two tags say when of {key}: write 'when {key}=A|B'"
+                )
+            when[key] = values
+    return {**entry, "when": when} if when else entry
 
 
 def _condition(override: Override, tag: str) -> tuple[str, list[Any]]:
@@ -173,21 +181,26 @@ def _condition(override: Override, tag: str) -> tuple[str, list[Any]]:
 
 def _unconditional_entry(override: Override) -> Entry:
     value = override.value()
+    scales = sorted({"log", "log_below_one"} & set(getattr(value, "tags", ())))
+    if scales and isinstance(value, ChoiceSweep | RangeSweep):
+        has = "steps" if isinstance(value, RangeSweep) else "no order"
+        kind = "range" if isinstance(value, RangeSweep) else "choice"
+        raise InputError(
+            f"{override.input_line}: a {kind} has {has}, {scales[0]} needs an interval"
+        )
     if isinstance(value, ChoiceSweep):
         return _choices(override, value.list)
     if isinstance(value, RangeSweep):
-        if "log" in value.tags:
-            raise InputError(f"{override.input_line}: a range has steps, log needs an interval")
         if getattr(value, "transformers", ()):
             return _choices(override, list(override.sweep_iterator()))
         return _range(override, value)
     if isinstance(value, IntervalSweep):
-        is_log = "log" in value.tags
         low, high = value.start, value.end
         is_whole = isinstance(low, int) and isinstance(high, int)
-        if "log_below_one" in value.tags:
-            return {"type": "float", "low": low, "high": high, "log_below_one": True}
-        return {"type": "int" if is_whole else "float", "low": low, "high": high, "log": is_log}
+        entry = {"type": "int" if is_whole else "float", "low": low, "high": high}
+        if "log_below_one" in scales:
+            entry = {**entry, "type": "float", "log_below_one": True}
+        return {**entry, "log": "log" in scales}
     raise InputError(f"{override.input_line}: a search space takes interval, range or choice")
 
 

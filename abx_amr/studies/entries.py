@@ -118,9 +118,11 @@ def _categorical(key: str, fields: Mapping[str, Any]) -> BaseDistribution:
         raise InputError(f"search_space.{key}.choices must hold at least one value, got none")
     for choice in choices:
         _check_choice(key, choice)
-    repeated = [c for i, c in enumerate(choices) if any(_same(c, d) for d in choices[:i])]
-    if repeated:
-        raise InputError(f"search_space.{key}.choices holds {repeated[0]!r} more than once")
+    seen: set[Any] = set()
+    for choice in choices:
+        if (setting := _setting(choice)) in seen:
+            raise InputError(f"search_space.{key}.choices holds {choice!r} more than once")
+        seen.add(setting)
     return CategoricalDistribution([drawn_of("", choice) for choice in choices])
 
 
@@ -145,8 +147,17 @@ def _check_choice(key: str, choice: Any) -> None:
         )
 
 
-def _same(first: Any, second: Any) -> bool:
-    return type(first) is type(second) and bool(first == second)
+def _setting(choice: Any) -> Any:
+    """Return what two choices have in common that mean the same: 3 and 3.0, but not 1 and true.
+
+    >>> _setting([3, {"a": 1.0}]) == _setting([3.0, {"a": 1}]), _setting(1) == _setting(True)
+    (True, False)
+    """
+    if isinstance(choice, Mapping):
+        return "section", frozenset((str(key), _setting(value)) for key, value in choice.items())
+    if isinstance(choice, list):
+        return "list", tuple(map(_setting, choice))
+    return isinstance(choice, bool), choice
 
 
 def _numeric(key: str, kind: str, fields: Mapping[str, Any]) -> BaseDistribution:

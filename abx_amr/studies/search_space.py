@@ -97,7 +97,11 @@ class SearchSpace(Mapping[str, "BaseDistribution"]):
             open_paths = {path_of(name) for name in left}
             ready = [n for n in left if not open_paths & set(self.conditions.get(n, {}))]
             if not ready:
-                raise InputError(f"search_space: {path_of(left[0])} hangs on itself by its 'when'")
+                circle = list(dict.fromkeys(map(path_of, left)))
+                hang = (
+                    "hangs on itself by its" if len(circle) == 1 else "hang on each other by their"
+                )
+                raise InputError(f"search_space: {', '.join(circle)} {hang} 'when': drop one")
             if len(ready) < len(left):  # the first alone, to keep the order that is written
                 ready = ready[:1]
             ordered += ready
@@ -118,8 +122,10 @@ def is_same(first: Any, second: Any) -> bool:
 
 def lies_in(distribution: BaseDistribution, drawn: Any) -> bool:
     """Say whether a parameter may be drawn with this value."""
-    is_number = isinstance(drawn, int | float) and not isinstance(drawn, bool)
-    if not (is_number or hasattr(distribution, "choices")):
+    choices = getattr(distribution, "choices", None)
+    if choices is not None:
+        return any(is_same(drawn, choice) for choice in choices)
+    if isinstance(drawn, bool) or not isinstance(drawn, int | float):
         return False
     try:
         return bool(distribution._contains(distribution.to_internal_repr(drawn)))

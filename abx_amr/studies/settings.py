@@ -21,6 +21,7 @@ from abx_amr.studies.members import (
     members_in,
 )
 from abx_amr.studies.objective import Direction, default_min_successful_seeds
+from abx_amr.studies.paths import check_paths
 from abx_amr.studies.records import FinalSize, RaceRules
 from abx_amr.studies.samplers import (
     SamplerChoice,
@@ -30,7 +31,7 @@ from abx_amr.studies.samplers import (
 )
 from abx_amr.studies.search_space import SearchSpace
 from abx_amr.studies.section import TuningSection
-from abx_amr.studies.space import check_paths, parse_search_space
+from abx_amr.studies.space import parse_search_space
 
 FIRST_TUNING_SEED, LAST_TUNING_SEED = 1000, 9999
 #: From here on a final compares, and values what it has chosen.

@@ -7,10 +7,10 @@ from collections.abc import Iterator, Mapping
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-from abx_amr.errors import InputError, did_you_mean, hint
-from abx_amr.studies.contexts import choices_of, context_of, probe_values
+from abx_amr.errors import InputError, hint
+from abx_amr.studies.contexts import context_of, probe_values
 from abx_amr.studies.entries import condition_of, distribution_of, is_searched_below_one
-from abx_amr.studies.members import SEARCHED_GROUPS, with_choices
+from abx_amr.studies.members import SEARCHED_GROUPS
 from abx_amr.studies.parameters import (
     drawn_of,
     is_below_one,
@@ -81,7 +81,7 @@ def parse_search_space(entries: Mapping[str, Any]) -> SearchSpace:
             _check_group(key, ways)
         written[path] = key
         for entry in ways:
-            when = {full_path(on): v for on, v in condition_of(key, entry).items()}
+            when = _condition(key, entry)
             name = parameter_name(
                 path,
                 is_below_one=is_searched_below_one(entry),
@@ -98,6 +98,22 @@ def parse_search_space(entries: Mapping[str, Any]) -> SearchSpace:
     space = SearchSpace(distributions, conditions)
     _check_conditions(space, written)
     return space
+
+
+def _condition(key: str, entry: Mapping[str, Any]) -> dict[str, list[Any]]:
+    """Return path -> values, as `when` of an entry says.
+
+    Raises:
+        InputError: it names a path twice.
+    """
+    found: dict[str, list[Any]] = {}
+    for on, values in condition_of(key, entry).items():
+        if full_path(on) in found:
+            raise InputError(
+                f"search_space.{key}.when names {full_path(on)} twice: join its values"
+            )
+        found[full_path(on)] = values
+    return found
 
 
 def _check_group(key: str, ways: list[Mapping[str, Any]]) -> None:
@@ -128,19 +144,28 @@ def _check_conditions(space: SearchSpace, written: Mapping[str, str]) -> None:
         for on, values in condition.items():
             parents = space.names_of(on)
             if not parents:
+                others = [path for path in space.paths if path != path_of(name)]
                 raise InputError(
                     f"search_space.{key}.when names {on}, which is not searched"
-                    f"{hint(on, space.paths, label='searched')}"
+                    f"{hint(on, others, label='searched') if others else ''}"
                 )
             for value in values:
                 if not any(lies_in(space[p], drawn_of(p, value)) for p in parents):
+                    is_list = any(lies_in(space[p], drawn_of(p, values)) for p in parents)
                     raise InputError(
                         f"search_space.{key}.when: {on} is never {value!r} in this search space"
+                        f"{f'; the list as one value is written {[values]}' if is_list else ''}"
                     )
             if any(finite_values(space[parent]) is None for parent in parents):
                 raise InputError(
                     f"search_space.{key}.when names {on}, which has no end of values: name a key "
                     "with choices or steps"
+                )
+    for path in space.paths:
+        for section in space.paths:
+            if path.startswith(f"{section}.") and section not in SEARCHED_GROUPS:
+                raise InputError(
+                    f"search_space holds {section} and {path}, which lies in it: drop one of them"
                 )
     for name in space.conditions:
         if context_of(space, name) is None:
@@ -173,89 +198,6 @@ def written_keys(entries: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
     {'agent_algorithm.gamma': ('gamma',), 'hrl.option_gamma': ('hrl', 'option_gamma')}
     """
     return {full_path(".".join(keys)): keys for keys, _ in _entries(entries, ())}
-
-
-def check_paths(space: SearchSpace, configuration: Mapping[str, Any]) -> None:
-    """Refuse a path that is no value of the configuration in which it counts.
-
-    Args:
-        space: What is searched.
-        configuration: The study's, plain and resolved; of a choice between configurations, each
-            stands in `tuning.members`.
-
-    Raises:
-        InputError: naming the path.
-    """
-    points = choices_of(space)
-    leaves = []
-    for point in points:
-        made, _ = with_choices(configuration, point)
-        leaves.append(flatten({key: value for key, value in made.items() if key != "tuning"}))
-    for name, distribution in space.items():
-        path = path_of(name)
-        if path in SEARCHED_GROUPS:
-            continue
-        lacking = []
-        for point, known in zip(points, leaves, strict=True):
-            if context_of(space, name, within=point) is None:
-                continue
-            if path not in known and not _is_section(name, distribution, known, point):
-                lacking.append(point)
-        having = [point for point, known in zip(points, leaves, strict=True) if path in known]
-        if lacking and having:
-            raise InputError(_lacked(path, lacking[0], having))
-        if lacking:
-            raise InputError(_no_value(path, leaves[0]))
-
-
-def _is_section(
-    name: str,
-    distribution: BaseDistribution,
-    leaves: Mapping[str, Any],
-    point: Mapping[str, Any],
-) -> bool:
-    """Say whether a path is a section of which choices change some values.
-
-    Raises:
-        InputError: it is a section, and is to have other values.
-    """
-    from optuna.distributions import CategoricalDistribution
-
-    path = path_of(name)
-    if not any(leaf.startswith(f"{path}.") for leaf in leaves):
-        return False
-    if isinstance(distribution, CategoricalDistribution) and all(
-        isinstance(value_of(name, choice), Mapping) for choice in distribution.choices
-    ):
-        return True
-    where = "".join(f" in {group}={member}" for group, member in point.items())
-    raise InputError(
-        f"search_space key {path!r} is a section{where}, not a value: name a value in it, or "
-        "choices that are sections"
-    )
-
-
-def _lacked(path: str, point: Mapping[str, Any], having: list[Mapping[str, Any]]) -> str:
-    """Return the line about a path that some of the searched configurations do not have."""
-    apart = [g for g in point if all(other.get(g) != point[g] for other in having)]
-    group = next(iter([*apart, *point]))
-    names = list(dict.fromkeys(each[group] for each in having if group in each))
-    return (
-        f"search_space key {path!r} does not exist for {group}={point[group]}: add "
-        f"when: {{{group}: {names[0] if len(names) == 1 else names}}} to its entry (on the command "
-        f"line tag('when {group}={'|'.join(map(str, names))}',...)), or leave it out"
-    )
-
-
-def _no_value(path: str, leaves: Mapping[str, Any]) -> str:
-    """Return the line about a path that the configuration does not have."""
-    if path.startswith("hrl."):
-        return (
-            f"search_space key {path!r} belongs to an agent that chooses options: choose "
-            "+tuning=hrl_ppo_default or hrl_rppo_default, or leave it out"
-        )
-    guess = did_you_mean(path, leaves) or ": name a value of the configuration (--cfg job)"
-    return f"search_space key {path!r} does not exist{guess}"
 
 
 def flatten(configuration: Mapping[str, Any]) -> dict[str, Any]:
@@ -346,8 +288,8 @@ def ways_in(entries: Mapping[str, Any]) -> dict[str, list[dict[str, Any]]]:
         key = ".".join(keys)
         for entry in ways:
             way = {name: value for name, value in entry.items() if value is not None}
-            if when := condition_of(key, entry):
-                way["when"] = {full_path(on): values for on, values in when.items()}
+            if when := _condition(key, entry):
+                way["when"] = when
             found.setdefault(full_path(key), []).append(way)
     return found
 

@@ -7,7 +7,8 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution, Int
 
 from abx_amr.errors import InputError
 from abx_amr.studies.contexts import probe_points
-from abx_amr.studies.space import check_paths, describe, finite_values, parse_search_space
+from abx_amr.studies.paths import check_paths
+from abx_amr.studies.space import describe, finite_values, parse_search_space
 
 FLOAT = {"type": "float", "low": 1.0e-5, "high": 1.0e-3, "log": True}
 
@@ -179,3 +180,93 @@ def test_a_stepped_float_ends_exactly_at_its_high():
 
 def test_a_continuous_float_has_no_end_of_values():
     assert finite_values(FloatDistribution(0.0, 1.0)) is None
+
+
+BATCH = {"type": "categorical", "choices": [64, 128]}
+EPOCHS = {"type": "categorical", "choices": [1, 5]}
+LAYERS = "agent_algorithm.policy_kwargs.net_arch"
+ODD = {
+    "values that exclude each other": (
+        {"b": BATCH, "n": EPOCHS | {"when": {"b": 64}}, "x": FLOAT | {"when": {"n": 5, "b": 128}}},
+        "search_space.x can never count.*values that exclude each other",
+    ),
+    "a key that is not searched": (
+        {"x": FLOAT | {"when": {"n": 5}}},
+        r"x\.when names agent_algorithm\.n, which is not searched$",
+    ),
+    "a circle": (
+        {"n": EPOCHS | {"when": {"b": 64}}, "b": BATCH | {"when": {"n": 1}}},
+        r"agent_algorithm\.n, agent_algorithm\.b hang on each other by their 'when'",
+    ),
+    "a key on itself": ({"n": EPOCHS | {"when": {"n": 1}}}, "n hangs on itself by its 'when'"),
+    "one number twice": ({"n": {**EPOCHS, "choices": [3, 3.0]}}, "holds 3.0 more than once"),
+    "one list twice": ({LAYERS: {**EPOCHS, "choices": [[64], [64.0]]}}, "more than once"),
+    "true for 1": ({"n": EPOCHS, "x": FLOAT | {"when": {"n": True}}}, "n is never True"),
+    "a text for a number": ({"n": EPOCHS, "x": FLOAT | {"when": {"n": "5"}}}, "n is never '5'"),
+    "a list as values": (
+        {LAYERS: {**EPOCHS, "choices": [[64, 64], [8]]}, "x": FLOAT | {"when": {LAYERS: [64, 64]}}},
+        r"never 64.*; the list as one value is written \[\[64, 64\]\]",
+    ),
+    "one key under two names": (
+        {"n": EPOCHS, "x": FLOAT | {"when": {"n": 1, "agent_algorithm.n": 5}}},
+        r"x\.when names agent_algorithm\.n twice",
+    ),
+    "a range without end": (
+        {"y": FLOAT, "x": FLOAT | {"when": {"y": 1.0e-4}}},
+        r"which has no end of values",
+    ),
+    "a section and what lies in it": (
+        {
+            "policy_kwargs": {**EPOCHS, "choices": [{"net_arch": [64]}, {"net_arch": [8]}]},
+            LAYERS: {**EPOCHS, "choices": [[64], [8]]},
+        },
+        "holds agent_algorithm.policy_kwargs and agent_algorithm.policy_kwargs.net_arch",
+    ),
+    "ways that count at once": (
+        {"n": EPOCHS, "b": BATCH, "x": [FLOAT | {"when": {"n": 1}}, FLOAT | {"when": {"b": 64}}]},
+        "two of its ways count at once",
+    ),
+    "a quoted list": ({LAYERS: {**EPOCHS, "choices": ["[64]", "[8]"]}}, "without quotes"),
+    "a list of text": ({"n": {**EPOCHS, "choices": "1,5"}}, r"write \[1,5\]"),
+}
+
+
+@pytest.mark.parametrize("case", ODD)
+def test_an_odd_entry_is_one_line_that_says_what_is_wrong(case):
+    entries, message = ODD[case]
+    with pytest.raises(InputError, match=message) as error:
+        parse_search_space(entries)
+    assert "\n" not in str(error.value)
+
+
+def test_conditions_may_be_nested_and_may_ask_for_null_a_list_or_true_beside_1():
+    space = parse_search_space(
+        {
+            "n": {**EPOCHS, "choices": [None, True, 1, [64, 64]]},
+            "b": BATCH | {"when": {"n": [None, [64, 64]]}},
+            "x": FLOAT | {"when": {"b": 64, "n": None}},
+        }
+    )
+    n, b, x = (f"agent_algorithm.{key}" for key in "nbx")
+    assert space.counts(b, {n: [64, 64]})
+    assert not space.counts(b, {n: True})
+    assert space.counts(x, {n: None, b: 64})
+    assert not space.counts(x, {n: [64, 64], b: 64})
+
+
+def test_a_choice_that_is_a_section_names_what_the_configuration_has():
+    configuration = {"agent_algorithm": {"policy_kwargs": {"net_arch": [64], "init": {"gain": 1}}}}
+
+    def check(*choices):
+        entry = {"type": "categorical", "choices": list(choices)}
+        check_paths(parse_search_space({"policy_kwargs": entry}), configuration)
+
+    check({"net_arch": [8]}, {"init": {"gain": 2}, "net_arch": [4]}, {})
+    with pytest.raises(InputError, match="names 'nett_arch', which does not exist there"):
+        check({"net_arch": [8]}, {"nett_arch": [4]}, {"net_arch": [2]})
+
+
+def test_many_choices_are_read_at_once():
+    choices = list(range(20_000))
+    space = parse_search_space({"n": {"type": "categorical", "choices": choices}})
+    assert len(space["agent_algorithm.n"].choices) == 20_000

@@ -76,7 +76,7 @@ def _caveat(found: Sequence[Importance], *, is_race: bool, at_times: Sequence[st
     if at_times:
         named = ", ".join(dict.fromkeys(path.rsplit(".", 1)[-1] for path in at_times))
         lines.append(
-            f"Settings that count in some trials only ({named}) are ranked among these, by the share "
-            "of the best trials in which they count."
+            f"Settings that count in some trials only ({named}) are ranked among these, by the "
+            "share of the best trials in which they count."
         )
     return " ".join(lines)
