@@ -22,7 +22,7 @@ from abx_amr.configuration.groups import conf_dir
 from abx_amr.configuration.values import Plain, value_at
 from abx_amr.errors import InputError, did_you_mean, first_line, hint
 from abx_amr.host.former_names import present_name
-from abx_amr.host.locations import find_project, make_importable
+from abx_amr.host.locations import find_project, make_own_modules_importable
 
 
 def locate(path: str, *, key: str) -> Any:
@@ -34,10 +34,7 @@ def locate(path: str, *, key: str) -> Any:
         InputError: it cannot be imported.
     """
     path = present_name(path)
-    here = os.getcwd()
-    if here not in sys.path:
-        sys.path.append(here)
-    make_importable(find_project())
+    make_own_modules_importable()
     complaints = logging.getLogger("hydra.utils")  # three lines, before it raises
     was_disabled, complaints.disabled = complaints.disabled, True
     try:

@@ -169,6 +169,14 @@ def from_here(path: str) -> str:
 _importing_from: list[Path] = []
 
 
+def make_own_modules_importable() -> None:
+    """Let modules beside the shell, and those of the project that it is in, be imported."""
+    here = os.getcwd()
+    if here not in sys.path:
+        sys.path.append(here)
+    make_importable(find_project())
+
+
 def make_importable(project: Project | None) -> None:
     """Let the project's own modules be imported; those of another one are forgotten."""
     root = None if project is None else project.root

@@ -5,6 +5,7 @@ import importlib.util
 import inspect
 import os
 import signal
+import sys
 
 import numpy as np
 import optuna
@@ -217,6 +218,21 @@ def test_a_sampler_of_optunahubs_kind_is_told_the_space_and_searches_it(study):
     assert len({params["agent_algorithm.x"] for params in found}) == settings.n_trials
     assert all(-1.0 <= params["agent_algorithm.x"] < -0.6 for params in found)
     assert {params["agent_algorithm.mode"] for params in found} == {"flat"}
+
+
+def test_a_module_beside_the_shell_may_load_a_sampler_and_name_its_class(
+    configuration, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    hub = (
+        "import types, optuna\nmodule = types.SimpleNamespace(Own=optuna.samplers.RandomSampler)\n"
+    )
+    (tmp_path / "samplers_of_mine.py").write_text(f"{hub}Own = module.Own\n")
+    settings = StudySettings.from_configuration(
+        configuration(sampler={"_target_": "samplers_of_mine.Own"})
+    )
+    assert settings.sampler.name == "samplers_of_mine.Own"
 
 
 def test_a_sampler_that_refuses_its_options_is_one_line_before_anything_is_stored(configuration):

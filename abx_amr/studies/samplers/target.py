@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from abx_amr.errors import InputError, first_line
+from abx_amr.host.locations import make_own_modules_importable
 from abx_amr.studies.samplers.member import Draw, Sampler
 
 if TYPE_CHECKING:
@@ -28,13 +29,14 @@ class SamplerAt(Sampler):
         self.path = path
 
     def constructor(self) -> type[BaseSampler]:
-        """Return the class.
+        """Return the class; a module of the user's own, beside the shell, counts.
 
         Raises:
             InputError: There is none of this path, or it is no sampler of Optuna's kind.
         """
         from optuna.samplers import BaseSampler
 
+        make_own_modules_importable()
         module, _, name = self.path.rpartition(".")
         try:
             found = getattr(importlib.import_module(module), name)
