@@ -97,7 +97,7 @@ class SearchSpace(Mapping[str, "BaseDistribution"]):
             open_paths = {path_of(name) for name in left}
             ready = [n for n in left if not open_paths & set(self.conditions.get(n, {}))]
             if not ready:
-                circle = list(dict.fromkeys(map(path_of, left)))
+                circle = self._circle(left)
                 hang = (
                     "hangs on itself by its" if len(circle) == 1 else "hang on each other by their"
                 )
@@ -107,6 +107,20 @@ class SearchSpace(Mapping[str, "BaseDistribution"]):
             ordered += ready
             left = [name for name in left if name not in ready]
         return ordered
+
+    def _circle(self, names: Sequence[str]) -> list[str]:
+        """Return paths that hang on each other, among names of which each hangs on another."""
+        hang = {
+            path_of(name): on
+            for name in names
+            for on in self.conditions[name]
+            if on in map(path_of, names)
+        }
+        path, seen = path_of(names[0]), list[str]()
+        while path not in seen:
+            seen.append(path)
+            path = hang[path]
+        return seen[seen.index(path) :]
 
 
 def is_same(first: Any, second: Any) -> bool:

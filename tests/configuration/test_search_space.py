@@ -172,7 +172,7 @@ def test_an_option_gamma_on_the_command_line_is_the_managers():
         ("agent_algorithm.x=range(5, 1)", "holds no value"),
         ("agent_algorithm.x=tag(log, range(1, 5))", "log needs an interval"),
         ("agent_algorithm.x=tag(log, choice(1, 5))", "log needs an interval"),
-        ("agent_algorithm.x=tag(log_below_one, 0.9,0.99)", "no order, log_below_one needs"),
+        ("agent_algorithm.x=tag(log_below_one, choice(0.9,0.99))", "no order, log_below_one needs"),
         ("agent_algorithm.x=tag('when y=1', 'when y=2', interval(0,1))", "write 'when y=A|B'"),
         ("agent_algorithm.x=tag('when y', interval(0,1))", "must say which key has which value"),
         ("agent_algorithm.x=glob(*)", "takes interval, range or choice"),

@@ -127,7 +127,7 @@ def test_a_point_with_a_key_that_does_not_count_is_one_line(configuration):
         ({"x": SPACE["x"] | {"when": {"mode": "even"}}}, r"mode is never 'even'"),
         ({"x": SPACE["x"] | {"when": {"n_steps": 2}}}, r"n_steps is never 2"),
         ({"mode": SPACE["mode"] | {"when": {"n_steps": 1}}, "n_steps": SPACE["n_steps"] |
-          {"when": {"mode": "flat"}}}, "hangs on itself"),
+          {"when": {"mode": "flat"}}}, r"mode, agent_algorithm.n_steps hang on"),
         ({"n_steps": SPACE["n_steps"] | {"when": {"x": 0.5}}}, "has no end of values"),
         ({"n_steps": [SPACE["n_steps"] | {"when": {"mode": ["flat", "steep"]}},
                       SPACE["n_steps"] | {"when": {"mode": "flat"}}]}, "two of its ways count"),
