@@ -129,6 +129,12 @@ def _each_as_its_own(
     composition = compose(settings)
     files = loader.get_group_options("tuning")
     given = {key_of(override) for override in settings}
+    start = "tuning.search_space."
+    removed = {
+        full_path(key_of(override).removeprefix(start))
+        for override in settings
+        if override.startswith(f"~{start}")
+    }
     spaces: dict[str, Mapping[str, Any]] = {}
     lengths: dict[str, Any] = {}
     for agent in agents:
@@ -139,7 +145,8 @@ def _each_as_its_own(
         elif agent != composition.choices.get(AGENT):
             chosen = composition.choices.get("tuning")
             say(f"{agent}: there is no +tuning={file}, it is searched as +tuning={chosen} says")
-        spaces[agent] = ways_in(_space(own))
+        ways = ways_in(_space(own))
+        spaces[agent] = {path: found for path, found in ways.items() if path not in removed}
         lengths[agent] = own.plain["tuning"]["truncated_episodes"]
     whole = {AGENT: entries[AGENT], **_together(spaces, entries)}
     overrides = ["~tuning.search_space", f"++tuning.search_space={encode(whole)}"]

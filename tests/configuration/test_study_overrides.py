@@ -56,12 +56,14 @@ def test_the_first_choice_is_the_default_and_settings_go_for_all():
         f"{AGENT}.ent_coef=tag('when {AGENT}=a2c',choice(0.1,0.2))",
         "agent_algorithm.vf_coef=0.7",
         "tuning.truncated_episodes=20",
+        "~tuning.search_space.gae_lambda",
     )
     assert plain[AGENT]["_target_"] == "stable_baselines3.A2C"
     members = json.loads(plain["tuning"]["members"])[AGENT]
     assert [members[agent][AGENT]["vf_coef"] for agent in ("a2c", "ppo")] == [0.7, 0.7]
     assert plain["tuning"]["truncated_episodes"] == 20
     space = parse_search_space(plain["tuning"]["search_space"])
+    assert not space.names_of("agent_algorithm.gae_lambda")  # of none
     assert space.names_of(GAMMA) == [f"1 - {GAMMA}"]
     assert not space.conditions.get(f"1 - {GAMMA}")
     of_ent = {
