@@ -29,6 +29,7 @@ seeds; its value is mean - lambda * std of their final evaluation returns.
   abx-tune -m +tuning=ppo_default 'agent_algorithm.learning_rate=tag(log, interval(1e-5, 1e-2))'
   abx-tune -m +tuning=ppo_default,a2c_default     one study each, named by its choices; so does
                                                   experiment=paper_two,paper_single
+  abx-tune -m +tuning=ppo_default 'agent_algorithm=choice(ppo,a2c)'    which agent, in one study
   abx-tune +tuning=ppo_default                    score the composed configuration once, no search
   abx-train best_params_from=first_study          then train with what was found
 

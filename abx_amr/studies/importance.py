@@ -77,20 +77,16 @@ def importance_of(
             without a race: all points, and the best quarter of them.
     """
     if first_seeds is None:
+        valued = [each for each in points if math.isfinite(each.value)]
+        quarter = f"the best quarter of {len(valued)}"
         found = [
-            _shares(points, space, direction=direction, of=counted(len(points), "trial")),
-            _shares(
-                points,
-                space,
-                direction=direction,
-                of=f"the best quarter of {len(points)}",
-                region=_GOOD,
-            ),
+            _shares(valued, space, direction=direction, of=counted(len(valued), "trial")),
+            _shares(valued, space, direction=direction, of=quarter, region=_GOOD),
         ]
         return [one for one in found if one is not None]
 
     def among(seeds: int, noun: str) -> Importance | None:
-        reached = [
+        scored = [
             ValuedPoint(
                 point=each.point,
                 value=_score(each.returns[:seeds], direction, penalty_weight),
@@ -98,6 +94,7 @@ def importance_of(
             for each in points
             if len(each.returns) >= seeds
         ]
+        reached = [each for each in scored if math.isfinite(each.value)]
         of = f"{counted(len(reached), noun)} by {counted(seeds, 'seed')}"
         return _shares(reached, space, direction=direction, of=of)
 
@@ -127,7 +124,7 @@ def _shares(
     """Return the importance among points, None for too few of them.
 
     Args:
-        points: The points.
+        points: The points, each with a finite value.
         space: What is searched.
         direction: Of the study.
         of: Which points these are, in words.
@@ -139,8 +136,6 @@ def _shares(
     quiet_optuna()
     study = optuna.create_study(direction=direction)
     for each in points:
-        if not math.isfinite(each.value):
-            continue
         try:
             params = drawn_from(each.point, space)
         except ValueError:

@@ -397,10 +397,10 @@ def test_importance_is_told_of_all_points_and_of_the_good_ones_with_how_many_the
     study: StudySubject,
 ) -> None:
     (everything,) = importance(study)
-    assert everything.of == "10 trials"
+    assert everything.of == "12 trials"
     assert everything.as_record() == study.summary["importance"][0]
     text = Seen(str(study_search.render(study))).text
-    assert "Over 10 points; below 30 it is noise for the most part" in text
+    assert "Over 12 points; below 30 it is noise for the most part" in text
     assert "Among the best quarter it is not told: that is fewer than 8 trials" in text
 
 
