@@ -36,7 +36,7 @@ def seeds_table(study: StudyRecord) -> pd.DataFrame:
         for of_seed in map(_of_seed, seeds or [None]):
             rows.append({"study": study.name, **_trial_row(trial), **of_seed, **_parameters(trial)})
     table = pd.DataFrame(rows, columns=_columns(rows, ("study", "number", "state", "value")))
-    for whole in ("seed", "lineage", "retry_of", "retries"):
+    for whole in ("seed", "episodes", "lineage", "retry_of", "retries"):
         if whole in table:
             table[whole] = table[whole].astype("Int64")
     return table
@@ -70,6 +70,7 @@ def _of_seed(seed: SeedRecord | None) -> dict[str, Any]:
         "episode_return": None if seed is None else seed.episode_return,
         "seed_failure": None if seed is None else seed.failure,
         "seed_seconds": None if seed is None else seed.seconds,
+        **({} if seed is None or seed.episodes is None else {"episodes": seed.episodes}),
     }
 
 

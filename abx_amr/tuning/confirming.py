@@ -82,7 +82,7 @@ def _stored_study(
     record = read_study(storage, study_name)
     budget = record.attributes.budget
     if budget is None or record.n_finished < budget:
-        unit = "trial" if record.attributes.race is None else "training"
+        unit = record.attributes.unit
         of = "" if budget is None else f" of {budget}"
         raise InputError(
             f"study '{study_name}' is unfinished, {record.n_finished}{of} {unit}s are done: run "
@@ -92,12 +92,13 @@ def _stored_study(
     check_named_classes(config, where=folder.path, trust=trust)
     base = yaml.safe_load((conf_dir() / "tuning" / "base.yaml").read_text(encoding="utf-8"))
     tuning = {**base, **read_tuning(folder), **_OF_THIS_COMMAND}
-    trainings = budget
-    if record.attributes.race is None:
+    race = record.attributes.race
+    if race is None:
         tuning["n_trials"] = budget
-        trainings *= tuning["n_seeds_per_trial"]
+        trainings = budget * tuning["n_seeds_per_trial"]
     else:
-        tuning["race"] = record.attributes.race.as_record()
+        tuning["race"] = race.as_record()
+        trainings = race.trainings
     size: Any = final
     if final is True:  # written out, since no study gets a final that is not asked for
         own = record.final.size or FinalSize.of_search(trainings)
