@@ -56,7 +56,7 @@ class Foresight:
         """The lower end of its 95 % interval (Bonett and Wright); None of fewer than four points.
 
         >>> round(Foresight([(float(i), float(i % 7)) for i in range(10)]).low, 2)
-        -0.55
+        -0.53
         """
         rho = self.rank_correlation
         if rho is None or len(self.pairs) < 4:
