@@ -51,6 +51,7 @@ def _trial_row(trial: TrialRecord) -> dict[str, Any]:
         "mean_reward": trial.mean_reward,
         "std_reward": trial.std_reward,
         "stability_penalty": trial.stability_penalty,
+        **_length(trial),
         "collapsed": None if trial.collapsed_seeds is None else len(trial.collapsed_seeds),
         "lineage": trial.lineage,
         "retry_of": trial.retry_of,
@@ -64,13 +65,31 @@ def _trial_row(trial: TrialRecord) -> dict[str, Any]:
     }
 
 
+def _length(trial: TrialRecord) -> dict[str, int]:
+    """Return how long the trainings were, where a race has shorter ones."""
+    lengths = {seed.episodes for seed in trial.seeds if seed.episodes is not None}
+    return {"episodes": max(lengths)} if lengths else {}
+
+
+def of_whole_trainings(table: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows whose values may be compared: without a race's points of short trainings.
+
+    Args:
+        table: A row per trial, or per trial and seed.
+    """
+    if "episodes" not in table:
+        return table
+    episodes = table["episodes"]
+    whole: pd.DataFrame = table[episodes.isna() | (episodes == episodes.max())]
+    return whole
+
+
 def _of_seed(seed: SeedRecord | None) -> dict[str, Any]:
     return {
         "seed": None if seed is None else seed.seed,
         "episode_return": None if seed is None else seed.episode_return,
         "seed_failure": None if seed is None else seed.failure,
         "seed_seconds": None if seed is None else seed.seconds,
-        **({} if seed is None or seed.episodes is None else {"episodes": seed.episodes}),
     }
 
 

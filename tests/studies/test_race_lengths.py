@@ -17,6 +17,7 @@ from abx_amr.studies.race_standing import race_of
 from abx_amr.studies.records import RaceRules
 from abx_amr.studies.settings import StudySettings
 from abx_amr.studies.stored import read_study
+from abx_amr.studies.tables import of_whole_trainings, table_of
 from abx_amr.studies.worker import run_batches
 
 SHORT, WHOLE = 50, 200
@@ -188,6 +189,8 @@ def test_a_race_of_two_lengths_spends_exactly_its_budget(study, trials_of, sampl
     assert race["rungs"][0] == {"seeds": 2, "points": len(trials), "episodes": SHORT}
     assert race["rungs"][1]["points"] < len(trials)
     assert "since then only the best 1 in 3 went on" in in_a_line(race)
+    table = table_of(read_study(storage, "parabola"))
+    assert len(of_whole_trainings(table)) == race["rungs"][1]["points"] < len(table)
     best = summary["best_trial"]
     assert {seed["episodes"] for seed in best["seeds"]} == {WHOLE}
     assert best["value"] > -5.0
@@ -279,6 +282,20 @@ def test_a_worker_that_is_killed_and_begun_again_gives_the_same_study(
     assert in_processes(1, lambda _: work(settings, storage, run)) == [-9]
     assert in_processes(1, lambda _: work(settings, storage)) == [0]
     whole_settings, whole = study({"run_name": "whole"}, n_trials=10, sampler="tpe", **lengths())
+    work(whole_settings, whole)
+    assert seeds_of(trials_of(settings, storage)) == seeds_of(trials_of(whole_settings, whole))
+
+
+@pytest.mark.parametrize(
+    "n_writes", [19, 33, *(pytest.param(n, marks=pytest.mark.slow) for n in (12, 16, 24, 40, 57))]
+)
+def test_a_death_between_any_two_writes_changes_nothing(
+    study, trials_of, killed_at_write, n_writes
+):
+    settings, storage = study(n_trials=3, **lengths())
+    killed_at_write(storage, n_writes, lambda: work(settings, storage))
+    work(settings, storage)
+    whole_settings, whole = study({"run_name": "whole"}, n_trials=3, **lengths())
     work(whole_settings, whole)
     assert seeds_of(trials_of(settings, storage)) == seeds_of(trials_of(whole_settings, whole))
 
