@@ -1,6 +1,7 @@
 """What racing and plain studies say of their winners, against the truth, over simulated studies.
 
 python -m benchmarks racing_simulated            (the same command resumes)
+python -m benchmarks racing_simulated --case even   only this one, beside other processes
 python -m benchmarks racing_simulated --table    only the table of what is there
 
 Fixed before the runs. The project's own code searches (workers' claims, the standing of a race, the
@@ -304,11 +305,12 @@ def main(arguments: Sequence[str] = ()) -> str:
     """Simulate what is missing and return the table."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks racing_simulated")
     parser.add_argument("--studies", type=int, default=STUDIES)
+    parser.add_argument("--case", choices=CASES, help="only this one, beside other processes")
     parser.add_argument("--table", action="store_true", help="only the table of what is there")
     asked = parser.parse_args(list(arguments))
     done = {} if asked.table else kept()
     for case, arm, number in wanted(0 if asked.table else asked.studies):
-        if (case, arm, number) not in done:
+        if asked.case in (None, case) and (case, arm, number) not in done:
             with tempfile.TemporaryDirectory(prefix="abx-racing-") as folder:
                 found = simulated(case, arm, number, Path(folder))
             RESULTS.parent.mkdir(parents=True, exist_ok=True)
