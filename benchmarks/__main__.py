@@ -29,6 +29,7 @@ LONG = (
     "final",
     "racing",
     "race_budgets",
+    "racing_simulated",
 )
 README = Path(__file__).with_name("README.md")
 

@@ -3,6 +3,7 @@
 python -m benchmarks racing                      (the same command resumes)
 python -m benchmarks racing --table              only the table of what is there
 python -m benchmarks racing --correlation        how strongly training seeds correlate, see below
+python -m benchmarks racing_simulated            what their values are worth, over simulated studies
 
 Fixed before the runs. Real studies of policy_search, the cheapest learner to show it with, on
 paper_two, paper_single and mixed_risk, over its shipped search space, TPE. A training is five

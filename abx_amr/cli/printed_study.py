@@ -17,6 +17,7 @@ from abx_amr.host.progress import is_on_a_terminal
 from abx_amr.planning.gap import gap_lines
 from abx_amr.studies.members import SEARCHED_GROUPS, members_in
 from abx_amr.studies.preparation import Preparation
+from abx_amr.studies.race_lengths import in_a_line
 from abx_amr.studies.records import DEFAULT
 from abx_amr.tuning.display import DisplayedStudy
 
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from abx_amr.reports.subjects import Subject
     from abx_amr.studies.events import Event, WorkerReport
     from abx_amr.studies.objective import SeedOutcome, TrialScore
-    from abx_amr.studies.records import FinalSize
+    from abx_amr.studies.records import FinalSize, RaceRules
     from abx_amr.studies.settings import StudySettings
     from abx_amr.tuning.result import TuneResult
 
@@ -68,7 +69,7 @@ class PrintedStudy(DisplayedStudy):
             self._said_at = time.monotonic()
         if event.kind == "trial_finished":
             value = "failed on all seeds" if event.value is None else f"{event.value:.3f}"
-            seeds = "" if event.n_seeds is None else f" ({counted(event.n_seeds, 'seed')})"
+            seeds = "" if event.n_seeds is None else f" ({_trained(event.n_seeds, event.episodes)})"
             print(
                 f"{where} trial {event.number}: {value}{seeds}  {_short(event.params)}", flush=True
             )
@@ -111,16 +112,28 @@ class PrintedStudy(DisplayedStudy):
 def _size(settings: StudySettings) -> str:
     """Return how large the search is."""
     if settings.race is not None:
+        short = None if settings.race.episodes is None else settings.race.short
         return (
-            f"a race of {counted(settings.budget, 'training')}, each point begins with "
-            f"{counted(settings.race.first_seeds, 'seed')} ({settings.first_seed}..; training.seed "
-            "is not used)"
+            f"a race of {_budget(settings.race)}, each point begins with "
+            f"{_trained(settings.race.first_seeds, short)} ({settings.first_seed}..; "
+            "training.seed is not used)"
         )
     seeds = settings.seeds(0)
     return (
         f"{counted(settings.budget, 'trial')} x {counted(settings.n_seeds_per_trial, 'seed')} "
         f"({seeds[0]}..{seeds[-1]}; training.seed is not used)"
     )
+
+
+def _budget(race: RaceRules) -> str:
+    of_episodes = "" if race.episodes is None else f" ({race.budget} episodes)"
+    return f"{counted(race.trainings, 'training')}{of_episodes}"
+
+
+def _trained(n_seeds: int, episodes: int | None) -> str:
+    """Return how many seeds a point has, and how long they are where that is not to their end."""
+    of_each = "" if episodes is None else f" x {counted(episodes, 'episode')}"
+    return f"{counted(n_seeds, 'seed')}{of_each}"
 
 
 def _announced(settings: StudySettings, final: FinalSize) -> str:
@@ -189,6 +202,8 @@ def _report(result: TuneResult) -> None:
         f"{counted(result.n_finished, result.unit)} finished of {result.budget}, "
         f"in {_shown(result.folder)}"
     )
+    if (line := in_a_line(result.race or {})) is not None:
+        print(line)
     if result.final is None and result.final_trainings is not None:
         done, planned = (result.final_trainings[name] for name in ("done", "planned"))
         print(f"its final: {done} of {planned} trainings done")

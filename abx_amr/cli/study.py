@@ -517,7 +517,7 @@ def _print_best(study: StudyRecord) -> None:
 
 def _unit(study: StudyRecord) -> str:
     """Return what a study's budget counts."""
-    return "trial" if study.attributes.race is None else "training"
+    return study.attributes.unit
 
 
 def _print_final(study: StudyRecord) -> None:

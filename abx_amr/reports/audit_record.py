@@ -49,9 +49,10 @@ def budget_exact(study: AuditedStudy) -> Finding:
 
 def _race_exact(study: AuditedStudy, *, budget: int, told: int) -> Finding:
     """Whether the points of a race have as many trainings together as the budget says."""
-    done = sum(len(trial.seeds) for trial in study.trials)
+    done = sum(seed.episodes or 1 for trial in study.trials for seed in trial.seeds)
+    unit = "episode" if study.summary["race"].get("episodes") else "training"
     said = (
-        f"{counted(done, 'training')} of {counted(len(study.trials), 'point')} in {study.source}, "
+        f"{counted(done, unit)} of {counted(len(study.trials), 'point')} in {study.source}, "
         f"budget {budget}"
     )
     if done != told:

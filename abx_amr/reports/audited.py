@@ -109,8 +109,12 @@ def return_of(seed: SeedRecord) -> float | None:
 
 
 def best_of(study: AuditedStudy, direction: Any) -> AuditedTrial | None:
-    """Return the finished trial with the best finite value, the earliest of equals."""
-    valued = [t for t in study.finished if t.value is not None and math.isfinite(t.value)]
+    """Return the finished trial with the best finite value, the earliest of equals.
+
+    Points of a race that are out have too few seeds, or too short ones, to be compared.
+    """
+    complete = [trial for trial in study.finished if trial.state == "COMPLETE"]
+    valued = [t for t in complete if t.value is not None and math.isfinite(t.value)]
     if not valued:
         return None
     sign = -1.0 if direction == "minimize" else 1.0
@@ -265,6 +269,7 @@ def _of_rows(number: int, rows: Sequence[Mapping[str, Any]]) -> AuditedTrial:
                 episode_return=row.get("episode_return"),
                 failure=row.get("seed_failure"),
                 seconds=row.get("seed_seconds"),
+                episodes=None if "episodes" not in row else int(row["episodes"]),
             )
             for row in rows
             if "seed" in row

@@ -11,6 +11,7 @@ import json
 import os
 import shutil
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,13 +23,34 @@ if TYPE_CHECKING:
     from abx_amr.studies.records import TrialRecord
 
 
-def identity(fingerprint_digest: str, parameters: Mapping[str, ParameterValue], seed: int) -> str:
+@dataclass(frozen=True, kw_only=True)
+class Part:
+    """From which episode to which seeds are to be trained.
+
+    Attributes:
+        begin: The episodes that they have behind them.
+        end: Those after which they end, perhaps to go on later; None: at the end of training.
+    """
+
+    begin: int = 0
+    end: int | None = None
+
+
+def identity(
+    fingerprint_digest: str,
+    parameters: Mapping[str, ParameterValue],
+    seed: int,
+    *,
+    episodes: int | None = None,
+) -> str:
     """Return what a seed's result follows from: the study's settings, the point, the seed.
 
-    Numbers of trials are given again after a study was deleted; what lies in their folders is only
-    believed where this is the same.
+    And after how many episodes it ended, where that is before its end. Numbers of trials are given
+    again after a study was deleted; what lies in their folders is only believed where this is the
+    same.
     """
-    text = json.dumps([fingerprint_digest, jsonable(parameters), seed], sort_keys=True)
+    follows = [fingerprint_digest, jsonable(parameters), seed]
+    text = json.dumps([*follows, *([] if episodes is None else [episodes])], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()
 
 

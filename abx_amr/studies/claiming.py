@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from optuna.storages import BaseStorage
     from optuna.trial import FrozenTrial
 
+    from abx_amr.studies.attempts import Part
     from abx_amr.studies.settings import StudySettings
 
 
@@ -125,6 +126,10 @@ class Claims:
         """Return the seeds that are to be trained of a trial that is this worker's."""
         assert trial.lineage is not None  # written by whoever claimed it
         return self.settings.seeds(trial.lineage)
+
+    def part(self, trial: TrialRecord) -> Part | None:
+        """Return which part of their training is to be done of these seeds; None: all of it."""
+        return None
 
     def n_seeds(self, trial: TrialRecord) -> int | None:
         """Return by how many seeds a point has its value; None where all trials have the same."""

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from abx_amr.studies.records import BudgetUnit
 from abx_amr.studies.search_space import ParameterValue
 from abx_amr.studies.stopping import StopReason
 
@@ -25,8 +26,9 @@ EventKind = Literal[
 class Event:
     """Something that a progress display may want to show.
 
-    `finished` and `budget` count trials, in a race and in a final trainings. `n_seeds` says of a
-    point in a race by how many seeds it has its value.
+    `finished` and `budget` count trials, in a race trainings or their episodes, in a final
+    trainings. `n_seeds` says of a point in a race by how many seeds it has its value, `episodes`
+    how long they were trained where that is not to their end.
     """
 
     kind: EventKind
@@ -36,8 +38,9 @@ class Event:
     params: Mapping[str, ParameterValue] = field(default_factory=dict)
     value: float | None = None
     failed_seeds: Mapping[int, str] = field(default_factory=dict)
-    unit: Literal["trial", "training"] = "trial"
+    unit: BudgetUnit = "trial"
     n_seeds: int | None = None
+    episodes: int | None = None
     message: str = ""
 
 

@@ -6,7 +6,7 @@ import logging
 import math
 import platform
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -16,6 +16,7 @@ from abx_amr.host.atomic_files import jsonable, write_json
 from abx_amr.studies.final import FinalStanding, standing
 from abx_amr.studies.importance import ValuedPoint, importance_of
 from abx_amr.studies.progress import progress_of
+from abx_amr.studies.race_standing import race_so_far
 from abx_amr.studies.records import (
     STATES,
     FinalAttributes,
@@ -23,7 +24,6 @@ from abx_amr.studies.records import (
     StudyAttributes,
     TrialRecord,
     best_trial,
-    race_so_far,
     workers_of,
 )
 from abx_amr.studies.records.finals import write_final_result
@@ -137,7 +137,12 @@ def _summarise(
         "n_trials": settings.n_trials,
         "budget": settings.budget,
         "n_finished": searched.n_done,
-        "race": race_so_far(settings.race, trials),
+        "race": race_so_far(
+            settings.race,
+            trials,
+            penalty_weight=settings.penalty_weight,
+            direction=settings.direction,
+        ),
         "n_all_seeds_failed": sum(
             trial.state == "COMPLETE" and trial.value is not None and not math.isfinite(trial.value)
             for trial in finished
@@ -246,7 +251,7 @@ def _describe_trial(trial: TrialRecord) -> dict[str, Any]:
         "mean_reward": trial.mean_reward,
         "std_reward": trial.std_reward,
         "stability_penalty": trial.stability_penalty,
-        "seeds": [asdict(seed) for seed in trial.seeds],
+        "seeds": [seed.as_record() for seed in trial.seeds],
         "failed_seeds": trial.failed_seeds,
         "collapsed_seeds": trial.collapsed_seeds,
         "effective_values": trial.effective_values,

@@ -7,12 +7,12 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from abx_amr.errors import InputError, counted
 from abx_amr.studies.final import standing
 from abx_amr.studies.progress import progress_in
-from abx_amr.studies.records import StudyRecord, TrialRecord, workers_of
+from abx_amr.studies.records import BudgetUnit, StudyRecord, TrialRecord, workers_of
 from abx_amr.studies.records.races import rules_in
 from abx_amr.studies.stored import read_study
 
@@ -36,12 +36,15 @@ class WorkerLine:
 
 @dataclass(frozen=True, kw_only=True)
 class StudyOverview:
-    """How far a study is; times in seconds. Its budget counts trials, in a race trainings."""
+    """How far a study is; times in seconds.
+
+    Its budget counts trials, in a race trainings or their episodes (`unit`).
+    """
 
     budget: int
     n_finished: int
     is_searched: bool = False
-    unit: Literal["trial", "training"] = "trial"
+    unit: BudgetUnit = "trial"
     n_running: int
     n_waiting: int
     n_failed: int
@@ -144,7 +147,7 @@ def _overview(
         budget=budget,
         n_finished=searched.n_done,
         is_searched=searched.is_over,
-        unit="training" if is_race else "trial",
+        unit=study.attributes.unit,
         n_running=n_running,
         n_waiting=study.states["WAITING"],
         n_failed=study.states["FAIL"],
@@ -159,11 +162,15 @@ def _overview(
 
 
 def _lengths(trials: Sequence[TrialRecord], *, is_race: bool) -> list[float]:
-    """Return the seconds that finished trials took, in a race those of its trainings."""
+    """Return the seconds that finished trials took, in a race its trainings or episodes."""
     if is_race:
-        found = [seed.seconds for trial in trials for seed in trial.seeds]
-    else:
-        found = [trial.wall_time_seconds for trial in trials if trial.is_finished]
+        return [
+            seed.seconds / (seed.episodes or 1)
+            for trial in trials
+            for seed in trial.seeds
+            if seed.seconds is not None
+        ]
+    found = [trial.wall_time_seconds for trial in trials if trial.is_finished]
     return [seconds for seconds in found if seconds is not None]
 
 

@@ -6,6 +6,10 @@ hardly ever is gets no further seed. Of the others, the best `1 / reduction` of 
 the next, which doubles their seeds (asynchronous successive halving), so that nobody waits for
 anybody. All of it follows from what the trainings gave: whoever asks comes to the same.
 
+Where trainings are of two lengths, every point begins with short ones. At first each then goes on
+to the end of its trainings, as if there were no short ones; once the ranks after short trainings
+are known to tell those after whole ones (see `race_lengths`), only the best `1 / reduction` do.
+
 López-Ibáñez et al., "The irace package", Operations Research Perspectives 3 (2016); Li et al., "A
 system for massively parallel hyperparameter tuning", MLSys 2020.
 """
@@ -23,6 +27,8 @@ from numpy.typing import NDArray
 
 from abx_amr.rng import stream
 from abx_amr.studies.objective import default_min_successful_seeds, robust_score
+from abx_amr.studies.race_lengths import Foresight
+from abx_amr.studies.race_shrinking import shrunken
 
 if TYPE_CHECKING:
     from abx_amr.studies.objective import Direction
@@ -31,8 +37,6 @@ if TYPE_CHECKING:
 Floats = NDArray[np.float64]
 
 RESAMPLES = 1000
-#: Of as many points as this, at least, the spread between and within points can be told apart.
-FEWEST_POINTS = 4
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,6 +47,10 @@ class RacePoint:
         number: Of its trial.
         returns: Of each of its seeds that has ended, in their order; None for one that failed.
         reserved: Trainings that are its own, those that have ended included.
+        length: What the budget counts for each that has ended: 1, or its episodes.
+        reserved_length: And for each that is its own.
+        shorter: Returns of its first seeds when they had been trained for less, if they had.
+        is_chosen: Whether it goes on to the end of its trainings since it was among the best then.
         is_claimed: Whether a worker is at those it lacks.
         is_out: Whether it gets no further seed, since the leader is better.
         is_closed: Whether it gets no further seed, since the budget was spent once (and has grown).
@@ -51,6 +59,10 @@ class RacePoint:
     number: int
     returns: Sequence[float | None]
     reserved: int
+    length: int = 1
+    reserved_length: int = 1
+    shorter: Sequence[float | None] = ()
+    is_chosen: bool = False
     is_claimed: bool = False
     is_out: bool = False
     is_closed: bool = False
@@ -61,17 +73,33 @@ class RacePoint:
         return len(self.returns)
 
     @property
+    def spent(self) -> int:
+        """What the budget counts for its trainings that have ended."""
+        return self.n_seeds * self.length
+
+    @property
+    def all_reserved(self) -> int:
+        """What the budget counts for all that are its own."""
+        return self.reserved * self.reserved_length
+
+    @property
     def is_at_work(self) -> bool:
         """Whether trainings are reserved for it that have not ended."""
-        return self.reserved > self.n_seeds
+        return self.all_reserved > self.spent
 
 
 @dataclass(frozen=True, kw_only=True)
 class Step:
-    """What is to be done next: more seeds for a point, or (None) the first of a new one."""
+    """What is to be done next: more for a point, or (None) the first seeds of a new one.
+
+    `length` is what the budget counts for a training of so many seeds; `is_chosen` says that a
+    point goes on to the end of its trainings since it is among the best after short ones.
+    """
 
     number: int | None
     seeds: int
+    length: int = 1
+    is_chosen: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,19 +129,19 @@ class RaceStanding:
 
     @property
     def n_spent(self) -> int:
-        """Trainings that have ended."""
-        return sum(point.n_seeds for point in self.points.values())
+        """What the budget counts for trainings that have ended."""
+        return sum(point.spent for point in self.points.values())
 
     @property
     def n_reserved(self) -> int:
-        """Trainings that have ended or are somebody's."""
-        return sum(point.reserved for point in self.points.values())
+        """What it counts for those that have ended or are somebody's."""
+        return sum(point.all_reserved for point in self.points.values())
 
     @property
     def is_spent(self) -> bool:
         """Whether every training of the budget has ended, and those that were reserved beside."""
         is_at_work = any(point.is_at_work for point in self.points.values())
-        return self.n_spent >= self.rules.trainings and not is_at_work
+        return self.n_spent >= self.rules.budget and not is_at_work
 
     def value(self, number: int, *, n_seeds: int | None = None) -> float:
         """Return mean - lambda * std of a point, to maximise; -inf where too few seeds succeeded.
@@ -122,44 +150,54 @@ class RaceStanding:
             number: Of its trial.
             n_seeds: Only its first seeds (default: all).
         """
-        returns = self.points[number].returns[:n_seeds]
+        return self._worth(self.points[number].returns[:n_seeds])
+
+    def _worth(self, returns: Sequence[float | None]) -> float:
         found = [self._sign * value for value in returns if value is not None]
         if not returns or len(found) < default_min_successful_seeds(len(returns)):
             return -math.inf
         return robust_score(found, penalty_weight=self.penalty_weight)
 
     @cached_property
+    def foresight(self) -> Foresight:
+        """How well short trainings have told the value of whole ones so far."""
+        return Foresight(
+            [
+                (self._worth(point.shorter), self.value(number, n_seeds=len(point.shorter)))
+                for number, point in self.points.items()
+                if point.shorter and not point.is_chosen
+            ]
+        )
+
+    @cached_property
+    def likely(self) -> Mapping[int, float]:
+        """Each point's shrunken value, or what its short trainings let expect; to maximise.
+
+        Points that have ended no training are left out, and those of short trainings alone while
+        these are not known to tell anything.
+        """
+        short = {number: self.value(number) for number in self._whose_are_short}
+        foresight = self.foresight
+        return {
+            **self.shrunken,
+            **{
+                number: foresight.of(value)
+                for number, value in short.items()
+                if foresight.is_supported or not math.isfinite(value)
+            },
+        }
+
+    @cached_property
     def shrunken(self) -> Mapping[int, float]:
         """Each point's value, drawn to the middle of all the more the fewer seeds it has.
 
-        By the variance of points (their quartiles) and of seeds (pooled over the better half):
-        v' = m + (v - m) t / (t + s / n). A value of two seeds is thus never the best by luck alone.
-        To maximise; points without a value are left out.
+        To maximise; points without a value of whole trainings are left out.
         """
-        values = {
-            number: self.value(number) for number, point in self.points.items() if point.n_seeds
-        }
-        finite = {number: value for number, value in values.items() if math.isfinite(value)}
-        if len(finite) < FEWEST_POINTS:
-            return values
-        better = sorted(finite, key=lambda number: -finite[number])[: max(3, len(finite) // 2)]
-        variances = [self._variance(number) for number in better]
-        known = [variance for variance in variances if variance is not None]
-        if not known:
-            return values
-        of_seeds = math.fsum(known) / len(known)
-        shares = {number: of_seeds / self.points[number].n_seeds for number in finite}
-        low, middle, high = np.quantile([*finite.values()], [0.25, 0.5, 0.75])
-        noise = math.fsum(shares.values()) / len(shares)
-        of_points = max(((high - low) / 1.349) ** 2 - noise, 1e-6 * of_seeds)  # of a normal's
-        if of_points <= 0:  # every seed of every point gave the same
-            return values
-        return {
-            number: float(middle + (value - middle) * of_points / (of_points + shares[number]))
-            if number in finite
-            else value
-            for number, value in values.items()
-        }
+        whole = self._whose_are_whole
+        return shrunken(
+            {number: self.value(number) for number in whole},
+            {number: self.points[number].returns for number in whole},
+        )
 
     @property
     def leader(self) -> int | None:
@@ -186,7 +224,7 @@ class RaceStanding:
             number
             for number, point in self.points.items()
             if number != leader
-            and point.n_seeds
+            and number in self.shrunken
             and not (point.is_out or point.is_closed or point.is_at_work)
             and point.n_seeds <= self.points[leader].n_seeds
             and self.chance_against(number, leader) < self.rules.level
@@ -213,29 +251,59 @@ class RaceStanding:
         difference = self._scores(own[rows]) - self._scores(other[rows])
         return float((difference >= 0).mean())
 
+    @property
+    def _whose_are_short(self) -> list[int]:
+        """Points that have short trainings alone, of those that are to have whole ones."""
+        return [
+            number
+            for number, point in self.points.items()
+            if point.n_seeds and point.length < self.rules.whole
+        ]
+
+    @property
+    def _whose_are_whole(self) -> list[int]:
+        """Points that have whole trainings."""
+        return [
+            number
+            for number, point in self.points.items()
+            if point.n_seeds and point.length == self.rules.whole
+        ]
+
     def next_step(self) -> Step | None:
         """Return what a worker is to do; None where there is but to wait, or nothing."""
         abandoned = [p for p in self.points.values() if p.is_at_work and not p.is_claimed]
         if abandoned:
-            return Step(number=abandoned[0].number, seeds=abandoned[0].reserved)
-        left = self.rules.trainings - self.n_reserved
+            first = abandoned[0]
+            return Step(
+                number=first.number,
+                seeds=first.reserved,
+                length=first.reserved_length,
+                is_chosen=first.is_chosen,
+            )
+        rules = self.rules
+        left = rules.budget - self.n_reserved
         if left <= 0:
             return None
         promoted = self._promoted()
-        if promoted is not None:
+        if promoted is not None and left >= rules.whole:
             return self._doubled(promoted, left)
-        may_draw = self.most_points is None or len(self.points) < self.most_points
-        if may_draw and (left >= self.rules.first_seeds or not self.points):
-            return Step(number=None, seeds=min(self.rules.first_seeds, left))
+        lengthened = self._lengthened(left)
+        if lengthened is not None:
+            return lengthened
+        if left >= rules.first_seeds * rules.whole or not self.points:
+            begun = self._begun(left)
+            if begun is not None:
+                return begun
         return self._rest_to_the_best(left)
 
     def _promoted(self) -> int | None:
         """Return the point that is to have twice its seeds, of the highest rung that has one."""
-        sizes = {point.n_seeds for point in self.points.values() if point.n_seeds}
+        points = {number: self.points[number] for number in self._whose_are_whole}
+        sizes = {point.n_seeds for point in points.values()}
         for n_seeds in sorted(sizes, reverse=True):
             values = {
                 number: self.value(number, n_seeds=n_seeds)
-                for number, point in self.points.items()
+                for number, point in points.items()
                 if point.n_seeds >= n_seeds
             }
             best = sorted(values, key=lambda number, of=values: (-of[number], number))  # type: ignore[misc]
@@ -245,14 +313,63 @@ class RaceStanding:
                     return number
         return None
 
+    def _lengthened(self, left: int) -> Step | None:
+        """Let a point whose trainings are short go on to their end, where the budget has room.
+
+        One of the best `1 / reduction` after short trainings, where those are known to tell; else
+        whichever is the first.
+        """
+        if self.rules.episodes is None:
+            return None
+        is_chosen = self.foresight.is_supported
+        values = {
+            number: self._worth(point.shorter or point.returns[: self.rules.first_seeds])
+            for number, point in self.points.items()
+            if point.shorter or (point.n_seeds and point.length < self.rules.whole)
+        }
+        ranked = [*values]
+        if is_chosen:
+            best = sorted(values, key=lambda number: (-values[number], number))
+            ranked = best[: len(values) // self.rules.reduction]
+        for number in ranked:
+            point = self.points[number]
+            cost = point.n_seeds * self.rules.whole - point.spent
+            is_able = math.isfinite(values[number]) and point.length < self.rules.whole
+            if is_able and self._is_free(point) and cost <= left:
+                return Step(
+                    number=number,
+                    seeds=point.n_seeds,
+                    length=self.rules.whole,
+                    is_chosen=is_chosen,
+                )
+        return None
+
+    def _begun(self, left: int) -> Step | None:
+        """Begin a new point, with as many seeds as the budget has room for."""
+        if self.most_points is not None and len(self.points) >= self.most_points:
+            return None
+        seeds = min(self.rules.first_seeds, left // self.rules.short)
+        return Step(number=None, seeds=seeds, length=self.rules.short)
+
     def _rest_to_the_best(self, left: int) -> Step | None:
         """Double the seeds of the best point that is free, as far as the budget goes.
 
-        Where what is left is too little for a new point, or there is none to be had.
+        Where what is left is too little for a new point, or there is none to be had. What is too
+        little for a whole training goes into short ones.
         """
         ranked = [*self.ranking, *self.points]
         free = [number for number in ranked if self._is_free(self.points[number])]
-        return self._doubled(free[0], left) if free else None
+        whole = [number for number in free if self.points[number].length == self.rules.whole]
+        if left >= self.rules.whole:
+            if whole:
+                return self._doubled(whole[0], left)
+            if any(point.is_at_work for point in self.points.values()):
+                return None
+        begun = self._begun(left)
+        if begun is not None:
+            return begun
+        short = [number for number in free if number not in whole]
+        return self._doubled(short[0], left) if short else None
 
     def _is_free(self, point: RacePoint) -> bool:
         """Say whether a point may have more seeds now."""
@@ -260,16 +377,13 @@ class RaceStanding:
         return not is_ended and point.n_seeds < self.most_seeds
 
     def _doubled(self, number: int, left: int) -> Step:
-        n_seeds = self.points[number].n_seeds
-        return Step(number=number, seeds=min(2 * n_seeds, n_seeds + left, self.most_seeds))
+        point = self.points[number]
+        seeds = min(2 * point.n_seeds, point.n_seeds + left // point.length, self.most_seeds)
+        return Step(number=number, seeds=seeds, length=point.length, is_chosen=point.is_chosen)
 
     def _scores(self, rows: Floats) -> Floats:
         scores: Floats = rows.mean(axis=1) - self.penalty_weight * rows.std(axis=1)
         return scores
-
-    def _variance(self, number: int) -> float | None:
-        found = [value for value in self.points[number].returns if value is not None]
-        return float(np.var(found, ddof=1)) if len(found) > 1 else None
 
 
 @lru_cache(maxsize=64)

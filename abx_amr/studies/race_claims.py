@@ -9,9 +9,11 @@ from __future__ import annotations
 import copy
 import logging
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from abx_amr.studies.attempts import Part
 from abx_amr.studies.claiming import Claims
 from abx_amr.studies.objective import (
     SeedOutcome,
@@ -38,6 +40,7 @@ from abx_amr.studies.stopping import (
 if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
 
+    from abx_amr.studies.race import Step
     from abx_amr.studies.settings import StudySettings
     from abx_amr.studies.storages import StudyStorage
 
@@ -59,6 +62,8 @@ def claims_of(
 class RaceClaims(Claims):
     """What one worker has claimed of a race."""
 
+    _first_rung: Rung  # of the point that is begun now
+
     def _claim_inside(self, remaining: float | None) -> TrialRecord | None:
         settings = self.settings
         trials = self.trials()
@@ -77,18 +82,36 @@ class RaceClaims(Claims):
         if step is None:
             return None
         if step.number is None:
-            return self._begin(trials, step.seeds)
-        return self._take(next(t for t in trials if t.number == step.number), step.seeds)
+            return self._begin(trials, step)
+        return self._take(next(t for t in trials if t.number == step.number), step)
 
     def seeds(self, trial: TrialRecord) -> list[int]:
-        """Return the seeds that a point of this worker's is to have and has not."""
+        """Return the seeds that a point of this worker's is to have and has not.
+
+        All that it has, where they are to be trained for longer.
+        """
         assert trial.rung is not None
-        first = self.settings.first_seed
-        return [first + i for i in range(len(trial.seeds), trial.rung.seeds)]
+        first, done = self.settings.first_seed, trial.seeds
+        begin = 0 if self._goes_on(trial) else len(done)
+        return [first + i for i in range(begin, trial.rung.seeds)]
+
+    def part(self, trial: TrialRecord) -> Part | None:
+        """Return which part of their training is claimed of a point's seeds; None: all of it."""
+        assert self.settings.race is not None and trial.rung is not None
+        if self._goes_on(trial):
+            return Part(begin=trial.length)
+        episodes = trial.rung.episodes
+        is_whole = episodes is None or episodes == self.settings.race.whole
+        return None if is_whole else Part(end=episodes)
 
     def n_seeds(self, trial: TrialRecord) -> int | None:
         """Return by how many seeds a point of this worker's has its value."""
         return None if trial.rung is None else trial.rung.seeds
+
+    def _goes_on(self, trial: TrialRecord) -> bool:
+        """Say whether what a point lacks is the rest of trainings that it has begun."""
+        is_longer = trial.rung is not None and (trial.rung.episodes or 1) > trial.length
+        return is_longer and bool(trial.seeds)
 
     def tell(
         self, trial: TrialRecord, outcomes: Sequence[SeedOutcome], seconds: float
@@ -103,13 +126,40 @@ class RaceClaims(Claims):
             is_told = not missing  # at the first attempt, whose answer was lost
             if not is_told and (now.owner is None or now.owner.token != self.worker.token):
                 return None
-            known = told_outcomes(now)
-            every = [*known, *(outcome for outcome in outcomes if outcome.seed in missing)]
-            score = self._score(every)
-            if not is_told:
-                write_told(self.backend, trial.id, every, score)
-            self.finished += len(outcomes)
-            return score
+            own = [] if is_told else [o for o in outcomes if o.seed in missing]
+            assert trial.rung is not None
+            self.finished += trial.rung.amount - trial.amount  # as it was claimed
+            return self._write_told(now, own)
+
+    def _write_told(self, trial: TrialRecord, outcomes: Sequence[SeedOutcome]) -> TrialScore:
+        """Write what more trainings of a point gave, if any; return what it is worth by all."""
+        assert trial.rung is not None
+        known = told_outcomes(trial)
+        if not outcomes:
+            return self._score(known)
+        shorter = {seed.seed: seed.shorter for seed in trial.seeds if seed.shorter is not None}
+        if self._goes_on(trial):
+            shorter = {
+                one.seed: {
+                    "episodes": trial.length,
+                    "episode_return": None if one.failure_reason else one.episode_return,
+                }
+                for one in known
+            }
+            seconds = {one.seed: one.seconds for one in known}
+            every = [replace(o, seconds=o.seconds + seconds.get(o.seed, 0.0)) for o in outcomes]
+        else:
+            every = [*known, *outcomes]
+        score = self._score(every)
+        write_told(
+            self.backend,
+            trial.id,
+            every,
+            score,
+            episodes=trial.rung.episodes,
+            shorter=shorter,
+        )
+        return score
 
     def _score(self, outcomes: Sequence[SeedOutcome]) -> TrialScore:
         return score_outcomes(
@@ -121,39 +171,49 @@ class RaceClaims(Claims):
 
     # -- claiming -------------------------------------------------------------------------------
 
-    def _begin(self, trials: list[TrialRecord], n_seeds: int) -> TrialRecord:
+    def _begin(self, trials: list[TrialRecord], step: Step) -> TrialRecord:
         """Begin a new point: one that waits, or one that is drawn now."""
+        self._first_rung = self._rung(step)
         trial = self._next_point(trials)
         if trial.rung is None:
-            write_rung(self.backend, trial.id, Rung(seeds=n_seeds, is_claimed=True))
+            write_rung(self.backend, trial.id, self._first_rung)
             trial = TrialRecord(self.backend.get_trial(trial.id))
         return trial
 
     def _begun(self, lineage: int) -> dict[str, Any]:
-        assert self.settings.race is not None
-        rung = Rung(seeds=self.settings.race.first_seeds, is_claimed=True)
-        return {**super()._begun(lineage), RUNG: rung.as_record()}
+        return {**super()._begun(lineage), RUNG: self._first_rung.as_record()}
 
-    def _take(self, trial: TrialRecord, n_seeds: int) -> TrialRecord:
+    def _rung(self, step: Step) -> Rung:
+        """Return the rung of a step, as this worker's."""
+        assert self.settings.race is not None
+        return Rung(
+            seeds=step.seeds,
+            is_claimed=True,
+            episodes=None if self.settings.race.episodes is None else step.length,
+            is_chosen=step.is_chosen,
+        )
+
+    def _take(self, trial: TrialRecord, step: Step) -> TrialRecord:
         """Claim what a point lacks of so many seeds; the rung is written last."""
         assert trial.rung is not None
         write_owner(self.backend, trial.id, self.worker)
         # Its last sign of life is its last worker's: who watches is not to take that for silence.
         write_heartbeat(self.backend, trial.id, Heartbeat(count=0, moment=datetime.now(UTC)))
-        is_begun = trial.rung.seeds == n_seeds  # given back by another
-        rung = trial.rung.claimed() if is_begun else Rung(seeds=n_seeds, is_claimed=True)
+        rung = self._rung(step)
+        if trial.rung.amount == rung.amount:  # given back by another
+            rung = trial.rung.claimed()
         write_rung(self.backend, trial.id, rung)
         return TrialRecord(self.backend.get_trial(trial.id))
 
     def _shown(self, trials: Sequence[TrialRecord]) -> list[FrozenTrial]:
-        """Show the sampler every point as a finished trial, with its shrunken value."""
+        """Show the sampler every point as a finished trial, with its likely value."""
         from optuna.trial import TrialState
 
         race = race_of(self.settings, trials)
         sign = 1.0 if self.settings.direction == "maximize" else -1.0
         shown = []
         for trial in trials:
-            value = race.shrunken.get(trial.number)
+            value = race.likely.get(trial.number)
             frozen = trial.frozen
             if value is not None:
                 frozen = copy.copy(frozen)
@@ -188,8 +248,7 @@ class RaceClaims(Claims):
             lost = [
                 SeedOutcome(seed=s, episode_return=None, failure=reason) for s in self.seeds(now)
             ]
-            every = [*told_outcomes(now), *lost]
-            write_told(self.backend, now.id, every, self._score(every))
+            self._write_told(now, lost)
             log.warning("trial %d: %d seeds are given up: %s", now.number, len(lost), reason)
         write_rung(self.backend, now.id, rung)
         return True

@@ -113,16 +113,17 @@ class TuningSection:
             seeds=checks.whole_number("tuning.final.seeds", value.get("seeds", sized.seeds), 2),
         )
 
-    def race(self, *, trainings: int) -> RaceRules | None:
+    def race(self, *, trainings: int, episodes: Any) -> RaceRules | None:
         """Return how seeds are given out in a race, None for none.
 
         Args:
             trainings: Those of the search without a race: the budget where none is written.
+            episodes: How long a whole training is.
         """
         value = self.given("race")
         if isinstance(value, bool):
             return RaceRules(trainings=trainings) if value else None
-        known = ("trainings", "first_seeds", "reduction", "level")
+        known = ("trainings", "first_seeds", "reduction", "level", "episodes")
         if not isinstance(value, Mapping) or not value:
             raise InputError(
                 "tuning.race must be true, false or a section of "
@@ -131,7 +132,8 @@ class TuningSection:
         _check_names("tuning.race", value, known)
         plain = RaceRules(trainings=trainings)
         given = {
-            key: plain.as_record()[key] if value.get(key) is None else value[key] for key in known
+            key: plain.as_record().get(key) if value.get(key) is None else value[key]
+            for key in known
         }
         first = checks.whole_number("tuning.race.first_seeds", given["first_seeds"], 1)
         return RaceRules(
@@ -139,6 +141,7 @@ class TuningSection:
             first_seeds=first,
             reduction=checks.whole_number("tuning.race.reduction", given["reduction"], 2),
             level=checks.number("tuning.race.level", given["level"], 0.0, 0.5),
+            episodes=_lengths(given["episodes"], whole=episodes),
         )
 
     def job(self) -> dict[str, int] | None:
@@ -159,3 +162,38 @@ def _check_names(path: str, section: Mapping[str, Any], known: Sequence[str]) ->
     for key in section:
         if key not in known:
             raise InputError(f"{path}.{key} does not exist{hint(str(key), known, label='known')}")
+
+
+def _lengths(value: Any, *, whole: Any) -> tuple[int, int] | None:
+    """Return how long the short and the whole trainings of a race are, None for whole ones alone.
+
+    Args:
+        value: As it is written.
+        whole: How long the trainings of the study are; of each agent where it chooses one.
+    """
+    key = "tuning.race.episodes"
+    if value is None:
+        return None
+    if isinstance(whole, Mapping):
+        raise InputError(
+            f"{key} needs trainings of one length: those of {', '.join(map(str, whole))} differ "
+            f"(tuning.truncated_episodes): give them one length, or leave it out ({key}=null)"
+        )
+    if isinstance(value, str | bytes) or not isinstance(value, Sequence) or len(value) != 2:
+        raise InputError(
+            f"{key} must be two lengths, [SHORT, WHOLE] as in [75, 300], or null, not {value!r}"
+        )
+    short, last = (checks.whole_number(f"{key}[{i}]", one, 1) for i, one in enumerate(value))
+    if last != whole:
+        raise InputError(
+            f"{key} must end with the length of a trial's trainings, tuning.truncated_episodes="
+            f"{whole}: not {[short, last]}; say tuning.truncated_episodes={last}"
+        )
+    if short >= last or last % short:
+        parts = [last // parts for parts in (2, 3, 4, 5) if last % parts == 0]
+        which = f", such as {parts[len(parts) // 2]}" if parts else ""
+        raise InputError(
+            f"{key} must begin with a length that goes into {last} several times{which}: "
+            f"not {[short, last]}"
+        )
+    return short, last

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from abx_amr.checks import flag
 from abx_amr.errors import InputError
@@ -22,7 +22,7 @@ from abx_amr.studies.members import (
 )
 from abx_amr.studies.objective import Direction, default_min_successful_seeds
 from abx_amr.studies.paths import check_paths
-from abx_amr.studies.records import FinalSize, RaceRules
+from abx_amr.studies.records import BudgetUnit, FinalSize, RaceRules
 from abx_amr.studies.samplers import (
     SamplerChoice,
     check_can_be_built,
@@ -99,21 +99,21 @@ class StudySettings:
     def budget(self) -> int:
         """How many finished trials complete the search: n_trials, for a grid at most its points.
 
-        Of a race: how many trainings, of all points together.
+        Of a race: how many trainings, of all points together, or episodes (see `unit`).
         """
         if self.race is not None:
-            return self.race.trainings
+            return self.race.budget
         return effective_budget(self.sampler, n_trials=self.n_trials, space=self.space)
 
     @property
-    def unit(self) -> Literal["trial", "training"]:
+    def unit(self) -> BudgetUnit:
         """What the budget counts."""
-        return "trial" if self.race is None else "training"
+        return "trial" if self.race is None else self.race.unit
 
     @property
     def trainings(self) -> int:
-        """How many agents the search trains."""
-        return self.budget * (self.n_seeds_per_trial if self.race is None else 1)
+        """How many agents the search trains to their end, or what that amounts to."""
+        return self.budget * self.n_seeds_per_trial if self.race is None else self.race.trainings
 
     @property
     def n_points(self) -> int:
@@ -167,7 +167,9 @@ class StudySettings:
         budget = effective_budget(sampler, n_trials=n_trials, space=space)
         first_seed = _first_seed(section, n_seeds)
         per_trial_seeds = section.choice("seeds", ("common", "per_trial")) == "per_trial"
-        race = section.race(trainings=budget * n_seeds)
+        race = section.race(
+            trainings=budget * n_seeds, episodes=section.given("truncated_episodes")
+        )
         if race is not None:
             _check_race(race, per_trial_seeds, min_successful_seeds, first_seed)
         final = section.final(trainings=budget * n_seeds if race is None else race.trainings)

@@ -36,7 +36,7 @@ def seeds_table(study: StudyRecord) -> pd.DataFrame:
         for of_seed in map(_of_seed, seeds or [None]):
             rows.append({"study": study.name, **_trial_row(trial), **of_seed, **_parameters(trial)})
     table = pd.DataFrame(rows, columns=_columns(rows, ("study", "number", "state", "value")))
-    for whole in ("seed", "lineage", "retry_of", "retries"):
+    for whole in ("seed", "episodes", "lineage", "retry_of", "retries"):
         if whole in table:
             table[whole] = table[whole].astype("Int64")
     return table
@@ -51,6 +51,7 @@ def _trial_row(trial: TrialRecord) -> dict[str, Any]:
         "mean_reward": trial.mean_reward,
         "std_reward": trial.std_reward,
         "stability_penalty": trial.stability_penalty,
+        **_length(trial),
         "collapsed": None if trial.collapsed_seeds is None else len(trial.collapsed_seeds),
         "lineage": trial.lineage,
         "retry_of": trial.retry_of,
@@ -62,6 +63,25 @@ def _trial_row(trial: TrialRecord) -> dict[str, Any]:
         "host": None if owner is None else owner.process.host,
         "pid": None if owner is None else owner.process.pid,
     }
+
+
+def _length(trial: TrialRecord) -> dict[str, int]:
+    """Return how long the trainings were, where a race has shorter ones."""
+    lengths = {seed.episodes for seed in trial.seeds if seed.episodes is not None}
+    return {"episodes": max(lengths)} if lengths else {}
+
+
+def of_whole_trainings(table: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows whose values may be compared: without a race's points of short trainings.
+
+    Args:
+        table: A row per trial, or per trial and seed.
+    """
+    if "episodes" not in table:
+        return table
+    episodes = table["episodes"]
+    whole: pd.DataFrame = table[episodes.isna() | (episodes == episodes.max())]
+    return whole
 
 
 def _of_seed(seed: SeedRecord | None) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from abx_amr.errors import counted
 from abx_amr.host.signals import InterruptError, Interrupts
-from abx_amr.studies.attempts import earlier_attempts, take_over
+from abx_amr.studies.attempts import Part, earlier_attempts, take_over
 from abx_amr.studies.events import Event, EventKind, WorkerReport
 from abx_amr.studies.finishing import finish_study
 from abx_amr.studies.heartbeat import heartbeats
@@ -43,12 +43,16 @@ RunTrial = Callable[[Mapping[str, ParameterValue], Sequence[int], Path], Sequenc
 
 @dataclass(frozen=True, kw_only=True)
 class ClaimedTrial:
-    """A trial to be run: its point, its seeds and the folder for what they leave."""
+    """A trial to be run: its point, its seeds and the folder for what they leave.
+
+    `part` is which part of their training is to be done, None: all of it.
+    """
 
     number: int
     parameters: Mapping[str, ParameterValue]
     seeds: Sequence[int]
     folder: Path
+    part: Part | None = None
 
 
 RunBatch = Callable[[Sequence[ClaimedTrial]], Sequence[Sequence[SeedOutcome]]]
@@ -64,7 +68,8 @@ def run_worker(
 ) -> WorkerReport:
     """Work on the study until its budget is spent or this worker has to stop; return why.
 
-    `run_trial(params, seeds, folder)` trains the seeds and returns one outcome for each; a seed's
+    `run_trial(params, seeds, folder)` trains the seeds to their end (a study whose trainings are of
+    two lengths goes by `run_batches`) and returns one outcome for each; a seed's
     own error is an outcome, an exception from here fails the trial, which is tried again. A trial
     that is tried again finds in its folder what the earlier attempt left there. Signals are taken
     over while this runs in the main thread: the first SIGINT, SIGTERM, SIGUSR1 or SIGUSR2 (what
@@ -249,6 +254,7 @@ class _Worker:
             parameters=self.settings.space.point(trial.frozen.params),
             seeds=self.claims.seeds(trial),
             folder=folder.path,
+            part=self.claims.part(trial),
         )
 
     def _tell(
@@ -272,6 +278,7 @@ class _Worker:
                 log.warning("trial %d: seed %d failed: %s", trial.number, outcome.seed, reason)
         if score.has_failed:
             log.warning("trial %d counts as failed on all seeds", trial.number)
+        part = self.claims.part(trial)
         self._event(
             "trial_finished",
             number=trial.number,
@@ -279,6 +286,7 @@ class _Worker:
             value=score.value,
             failed_seeds=score.failed_seeds,
             n_seeds=self.claims.n_seeds(trial),
+            episodes=None if part is None else part.end,
         )
 
     def _give_back(self, trials: Sequence[TrialRecord], reason: str) -> None:

@@ -83,7 +83,7 @@ def _stored_study(
     record = read_study(storage, study_name)
     budget = record.attributes.budget
     if budget is None or record.n_finished < budget:
-        unit = "trial" if record.attributes.race is None else "training"
+        unit = record.attributes.unit
         of = "" if budget is None else f" of {budget}"
         raise InputError(
             f"study '{study_name}' is unfinished, {record.n_finished}{of} {unit}s are done: run "
@@ -95,12 +95,13 @@ def _stored_study(
     own = read_tuning(folder)
     check_named_classes(members_in(own), where=folder.path, trust=trust)
     tuning = {**base, **own, **_OF_THIS_COMMAND}
-    trainings = budget
-    if record.attributes.race is None:
+    race = record.attributes.race
+    if race is None:
         tuning["n_trials"] = budget
-        trainings *= tuning["n_seeds_per_trial"]
+        trainings = budget * tuning["n_seeds_per_trial"]
     else:
-        tuning["race"] = record.attributes.race.as_record()
+        tuning["race"] = race.as_record()
+        trainings = race.trainings
     size: Any = final
     if final is True:  # written out, since no study gets a final that is not asked for
         size = (record.final.size or FinalSize.of_search(trainings)).as_record()

@@ -9,6 +9,7 @@ import pandas as pd
 from abx_amr.plots import canvas
 from abx_amr.plots.catalogue import draw_all
 from abx_amr.studies.folder import StudyFolder
+from abx_amr.studies.tables import of_whole_trainings
 from abx_amr.tuning.seed_files import read_seed_results
 
 
@@ -24,7 +25,7 @@ def draw_study(
     """
     study = StudyFolder(Path(folder))
     study.figures_folder.mkdir(exist_ok=True)
-    tables = {"trials": trials, "seeds": read_seed_results(study.path)}
+    tables = {"trials": of_whole_trainings(trials), "seeds": read_seed_results(study.path)}
     drawn = draw_all(
         tables,
         title=lambda figure: f"{study.path.name}\n{figure.CAPTION}",

@@ -11,6 +11,7 @@ from abx_amr.studies.members import trial_episodes
 from abx_amr.tuning.held_out import against_best_rule, describe_final
 from abx_amr.tuning.limits import gap_of_point, limits_of_trial
 from abx_amr.tuning.result import TuneResult
+from abx_amr.tuning.seed_files import remove_checkpoints
 
 if TYPE_CHECKING:
     from abx_amr.studies.final import FinalStanding
@@ -46,6 +47,7 @@ def write_summary(study: TuningStudy, *, is_whole: bool = False) -> StudySummary
     summary = finish_study(
         study.settings, study.storage, describe_best=describe, describe_final=describe_result
     )
+    _remove_what_nobody_goes_on_with(study, summary)
     known = summary.content["best_trial"]
     if not is_whole or known is None or known["mean_reward"] is None:
         return summary
@@ -68,6 +70,14 @@ def write_summary(study: TuningStudy, *, is_whole: bool = False) -> StudySummary
         describe_best=describe_wholly,
         describe_final=describe_result_wholly,
     )
+
+
+def _remove_what_nobody_goes_on_with(study: TuningStudy, summary: StudySummary) -> None:
+    """Remove the checkpoints of short trainings once the race that may go on with them is over."""
+    race = study.settings.race
+    is_over = summary.n_finished >= summary.budget and not summary.content["states"]["RUNNING"]
+    if race is not None and race.episodes is not None and is_over:
+        remove_checkpoints(study.settings.folder)
 
 
 def _with_held_out(result: Mapping[str, Any], more: Mapping[str, Any]) -> dict[str, Any]:
@@ -119,6 +129,7 @@ def finish(study: TuningStudy) -> TuneResult:
         best_value=best,
         best_params=summary.best_params,
         best_trial=summary.content["best_trial"],
+        race=summary.content["race"],
         final=summary.content["final"],
         final_trainings=summary.content["final_trainings"],
         n_best=0 if best is None else int((trials["value"] == best).sum()),

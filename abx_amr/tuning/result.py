@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from abx_amr.errors import counted
 from abx_amr.host.notebook import figure, result_as_html, with_interval
@@ -14,6 +14,7 @@ from abx_amr.planning.gap import gap_lines
 if TYPE_CHECKING:
     import pandas as pd
 
+    from abx_amr.studies.records import BudgetUnit
     from abx_amr.studies.search_space import ParameterValue
 
 
@@ -25,13 +26,14 @@ class TuneResult:
         run_name: The study's run.
         folder: Its folder: best_params.json, study_summary.json, trials, figures.
         is_complete: Whether the budget is reached.
-        n_finished: Finished trials (of a race: trainings), whoever ran them.
+        n_finished: Finished trials (of a race: trainings, or their episodes), whoever ran them.
         budget: How many of them complete it.
         unit: What these are.
         penalty_weight: Lambda of mean - lambda * std.
         best_value: Value of the best trial; None where none has a finite one.
         best_params: Configuration path -> value of the best trial, or of what the final selected.
         best_trial: What study_summary.json says of it.
+        race: What it says of a race.
         final: What study_summary.json says of the final; None where it has none, or is not over.
         final_trainings: How many of the final's trainings are done and planned, once it has begun.
         n_best: How many trials share the best value.
@@ -52,13 +54,14 @@ class TuneResult:
     best_value: float | None
     best_params: Mapping[str, ParameterValue] | None
     best_trial: Mapping[str, Any] | None = field(repr=False)
+    race: Mapping[str, Any] | None = field(default=None, repr=False)
     final: Mapping[str, Any] | None = field(default=None, repr=False)
     final_trainings: Mapping[str, int] | None = None
     n_best: int
     trials: pd.DataFrame = field(repr=False, compare=False)
     training_episodes: int
     trial_episodes: int
-    unit: Literal["trial", "training"] = "trial"
+    unit: BudgetUnit = "trial"
     collapse_advice: str | None = None
     overrides: Sequence[str] | None = None
     configuration: Mapping[str, Any] = field(repr=False, compare=False, default_factory=dict)

@@ -33,11 +33,13 @@ class Saving:
         folder: the trial's.
         interval: seconds between two saves.
         identities: seed -> what its training follows from; another one's checkpoint is not used.
+        is_expected: whether they have been saved, after the part of their training that was done.
     """
 
     folder: Path
     interval: float
     identities: Mapping[int, str]
+    is_expected: bool = False
 
     def write(self, seed: int, agent: Agent, curve: Curve) -> None:
         """Save a seed with its curve; a disk that is full costs the checkpoint alone."""
@@ -58,15 +60,48 @@ class Saving:
         try:
             checkpoint = read_checkpoint(file)
             if str(checkpoint.state["identity"]) != self.identities[settings.seed]:
+                self._say_missing(settings.seed)
                 return None
             points = checkpoint.state.get("curve", ())  # not of release 0.1
             curve = [(int(seen), float(found)) for seen, found in points]
             return learner.restore(checkpoint, model, settings), curve
         except FileNotFoundError:
+            self._say_missing(settings.seed)
             return None
         except Exception as error:  # of whichever library can no longer read it
             log.warning("%s cannot be used, the seed begins again: %s", file, error)
             return None
+
+    def _say_missing(self, seed: int) -> None:
+        if self.is_expected:
+            log.warning(
+                "trial %s: seed %d begins again, to the same bits: its checkpoint is not in %s",
+                self.folder.name,
+                seed,
+                self.folder,
+            )
+
+
+class EndEarly(Callback):
+    """Ends every training at its first update that reaches a count; saves it, to go on later."""
+
+    def __init__(self, transitions: int, saving: Saving | None, curves: KeepCurves) -> None:
+        self.transitions = transitions
+        self.saving = saving
+        self.curves = curves
+
+    def is_due(self, moment: Moment) -> bool:
+        """Return whether the count is reached."""
+        return moment.transitions >= self.transitions
+
+    def act(self, trainee: Trainee, moment: Moment) -> None:
+        """End the training of one seed."""
+        trainee.is_stopped = True
+
+    def at_end(self, trainee: Trainee) -> None:
+        """Save the seed as it ended."""
+        if self.saving is not None:
+            self.saving.write(trainee.seed, trainee.agent, self.curves.of(trainee.seed))
 
 
 class SaveSeeds(Callback):

@@ -22,7 +22,7 @@ from abx_amr.evaluation.tally import Tally
 from abx_amr.runs.callbacks import ReportProgress
 from abx_amr.runs.loop import Callback, Trainee, learn
 from abx_amr.tuning.curves import Curve, KeepCurves
-from abx_amr.tuning.saving import SaveSeeds, Saving
+from abx_amr.tuning.saving import EndEarly, SaveSeeds, Saving
 
 if TYPE_CHECKING:
     from abx_amr.simulator.model import ClinicModel
@@ -62,6 +62,7 @@ def train_and_score(
     on_return: Callable[[float], None] | None = None,
     on_score: Callable[[int, SeedScore | Exception], None] | None = None,
     saving: Saving | None = None,
+    episodes: int | None = None,
 ) -> dict[int, SeedScore | Exception]:
     """Return each seed's score, or why it has none: learn, evaluate the last weights once.
 
@@ -78,11 +79,17 @@ def train_and_score(
             update.
         on_score: called with each seed's outcome as soon as there is one.
         saving: where seeds are saved, and go on from (default: nowhere).
+        episodes: those after which training ends before what is planned, at the first update that
+            reaches them; it is saved as it ends (default: what is planned).
     """
     outcomes: dict[int, SeedScore | Exception] = {}
     planned = transitions_of(
         settings.total_num_training_episodes, model.max_time_steps, settings.n_envs
     )
+
+    end = planned
+    if episodes is not None:
+        end = min(planned, transitions_of(episodes, model.max_time_steps, settings.n_envs))
 
     def take_in(seed: int, score: SeedScore | Exception) -> None:
         outcomes[seed] = score
@@ -100,8 +107,8 @@ def train_and_score(
     def train(agents: Mapping[int, Agent]) -> None:
         def report(seen: int) -> None:
             if on_progress is not None:
-                done = len(outcomes) * planned + len(agents) * seen
-                on_progress(done, len(seeds) * planned)
+                done = len(outcomes) * end + len(agents) * min(seen, end)
+                on_progress(done, len(seeds) * end)
             if on_return is not None:
                 found = [agent.training_return for agent in agents.values()]
                 earned = [one for one in found if one is not None and math.isfinite(one)]
@@ -112,6 +119,8 @@ def train_and_score(
         callbacks: list[Callback] = [ReportProgress(report), curves]
         if saving is not None:
             callbacks.append(SaveSeeds(saving, curves))
+        if episodes is not None:
+            callbacks.append(EndEarly(end, saving, curves))
         scores = _score(
             learner,
             agents,
@@ -119,6 +128,7 @@ def train_and_score(
             settings,
             searched=searched,
             planned=planned,
+            end=end,
             callbacks=callbacks,
         )
         for seed, score in scores.items():
@@ -128,7 +138,9 @@ def train_and_score(
 
     try:
         begun = {seed: begin(seed) for seed in seeds}
-        if len(seeds) > 1 and learner.can_learn_together(begun[seeds[0]], settings):
+        # Those of a pace of their own reach the count at updates that do not coincide.
+        is_together = episodes is None or learner.keeps_pace
+        if len(seeds) > 1 and is_together and learner.can_learn_together(begun[seeds[0]], settings):
             for seen in sorted({agent.transitions for agent in begun.values()}):
                 train({s: agent for s, agent in begun.items() if agent.transitions == seen})
     except Exception:
@@ -150,6 +162,7 @@ def _score(
     *,
     searched: Mapping[str, str],
     planned: int,
+    end: int,
     callbacks: Sequence[Callback],
 ) -> dict[int, SeedScore | Exception]:
     """Return what each seed's agent scores when all have learned, or why it could not go on."""
@@ -159,7 +172,7 @@ def _score(
         agent.log_to(None)
     trainer = learner.trainer([*agents.values()], settings)
     # Those of a pace of their own may have been saved at their end, while others were not there.
-    if trainees[0].agent.transitions < planned:
+    if trainees[0].agent.transitions < end:
         learn(trainer, trainees, planned=planned, callbacks=callbacks)
     learned = [agent for agent in agents.values() if trainer.failure(agent) is None]
     tally = Tally.of(model, agents=len(learned))
@@ -186,7 +199,7 @@ def _score(
             collapse=kind_of_collapse(
                 did.treatments[0],
                 entropy_fell_at=agent.entropy_fell_at,
-                planned=planned,
+                planned=end,
                 explores=agent.explores,
             ),
         )

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from abx_amr.errors import InputError
 from abx_amr.host import atomic_files
 from abx_amr.host.plain_files import read_json
+from abx_amr.studies.attempts import Part
 from abx_amr.studies.folder import SeedFolder, StudyFolder, TrialFolder
 
 if TYPE_CHECKING:
@@ -42,10 +44,11 @@ def write_seed_result(
     curve: Curve = (),
     final_amr: Mapping[str, float] | None = None,
     treatments: Mapping[str, Any] | None = None,
+    episodes: int | None = None,
 ) -> None:
     """Write what a seed of a trial gave to `trial_folder/seed_<s>/result.json`.
 
-    A checkpoint of the seed goes, since there is nothing to go on with.
+    A checkpoint of the seed goes, since there is nothing to go on with, unless it may go on.
 
     Args:
         trial_folder: trials/<number> of the study.
@@ -55,6 +58,7 @@ def write_seed_result(
         curve: what the seed earned while it learned, see `tuning.curves`.
         final_amr: antibiotic -> mean level at the end of the evaluation's episodes.
         treatments: whom the evaluation's episodes gave what, see `evaluation.tally`.
+        episodes: after how many its training ended for now; None: at its end.
     """
     folder = TrialFolder(Path(trial_folder)).seed(outcome["seed"])
     folder.path.mkdir(parents=True, exist_ok=True)
@@ -65,8 +69,18 @@ def write_seed_result(
         content["final_amr"] = dict(final_amr)
     if treatments:
         content["treatments"] = dict(treatments)
+    if episodes is not None:
+        content["episodes"] = episodes
     atomic_files.write_json(folder.result_file, content)
-    folder.checkpoint_file.unlink(missing_ok=True)
+    if episodes is None:
+        folder.checkpoint_file.unlink(missing_ok=True)
+
+
+def remove_checkpoints(study_folder: Path | str) -> None:
+    """Remove the checkpoints of seeds that nobody goes on with: the study's search is over."""
+    for trial in StudyFolder(Path(study_folder)).trials():
+        for seed in trial.seeds():
+            seed.checkpoint_file.unlink(missing_ok=True)
 
 
 def read_seed_result(
@@ -160,16 +174,27 @@ def _read_whole_result(file: Path) -> dict[str, Any] | None:
 
 
 def write_trial_parameters(
-    trial_folder: Path, *, parameters: Mapping[str, Any], fingerprint: str
+    trial_folder: Path,
+    *,
+    parameters: Mapping[str, Any],
+    fingerprint: str,
+    part: Part | None = None,
 ) -> None:
-    """Write the point of a trial to `trial_folder/parameters.json`, for the jobs of its seeds."""
+    """Write the point of a trial to `trial_folder/parameters.json`, for the jobs of its seeds.
+
+    And which part of their training is theirs, where it is not all of it.
+    """
     trial_folder.mkdir(parents=True, exist_ok=True)
-    content = {"parameters": dict(parameters), "fingerprint": fingerprint}
+    content: dict[str, Any] = {"parameters": dict(parameters), "fingerprint": fingerprint}
+    if part is not None:
+        content["part"] = asdict(part)
     atomic_files.write_json(TrialFolder(trial_folder).parameters_file, content)
 
 
 def read_trial_parameters(trial_folder: Path) -> dict[str, Any]:
     """Return the point of a trial: `parameters` (path -> value) and the study's `fingerprint`.
+
+    `part` is the Part of their training that is its seeds', None: all of it.
 
     Raises:
         InputError: there is none, or it is damaged.
@@ -179,7 +204,8 @@ def read_trial_parameters(trial_folder: Path) -> dict[str, Any]:
     parameters, fingerprint = content.get("parameters"), content.get("fingerprint")
     if not (isinstance(parameters, dict) and isinstance(fingerprint, str)):
         raise InputError(f"{file} is damaged: it has no parameters; run abx-tune again")
-    return content
+    part = content.get("part")
+    return {**content, "part": None if part is None else Part(**part)}
 
 
 def seed_checkpoint_file(trial_folder: Path | str, seed: int) -> Path:
@@ -191,7 +217,8 @@ def read_seed_results(study_folder: Path | str) -> pd.DataFrame:
     """Return what the seeds of a study's trials gave, one row per trials/<n>/seed_<s>/result.json.
 
     Columns: trial, seed, episode_return (nan for a failed seed), failure (None for one that
-    succeeded), seconds; ordered by trial and seed. A damaged result is left out, with a warning.
+    succeeded), seconds; ordered by trial and seed. A damaged result is left out, with a warning;
+    that of a training of a race that has not come to its end, without one.
     """
     import pandas as pd
 
@@ -201,6 +228,7 @@ def read_seed_results(study_folder: Path | str) -> pd.DataFrame:
         for seed in trial.seeds()
         if seed.result_file.is_file()
         and (outcome := _read_whole_result(seed.result_file)) is not None
+        and "episodes" not in outcome
     ]
     columns = ["trial", "seed", "episode_return", "failure", "seconds"]
     table = pd.DataFrame(rows, columns=columns)

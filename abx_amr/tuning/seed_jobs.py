@@ -35,7 +35,10 @@ def run_batch(
     settings = runner.settings
     for trial in batch:
         write_trial_parameters(
-            trial.folder, parameters=trial.parameters, fingerprint=settings.fingerprint.digest
+            trial.folder,
+            parameters=trial.parameters,
+            fingerprint=settings.fingerprint.digest,
+            part=trial.part,
         )
     known = {key: o for key, o in _ended(batch, runner).items() if o.failure is None}
     wanted = [(trial.number, seed) for trial in batch for seed in trial.seeds]
@@ -67,7 +70,7 @@ def run_job(runner: TrialRunner, *, number: int, seed: int) -> SeedOutcome:
             f"Configuration Mismatch Detected: trial {number} was begun with other settings than "
             "this job has composed; run the same command again to go on with the study's own"
         )
-    (outcome,) = runner.run(point["parameters"], [seed], folder)
+    (outcome,) = runner.run(point["parameters"], [seed], folder, part=point["part"])
     return outcome
 
 
@@ -75,6 +78,6 @@ def _ended(batch: Sequence[ClaimedTrial], runner: TrialRunner) -> Known:
     found = {
         (trial.number, seed): outcome_in(trial.folder, seed, identity)
         for trial in batch
-        for seed, identity in runner.identities(trial.parameters, trial.seeds).items()
+        for seed, identity in runner.identities(trial.parameters, trial.seeds, trial.part).items()
     }
     return {key: outcome for key, outcome in found.items() if outcome is not None}

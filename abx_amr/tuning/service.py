@@ -9,11 +9,10 @@ import logging
 import math
 import signal
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from abx_amr.errors import InputError
@@ -182,17 +181,18 @@ class TuneService:
 
     def _work(self, study: TuningStudy) -> None:
         from abx_amr.studies.agreement import check_settings
-        from abx_amr.studies.worker import run_worker
+        from abx_amr.studies.worker import run_batches
 
         settings = study.settings
         began = time.monotonic()
         check_settings(settings, study.storage)
         with self.listener.watching(study.look) as on_progress:
-            report = run_worker(
+            report = run_batches(
                 settings,
                 study.storage,
-                partial(_run_trial, study, on_progress, self.listener),
+                partial(_run_trials, study, on_progress, self.listener),
                 self.listener.event,
+                size=1,
                 write_summary=partial(write_summary, study),
             )
             if report.reason == "budget":
@@ -275,13 +275,20 @@ def _prepare(study: TuningStudy, *, is_here: bool) -> Preparation:
     return found
 
 
-def _run_trial(
+def _run_trials(
     study: TuningStudy,
     on_progress: OnProgress,
     listener: StudyListener,
-    parameters: Mapping[str, Any],
-    seeds: Sequence[int],
-    folder: Path,
-) -> list[SeedOutcome]:
-    earned = partial(listener.earned, f"trial {folder.name}")
-    return study.runner.run(parameters, seeds, folder, on_progress, earned)
+    batch: Sequence[ClaimedTrial],
+) -> list[list[SeedOutcome]]:
+    return [
+        study.runner.run(
+            trial.parameters,
+            trial.seeds,
+            trial.folder,
+            on_progress,
+            partial(listener.earned, f"trial {trial.number}"),
+            part=trial.part,
+        )
+        for trial in batch
+    ]

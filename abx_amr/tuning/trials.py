@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from abx_amr.errors import InputError
-from abx_amr.studies.attempts import identity
+from abx_amr.studies.attempts import Part, identity
 from abx_amr.studies.objective import SeedOutcome
 
 if TYPE_CHECKING:
@@ -40,6 +40,8 @@ class TrialRunner:
         folder: Path | None,
         on_progress: Callable[[int, int], None] | None = None,
         on_return: Callable[[float], None] | None = None,
+        *,
+        part: Part | None = None,
     ) -> list[SeedOutcome]:
         """Return every seed's outcome, which is why it failed where it did.
 
@@ -51,11 +53,14 @@ class TrialRunner:
                 None: nothing is written.
             on_progress: Called with (transitions seen, planned) of all seeds.
             on_return: Called with what they have earned of late, on average.
+            part: Which part of their training is to be done; None: all of it. Seeds go on from
+                where they were saved when the last part ended, or begin again, to the same bits.
         """
         from abx_amr.tuning.saving import Saving
         from abx_amr.tuning.scoring import train_and_score
 
-        identities = self.identities(parameters, seeds)
+        part = part or Part()
+        identities = self.identities(parameters, seeds, part)
         outcomes: dict[int, SeedOutcome] = {}
         if folder is not None:
             found = {seed: outcome_in(folder, seed, identities[seed]) for seed in seeds}
@@ -65,7 +70,7 @@ class TrialRunner:
         def keep(seed: int, score: SeedScore | Exception) -> None:
             outcomes[seed] = _outcome_of(seed, score)
             if folder is not None:
-                _write(folder, outcomes[seed], score, identity=identities[seed])
+                _write(folder, outcomes[seed], score, identity=identities[seed], part=part)
 
         try:
             learner, settings = self.points.agent(parameters, seeds[0])
@@ -80,7 +85,12 @@ class TrialRunner:
         saving = None
         if folder is not None:
             interval = self.settings.checkpoint_interval
-            saving = Saving(folder=folder, interval=interval, identities=identities)
+            saving = Saving(
+                folder=folder,
+                interval=interval,
+                identities=self.identities(parameters, seeds),
+                is_expected=part.begin > 0,
+            )
         train_and_score(
             learner,
             self.points.model,
@@ -91,13 +101,16 @@ class TrialRunner:
             on_return=on_return,
             on_score=keep,
             saving=saving,
+            episodes=part.end,
         )
         return [outcomes[seed] for seed in seeds]
 
-    def identities(self, parameters: Mapping[str, Any], seeds: Sequence[int]) -> dict[int, str]:
-        """Return seed -> what its result follows from."""
-        digest = self.settings.fingerprint.digest
-        return {seed: identity(digest, parameters, seed) for seed in seeds}
+    def identities(
+        self, parameters: Mapping[str, Any], seeds: Sequence[int], part: Part | None = None
+    ) -> dict[int, str]:
+        """Return seed -> what its result follows from, after a part of its training."""
+        digest, episodes = self.settings.fingerprint.digest, None if part is None else part.end
+        return {seed: identity(digest, parameters, seed, episodes=episodes) for seed in seeds}
 
 
 def outcome_in(folder: Path, seed: int, identity: str) -> SeedOutcome | None:
@@ -134,7 +147,12 @@ def _outcome_of(seed: int, score: SeedScore | Exception) -> SeedOutcome:
 
 
 def _write(
-    folder: Path, outcome: SeedOutcome, score: SeedScore | Exception, *, identity: str
+    folder: Path,
+    outcome: SeedOutcome,
+    score: SeedScore | Exception,
+    *,
+    identity: str,
+    part: Part,
 ) -> None:
     from abx_amr.tuning.seed_files import write_seed_result
 
@@ -147,4 +165,5 @@ def _write(
         curve=() if own is None else own.curve,
         final_amr={} if own is None else own.final_amr,
         treatments={} if own is None else own.treatments,
+        episodes=part.end,
     )

@@ -256,6 +256,32 @@ def test_a_trials_seed_goes_on_from_its_checkpoint_to_the_bit(member: str, tmp_p
     assert resumed.returns == whole.returns
 
 
+def test_a_short_training_that_goes_on_is_a_whole_one_to_the_bit(
+    member: str, tmp_path: Path
+) -> None:
+    """Schedules run to the end of what is planned from the start."""
+    learner, model, settings = parts(configuration(member))
+    saving = Saving(folder=tmp_path, interval=1e9, identities=dict.fromkeys([7, 8], "this study"))
+
+    def scored(seeds: list[int], episodes: int | None, saved: Saving | None) -> Any:
+        return train_and_score(
+            learner, model, settings, seeds=seeds, searched={}, saving=saved, episodes=episodes
+        )
+
+    whole = scored([7, 8], None, None)
+    short = scored([7, 8], 6, saving)
+    alone = scored([8], 6, None)
+    assert 6 * 20 <= short[8].transitions < whole[8].transitions
+    assert (short[8].transitions, short[8].returns) == (alone[8].transitions, alone[8].returns)
+    gone_on = scored([7, 8], None, saving)
+    for seed in (7, 8):
+        assert (gone_on[seed].returns, gone_on[seed].curve) == (
+            whole[seed].returns,
+            whole[seed].curve,
+        )
+        assert gone_on[seed].transitions == whole[seed].transitions
+
+
 def settings_of(settings: TrainingSettings, seed: int) -> TrainingSettings:
     return replace(settings, seed=seed)
 

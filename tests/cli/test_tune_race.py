@@ -54,3 +54,39 @@ def test_a_race_of_jobs_spends_its_budget(call: Call) -> None:
     assert summary("jobs")["status"] == "complete"
     assert sum(len(returns) for _, _, returns, _ in points("jobs")) == 7
     assert {state for _, state, _, _ in points("jobs")} <= {"COMPLETE", "PRUNED"}
+
+
+SHORT = (
+    *SMALL_STUDY,
+    "tuning.truncated_episodes=8",
+    "tuning.race={trainings: 8, first_seeds: 1, episodes: [4, 8]}",
+)
+
+
+def test_a_race_of_short_and_whole_trainings_counts_episodes_and_says_what_short_ones_told(
+    call: Call,
+) -> None:
+    done = call(tune.main, *SHORT, "run_name=short")
+    assert done.status == 0, done.err
+    assert "a race of 8 trainings (64 episodes), each point begins with 1 seed x 4 ep" in done.out
+    assert "(1 seed x 4 episodes)  " in done.out
+    assert "\n64 episodes finished of 64, in optimization/short" in done.out
+    line = "hort trainings (4 of 8 episodes) are not known to tell the ranks of whole ones"
+    assert f"\ns{line}" in done.out
+    assert not [*Path("optimization/short/trials").rglob("checkpoint.zip")]
+    assert "budget: 64 episodes; finished: 64" in call(study.main, "show", "short").out
+    audit = call(study.main, "audit", "short").out
+    assert "pass    budget exact              64 episodes of" in audit
+    failed = [line for line in audit.splitlines() if line.startswith("FAIL")]
+    assert all("discount" in line for line in failed)  # which is not the race's to pass
+    assert call(report.main, "optimization/short").status == 0
+    page = Path("optimization/short/report.html").read_text()
+    assert f"S{line}" in page
+    assert "1 x 4 episodes" in page
+
+
+@pytest.mark.slow
+def test_short_trainings_that_are_jobs_give_what_a_worker_gives(call: Call) -> None:
+    for name, jobs in (("jobs", ("tuning.parallel=jobs", "tuning.n_workers=1")), ("one", ())):
+        assert call(tune.main, *SHORT, f"run_name={name}", *jobs).status == 0
+    assert points("jobs") == points("one")

@@ -1,6 +1,8 @@
 """A study of a parabola, and every kind of storage."""
 
 import copy
+import os
+import signal
 
 import pytest
 import yaml
@@ -118,3 +120,36 @@ def trials_of():
         return backend.get_all_trials(backend.get_study_id_from_name(settings.study_name))
 
     return read
+
+
+@pytest.fixture
+def killed_at_write():
+    """Return what does some work in a process that is killed at a write of its storage."""
+
+    def run(storage, n_writes, work):
+        child = os.fork()
+        if child:
+            code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+            assert code in (0, -signal.SIGKILL)
+            return
+        kind, done = type(storage.open()), [0]
+        for name in (
+            "set_trial_user_attr",
+            "set_trial_state_values",
+            "set_trial_intermediate_value",
+            "set_trial_system_attr",
+            "create_new_trial",
+        ):
+            original = getattr(kind, name)
+
+            def counted(self, *args, _original=original, **kwargs):
+                done[0] += 1
+                if done[0] >= n_writes:
+                    os.kill(os.getpid(), signal.SIGKILL)
+                return _original(self, *args, **kwargs)
+
+            setattr(kind, name, counted)
+        work()
+        os._exit(0)
+
+    return run

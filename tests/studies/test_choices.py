@@ -149,6 +149,10 @@ def test_each_configuration_is_probed_with_what_counts_in_it():
             "must be a whole number where agent_algorithm is not searched",
         ),
         (
+            {"truncated_episodes": {"near": 30, "far": 60}, "race": {"episodes": [10, 30]}},
+            "needs trainings of one length: those of near, far differ",
+        ),
+        (
             {"enqueue": [{AGENT: "far", "n_steps": 3}]},
             r"enqueue\[0\] has agent_algorithm.n_steps, which counts only where",
         ),

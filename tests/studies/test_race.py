@@ -258,40 +258,15 @@ def test_a_worker_that_is_killed_and_begun_again_gives_the_same_race(
         for n in (3, 5, 9, 16, 18, 22, 27, 31, 36, 44, 51, 58, 64, 70, 77, 88, 95, 103, 111, 119)
     ],
 )
-def test_a_death_between_any_two_writes_changes_nothing(study, trials_of, monkeypatch, n_writes):
+def test_a_death_between_any_two_writes_changes_nothing(
+    study, trials_of, killed_at_write, n_writes
+):
     settings, storage = study(n_trials=6, race=True, sampler="tpe")
     whole_settings, whole = study({"run_name": "whole"}, n_trials=6, race=True, sampler="tpe")
     run_worker(whole_settings, whole, noisy)
-    code = _child_killed_at_write(settings, storage, n_writes)
-    assert code in (0, -9)
+    killed_at_write(storage, n_writes, lambda: run_worker(settings, storage, noisy))
     run_worker(settings, storage, noisy)
     assert told(trials_of(settings, storage)) == told(trials_of(whole_settings, whole))
-
-
-def _child_killed_at_write(settings, storage, n_writes):
-    child = os.fork()
-    if child:
-        return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-    backend = storage.open()
-    kind, done = type(backend), [0]
-    for name in (
-        "set_trial_user_attr",
-        "set_trial_state_values",
-        "set_trial_intermediate_value",
-        "set_trial_system_attr",
-        "create_new_trial",
-    ):
-        original = getattr(kind, name)
-
-        def counted(self, *args, _original=original, **kwargs):
-            done[0] += 1
-            if done[0] >= n_writes:
-                os.kill(os.getpid(), signal.SIGKILL)
-            return _original(self, *args, **kwargs)
-
-        setattr(kind, name, counted)
-    run_worker(settings, storage, noisy)
-    os._exit(0)
 
 
 def test_workers_that_die_leave_exactly_the_budget(stored_study, in_processes, trials_of, tmp_path):

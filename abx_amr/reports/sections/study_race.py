@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from markupsafe import Markup
 
 from abx_amr.errors import counted
 from abx_amr.reports.subjects import StudySubject
 from abx_amr.reports.tables import Column
 from abx_amr.reports.templating import fill
+from abx_amr.studies.race_lengths import in_a_line
 
 NAME = "The race over seeds"
 PAGES = ("study",)
@@ -28,8 +32,10 @@ def render(subject: StudySubject) -> Markup | None:
         f"leader (in less than {race['level']:.0%} of resamples), or had too few at the end to be "
         "compared with it."
     )
+    if (line := in_a_line(race)) is not None:
+        text = f"{text} {line[0].upper()}{line[1:]}."
     rows = [
-        [str(rung["seeds"]), str(rung["points"]), f"{rung['points'] / points:.0%}"]
+        [_trained(rung), str(rung["points"]), f"{rung['points'] / points:.0%}"]
         for rung in race["rungs"]
     ]
     return fill(
@@ -42,3 +48,9 @@ def render(subject: StudySubject) -> Markup | None:
         ],
         rows=rows,
     )
+
+
+def _trained(rung: Mapping[str, Any]) -> str:
+    """Return the seeds of a rung, and how long they are trained where that differs."""
+    episodes = rung.get("episodes")
+    return str(rung["seeds"]) if episodes is None else f"{rung['seeds']} x {episodes} episodes"

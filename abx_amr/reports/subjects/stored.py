@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,7 +12,7 @@ from abx_amr.errors import InputError
 from abx_amr.host.folder_names import check_folder_name
 from abx_amr.reports.subjects.study import StudySubject
 from abx_amr.reports.subjects.subject import PAGE
-from abx_amr.studies.records import race_so_far
+from abx_amr.studies.race_standing import race_so_far
 
 if TYPE_CHECKING:
     from abx_amr.studies.records import StudyRecord, TrialRecord
@@ -115,7 +115,7 @@ def summary_of(record: StudyRecord) -> dict[str, Any]:
         "study_name": record.name,
         "status": "complete" if is_searched and is_over else "unfinished",
         "budget": budget,
-        "race": race_so_far(record.attributes.race, record.trials),
+        "race": _race_of(record, tuning.get("stability_penalty_weight")),
         "n_finished": record.n_finished,
         "direction": record.direction,
         "stability_penalty_weight": tuning.get("stability_penalty_weight"),
@@ -123,6 +123,15 @@ def summary_of(record: StudyRecord) -> dict[str, Any]:
         "best_value": None if record.best is None else record.best.value,
         "final": final,
     }
+
+
+def _race_of(record: StudyRecord, penalty_weight: float | None) -> dict[str, Any] | None:
+    return race_so_far(
+        record.attributes.race,
+        record.trials,
+        penalty_weight=penalty_weight or 0.0,
+        direction="maximize" if record.direction == "maximize" else "minimize",
+    )
 
 
 def final_result_of(record: StudyRecord) -> Mapping[str, Any] | None:
@@ -140,7 +149,7 @@ def _told(trial: TrialRecord) -> dict[str, Any]:
         "params": dict(trial.params),
         "mean_reward": trial.mean_reward,
         "std_reward": trial.std_reward,
-        "seeds": [asdict(seed) for seed in trial.seeds],
+        "seeds": [seed.as_record() for seed in trial.seeds],
         "collapsed_seeds": trial.collapsed_seeds,
         "effective_values": trial.effective_values,
     }

@@ -17,6 +17,7 @@ from abx_amr.studies.folder import StudyFolder
 from abx_amr.studies.search_space import SearchSpace
 from abx_amr.studies.space import parse_search_space
 from abx_amr.studies.storages import JournalStorage, SqliteStorage, StudyStorage
+from abx_amr.studies.tables import of_whole_trainings
 
 #: The storages that lie in a study's own folder.
 OWN_STORAGES: Mapping[str, type[SqliteStorage | JournalStorage]] = {
@@ -142,8 +143,12 @@ class StudySubject(FolderSubject):
 
     @property
     def tables(self) -> Mapping[str, pd.DataFrame]:
-        """The trials and their seeds."""
-        found = {"trials": self.trials, "seeds": self.seeds, "curves": self.curves}
+        """The trials and their seeds, those that may be compared."""
+        found = {
+            "trials": of_whole_trainings(self.trials),
+            "seeds": of_whole_trainings(self.seeds),
+            "curves": self.curves,
+        }
         return {name: table for name, table in found.items() if not table.empty}
 
     def _is_whole(self, table: pd.DataFrame) -> bool:

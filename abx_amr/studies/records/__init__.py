@@ -9,7 +9,7 @@ from abx_amr.studies.records.finals import (
     Point,
 )
 from abx_amr.studies.records.histories import WorkerHistory, workers_of
-from abx_amr.studies.records.races import RaceRules, Rung
+from abx_amr.studies.records.races import BudgetUnit, RaceRules, Rung
 from abx_amr.studies.records.studies import Origin, StudyAttributes, StudyRecord
 from abx_amr.studies.records.trials import (
     INTERRUPTED,
@@ -21,7 +21,6 @@ from abx_amr.studies.records.trials import (
     comparable_trials,
     count_done,
     count_lineages,
-    race_so_far,
 )
 from abx_amr.studies.records.workers import GRACE_INTERVALS, Worker
 
@@ -30,6 +29,7 @@ __all__ = [
     "GRACE_INTERVALS",
     "INTERRUPTED",
     "STATES",
+    "BudgetUnit",
     "FinalAttributes",
     "FinalClaim",
     "FinalSize",
@@ -49,6 +49,5 @@ __all__ = [
     "comparable_trials",
     "count_done",
     "count_lineages",
-    "race_so_far",
     "workers_of",
 ]

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
     from optuna.storages import BaseStorage
 
 RULES = "abx_race"
 RUNG = "rung"
+
+#: What the budget of a search counts.
+BudgetUnit = Literal["trial", "training", "episode"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,12 +25,35 @@ class RaceRules:
         first_seeds: What every point begins with; each further rung doubles its seeds.
         reduction: One of so many points of a rung comes to the next.
         level: A point is out once it is better than the leader in fewer resamples than this share.
+        episodes: How long points begin to be trained, and how long the better ones are, the latter
+            a multiple of the former; None: all trainings are equally long.
     """
 
     trainings: int
     first_seeds: int = 2
     reduction: int = 3
     level: float = 0.1
+    episodes: tuple[int, int] | None = None
+
+    @property
+    def short(self) -> int:
+        """What the budget counts for a training with which points begin."""
+        return 1 if self.episodes is None else self.episodes[0]
+
+    @property
+    def whole(self) -> int:
+        """What the budget counts for a training to its end."""
+        return 1 if self.episodes is None else self.episodes[1]
+
+    @property
+    def unit(self) -> Literal["training", "episode"]:
+        """What the budget counts: a part of a training counts its episodes."""
+        return "training" if self.episodes is None else "episode"
+
+    @property
+    def budget(self) -> int:
+        """How much there is to be spent, in that unit."""
+        return self.trainings * self.whole
 
     @property
     def expected_points(self) -> int:
@@ -41,7 +67,12 @@ class RaceRules:
 
     def as_record(self) -> dict[str, Any]:
         """Return what is stored of it."""
-        return asdict(self)
+        record = asdict(self)
+        if self.episodes is None:
+            del record["episodes"]
+        else:
+            record["episodes"] = list(self.episodes)
+        return record
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,12 +84,22 @@ class Rung:
         is_claimed: Whether its owner trains what it lacks; else anybody may.
         attempts: How many attempts at what it lacks have failed, or died with their worker.
         errors: How many of these failed.
+        episodes: How long each is to be trained; None where all trainings are equally long.
+        is_chosen: Whether it goes on to the end of its trainings since it was among the best that
+            were begun, and not as every point does at first.
     """
 
     seeds: int
     is_claimed: bool
     attempts: int = 0
     errors: int = 0
+    episodes: int | None = None
+    is_chosen: bool = False
+
+    @property
+    def amount(self) -> int:
+        """What the budget counts for all of it."""
+        return self.seeds * (self.episodes or 1)
 
     def claimed(self) -> Rung:
         """Return it as a worker's."""
@@ -75,13 +116,19 @@ class Rung:
 
     def as_record(self) -> dict[str, Any]:
         """Return what is stored of it."""
-        return asdict(self)
+        record = asdict(self)
+        if self.episodes is None:
+            del record["episodes"], record["is_chosen"]
+        return record
 
 
 def rules_in(user_attrs: Mapping[str, Any]) -> RaceRules | None:
     """Return the rules among a study's attributes, None for a study without a race."""
     record = user_attrs.get(RULES)
-    return RaceRules(**record) if record else None
+    if not record:
+        return None
+    episodes = record.get("episodes")
+    return RaceRules(**{**record, "episodes": None if episodes is None else tuple(episodes)})
 
 
 def rung_in(user_attrs: Mapping[str, Any]) -> Rung | None:

@@ -10,7 +10,7 @@ from typing import Any
 from abx_amr.errors import InputError
 from abx_amr.host.processes import ProcessIdentity
 from abx_amr.studies.records.finals import FinalAttributes
-from abx_amr.studies.records.races import RaceRules, rules_in
+from abx_amr.studies.records.races import BudgetUnit, RaceRules, rules_in
 from abx_amr.studies.records.trials import STATES, TrialRecord, best_trial, count_done
 from abx_amr.studies.records.workers import GRACE_INTERVALS, Worker
 from abx_amr.studies.search_space import SearchSpace
@@ -92,10 +92,15 @@ class StudyAttributes:
         return rules_in(self.user_attrs)
 
     @property
+    def unit(self) -> BudgetUnit:
+        """What its budget counts."""
+        return "trial" if self.race is None else self.race.unit
+
+    @property
     def budget(self) -> int | None:
         """How many finished trials complete it, None for a study of something else.
 
-        Of a race: how many trainings.
+        Of a race: how many trainings, or episodes (see `unit`).
         """
         return self.user_attrs.get(BUDGET)
 
@@ -133,7 +138,7 @@ class StudyRecord:
 
     @property
     def n_finished(self) -> int:
-        """How many trials count towards the budget; of a race, how many trainings."""
+        """How many trials count towards the budget; of a race, how many trainings or episodes."""
         return count_done(self.trials, is_race=self.attributes.race is not None)
 
     @property

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from abx_amr.studies.parameters import path_of, point_of
 from abx_amr.studies.points import why_not_searched
-from abx_amr.studies.records.races import RaceRules, Rung, rung_in
+from abx_amr.studies.records.races import Rung, rung_in
 from abx_amr.studies.records.workers import Worker
 
 if TYPE_CHECKING:
@@ -41,12 +41,27 @@ WALL_TIME = "wall_time_seconds"
 
 @dataclass(frozen=True, kw_only=True)
 class SeedRecord:
-    """What is stored of one seed of a trial."""
+    """What is stored of one seed of a trial.
+
+    `episodes` is how long it was trained, None where all trainings of its study are equally long;
+    `shorter` what it gave before, when it had been trained for fewer: episodes, episode_return.
+    """
 
     seed: int
     episode_return: float | None
     failure: str | None
     seconds: float | None
+    episodes: int | None = None
+    shorter: Mapping[str, Any] | None = None
+
+    def as_record(self) -> dict[str, Any]:
+        """Return what is told of it, without what does not count for its study."""
+        record = asdict(self)
+        return {
+            key: value
+            for key, value in record.items()
+            if value is not None or key not in ("episodes", "shorter")
+        }
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,8 +113,22 @@ class TrialRecord:
 
     @property
     def lacks_seeds(self) -> bool:
-        """Whether, in a race, it is to have seeds that have not ended."""
-        return self.rung is not None and len(self.seeds) < self.rung.seeds
+        """Whether, in a race, it is to have seeds, or more of them, that have not ended."""
+        return self.rung is not None and self.amount < self.rung.amount
+
+    @property
+    def length(self) -> int:
+        """What the budget of a race counts for each of its trainings that have ended.
+
+        Their episodes where there are shorter ones, else 1.
+        """
+        return _length_of(self.seeds)
+
+    @property
+    def amount(self) -> int:
+        """What the budget of a race counts for all of its trainings that have ended."""
+        seeds = self.seeds
+        return len(seeds) * _length_of(seeds)
 
     @property
     def why_not_counted(self) -> str | None:
@@ -213,6 +242,8 @@ class TrialRecord:
                 episode_return=stored.get("episode_return"),
                 failure=stored.get("failure"),
                 seconds=stored.get("seconds"),
+                episodes=stored.get("episodes"),
+                shorter=stored.get("shorter"),
             )
             for stored in self.frozen.user_attrs.get(SEEDS) or ()
         ]
@@ -257,6 +288,10 @@ class TrialRecord:
         return None if value is None else int(value)
 
 
+def _length_of(seeds: Sequence[SeedRecord]) -> int:
+    return max((seed.episodes or 1 for seed in seeds), default=1)
+
+
 def best_trial(trials: Iterable[TrialRecord], *, direction: str) -> TrialRecord | None:
     """Return the finished trial with the best finite value, the earliest of equals.
 
@@ -273,11 +308,13 @@ def best_trial(trials: Iterable[TrialRecord], *, direction: str) -> TrialRecord 
 
 
 def comparable_trials(trials: Iterable[TrialRecord]) -> list[TrialRecord]:
-    """Return the trials whose values may be compared."""
+    """Return the trials whose values may be compared; in a race, of the longest trainings."""
     found = [*trials]
     racing = [trial for trial in found if trial.rung is not None and trial.state != "PRUNED"]
     if not racing:
         return [trial for trial in found if trial.is_finished]
+    longest = max(trial.length for trial in racing)
+    racing = [trial for trial in racing if trial.length == longest]
     most = max(len(trial.seeds) for trial in racing)
     return [trial for trial in racing if 2 * len(trial.seeds) >= max(most, 1)]
 
@@ -290,25 +327,5 @@ def count_lineages(trials: Iterable[TrialRecord]) -> int:
 def count_done(trials: Iterable[TrialRecord], *, is_race: bool) -> int:
     """Return how much of the budget is spent: finished trials, or trainings of a race's points."""
     if is_race:
-        return sum(len(trial.seeds) for trial in trials if trial.rung is not None)
+        return sum(trial.amount for trial in trials if trial.rung is not None)
     return sum(trial.is_finished for trial in trials)
-
-
-def race_so_far(rules: RaceRules | None, trials: Sequence[TrialRecord]) -> dict[str, Any] | None:
-    """Return the rules of a race, its points and how many came to each number of seeds.
-
-    None for a study without a race.
-    """
-    if rules is None:
-        return None
-    points = [trial for trial in trials if trial.rung is not None]
-    sizes = [len(trial.seeds) for trial in points]
-    return {
-        **rules.as_record(),
-        "points": len(points),
-        "out": sum(trial.state == "PRUNED" for trial in points),
-        "rungs": [
-            {"seeds": size, "points": sum(other >= size for other in sizes)}
-            for size in sorted({size for size in sizes if size})
-        ],
-    }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from abx_amr.host.atomic_files import jsonable
@@ -89,22 +89,39 @@ def told_outcomes(trial: TrialRecord) -> list[SeedOutcome]:
 
 
 def write_told(
-    backend: BaseStorage, trial_id: int, outcomes: Sequence[SeedOutcome], score: TrialScore
+    backend: BaseStorage,
+    trial_id: int,
+    outcomes: Sequence[SeedOutcome],
+    score: TrialScore,
+    *,
+    episodes: int | None = None,
+    shorter: Mapping[int, Mapping[str, Any]] | None = None,
 ) -> None:
     """Write what a point in a race gave so far: its seeds last, by which it is known.
 
-    Its value by this number of seeds is what Optuna calls an intermediate one.
+    Its value by this number of seeds (by what the budget counts for them, where trainings are of
+    two lengths) is what Optuna calls an intermediate one.
 
     Args:
         backend: Optuna's storage.
         trial_id: The trial's, there.
         outcomes: Of all its seeds that have ended.
         score: What they are worth together.
+        episodes: How long they were trained, None where all trainings are equally long.
+        shorter: Seed -> what it gave when it had been trained for fewer.
     """
     seconds = math.fsum(outcome.seconds for outcome in outcomes)
     attributes = result(outcomes, score, seconds=seconds)
     seeds = attributes.pop(SEEDS)
-    backend.set_trial_intermediate_value(trial_id, len(outcomes), score.value)
+    if episodes is not None:
+        seeds = [{**seed, "episodes": episodes} for seed in seeds]
+    if shorter:
+        seeds = [
+            {**seed, "shorter": dict(shorter[seed["seed"]])} if seed["seed"] in shorter else seed
+            for seed in seeds
+        ]
+    step = len(outcomes) * (episodes or 1)
+    backend.set_trial_intermediate_value(trial_id, step, score.value)
     for name, value in attributes.items():
         backend.set_trial_user_attr(trial_id, name, value)
     backend.set_trial_user_attr(trial_id, SEEDS, seeds)
