@@ -137,6 +137,13 @@ def test_where_no_more_points_are_to_be_had_the_best_have_the_rest():
     assert standing.next_step() == Step(number=1, seeds=4)
 
 
+def test_a_budget_that_has_grown_by_less_than_a_points_first_seeds_is_spent():
+    standing = race(
+        [([1.0, 2.0], {"is_closed": True}), ([0.0, 1.0], {"is_out": True})], trainings=5
+    )
+    assert standing.next_step() == Step(number=None, seeds=1)
+
+
 # -- a study -----------------------------------------------------------------------------------
 
 
