@@ -39,6 +39,7 @@ from abx_amr.agents.learners.seed_batched.compiled.layout import (
     VALUE_LOSS,
 )
 from abx_amr.agents.learners.seed_batched.compiled.lstm import lstm_backward, lstm_forward
+from abx_amr.agents.learners.seed_batched.compiled.playing import Decider, decide, play_steps
 from abx_amr.agents.learners.seed_batched.compiled.recurrent_acting import (
     act_with_memory,
     state_values_with_memory,
@@ -72,12 +73,14 @@ __all__ = [
     "TARGET_KL",
     "VALUE",
     "VALUE_LOSS",
+    "Decider",
     "act",
     "act_for_cohort",
     "act_with_memory",
     "add_bias_tanh",
     "advantages_and_returns",
     "backward",
+    "decide",
     "forward",
     "learn_epoch",
     "learn_epoch_of_cohort",
@@ -85,6 +88,7 @@ __all__ = [
     "lstm_backward",
     "lstm_forward",
     "next_uniform",
+    "play_steps",
     "shuffle",
     "state_values",
     "state_values_with_memory",
