@@ -93,11 +93,11 @@ def effects(model: ClinicModel, prescriptions: NDArray[np.int64], visible_amr: F
         visible_amr: The visible levels after the step, (..., K).
     """
     shape = prescriptions.shape
-    counts, visible = (values.reshape(-1, shape[-1]) for values in (prescriptions, visible_amr))
+    counts = prescriptions.reshape(-1, shape[-1])
     doses = np.zeros(counts.shape)
     for i, reached in enumerate(model.cross_resistance_matrix):
         doses += counts[:, i, None] * reached
-    delta = model.dynamics.delta(visible, doses)
+    delta = model.dynamics.delta(visible_amr.reshape(-1, shape[-1]), doses)
     return {"effective_doses": doses.reshape(shape), "delta_visible_amr": delta.reshape(shape)}
 
 

@@ -40,8 +40,8 @@ def why_not_covered(agent: OnPolicyAlgorithm) -> str | None:
         reason = _why_no_recurrent_ppo(agent)
         if reason is not None:
             return reason
-    if type(agent.policy) is CohortPolicy and agent.device.type != "cpu":
-        return f"patients share a network on the processor, not on {agent.device.type}"
+    if agent.device.type != "cpu":
+        return f"compiled code learns on the processor, not on {agent.device.type}"
     if agent.use_sde:
         return "use_sde=true explores with a noise matrix"
     reason = why_not_computed(agent)
@@ -95,10 +95,7 @@ def _why_no_recurrent_ppo(agent: OnPolicyAlgorithm) -> str | None:
         return f"{name} is not stable_baselines3.PPO or sb3_contrib.RecurrentPPO"
     if type(agent.rollout_buffer) is not RecurrentRolloutBuffer:
         return f"the buffer {type(agent.rollout_buffer).__name__} is not RecurrentRolloutBuffer"
-    reason = _why_no_lstm_policy(agent.policy)
-    if reason is None and agent.device.type != "cpu":
-        return f"recurrent networks are trained on the processor, not on {agent.device.type}"
-    return reason
+    return _why_no_lstm_policy(agent.policy)
 
 
 def _why_no_lstm_policy(policy: Any) -> str | None:

@@ -16,7 +16,8 @@ from gymnasium import spaces
 from numpy.typing import NDArray
 from threadpoolctl import ThreadpoolController  # type: ignore[import-untyped]
 
-from abx_amr.agents.learners.on_policy import log_levels
+from abx_amr.agents.learners.on_policy.log_levels import HALF
+from abx_amr.agents.learners.policy_search.network import FLOOR
 from abx_amr.agents.learners.seed_batched import compiled
 from abx_amr.agents.learners.seed_batched.networks import (
     Networks,
@@ -119,8 +120,8 @@ class ComputedPolicy:
             deviation=nothing,
             clip=0.0,
             levels=np.array(getattr(extractor, "levels", []), dtype=np.int64),
-            log_floor=log_levels.FLOOR,
-            log_half=log_levels.HALF,
+            log_floor=FLOOR,
+            log_half=HALF,
         )
 
 

@@ -39,7 +39,13 @@ from abx_amr.agents.learners.seed_batched.compiled.layout import (
     VALUE_LOSS,
 )
 from abx_amr.agents.learners.seed_batched.compiled.lstm import lstm_backward, lstm_forward
-from abx_amr.agents.learners.seed_batched.compiled.playing import Decider, decide, play_steps
+from abx_amr.agents.learners.seed_batched.compiled.playing import (
+    NEAR,
+    Decider,
+    decide,
+    play_steps,
+    scores_of,
+)
 from abx_amr.agents.learners.seed_batched.compiled.recurrent_acting import (
     act_with_memory,
     state_values_with_memory,
@@ -62,6 +68,7 @@ __all__ = [
     "LOSS",
     "MAX_NORM",
     "MINIBATCHES",
+    "NEAR",
     "NORMALISE",
     "NOT_FINITE",
     "NUM_SETTINGS",
@@ -89,6 +96,7 @@ __all__ = [
     "lstm_forward",
     "next_uniform",
     "play_steps",
+    "scores_of",
     "shuffle",
     "state_values",
     "state_values_with_memory",
