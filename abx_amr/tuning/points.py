@@ -69,9 +69,33 @@ class Points:
     def read_back_names(self) -> dict[str, str]:
         """Parameter of the search -> where its value is read back in the built agent.
 
+        Agents are built to see it, unless it is kept.
+
         Raises:
             InputError: a searched value changes nothing in the agent, or it rejects all of them.
         """
+        from abx_amr.tuning import kept_proofs
+
+        kept = self._kept_names
+        if kept is not None:
+            return kept
+        found = self._find_read_back_names()
+        if found:
+            kept_proofs.keep(self.config, self.first_seed, found)
+        return found
+
+    @cached_property
+    def _kept_names(self) -> dict[str, str] | None:
+        from abx_amr.tuning import kept_proofs
+
+        return kept_proofs.read(self.config, self.first_seed)
+
+    @property
+    def needs_agents(self) -> bool:
+        """Whether agents are built to see where searched values are read back."""
+        return self._kept_names is None
+
+    def _find_read_back_names(self) -> dict[str, str]:
         from abx_amr.agents.read_back import find_read_back
         from abx_amr.studies.space import contexts, probe_points
 
@@ -117,8 +141,11 @@ class Points:
             InputError: the agent asks for one.
         """
         from abx_amr.configuration.agent import build_learner
+        from abx_amr.configuration.values import section_of
 
-        build_learner(self.config).check_device()
+        is_on_processor = section_of(self.config, "agent_algorithm").get("device") == "cpu"
+        if not is_on_processor or self.needs_agents:
+            build_learner(self.config).check_device()
 
 
 @contextmanager

@@ -225,7 +225,7 @@ def play_steps(
         The step that is in doubt, before which it stopped; T if all were made.
     """
     tables = tables_of(floats, whole)
-    num_steps = states.shape[0]
+    num_steps: int = states.shape[0]
     reward = np.empty(observation.shape[0])
     for t in range(first, num_steps):
         observations[t] = observation
