@@ -25,7 +25,11 @@ from abx_amr.evaluation.recording import PlaysAlone
 from abx_amr.simulator.model import ClinicModel
 from tests.examples.own_components import CuresOnly
 
-SMALL = ("environment.max_time_steps=30", "training.n_envs=4")
+SMALL = (
+    "environment.max_time_steps=30",
+    "training.n_envs=4",
+    "patient_generator=mixed_risk",
+)
 SHIPPED = [
     name
     for name in available("agent_algorithm")
@@ -56,9 +60,10 @@ def built(*overrides: str) -> tuple[OnPolicyAlgorithm, ClinicModel]:
     learner = build_learner(config)
     assert isinstance(learner, OnPolicyLearner)
     agent = learned(learner, model, settings)
+    head, generator = agent.policy.action_net, torch.Generator().manual_seed(1)
     with torch.no_grad():  # what has hardly learned would do one thing for all
-        agent.policy.action_net.weight.mul_(100.0)
-        agent.policy.action_net.bias.zero_()
+        head.weight.copy_(torch.randn(head.weight.shape, generator=generator))
+        head.bias.zero_()
     return agent, model
 
 
@@ -180,6 +185,7 @@ def test_a_policy_plays_the_weights_that_its_agent_has_when_it_plays() -> None:
     policy = policy_of(agent)
     before = evaluate(policy, model, episodes=2, seed=0, trajectories=True)
     with torch.no_grad():
+        agent.policy.action_net.weight.zero_()
         agent.policy.action_net.bias.copy_(torch.tensor([9.0, 0.0, 0.0] * 5))
     after = evaluate(policy, model, episodes=2, seed=0, trajectories=True)
     assert (after.per_patient["actions"] == 0).all()  # type: ignore[index]
