@@ -33,7 +33,7 @@ def read(config: Mapping[str, Any], first_seed: int) -> dict[str, str] | None:
     """Return what was kept of a study's configuration, see `Points.read_back_names`; or None."""
     try:
         kept = read_json(_file(config, first_seed))["names"]
-    except (OSError, InputError, KeyError, TypeError):
+    except (OSError, RuntimeError, InputError, KeyError, TypeError):  # RuntimeError: no home
         return None
     if not isinstance(kept, dict) or not all(isinstance(name, str) for name in kept.values()):
         return None
@@ -42,8 +42,8 @@ def read(config: Mapping[str, Any], first_seed: int) -> dict[str, str] | None:
 
 def keep(config: Mapping[str, Any], first_seed: int, names: Mapping[str, str]) -> None:
     """Keep the names for a study's configuration; where they cannot be, they are found again."""
-    file = _file(config, first_seed)
-    with contextlib.suppress(OSError):
+    with contextlib.suppress(OSError, RuntimeError):
+        file = _file(config, first_seed)
         file.parent.mkdir(parents=True, exist_ok=True)
         atomic_files.write_json(file, {"names": dict(names)})
 

@@ -41,7 +41,7 @@ MORE = {
     "log levels": ("agent_algorithm.sees_log_levels=true",),
     "for a cohort": (
         "agent_algorithm.patients_share_network=true",
-        "environment.observation.include_previous_action=true",
+        "environment.include_previous_action=true",
     ),
     "relu": ("agent_algorithm.policy_kwargs.activation_fn=torch.nn.ReLU",),
     "without hidden layers": ("agent_algorithm.policy_kwargs.net_arch=[]",),
@@ -149,7 +149,8 @@ def test_a_recurrent_agent_that_is_asked_late_has_seen_all_before() -> None:
     agent, model = built("agent_algorithm=recurrent_ppo")
     with torch.no_grad():
         head = agent.policy.action_net
-        head.weight[1], head.bias[1] = head.weight[0], head.bias[0]  # of the first patient
+        for parameter in (head.weight, head.bias):
+            parameter[1::3] = parameter[0::3]  # both antibiotics of each patient
     watched = Watched(agent)
     expected = evaluate(plainly(agent), model, episodes=2, seed=3, trajectories=True)
     every, watched.asked = watched.asked, []

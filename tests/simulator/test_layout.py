@@ -115,7 +115,7 @@ def played_in_turn(clinic, rows, num_envs):
     model = clinic.model
     returns, actions = np.zeros(num_envs), np.zeros((num_envs, 4), np.int64)
     observation = np.empty((num_envs, model.layout.size), np.float32)
-    tables = clinic.compiled_parts
+    tables = clinic.compiled_parts[1:]
     play_in_turn(rows, *tables, model.max_time_steps, actions, observation, returns)
     return returns, observation
 
