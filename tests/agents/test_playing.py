@@ -15,7 +15,8 @@ from abx_amr.agents.learners.on_policy.policies import TrainedPolicy, policy_of
 from abx_amr.agents.learners.seed_batched import compiled
 from abx_amr.agents.learners.seed_batched.playing import ComputedPolicy, quick
 from abx_amr.agents.settings import TrainingSettings
-from abx_amr.configuration.agent import build_learner, learns
+from abx_amr.configuration.agent import build_learner
+from abx_amr.configuration.classes import locate
 from abx_amr.configuration.clinic import build_clinic
 from abx_amr.configuration.composing import compose
 from abx_amr.configuration.groups import available
@@ -30,12 +31,15 @@ SMALL = (
     "training.n_envs=4",
     "patient_generator=mixed_risk",
 )
-SHIPPED = [
-    name
-    for name in available("agent_algorithm")
-    if learns(config := compose("train", [f"agent_algorithm={name}"]).plain)
-    and not config["agent_algorithm"]["_target_"].startswith("abx_amr.")
-]
+
+
+def is_on_policy(name: str) -> bool:
+    target = compose("train", [f"agent_algorithm={name}"]).plain["agent_algorithm"]["_target_"]
+    made = locate(target, key="agent_algorithm._target_")
+    return isinstance(made, type) and issubclass(made, OnPolicyAlgorithm)
+
+
+SHIPPED = [name for name in available("agent_algorithm") if is_on_policy(name)]
 MORE = {
     "normalised": ("agent_algorithm=ppo_tutorial", "training.vec_normalize.enabled=true"),
     "log levels": ("agent_algorithm.sees_log_levels=true",),
@@ -45,7 +49,6 @@ MORE = {
     ),
     "relu": ("agent_algorithm.policy_kwargs.activation_fn=torch.nn.ReLU",),
     "without hidden layers": ("agent_algorithm.policy_kwargs.net_arch=[]",),
-    "manager": ("agent_algorithm=hrl_ppo",),
 }
 AGENTS = {name: (f"agent_algorithm={name}",) for name in SHIPPED} | MORE
 
@@ -54,8 +57,7 @@ def built(*overrides: str) -> tuple[OnPolicyAlgorithm, ClinicModel]:
     """Return an agent that has learned a little, and its clinic."""
     torch.set_num_threads(1)
     config = compose("train", [*SMALL, *overrides]).plain
-    n_steps = 8 if "hrl" in config["agent_algorithm"]["_target_"] else 40
-    config["agent_algorithm"]["n_steps"] = n_steps
+    config["agent_algorithm"]["n_steps"] = 40
     model, settings = build_clinic(config), build_training(config)
     learner = build_learner(config)
     assert isinstance(learner, OnPolicyLearner)
