@@ -19,9 +19,20 @@ from numpy.typing import NDArray
 
 from abx_amr import checks
 from abx_amr.errors import InputError
+from abx_amr.evaluation.recording import (
+    Columns,
+    PlaysAlone,
+    Recording,
+    Steps,
+    cohorts,
+    described,
+    joined,
+    totals,
+)
 from abx_amr.evaluation.tally import Tally
 from abx_amr.rng import stream_states_at
 from abx_amr.simulator.clinic import Clinic
+from abx_amr.simulator.description import COUNTS, PER_ANTIBIOTIC, SCORES
 from abx_amr.simulator.model import ClinicModel, treatment_names
 from abx_amr.simulator.patients import ATTRIBUTES
 
@@ -31,28 +42,8 @@ if TYPE_CHECKING:
     from abx_amr.evaluation.statistics import PairedDifference
 
 Floats = NDArray[np.float64]
-Columns = dict[str, NDArray[Any]]
 
-SCORES = ("reward", "individual", "community")
-COUNTS = (
-    "benefits",
-    "failures",
-    "adverse_events",
-    "recoveries",
-    "treated_infected_sensitive",
-    "treated_infected_resistant",
-    "treated_not_infected",
-    "untreated_infected",
-    "untreated_not_infected",
-)
-PER_ANTIBIOTIC = (
-    "prescriptions",
-    "true_amr",
-    "visible_amr",
-    "effective_doses",
-    "delta_visible_amr",
-)
-_DESCRIBED_AT_ONCE = 8_192  # moments of environments held in memory before they are described
+_DESCRIBED_AT_ONCE = 8_192  # steps of environments that are recorded before they are described
 
 
 class Policy(Protocol):
@@ -305,22 +296,22 @@ def evaluate(
             normalise=normalise,
             records_patients=trajectories,
         )
-        tables.append(_totals(chunk, steps, model.antibiotics))
+        tables.append(totals(chunk, steps, model.antibiotics))
         if keeps_steps:
             recorded_steps.append(steps)
         if trajectories:
             recorded_patients.append(patients)
         if isinstance(policy, MakesDecisions):
-            made.append(_credited(policy.decisions(memory), chunk, steps["reward"]))
+            made.append(_credited(policy.decisions(memory), chunk, steps["reward"].T))
         if progress is not None:
             progress(start + len(chunk))
     return Evaluation(
         seed=seed,
         antibiotics=model.antibiotics,
-        episodes=_joined(tables, axis=0),
-        per_step=_by_time(_joined(recorded_steps, axis=0)) if keeps_steps else None,
-        per_patient=_joined(recorded_patients, axis=1) if trajectories else None,
-        decisions=_joined(made, axis=0) if made else None,
+        episodes=joined(tables, axis=0),
+        per_step=Steps(model, joined(recorded_steps, axis=1)) if keeps_steps else None,
+        per_patient=joined(recorded_patients, axis=1) if trajectories else None,
+        decisions=joined(made, axis=0) if made else None,
         decision_names=policy.decision_names if isinstance(policy, MakesDecisions) else (),
     )
 
@@ -398,97 +389,47 @@ def _play(
     normalise: Callable[[NDArray[np.float32]], Any] | None,
     records_patients: bool,
 ) -> tuple[Columns, Columns, Any]:
-    """Return the steps, name -> (E, T) or (E, T, K), the patients, name -> (T, E, P, ...), memory.
+    """Return the steps, name -> (T, E) or (T, E, K), the patients, name -> (T, E, P, ...), memory.
 
-    The memory is what the policy last returned.
+    The memory is what the policy last returned; none of one that plays alone.
     """
-    num_envs = clinic.num_envs
-    every = max(1, _DESCRIBED_AT_ONCE // num_envs)
-    observation = clinic.reset()
-    episode_start = np.ones(num_envs, dtype=bool)
-    moments: list[dict[str, NDArray[Any]]] = []
-    described: list[Columns] = []
-    cohorts: list[Columns] = []
-    truncated = False
-    while not truncated:
-        seen = observation if normalise is None else normalise(observation)
-        actions, memory = policy.predict(
-            seen, state=memory, episode_start=episode_start, deterministic=deterministic
-        )
+    every = max(1, _DESCRIBED_AT_ONCE // clinic.num_envs)
+    clinic.reset()
+    player = None
+    if deterministic and normalise is None and isinstance(policy, PlaysAlone):
+        player = policy.player(clinic)
+    steps: list[Columns] = []
+    patients: list[Columns] = []
+    for start in range(0, clinic.model.max_time_steps, every):
+        recording = Recording.of(clinic, min(every, clinic.model.max_time_steps - start))
+        if player is not None:
+            player.play(clinic, recording)
+        else:
+            memory = _ask(policy, clinic, recording, memory, deterministic, normalise)
+        steps.append(described(clinic.model, recording))
         if records_patients:
-            cohorts.append(_cohort(clinic, actions))
-        observation, _, truncated = clinic.step(actions)
-        episode_start = np.zeros(num_envs, dtype=bool)
-        moments.append(clinic.state())
-        if truncated or len(moments) == every:
-            described.append(_describe(clinic.model, moments))
-            moments = []
-    patients = {name: np.stack([c[name] for c in cohorts]) for name in (cohorts[:1] or [{}])[0]}
-    return _joined(described, axis=1), patients, memory
+            patients.append(cohorts(clinic.model, recording))
+    return joined(steps, axis=0), joined(patients, axis=0) if patients else {}, memory
 
 
-def _describe(model: ClinicModel, moments: Sequence[Mapping[str, NDArray[Any]]]) -> Columns:
-    """Return what happened in steps of E environments: name -> (E, steps) or (E, steps, K).
-
-    The moments are laid side by side as ONE batch of clinics, which describes them all at once.
-    """
-    steps, num_envs = len(moments), len(moments[0]["rows"])
-    stacked = {
-        name: np.stack([moment[name] for moment in moments], axis=1).reshape(
-            num_envs * steps, *moments[0][name].shape[1:]
+def _ask(
+    policy: Policy,
+    clinic: Clinic,
+    recording: Recording,
+    memory: Any,
+    deterministic: bool,
+    normalise: Callable[[NDArray[np.float32]], Any] | None,
+) -> Any:
+    """Make and record the next steps, asking the policy before each; return its memory."""
+    for t in range(len(recording.state)):
+        recording.observations[t] = clinic.observation
+        seen = clinic.observation if normalise is None else normalise(clinic.observation)
+        actions, memory = policy.predict(
+            seen,
+            state=memory,
+            episode_start=np.full(clinic.num_envs, clinic.time == 0),
+            deterministic=deterministic,
         )
-        for name in moments[0]
-        if name != "time"
-    }
-    album = Clinic(model, stacked["rows"])
-    album.restore({**stacked, "time": moments[0]["time"]})
-    last_step = album.last_step
-    return {
-        name: np.reshape(last_step[name], (num_envs, steps, *np.shape(last_step[name])[1:]))
-        for name in (*SCORES, *COUNTS, *PER_ANTIBIOTIC)
-    }
-
-
-def _cohort(clinic: Clinic, actions: Any) -> Columns:
-    cohort = clinic.cohort
-    observed = clinic.layout.decode(clinic.observation).attributes
-    return {
-        "actions": np.array(actions, dtype=np.int64),
-        "attributes": cohort.attributes,
-        "group": cohort.group,
-        "infected": cohort.infected,
-        "sensitive": cohort.sensitive,
-        "uniforms": cohort.uniforms,
-        **{f"observed_{name}": values.copy() for name, values in observed.items()},
-    }
-
-
-def _totals(numbers: Sequence[int], steps: Columns, antibiotics: Sequence[str]) -> Columns:
-    """Return the columns of `Evaluation.episodes` from the steps, (E, T) and (E, T, K)."""
-    columns: Columns = {
-        "episode": np.array(numbers, dtype=np.int64),
-        "episode_return": steps["reward"].sum(axis=1),
-        "individual_return": steps["individual"].sum(axis=1),
-        "community_return": steps["community"].sum(axis=1),
-    }
-    for name in COUNTS:
-        columns[name] = steps[name].sum(axis=1)
-    for k, antibiotic in enumerate(antibiotics):
-        true_amr, visible_amr = (
-            np.ascontiguousarray(steps[name][:, :, k]) for name in ("true_amr", "visible_amr")
-        )
-        columns[f"prescriptions_{antibiotic}"] = steps["prescriptions"][:, :, k].sum(axis=1)
-        columns[f"mean_true_amr_{antibiotic}"] = true_amr.mean(axis=1)
-        columns[f"mean_visible_amr_{antibiotic}"] = visible_amr.mean(axis=1)
-        columns[f"final_true_amr_{antibiotic}"] = true_amr[:, -1]
-    return columns
-
-
-def _joined(parts: Sequence[Columns], *, axis: int) -> Columns:
-    if len(parts) == 1:
-        return dict(parts[0])
-    return {name: np.concatenate([part[name] for part in parts], axis=axis) for name in parts[0]}
-
-
-def _by_time(steps: Columns) -> Columns:
-    return {name: np.swapaxes(values, 0, 1) for name, values in steps.items()}
+        clinic.step(actions)
+        clinic.record(recording.state[t], recording.patients[t])
+    return memory

@@ -177,7 +177,7 @@ class RuleSearch:
 def _tuned(model: ClinicModel, posed: Posed | None) -> tuple[TunedRule, ...]:
     """Return the fixed rules, threshold and period tuned, the best first."""
     parameters: dict[str, dict[str, float]] = {name: {} for name in _RULES}
-    if Clinic(model, np.zeros((1, 4), np.uint64)).packed_tables is not None:
+    if Clinic(model, np.zeros((1, 4), np.uint64)).compiled_parts is not None:
         parameters |= {
             "amr_threshold": _best_threshold(model, posed),
             "cycling": _best_period(model),

@@ -67,8 +67,6 @@ def evaluate(
     Raises:
         InputError: the user's mistake, before anything is written.
     """
-    from abx_amr.simulator.validation import validate_components
-
     config, trust = without_trust(config)
     asked = _asked(config["evaluation"])
     fits("card", config["card"], bool)
@@ -76,6 +74,8 @@ def evaluate(
         request = _of_a_rule(config, choices, overrides)
     else:
         request = _of_a_run(config, choices=choices, overrides=overrides, trust=trust)
+    from abx_amr.simulator.validation import validate_components
+
     config, model = request.config, request.model
     validate_components(model)
     settings = replace(

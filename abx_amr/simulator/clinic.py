@@ -12,9 +12,10 @@ from numpy.typing import ArrayLike, NDArray
 
 from abx_amr.errors import InputError
 from abx_amr.simulator.components import ComponentSteps, infections
+from abx_amr.simulator.description import described
 from abx_amr.simulator.kernel import layout
 from abx_amr.simulator.kernel.compiling import interpreted
-from abx_amr.simulator.kernel.doses import effective_doses, first_invalid_action
+from abx_amr.simulator.kernel.doses import first_invalid_action
 from abx_amr.simulator.kernel.layout import Batch, cohort_views, new_batch, pack
 from abx_amr.simulator.kernel.observation import forget_changes, see_levels
 from abx_amr.simulator.kernel.step import begin_episodes, reset_clinic, step_clinic, take_step
@@ -202,13 +203,30 @@ class Clinic:
 
     # ---------------------------------------------------------------------------- what can be read
 
+    def record(self, state: Floats, patients: Floats) -> None:
+        """Write what a step left, for `description`: state (E, R, K), patients (E, P, 8 + K+4)."""
+        state[:], patients[:] = self._batch.state, self._batch.treated
+
     @property
-    def packed_tables(self) -> tuple[Floats, NDArray[np.int64]] | None:
-        """The clinic's tables as compiled episodes take them, see `kernel`.
+    def recorded_shapes(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        """The shapes of what `record` writes."""
+        return self._batch.state.shape, self._batch.treated.shape
+
+    @property
+    def compiled_parts(self) -> tuple[Batch, Floats, NDArray[np.int64]] | None:
+        """What compiled episodes advance in place, and the clinic's packed tables.
 
         None where a component is not one of the shipped ones: its step is not compiled.
         """
-        return self._packed if self._fused else None
+        return (self._batch, *self._packed) if self._fused else None
+
+    def take_in(self, time: int, observation: Floats32) -> None:
+        """Go on from where compiled episodes left `compiled_parts`, after so many steps in all."""
+        if (time - self._time) % 2:
+            self._batch, self._next_batch = self._next_batch, self._batch
+        self._time = time
+        self._last_step = None
+        self._observation = observation
 
     @property
     def time(self) -> int:
@@ -259,42 +277,13 @@ class Clinic:
         if self._last_step is None:
             if self._time < 1:
                 raise InputError("last_step must be read after a step")
-            self._last_step = self._describe_last_step()
+            self._last_step = described(
+                self.model,
+                self._batch.state,
+                self._batch.treated,
+                score=self._components.last_score,
+            )
         return self._last_step
-
-    def _describe_last_step(self) -> dict[str, Any]:
-        state, patients = self._batch.state, self._batch.treated
-        actions = cohort_views(patients).action.astype(np.int64)
-        doses, visible = np.empty((self.num_envs, self._k)), self.visible_amr
-        effective_doses(actions, self._tables.drugs, doses)
-        score = self._components.last_score
-        if score is None:
-            delta = np.zeros_like(doses)
-            self._components.find_deltas(state, doses, delta)
-            score = self._components.score_of(state, patients, delta)
-        infected, sensitive = infections(patients, state[:, layout.BEFORE])
-        given = actions[:, :, None] == np.arange(self._k)
-        treated = actions < self._k
-        works = (given & sensitive).any(axis=2)
-        return {
-            "true_amr": self.true_amr,
-            "visible_amr": visible,
-            "prescriptions": given.sum(axis=1),
-            "effective_doses": doses,
-            "delta_visible_amr": self.model.dynamics.delta(visible, doses),
-            "benefits": score.benefits.sum(axis=1),
-            "failures": score.failures.sum(axis=1),
-            "adverse_events": score.adverse_events.sum(axis=1),
-            "individual": score.individual,
-            "community": score.community,
-            "reward": score.reward.copy(),
-            "treated_infected_sensitive": (infected & works).sum(axis=1),
-            "treated_infected_resistant": (infected & treated & ~works).sum(axis=1),
-            "treated_not_infected": (~infected & treated).sum(axis=1),
-            "untreated_infected": (infected & ~treated).sum(axis=1),
-            "untreated_not_infected": (~infected & ~treated).sum(axis=1),
-            "recoveries": (score.benefits & ~treated).sum(axis=1),
-        }
 
     # ------------------------------------------------------------------------------ going on later
 

@@ -80,10 +80,30 @@ class Points:
     def read_back_names(self) -> list[tuple[Mapping[str, Any], dict[str, str]]]:
         """Choices of searched groups, and parameter -> where its value is read back in that agent.
 
+        Agents are built to see it, unless it is kept.
+
         Raises:
             InputError: a searched value changes nothing in the agent, or it rejects all of them.
         """
-        return [(choices, self._read_back_within(choices)) for choices in choices_of(self.space)]
+        from abx_amr.tuning import kept_proofs
+
+        if self._kept_names is not None:
+            return self._kept_names
+        found = [(choices, self._read_back_within(choices)) for choices in choices_of(self.space)]
+        if any(names for _, names in found):
+            kept_proofs.keep(self.config, self.first_seed, found)
+        return found
+
+    @cached_property
+    def _kept_names(self) -> list[tuple[Mapping[str, Any], dict[str, str]]] | None:
+        from abx_amr.tuning import kept_proofs
+
+        return kept_proofs.read(self.config, self.first_seed)
+
+    @property
+    def needs_agents(self) -> bool:
+        """Whether agents are built to see where searched values are read back."""
+        return self._kept_names is None
 
     def _read_back_within(self, choices: Mapping[str, Any]) -> dict[str, str]:
         from abx_amr.agents.read_back import find_read_back
@@ -137,9 +157,13 @@ class Points:
             InputError: the agent asks for one.
         """
         from abx_amr.configuration.agent import build_learner
+        from abx_amr.configuration.values import section_of
 
         for choices in choices_of(self.space):
-            build_learner(self.configured(choices)).check_device()
+            config = self.configured(choices)
+            is_on_processor = section_of(config, "agent_algorithm").get("device") == "cpu"
+            if not is_on_processor or self.needs_agents:
+                build_learner(config).check_device()
 
 
 @contextmanager

@@ -254,7 +254,8 @@ def _prepare(study: TuningStudy, *, is_here: bool) -> Preparation:
 
     settings = study.settings
     study.points.check()
-    study.set_threads()
+    if study.points.needs_agents:
+        study.set_threads()
     if settings.skip_if_exists and is_registered(settings):
         if different := changed_since(settings):
             log.warning("study %s was made with other settings: %s", settings.run_name, different)

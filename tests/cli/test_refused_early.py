@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 COMMANDS = (
+    ("evaluate", "run=nowhere", "run 'nowhere' does not exist"),  # loads no compiled clinic either
     ("train", "agent_algorithm.gamma=2", "agent_algorithm.gamma must be a number in (0, 1]"),
     ("train", "agent_algorithm.one_minus_gamma=2", "one_minus_gamma must be a number in (0, 1)"),
     ("train", "agent_algorithm.policy_kwargs.net_arch=[0]", "net_arch (and value_net_arch) must"),
@@ -29,8 +30,10 @@ for name, typed in json.loads(sys.argv[1]):
     try:
         import_module(f"abx_amr.cli.{name}").main()
     except SystemExit as stop:
-        heavy = {"torch", "stable_baselines3", "matplotlib", "pandas"} & set(sys.modules)
-        print(stop.code, *sorted(heavy))
+        heavy = {"torch", "stable_baselines3", "matplotlib", "pandas"}
+        if typed == "run=nowhere":
+            heavy.add("numba")
+        print(stop.code, *sorted(heavy & set(sys.modules)))
 """
 
 

@@ -66,7 +66,7 @@ def test_a_state_of_another_clinic_is_refused():
 
 def test_packed_tables_come_back_under_their_names():
     clinic = windowed_clinic()
-    tables = tables_of(*clinic.packed_tables)
+    tables = tables_of(*clinic.compiled_parts[1:])
     model = clinic.model
     assert (tables.drugs[:, : layout.RESIDUAL + 1] == model.dynamics.balloons).all()
     assert (tables.drugs[:, layout.CROSS :] == model.cross_resistance_matrix).all()
@@ -115,7 +115,7 @@ def played_in_turn(clinic, rows, num_envs):
     model = clinic.model
     returns, actions = np.zeros(num_envs), np.zeros((num_envs, 4), np.int64)
     observation = np.empty((num_envs, model.layout.size), np.float32)
-    tables = clinic.packed_tables
+    tables = clinic.compiled_parts[1:]
     play_in_turn(rows, *tables, model.max_time_steps, actions, observation, returns)
     return returns, observation
 

@@ -15,6 +15,6 @@ that is compiled too are one compiled loop over `begin_episodes` and `take_step`
             batch = Batch(batch.rows, batch.state, batch.treated, batch.waiting)
             returns += reward
 
-with the two arrays of `Clinic.packed_tables`. One stream (1, 4) for many environments lets all of
+with the two arrays of `Clinic.compiled_parts`. One stream (1, 4) for many environments lets all of
 them meet the same patients. Such code is compiled anew when the kernel changes (`compiling`).
 """

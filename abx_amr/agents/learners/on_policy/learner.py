@@ -11,6 +11,7 @@ from abx_amr.agents.learners.on_policy.building import AgentSpec, build_agent
 from abx_amr.agents.learners.on_policy.device import check_device
 from abx_amr.agents.learners.on_policy.saving import loaded, restored
 from abx_amr.agents.learners.on_policy.together import SeedBatchedTrainer, is_covered
+from abx_amr.agents.learners.seed_batched.playing import quick
 from abx_amr.agents.prescriber import Agent, Learner, StoredAgent, Trainer
 from abx_amr.errors import InputError
 from abx_amr.evaluation.episodes import Policy
@@ -59,7 +60,7 @@ class OnPolicyLearner(AgentSpec, Learner):
     def load(self, stored: StoredAgent, model: ClinicModel, *, name: str) -> Policy:
         """Return the saved agent as a policy over a clinic's raw observations."""
         trained = loaded(stored, self, model, name=name)
-        return cast(Policy, self.role.prescriber(trained, model))
+        return cast(Policy, self.role.prescriber(quick(trained), model))
 
     def check_clinic(self, model: ClinicModel) -> None:
         """Refuse a clinic for which its options cannot be made."""

@@ -14,7 +14,7 @@ from stable_baselines3.common.torch_layers import BaseFeaturesExtractor
 
 from abx_amr.agents.learners.policy_search.network import FLOOR
 
-_HALF = math.log(FLOOR) / 2.0
+HALF = math.log(FLOOR) / 2.0
 
 
 class LogLevels(BaseFeaturesExtractor):
@@ -31,4 +31,4 @@ class LogLevels(BaseFeaturesExtractor):
     def forward(self, observations: torch.Tensor) -> torch.Tensor:
         """Return the features (N, D + K) of observations (N, D)."""
         logs = torch.log(observations[:, self.levels] + FLOOR)
-        return torch.cat([observations, 1.0 - logs / _HALF], dim=1)
+        return torch.cat([observations, 1.0 - logs / HALF], dim=1)

@@ -6,11 +6,13 @@ Shapes: E environments, P patients.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import numpy as np
+from numpy.typing import NDArray
 
 from abx_amr.agents.learners.on_policy.building import clinic_env
+from abx_amr.agents.learners.seed_batched.playing import quick
 from abx_amr.agents.torch_state import own_draws
 from abx_amr.errors import InputError
 from abx_amr.evaluation.episodes import Evaluation, Policy, evaluate
@@ -22,6 +24,16 @@ if TYPE_CHECKING:
     from abx_amr.agents.learners.on_policy.normalising import ObservationScale
     from abx_amr.agents.settings import TrainingSettings
     from abx_amr.simulator.model import ClinicModel
+
+Floats = NDArray[np.float64]
+
+
+class Scale(NamedTuple):
+    """Observations less `mean` (D,), divided by `deviation` (D,) and clipped to -clip and clip."""
+
+    mean: Floats
+    deviation: Floats
+    clip: float
 
 
 @dataclass(frozen=True)
@@ -39,15 +51,28 @@ class TrainedPolicy:
         deterministic: bool = False,
     ) -> tuple[np.ndarray, Any]:
         """Return the prescriptions (E, P), or a manager's options (E,), and the recurrent state."""
-        if self.statistics is not None:
-            observation = cast(np.ndarray, self.statistics.normalize_obs(observation))
-        return self.agent.predict(observation, state, episode_start, deterministic)
+        return self.agent.predict(self.normalised(observation), state, episode_start, deterministic)
+
+    def normalised(self, observation: np.ndarray) -> np.ndarray:
+        """Return observations (E, D) as the agent was trained on them."""
+        if self.statistics is None:
+            return observation
+        return cast(np.ndarray, self.statistics.normalize_obs(observation))
+
+    def scale(self) -> Scale | None:
+        """Return by what observations are normalised now; None where they are not."""
+        statistics = self.statistics
+        if statistics is None or not getattr(statistics, "norm_obs", True):
+            return None
+        running = getattr(statistics, "obs_rms", statistics)
+        deviation = np.sqrt(running.var + statistics.epsilon)
+        return Scale(np.asarray(running.mean), deviation, float(statistics.clip_obs))
 
 
 def policy_of(agent: OnPolicyAlgorithm) -> Policy:
     """Return the agent as a policy over the clinic's raw observations."""
     trained = TrainedPolicy(agent, agent.get_vec_normalize_env())
-    return cast(Policy, clinic_env(agent).prescriber(trained))
+    return cast(Policy, clinic_env(agent).prescriber(quick(trained)))
 
 
 def evaluate_agent(

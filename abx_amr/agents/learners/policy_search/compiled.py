@@ -182,7 +182,7 @@ def play_episode(
 
     Args:
         row: The stream's state.
-        floats: The clinic's tables, see `Clinic.packed_tables`.
+        floats: The clinic's tables, see `Clinic.compiled_parts`.
         whole: The rest of them.
         num_steps: Of the episode.
         observation_size: D.

@@ -33,7 +33,8 @@ class Rollouts:
         self.model = model
         self.network = network
         self.threads = threads
-        self._tables = Clinic(model, np.zeros((1, 4), np.uint64)).packed_tables
+        parts = Clinic(model, np.zeros((1, 4), np.uint64)).compiled_parts
+        self._tables = None if parts is None else parts[1:]
         self._pool = ThreadPoolExecutor(threads) if threads > 1 else None
 
     def returns(self, candidates: Floats, streams: Streams) -> Floats:

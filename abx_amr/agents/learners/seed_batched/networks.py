@@ -31,20 +31,41 @@ Ints = NDArray[np.int64]
 
 def why_not_covered(agent: OnPolicyAlgorithm) -> str | None:
     """Return why the seed-batched trainer cannot train this agent, None where it can."""
-    policy: Any = agent.policy
     if type(agent) in (PPO, ManagerPPO):
-        if type(policy) not in (ActorCriticPolicy, CohortPolicy):
-            return f"the policy {type(policy).__name__} is not MlpPolicy"
+        if type(agent.policy) not in (ActorCriticPolicy, CohortPolicy):
+            return f"the policy {type(agent.policy).__name__} is not MlpPolicy"
         if type(agent.rollout_buffer) not in (RolloutBuffer, SemiMarkovRolloutBuffer):
             return f"the buffer {type(agent.rollout_buffer).__name__} is not RolloutBuffer"
     else:
         reason = _why_no_recurrent_ppo(agent)
         if reason is not None:
             return reason
-    if type(policy) is CohortPolicy and agent.device.type != "cpu":
-        return f"patients share a network on the processor, not on {agent.device.type}"
+    if agent.device.type != "cpu":
+        return f"compiled code learns on the processor, not on {agent.device.type}"
     if agent.use_sde:
         return "use_sde=true explores with a noise matrix"
+    reason = why_not_computed(agent)
+    if reason is not None:
+        return reason
+    optimizer = agent.policy.optimizer
+    if type(optimizer) is not torch.optim.Adam:
+        return f"the optimiser {type(optimizer).__name__} is not Adam"
+    groups = optimizer.param_groups
+    extras = ("weight_decay", "amsgrad", "maximize")
+    if len(groups) != 1 or any(groups[0][name] for name in extras):
+        return f"Adam has more than one group of parameters, or one of {', '.join(extras)}"
+    if {id(p) for p in groups[0]["params"]} != {id(p) for p in agent.policy.parameters()}:
+        return "some parameters are not the optimiser's"
+    return None
+
+
+def why_not_computed(agent: OnPolicyAlgorithm) -> str | None:
+    """Return why compiled code cannot compute what this agent's networks do, None where it can."""
+    policy: Any = agent.policy
+    if type(policy) not in (ActorCriticPolicy, CohortPolicy):
+        reason = _why_no_lstm_policy(policy)
+        if reason is not None:
+            return reason
     if type(policy.features_extractor) not in (FlattenExtractor, LogLevels):
         return f"{type(policy.features_extractor).__name__} is not FlattenExtractor"
     if not isinstance(agent.action_space, spaces.Discrete | spaces.MultiDiscrete):
@@ -61,15 +82,6 @@ def why_not_covered(agent: OnPolicyAlgorithm) -> str | None:
     if not activations <= {nn.Tanh} and not activations <= {nn.ReLU}:
         names = ", ".join(sorted(a.__name__ for a in activations))
         return f"the activation {names} is neither Tanh nor ReLU"
-    optimizer = policy.optimizer
-    if type(optimizer) is not torch.optim.Adam:
-        return f"the optimiser {type(optimizer).__name__} is not Adam"
-    groups = optimizer.param_groups
-    extras = ("weight_decay", "amsgrad", "maximize")
-    if len(groups) != 1 or any(groups[0][name] for name in extras):
-        return f"Adam has more than one group of parameters, or one of {', '.join(extras)}"
-    if {id(p) for p in groups[0]["params"]} != {id(p) for p in policy.parameters()}:
-        return "some parameters are not the optimiser's"
     return None
 
 
@@ -77,16 +89,21 @@ def _why_no_recurrent_ppo(agent: OnPolicyAlgorithm) -> str | None:
     """Return what sets an agent apart from a RecurrentPPO that is covered."""
     from sb3_contrib import RecurrentPPO
     from sb3_contrib.common.recurrent.buffers import RecurrentRolloutBuffer
-    from sb3_contrib.common.recurrent.policies import RecurrentActorCriticPolicy
 
-    policy: Any = agent.policy
     if type(agent) is not RecurrentPPO:
         name = type(agent).__name__
         return f"{name} is not stable_baselines3.PPO or sb3_contrib.RecurrentPPO"
-    if type(policy) is not RecurrentActorCriticPolicy:
-        return f"the policy {type(policy).__name__} is not MlpLstmPolicy"
     if type(agent.rollout_buffer) is not RecurrentRolloutBuffer:
         return f"the buffer {type(agent.rollout_buffer).__name__} is not RecurrentRolloutBuffer"
+    return _why_no_lstm_policy(agent.policy)
+
+
+def _why_no_lstm_policy(policy: Any) -> str | None:
+    """Return what sets a policy apart from an MlpLstmPolicy of usual LSTMs."""
+    from sb3_contrib.common.recurrent.policies import RecurrentActorCriticPolicy
+
+    if type(policy) is not RecurrentActorCriticPolicy:
+        return f"the policy {type(policy).__name__} is not MlpLstmPolicy"
     if policy.shared_lstm:
         return "shared_lstm=true gives the value function the policy's LSTM"
     lstm = policy.lstm_actor
@@ -99,8 +116,6 @@ def _why_no_recurrent_ppo(agent: OnPolicyAlgorithm) -> str | None:
     ]
     if odd:
         return f"lstm_kwargs: {', '.join(odd)}"
-    if agent.device.type != "cpu":
-        return f"recurrent networks are trained on the processor, not on {agent.device.type}"
     return None
 
 
@@ -196,7 +211,8 @@ def _lstms(agent: PPO) -> list[Any]:
     return [policy.lstm_actor, policy.critic if policy.lstm_critic is None else policy.lstm_critic]
 
 
-def _parameters(agent: PPO) -> list[torch.Tensor]:
+def parameters_of(agent: PPO) -> list[torch.Tensor]:
+    """Return an agent's parameters in the vector's order."""
     # A module lists its own as the vector has them: weights before biases, inputs' before states'.
     return [p for module in _modules(agent) for p in module.parameters()]
 
@@ -228,14 +244,14 @@ class AdamState:
 
 def read_parameters(agent: PPO) -> Floats32:
     """Return an agent's parameters, (Q,)."""
-    parts = [p.detach().cpu().numpy().ravel() for p in _parameters(agent)]
+    parts = [p.detach().cpu().numpy().ravel() for p in parameters_of(agent)]
     return np.concatenate(parts).astype(np.float32, copy=False)
 
 
 def read_adam(agent: PPO) -> AdamState:
     """Return what an agent's optimiser remembers."""
     memory = agent.policy.optimizer.state
-    parameters = _parameters(agent)
+    parameters = parameters_of(agent)
     if not any(p in memory for p in parameters):
         zeros = np.zeros(sum(p.numel() for p in parameters), np.float32)
         return AdamState(zeros, zeros.copy(), 0)
@@ -250,7 +266,7 @@ def write_parameters(agent: PPO, theta: Floats32) -> None:
     """Give an agent the parameters (Q,)."""
     at = 0
     with torch.no_grad():
-        for p in _parameters(agent):
+        for p in parameters_of(agent):
             part = theta[at : at + p.numel()].reshape(tuple(p.shape))
             p.copy_(torch.from_numpy(np.ascontiguousarray(part)))
             at += p.numel()
@@ -262,7 +278,7 @@ def write_adam(agent: PPO, adam: AdamState) -> None:
         return
     at = 0
     memory = agent.policy.optimizer.state
-    for p in _parameters(agent):
+    for p in parameters_of(agent):
         shape, device = tuple(p.shape), p.device
         parts = [a[at : at + p.numel()].reshape(shape).copy() for a in (adam.mean, adam.square)]
         memory[p] = {

@@ -15,7 +15,6 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -46,13 +45,6 @@ from abx_amr.agents.techniques import apply_schedules, techniques_of
 from abx_amr.errors import InputError
 
 Floats32 = NDArray[np.float32]
-
-
-class Update(Protocol):
-    """How the seeds of a batch learn from their rollouts."""
-
-    def __call__(self, learners: Sequence[SeedLearner]) -> None:
-        """Make all epochs of every learner that has `begin_update` behind it."""
 
 
 class SeedBatchedPPO:
@@ -87,11 +79,6 @@ class SeedBatchedPPO:
         self._threads = threads
         self._pool = ThreadPoolExecutor(threads - 1) if threads > 1 else None
         self._libraries = ThreadpoolController()
-        self._update: Update = self._update_compiled
-        if agents[0].device.type != "cpu":
-            from abx_amr.agents.learners.seed_batched.stacked import StackedUpdate
-
-            self._update = StackedUpdate(self.networks, agents[0].device)
         self._batch: list[SeedLearner] = []
         self._simulation: Simulation | None = None
 
@@ -300,8 +287,11 @@ class SeedBatchedPPO:
 
     # --------------------------------------------------------------------------------- updates
 
-    def _update_compiled(self, learners: Sequence[SeedLearner]) -> None:
-        """Take turns epoch by epoch, so that every thread is busy to the end."""
+    def _update(self, learners: Sequence[SeedLearner]) -> None:
+        """Make all epochs of every learner that has `begin_update` behind it.
+
+        They take turns epoch by epoch, so that every thread is busy to the end.
+        """
         waiting = deque(learners)
 
         def work() -> None:

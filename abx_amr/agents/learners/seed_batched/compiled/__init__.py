@@ -39,6 +39,13 @@ from abx_amr.agents.learners.seed_batched.compiled.layout import (
     VALUE_LOSS,
 )
 from abx_amr.agents.learners.seed_batched.compiled.lstm import lstm_backward, lstm_forward
+from abx_amr.agents.learners.seed_batched.compiled.playing import (
+    NEAR,
+    Decider,
+    decide,
+    play_steps,
+    scores_of,
+)
 from abx_amr.agents.learners.seed_batched.compiled.recurrent_acting import (
     act_with_memory,
     state_values_with_memory,
@@ -61,6 +68,7 @@ __all__ = [
     "LOSS",
     "MAX_NORM",
     "MINIBATCHES",
+    "NEAR",
     "NORMALISE",
     "NOT_FINITE",
     "NUM_SETTINGS",
@@ -72,12 +80,14 @@ __all__ = [
     "TARGET_KL",
     "VALUE",
     "VALUE_LOSS",
+    "Decider",
     "act",
     "act_for_cohort",
     "act_with_memory",
     "add_bias_tanh",
     "advantages_and_returns",
     "backward",
+    "decide",
     "forward",
     "learn_epoch",
     "learn_epoch_of_cohort",
@@ -85,6 +95,8 @@ __all__ = [
     "lstm_backward",
     "lstm_forward",
     "next_uniform",
+    "play_steps",
+    "scores_of",
     "shuffle",
     "state_values",
     "state_values_with_memory",

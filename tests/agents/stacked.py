@@ -1,7 +1,7 @@
-"""The same update as batched torch operations over all seeds, for a GPU.
+"""The compiled update once more, as batched torch operations over all seeds.
 
-On a processor the compiled update is several times faster; here it is a second, independent
-implementation (gradients by autograd) that the compiled one is tested against.
+A second, independent implementation (gradients by autograd) that the compiled one is tested
+against; on a processor it is several times slower.
 
 Shapes: S seeds, Q parameters, N transitions of a seed, n of a minibatch, A choices per action.
 """
@@ -24,33 +24,32 @@ Tensor = torch.Tensor
 
 
 class StackedUpdate:
-    """All epochs of all seeds on one device; a seed that has stopped is masked out."""
+    """All epochs of all seeds; a seed that has stopped is masked out."""
 
-    def __init__(self, networks: Networks, device: torch.device) -> None:
+    def __init__(self, networks: Networks) -> None:
         self.networks = networks
-        self.device = device
 
     def __call__(self, learners: Sequence[SeedLearner]) -> None:
         """Make all epochs of every learner that has `begin_update` behind it."""
-        self.settings = self._to_device([one.settings for one in learners])
+        self.settings = self._tensor([one.settings for one in learners])
         self.normalises = learners[0].agent.normalize_advantage
-        theta = self._to_device([one.theta for one in learners])
-        mean = self._to_device([one.mean for one in learners])
-        square = self._to_device([one.square for one in learners])
-        counts = self._to_device([one.count for one in learners])[:, 0]
+        theta = self._tensor([one.theta for one in learners])
+        mean = self._tensor([one.mean for one in learners])
+        square = self._tensor([one.square for one in learners])
+        counts = self._tensor([one.count for one in learners])[:, 0]
         rollouts = {
-            name: self._to_device([getattr(one.rollout, name) for one in learners])
+            name: self._tensor([getattr(one.rollout, name) for one in learners])
             for name in ("observations", "actions", "log_probs", "values", "advantages", "returns")
         }
         total = rollouts["returns"].shape[1]
         batch_size = learners[0].agent.batch_size
-        goes_on = torch.ones(len(learners), dtype=torch.bool, device=self.device)
+        goes_on = torch.ones(len(learners), dtype=torch.bool)
         for _ in range(learners[0].agent.n_epochs):
             going = goes_on.tolist()
             if not any(going):
                 break
             order = self._orders(learners, going, total)
-            sums = torch.zeros(len(learners), compiled.NUM_STATISTICS, device=self.device)
+            sums = torch.zeros(len(learners), compiled.NUM_STATISTICS)
             for start in range(0, total, batch_size):
                 chosen = order[:, start : start + batch_size]
                 batch = {name: _pick(values, chosen) for name, values in rollouts.items()}
@@ -82,16 +81,16 @@ class StackedUpdate:
                     one.statistics[:] = row
                     one.agent._n_updates += 1
         for at, one in enumerate(learners):
-            one.theta[:] = theta[at].cpu().numpy()
-            one.mean[:] = mean[at].cpu().numpy()
-            one.square[:] = square[at].cpu().numpy()
+            one.theta[:] = theta[at].numpy()
+            one.mean[:] = mean[at].numpy()
+            one.square[:] = square[at].numpy()
             one.count[0] = int(counts[at])
 
-    def _to_device(self, arrays: Sequence[Any]) -> Tensor:
+    def _tensor(self, arrays: Sequence[Any]) -> Tensor:
         whole = np.stack(arrays)
         if whole.dtype == np.float64:
             whole = whole.astype(np.float32)
-        return torch.from_numpy(whole).to(self.device)
+        return torch.from_numpy(whole)
 
     def _orders(self, learners: Sequence[SeedLearner], going: list[bool], total: int) -> Tensor:
         """Return each seed's order of transitions, (S, N), from its own stream."""
@@ -99,7 +98,7 @@ class StackedUpdate:
         for one, goes_on, order in zip(learners, going, orders, strict=True):
             if goes_on:
                 compiled.shuffle(one.minibatches, order)
-        return torch.from_numpy(orders.astype(np.int64)).to(self.device)
+        return torch.from_numpy(orders.astype(np.int64))
 
     def _network(self, theta: Tensor, first: int, last: int, inputs: Tensor) -> Tensor:
         below = inputs
