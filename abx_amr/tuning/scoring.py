@@ -21,6 +21,7 @@ from abx_amr.evaluation.collapse import kind_of_collapse
 from abx_amr.evaluation.tally import Tally
 from abx_amr.runs.callbacks import ReportProgress
 from abx_amr.runs.loop import Callback, Trainee, learn
+from abx_amr.runs.tracking import TellReturns, Tracks
 from abx_amr.tuning.curves import Curve, KeepCurves
 from abx_amr.tuning.saving import SaveSeeds, Saving
 
@@ -62,6 +63,7 @@ def train_and_score(
     on_return: Callable[[float], None] | None = None,
     on_score: Callable[[int, SeedScore | Exception], None] | None = None,
     saving: Saving | None = None,
+    tracks: Tracks | None = None,
 ) -> dict[int, SeedScore | Exception]:
     """Return each seed's score, or why it has none: learn, evaluate the last weights once.
 
@@ -78,6 +80,7 @@ def train_and_score(
             update.
         on_score: called with each seed's outcome as soon as there is one.
         saving: where seeds are saved, and go on from (default: nowhere).
+        tracks: who follows each seed (default: nobody).
     """
     outcomes: dict[int, SeedScore | Exception] = {}
     planned = transitions_of(
@@ -120,6 +123,7 @@ def train_and_score(
             searched=searched,
             planned=planned,
             callbacks=callbacks,
+            tracks=tracks,
         )
         for seed, score in scores.items():
             if isinstance(score, SeedScore):
@@ -151,10 +155,13 @@ def _score(
     searched: Mapping[str, str],
     planned: int,
     callbacks: Sequence[Callback],
+    tracks: Tracks | None = None,
 ) -> dict[int, SeedScore | Exception]:
     """Return what each seed's agent scores when all have learned, or why it could not go on."""
     started = time.perf_counter()
     trainees = [Trainee(agent, seed) for seed, agent in agents.items()]
+    if tracks:
+        callbacks = [*callbacks, TellReturns(tracks, trainees)]
     for agent in agents.values():
         agent.log_to(None)
     trainer = learner.trainer([*agents.values()], settings)
