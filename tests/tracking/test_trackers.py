@@ -99,7 +99,8 @@ def test_every_shipped_tracker_is_tested() -> None:
 
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[str]:
-    """The address of a server of MLflow."""
+    """The address of a server of MLflow, whose tables are made before it is asked."""
+    assert reading.of_mlflow(database(tmp_path)) == {}
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -115,7 +116,11 @@ def server(tmp_path: Path) -> Iterator[str]:
                 "--port",
                 str(port),
             ],
-            env={**os.environ, "_MLFLOW_SERVER_FILE_STORE": database(tmp_path)},
+            env={
+                **os.environ,
+                "_MLFLOW_SERVER_FILE_STORE": database(tmp_path),
+                "_MLFLOW_SERVER_ARTIFACT_ROOT": str(tmp_path / "artifacts"),
+            },
             stdout=log,
             stderr=log,
         )
