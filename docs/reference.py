@@ -51,6 +51,7 @@ GROUPS = {
     "training": "How an agent is trained and evaluated.",
     "tuning": "How a study searches.",
     "storage": "Where a study is kept.",
+    "tracker": "Where trainings are followed beside their own folders.",
 }
 #: group -> the classes that take its keys, where YAML names none.
 BEHIND = {

@@ -334,10 +334,14 @@ def imported(tree: Path) -> Iterator[tuple[str, Path]]:
                 yield str(node.module).partition(".")[0], file
 
 
+#: Extras whose libraries are imported only where a user asks for them.
+ASKED_FOR = ("app", "mlflow", "wandb", "dashboard")
+
+
 @pytest.mark.parametrize(
     ("folder", "extras"),
     [
-        ("abx_amr", ("app",)),
+        ("abx_amr", ASKED_FOR),
         ("hydra_plugins", ()),
         ("tests", ("dev",)),
         ("benchmarks", ("dev",)),

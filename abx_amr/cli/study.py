@@ -32,6 +32,7 @@ abx-study: look at studies, export, copy and delete them, in any storage.
   abx-study show first_study
   abx-study best first_study storage=postgres > best_params.json
   abx-study watch first_study                         while workers are at it, here or elsewhere
+  abx-study dashboard first_study                     in a browser (optuna-dashboard)
   abx-study confirm first_study                       what is its winner worth?
   abx-study audit first_study                         is its result what it is said to be?
   abx-study audit                                     which studies there are to audit
@@ -47,6 +48,9 @@ abx-study VERB NAME [KEY=VALUE ...]
   trials   one line per trial
   watch    what abx-tune shows on a terminal, of a study that runs elsewhere, until it ends or
            Ctrl-C; a line for each trial that ends where nobody looks. The study is not touched
+  dashboard  optuna-dashboard on the storage, at host=localhost port=8080, until Ctrl-C; needs
+           pip install 'abx-amr[dashboard]'. It shows all studies of the storage, and can delete
+           them. The page to send is abx-report's
   confirm  train the best points and the default again on fresh seeds, the winner of these and the
            default on held-out ones, as abx-tune does at a study's end: for one that was finished
            without; final={top:4,seeds:10} sets its size; the same command elsewhere is another
@@ -283,6 +287,21 @@ def watch(asked: Asked) -> None:
     watch_study(asked.storage, asked.name, is_alone=not study.live_workers())
 
 
+def dashboard(asked: Asked) -> None:
+    """Serve optuna-dashboard on the study's storage until it is interrupted."""
+    from abx_amr.studies.dashboard import dashboard_of
+
+    _study(asked)  # says that there is none, and which there are
+    host, port = asked.config["host"], asked.config["port"]
+    checks.fits("host", host, str)
+    with (
+        asked.storage.explained(),
+        dashboard_of(asked.storage, asked.name, host=host, port=port) as (server, place),
+    ):
+        print(f"{printable(asked.name)}: {place} (Ctrl-C ends it)", flush=True)
+        server.serve_forever()
+
+
 def audit(asked: Asked) -> None:
     """Print the audit of a study and write its page; end with status 1 where a point fails."""
     from abx_amr.reports.audit_page import AuditSubject
@@ -334,6 +353,7 @@ VERBS: dict[str, Callable[[Asked], None]] = {
     "show": show,
     "best": best,
     "watch": watch,
+    "dashboard": dashboard,
     "confirm": confirm,
     "audit": audit,
     "trials": trials,

@@ -41,6 +41,7 @@ Parts, each a folder in conf/ (GROUP=NAME chooses, KEY=VALUE sets, +KEY=VALUE ad
                      hrl_ppo, hrl_rppo: a manager that chooses options of
   option_library     default_deterministic, heuristic; and hrl: how the manager sees and discounts
   training           seed (or seeds), episodes, evaluations, early stopping, n_envs
+  tracker            none, csv, tensorboard, mlflow, wandb: where each seed is followed
 
 Other keys: run_name, results_dir, skip_if_exists, trajectories, figures, report, best_params_from,
   resume_from

@@ -36,12 +36,13 @@ _FREE = (
     "skip_if_exists",
     "trajectories",
     "figures",
+    "tracker",
     "trust",
     "report",
     "hydra",
 )
 #: What a run keeps: of the present command, never of the resumed run.
-_KEPT = ("trajectories", "figures", "report")
+_KEPT = ("trajectories", "figures", "report", "tracker")
 #: That, and whether a finished run is skipped.
 _NEVER_INHERITED = ("skip_if_exists", *_KEPT)
 

@@ -18,6 +18,7 @@ from abx_amr.runs.seen_patients import KEPT, MOST, risk_is_seen
 from abx_amr.runs.trust import signed
 
 if TYPE_CHECKING:
+    from abx_amr.runs.tracking import Tracking
     from abx_amr.simulator.model import ClinicModel
 
 
@@ -40,6 +41,7 @@ class Run:
         tuned: searched path -> value that came from a study.
         origin: what provenance.json says beside the usual (resumed_from, best_params_from).
         clinic_overrides: what the clinic was composed with, where that is not `overrides`.
+        tracking: who follows the training; None: nobody.
         weights: which weights of a trained agent are played: checkpoint, transitions.
         opened: the run folders that were opened for it, filled while it runs.
     """
@@ -59,6 +61,7 @@ class Run:
     origin: Mapping[str, Any] = field(default_factory=dict)
     clinic_overrides: Sequence[str] | None = None
     weights: Mapping[str, Any] | None = None
+    tracking: Tracking | None = None
     opened: list[RunFolder] = field(default_factory=list, compare=False)
 
     @property

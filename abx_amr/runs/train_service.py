@@ -11,6 +11,7 @@ from abx_amr.configuration.agent import build_learner, build_rule, check_quickly
 from abx_amr.configuration.clinic import build_clinic
 from abx_amr.configuration.groups import chosen_groups
 from abx_amr.configuration.overrides import keys_of
+from abx_amr.configuration.tracker import build_tracker
 from abx_amr.configuration.training import build_training, check_training_seed
 from abx_amr.configuration.values import AGENT_SECTIONS, Plain
 from abx_amr.errors import InputError
@@ -33,10 +34,12 @@ from abx_amr.runs.resuming import (
 )
 from abx_amr.runs.trust import without_trust
 from abx_amr.runs.writers import check_nobody_writes
+from abx_amr.tracking.tracker import NoTracker
 
 if TYPE_CHECKING:
     from abx_amr.agents.settings import TrainingSettings
     from abx_amr.runs.run import Run
+    from abx_amr.runs.tracking import Tracking
     from abx_amr.simulator.model import ClinicModel
 
 log = logging.getLogger(__name__)
@@ -239,6 +242,7 @@ def _runs(configs: Sequence[Plain], request: _Request) -> list[Run]:
     settings = _with_additional_episodes(settings, config, request.source, model)
     if request.source is not None and (line := rescheduled(request.source.read_config(), config)):
         log.warning("%s", line)
+    tracking = _tracking_of(config, name=request.config["run_name"])
     runs = [
         Run(
             run_name=each["run_name"],
@@ -254,6 +258,7 @@ def _runs(configs: Sequence[Plain], request: _Request) -> list[Run]:
             tuned=request.tuned,
             origin=request.origin,
             clinic_overrides=_clinic_overrides(request),
+            tracking=tracking,
         )
         for each in configs
     ]
@@ -262,6 +267,20 @@ def _runs(configs: Sequence[Plain], request: _Request) -> list[Run]:
         if request.source is None:
             prescriber.build(model, runs[0].settings)  # says what does not fit together
     return runs
+
+
+def _tracking_of(config: Plain, *, name: str) -> Tracking | None:
+    """Return who follows the runs that are called so, None where nobody does.
+
+    Raises:
+        InputError: the library of the tracker is not installed.
+    """
+    tracker = build_tracker(config)
+    if isinstance(tracker, NoTracker):
+        return None
+    from abx_amr.runs.tracking import Tracking
+
+    return Tracking(tracker=tracker, study=name, config=config)
 
 
 def check_memory(model: ClinicModel, settings: TrainingSettings) -> None:

@@ -18,6 +18,7 @@ from abx_amr.evaluation.collapse import collapse_of
 from abx_amr.evaluation.episodes import Evaluation, Policy, evaluate
 from abx_amr.planning.reachable import Prescribing
 from abx_amr.runs.callbacks import (
+    AfterEvaluation,
     Evaluate,
     KeepBest,
     RecordEvaluation,
@@ -36,6 +37,7 @@ from abx_amr.runs.loop import Counters, Trainee, learn
 from abx_amr.runs.optimality import prescribing_of, records_patients
 from abx_amr.runs.results import write_difference
 from abx_amr.runs.run import Run, finish, open_folder, removed_where_in_vain
+from abx_amr.runs.tracking import TellEvaluation, TellReturns, Tracks, followed, result_told
 from abx_amr.runs.writers import written_here
 from abx_amr.simulator.model import ClinicModel
 
@@ -223,14 +225,16 @@ def _train(
 ) -> list[RunFolder]:
     """Let the trainees of the runs learn together, then finish each that could."""
     folders = [one.opened[-1] if one.opened else open_folder(one) for one in runs]
-    with written_here(folders):
-        return _train_in(folders, runs, trainees, on_progress=on_progress)
+    names = {one.settings.seed: one.run_name for one in runs}
+    with written_here(folders), followed(runs[0].tracking, names) as tracks:
+        return _train_in(folders, runs, trainees, tracks, on_progress=on_progress)
 
 
 def _train_in(
     folders: Sequence[RunFolder],
     runs: Sequence[Run],
     trainees: Sequence[Trainee],
+    tracks: Tracks,
     *,
     on_progress: Progress | None,
 ) -> list[RunFolder]:
@@ -249,11 +253,10 @@ def _train_in(
 
     by_seed = {one.seed: folder for one, folder in zip(trainees, folders, strict=True)}
     settings, passed = run.settings, trainees[0].counters
-    then = (
-        RecordEvaluation(by_seed),
-        StopEarly(settings.early_stopping),
-        KeepBest(by_seed),
-    )
+    then: list[AfterEvaluation] = [RecordEvaluation(by_seed)]
+    if tracks:
+        then.append(TellEvaluation(tracks))
+    then += [StopEarly(settings.early_stopping), KeepBest(by_seed)]
     callbacks = (
         Evaluate(
             run.model,
@@ -265,6 +268,7 @@ def _train_in(
         SaveLast(
             by_seed, run.model, every=settings.save_freq_every_n_episodes, passed=passed.saves
         ),
+        *([TellReturns(tracks, trainees)] if tracks else []),
         ReportProgress(report),
     )
     try:
@@ -287,6 +291,9 @@ def _train_in(
             for one, trainee, folder in zip(runs, trainees, folders, strict=True)
             if trainee.evaluation is not None
         ]
+    for folder in finished if tracks else []:
+        summary = folder.read_summary()
+        tracks[summary["seed"]].end(result_told(summary), status="finished")
     failures = {trainee.seed: trainer.failure(trainee.agent) for trainee in trainees}
     reasons = [f"seed {seed}: {reason}" for seed, reason in failures.items() if reason is not None]
     if reasons:

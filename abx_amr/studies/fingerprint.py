@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 ABSENT = "(absent)"
 
 FREE_SECTIONS = (
-    *("run_name", "study_name", "results_dir", "optimization_dir", "storage", "hydra"),
+    *("run_name", "study_name", "results_dir", "optimization_dir", "storage", "hydra", "tracker"),
     *(
         "overwrite_existing_study",
         "skip_if_exists",

@@ -21,6 +21,7 @@ from abx_amr.evaluation.collapse import kind_of_collapse
 from abx_amr.evaluation.tally import Tally
 from abx_amr.runs.callbacks import ReportProgress
 from abx_amr.runs.loop import Callback, Trainee, learn
+from abx_amr.runs.tracking import TellReturns, Tracks
 from abx_amr.tuning.curves import Curve, KeepCurves
 from abx_amr.tuning.saving import EndEarly, SaveSeeds, Saving
 
@@ -63,6 +64,7 @@ def train_and_score(
     on_score: Callable[[int, SeedScore | Exception], None] | None = None,
     saving: Saving | None = None,
     episodes: int | None = None,
+    tracks: Tracks | None = None,
 ) -> dict[int, SeedScore | Exception]:
     """Return each seed's score, or why it has none: learn, evaluate the last weights once.
 
@@ -81,6 +83,7 @@ def train_and_score(
         saving: where seeds are saved, and go on from (default: nowhere).
         episodes: those after which training ends before what is planned, at the first update that
             reaches them; it is saved as it ends (default: what is planned).
+        tracks: who follows each seed (default: nobody).
     """
     outcomes: dict[int, SeedScore | Exception] = {}
     planned = transitions_of(
@@ -130,6 +133,7 @@ def train_and_score(
             planned=planned,
             end=end,
             callbacks=callbacks,
+            tracks=tracks,
         )
         for seed, score in scores.items():
             if isinstance(score, SeedScore):
@@ -164,10 +168,13 @@ def _score(
     planned: int,
     end: int,
     callbacks: Sequence[Callback],
+    tracks: Tracks | None = None,
 ) -> dict[int, SeedScore | Exception]:
     """Return what each seed's agent scores when all have learned, or why it could not go on."""
     started = time.perf_counter()
     trainees = [Trainee(agent, seed) for seed, agent in agents.items()]
+    if tracks:
+        callbacks = [*callbacks, TellReturns(tracks, trainees)]
     for agent in agents.values():
         agent.log_to(None)
     trainer = learner.trainer([*agents.values()], settings)

@@ -55,6 +55,8 @@ class TuningStudy:
     ) -> None:
         from abx_amr.configuration.agent import learns
         from abx_amr.configuration.classes import own_code
+        from abx_amr.configuration.tracker import build_tracker
+        from abx_amr.tracking.tracker import NoTracker
 
         if not learns(config):
             raise InputError(
@@ -76,7 +78,12 @@ class TuningStudy:
         self.points = points or Points(
             config=self.config, space=self.settings.space, first_seed=self.settings.first_seed
         )
-        self.runner = TrialRunner(settings=self.settings, points=self.points)
+        tracker = build_tracker(self.config)
+        self.runner = TrialRunner(
+            settings=self.settings,
+            points=self.points,
+            tracker=None if isinstance(tracker, NoTracker) else tracker,
+        )
         self._given_storage = storage
 
     @cached_property

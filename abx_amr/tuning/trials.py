@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,7 +13,9 @@ from abx_amr.studies.attempts import Part, identity
 from abx_amr.studies.objective import SeedOutcome
 
 if TYPE_CHECKING:
+    from abx_amr.runs.tracking import Tracks
     from abx_amr.studies.settings import StudySettings
+    from abx_amr.tracking.tracker import Tracker
     from abx_amr.tuning.points import Points
     from abx_amr.tuning.scoring import SeedScore
 
@@ -26,12 +29,14 @@ class TrialRunner:
         points: The study's.
         evaluation_seed: Names the evaluation episodes (None: as the configuration names them).
         least_episodes: How many evaluation episodes are played at least.
+        tracker: Who follows trainings; None: nobody.
     """
 
     settings: StudySettings
     points: Points
     evaluation_seed: int | None = None
     least_episodes: int = 1
+    tracker: Tracker | None = None
 
     def run(
         self,
@@ -91,19 +96,45 @@ class TrialRunner:
                 identities=self.identities(parameters, seeds),
                 is_expected=part.begin > 0,
             )
-        train_and_score(
-            learner,
-            self.points.model,
-            settings,
-            seeds=missing,
-            searched=self.points.read_back_names_at(parameters),
-            on_progress=on_progress,
-            on_return=on_return,
-            on_score=keep,
-            saving=saving,
-            episodes=part.end,
-        )
+        with self._followed(parameters, missing, folder) as tracks:
+            train_and_score(
+                learner,
+                self.points.model,
+                settings,
+                seeds=missing,
+                searched=self.points.read_back_names_at(parameters),
+                on_progress=on_progress,
+                on_return=on_return,
+                on_score=keep,
+                saving=saving,
+                episodes=part.end,
+                tracks=tracks,
+            )
+            for seed, track in tracks.items():
+                if (earned := outcomes[seed].episode_return) is not None:
+                    track.end({"mean_return": earned}, status="finished")
         return [outcomes[seed] for seed in seeds]
+
+    def _followed(
+        self, parameters: Mapping[str, Any], seeds: Sequence[int], folder: Path | None
+    ) -> AbstractContextManager[Tracks]:
+        """Return tracks of the seeds of a point, in what its folder is called in the study's."""
+        from abx_amr.runs.tracking import Tracking, followed
+
+        if self.tracker is None:
+            return followed(None, {})
+        tracking = Tracking(
+            tracker=self.tracker,
+            study=self.settings.study_name,
+            config=self.points.configured(parameters),
+        )
+        return followed(
+            tracking,
+            {seed: f"seed_{seed}" for seed in seeds},
+            trial=None
+            if folder is None
+            else f"{folder.parent.name.removesuffix('s')}_{folder.name}",
+        )
 
     def identities(
         self, parameters: Mapping[str, Any], seeds: Sequence[int], part: Part | None = None

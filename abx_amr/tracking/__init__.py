@@ -1,0 +1,1 @@
+"""Where trainings are followed beside their own folders: CSV, TensorBoard, MLflow, W&B."""

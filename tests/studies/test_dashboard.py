@@ -1,0 +1,73 @@
+"""optuna-dashboard opens a study in every kind of storage."""
+
+import importlib.util
+import json
+import socket
+import threading
+import urllib.request
+from contextlib import contextmanager
+
+import pytest
+
+from abx_amr.errors import InputError
+from abx_amr.studies.dashboard import dashboard_of
+from abx_amr.studies.worker import run_worker
+from tests.studies.conftest import parabola
+
+
+@contextmanager
+def answering(server, times):
+    """Answer so many requests meanwhile."""
+
+    def answer():
+        for _ in range(times):
+            server.handle_request()
+
+    thread = threading.Thread(target=answer)
+    thread.start()
+    yield
+    thread.join(60)
+    assert not thread.is_alive()
+
+
+def read(address):
+    with urllib.request.urlopen(address, timeout=60) as answer:
+        return answer.read().decode()
+
+
+@pytest.mark.filterwarnings("default")  # of the dashboard itself
+def test_it_shows_the_trials_of_a_study_in_any_storage(stored_study):
+    settings, storage = stored_study(n_trials=2)
+    run_worker(settings, storage, parabola)
+    with dashboard_of(storage, settings.study_name, host="127.0.0.1", port=0) as (server, place):
+        base, _, study = place.partition("/dashboard/studies/")
+        with answering(server, 2):
+            page = read(place)
+            found = json.loads(read(f"{base}/api/studies/{study}"))
+    assert "<html" in page
+    assert found["name"] == settings.study_name
+    assert [trial["state"] for trial in found["trials"]] == ["Complete", "Complete"]
+
+
+def test_a_port_that_is_taken_is_said_with_another(study):
+    settings, storage = study()
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        with pytest.raises(InputError, match="choose another port="):
+            dashboard_of(storage, settings.study_name, host="127.0.0.1", port=port).__enter__()
+
+
+@pytest.mark.parametrize("port", [-1, 65536, "x", True])
+def test_a_port_that_cannot_be_is_refused(study, port):
+    settings, storage = study()
+    with pytest.raises(InputError, match="port must be"):
+        dashboard_of(storage, settings.study_name, host="127.0.0.1", port=port).__enter__()
+
+
+def test_where_it_is_not_installed_what_installs_it_is_said(study, monkeypatch):
+    settings, storage = study()
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(InputError, match=r"pip install 'abx-amr\[dashboard\]'; abx-report makes"):
+        dashboard_of(storage, settings.study_name, host="127.0.0.1", port=0).__enter__()
