@@ -7,12 +7,14 @@ from pathlib import Path
 
 import pytest
 
+from abx_amr.app import jobs
 from abx_amr.app.listing import Listing
 from abx_amr.app.workplace import Workplace
 from abx_amr.errors import InputError
 from abx_amr.host.atomic_files import write_json
 from abx_amr.runs.folder import RunFolder
 from tests.app.asking import Asking
+from tests.comparison.written import write_run as write_compared
 from tests.reports.runs import RULE, write_plan, write_run
 from tests.reports.test_page import HOSTILE
 
@@ -117,6 +119,37 @@ def test_no_path_leads_out_of_the_results(app: Asking, name: str) -> None:
         answer = app.get(f"{path}?at={quoted(name)}")
         assert answer.status == 422, path
     assert app.post("/results/resume", {"at": name}).status == 422
+
+
+def test_runs_are_compared_as_one_page_and_few_are_no_comparison(app: Asking) -> None:
+    folder = app.desk.workplace.results
+    at = []
+    for seed in (1, 2):
+        written = write_compared(folder, returns=[-60.0 - seed, -61.0], seed=seed, minute=seed)
+        at.append(f"at=results/{written.path.name}")
+    page = app.get(f"/compare?{'&'.join(at)}")
+    assert page.status == 200 and "Side by side" in page.text
+    answer = app.get(f"/compare/page?{'&'.join(at)}")
+    assert answer.status == 200 and "2 runs compared" in answer.text
+    assert answer.headers["content-security-policy"].startswith("sandbox")
+    assert "Only one was chosen" in app.get(f"/compare?{at[0]}").text
+    assert app.get("/compare").status == 422
+
+
+def test_a_stopped_run_goes_on_by_its_command_and_a_finished_one_does_not(
+    app: Asking, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(jobs, "_program", lambda command: ["true"])
+    half = write_small(app.desk.workplace.results, "half", complete=False)
+    at = f"results/{half.path.name}"
+    assert app.post("/results/resume", {"at": at}).status == 422
+    (half.path / "checkpoints").mkdir()
+    (half.path / "checkpoints" / "last.zip").write_bytes(b"")
+    assert app.post("/results/resume", {"at": at}).status == 303
+    (job,) = app.desk.jobs.all()
+    assert job.command == f"abx-train resume_from={at}"
+    whole = write_small(app.desk.workplace.results, "whole", seed=2)
+    assert app.post("/results/resume", {"at": f"results/{whole.path.name}"}).status == 422
 
 
 def test_results_on_another_disk_are_shown(project: Path) -> None:

@@ -137,11 +137,17 @@ def experiment_draft(name: str) -> Draft:
     return draft
 
 
-def _choices() -> dict[str, list[str]]:
-    from abx_amr.configuration.groups import available
+def _choices() -> tuple[dict[str, list[str]], dict[str, str]]:
+    """Return what can be chosen in groups, and what rules do; runs in a worker."""
+    from abx_amr.app.forms.fields import headline
+    from abx_amr.configuration.groups import available, conf_dir
+    from abx_amr.planning.rule_values import RULES
 
     groups = ("experiment", "patient_generator", "reward_calculator")
-    return {group: available(group) for group in groups}
+    folder = conf_dir() / "agent_algorithm"
+    about = {name: headline(folder / f"{name}.yaml") for name in RULES if name != "random"}
+    said = {name: text.removeprefix("Fixed rule: ") for name, text in about.items()}
+    return {group: available(group) for group in groups}, said
 
 
 def _check(draft: Draft) -> None:
@@ -159,7 +165,7 @@ async def _page(
     saved: str | None = None,
     status: int = 200,
 ) -> Response:
-    choices = await desk.clinic(_choices)
+    choices, rules = await desk.clinic(_choices)
     return desk.page(
         "clinic.html",
         status,
@@ -170,6 +176,7 @@ async def _page(
         sliders={slider.key: slider for slider in _SLIDERS},
         values={slider.key: getattr(draft, slider.key) for slider in _SLIDERS},
         choices=choices,
+        rules=rules,
         two_groups=TWO_GROUPS,
         can_add=len(draft.drugs) < MOST_DRUGS,
         error=error,
