@@ -85,7 +85,8 @@ async def compare(request: Request) -> Response:
     """Return what was chosen: runs as one comparison, or each in a frame beside the other."""
     desk = desk_of(request)
     entries = _chosen(request)
-    runs = [e for e in entries if e.kind in ("run", "evaluation") and e.state == "complete"]
+    kind = entries[0].kind if entries[0].kind in ("run", "evaluation") else None
+    runs = [e for e in entries if e.kind == kind and e.state == "complete"]
     return desk.page(
         "compare.html",
         title="Compare",
