@@ -43,6 +43,7 @@ def application(desk: Desk, access: Access) -> ASGIApp:
         Route("/jobs/{name}/again", jobs.again, methods=["POST"]),
         Route("/results", results.show_all),
         Route("/results/open", results.show),
+        Route("/results/events", results.events),
         Route("/results/page", results.report),
         Route("/results/resume", results.resume, methods=["POST"]),
         Route("/compare", results.compare),
