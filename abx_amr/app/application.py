@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -13,6 +14,8 @@ from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from abx_amr.app.access import Access, Guard
+from abx_amr.app.clinic.draft import Draft
+from abx_amr.app.clinic.trying import try_fixed
 from abx_amr.app.desk import Desk, desk_of
 from abx_amr.app.templating import ASSETS
 from abx_amr.app.views import clinic, home, jobs, results, start
@@ -40,6 +43,7 @@ def application(desk: Desk, access: Access) -> ASGIApp:
         Route("/jobs/{name}/again", jobs.again, methods=["POST"]),
         Route("/results", results.show_all),
         Route("/results/open", results.show),
+        Route("/results/events", results.events),
         Route("/results/page", results.report),
         Route("/results/resume", results.resume, methods=["POST"]),
         Route("/compare", results.compare),
@@ -48,7 +52,9 @@ def application(desk: Desk, access: Access) -> ASGIApp:
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
+        warming = asyncio.create_task(_warm(desk))  # while its user opens the address
         yield
+        warming.cancel()
         desk.clinic.close()
         desk.reports.close()
 
@@ -60,6 +66,12 @@ def application(desk: Desk, access: Access) -> ASGIApp:
     app.router.redirect_slashes = False
     app.state.desk = desk
     return Guard(app, access)
+
+
+async def _warm(desk: Desk) -> None:
+    """Have the worker import and compile what the first clinic asks for."""
+    with suppress(InputError):
+        await desk.clinic(try_fixed, Draft())
 
 
 async def asset(request: Request) -> Response:

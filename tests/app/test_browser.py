@@ -190,14 +190,14 @@ def test_a_run_outlives_the_application_and_two_tabs_show_the_same(
     browser.get(f"{served.base}/")
     assert find(browser, ".badge.runs")
     browser.get(page)
-    wait.until(lambda b: find(b, "#made a"))
+    wait.until(lambda b: find(b, "#made ul a"))
     click(browser, "button.quiet:not(.danger)")
     wait.until(lambda b: find(b, ".badge") == ["stopped"])
     assert job.state() == "stopped"
     browser.close()
     browser.switch_to.window(first)
     wait.until(lambda b: find(b, "#state .badge") == ["stopped"])  # nobody has loaded it again
-    assert find(browser, "#made a") == ["long"]
+    assert find(browser, "#made ul a") == ["long"]
 
 
 @pytest.mark.slow

@@ -12,8 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from abx_amr.api import compose, make_model
-from abx_amr.app.clinic.draft import DRUG, Draft, read_draft
+from abx_amr.app.clinic.draft import Draft, read_draft
 from abx_amr.app.clinic.files import experiment_name, files_of, save
+from abx_amr.app.clinic.sliders import DRUG
 from abx_amr.app.clinic.trying import built, configuration_of, try_fixed, try_rules, try_search
 from abx_amr.app.views.clinic import experiment_draft
 from abx_amr.app.workplace import Workplace

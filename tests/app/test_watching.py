@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 
 from abx_amr.app.curves import Line, drawn, run_curve
@@ -21,6 +22,21 @@ def test_a_study_is_watched_from_its_storage(app: Asking) -> None:
     (entry,) = app.desk.listing.entries()
     assert (entry.kind, entry.state, entry.progress) == ("study", "complete", "12 of 12 trials")
     assert "Train with what it found" in app.get(f"/results/open?at={entry.at}").text
+
+
+def test_a_run_that_a_shell_has_started_is_followed_to_its_end(app: Asking) -> None:
+    folder = write_run(app.desk.workplace.results)
+    summary = folder.summary_file.read_bytes()
+    folder.summary_file.unlink()
+    at = f"results/{folder.path.name}"
+    page = app.get(f"/results/open?at={at}").text
+    assert "Somebody is at it" in page and "<polyline" in page and 'data-live="1"' in page
+    ending = threading.Timer(1.5, folder.summary_file.write_bytes, [summary])
+    ending.start()
+    events = app.get(f"/results/events?at={at}").text
+    ending.join()
+    assert "Somebody is at it" in events and "It is finished" in events
+    assert events.rstrip().endswith("event: end\ndata: {}")
 
 
 def test_a_folder_without_its_storage_says_so(tmp_path: Path) -> None:

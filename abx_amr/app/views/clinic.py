@@ -11,9 +11,9 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from abx_amr.app.clinic import draft as drafts
-from abx_amr.app.clinic.draft import DRUG, MOST_DRUGS, TWO_GROUPS, Draft, Drug, draft_of, read_draft
+from abx_amr.app.clinic.draft import MOST_DRUGS, TWO_GROUPS, Draft, Drug, draft_of, read_draft
 from abx_amr.app.clinic.files import experiment_name, save
+from abx_amr.app.clinic.sliders import DRUG, OF_THE_CLINIC
 from abx_amr.app.clinic.trying import configuration_of, try_fixed, try_rules, try_search
 from abx_amr.app.curves import Line, drawn
 from abx_amr.app.desk import Desk, desk_of, form_of
@@ -25,15 +25,6 @@ from abx_amr.errors import InputError, first_line
 _PARTS = {"fixed": try_fixed, "rules": try_rules, "search": try_search}
 _EVALUATED = "100"  # episodes: enough for an interval that says something
 _NAMES = "ABCDEFGH"
-_SLIDERS = (
-    drafts.PATIENTS,
-    drafts.STEPS,
-    drafts.DELAY,
-    drafts.NOISE,
-    drafts.BIAS,
-    drafts.WEIGHT,
-    *drafts.RISK,
-)
 
 
 async def show(request: Request) -> Response:
@@ -173,8 +164,8 @@ async def _page(
         place="clinic",
         draft=draft,
         drug_sliders=[slider for slider, _ in DRUG.values()],
-        sliders={slider.key: slider for slider in _SLIDERS},
-        values={slider.key: getattr(draft, slider.key) for slider in _SLIDERS},
+        sliders={slider.key: slider for slider in OF_THE_CLINIC},
+        values={slider.key: getattr(draft, slider.key) for slider in OF_THE_CLINIC},
         choices=choices,
         rules=rules,
         two_groups=TWO_GROUPS,
@@ -233,7 +224,7 @@ def _blamed(error: str, form: Mapping[str, str]) -> str | None:
                     return f"drug.{number}.{own}"
             if f"called {name.strip()}" in error or repr(name.strip()) in error:
                 return key
-    for slider in _SLIDERS:
+    for slider in OF_THE_CLINIC:
         last = slider.path.rpartition(".")[2]
         if slider.path and (slider.path in error or last in error):
             return slider.key

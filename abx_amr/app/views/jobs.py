@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import signal
-import time
-from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
 
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
@@ -16,12 +12,9 @@ from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from abx_amr.app.desk import Desk, desk_of, form_of
 from abx_amr.app.jobs import Job
 from abx_amr.app.listing import kind_of
-from abx_amr.app.watching import curve_of, event, share_done, study_curve, study_standing
-from abx_amr.errors import InputError
+from abx_amr.app.live import Memory, standing_of, streamed
+from abx_amr.app.watching import curve_of, share_done, study_curve
 
-_LOOK_SECONDS = 1.0
-#: A look at a study's storage may take from its workers: the pause is so many times as long.
-_LOOK_SHARE, _STUDY_SECONDS = 5.0, 3.0
 _MOST = 100
 
 
@@ -49,7 +42,12 @@ async def show(request: Request) -> Response:
 async def events(request: Request) -> Response:
     """Return what changes on the page of a command, for as long as it runs and is looked at."""
     desk, job = desk_of(request), _job(request)
-    return StreamingResponse(_stream(desk, job), media_type="text/event-stream")
+
+    async def look(memory: Memory) -> tuple[dict[str, str], bool]:
+        goes_on = job.state() == "runs"
+        return await _parts(desk, job, memory), goes_on
+
+    return StreamingResponse(streamed(look), media_type="text/event-stream")
 
 
 def log(request: Request) -> Response:
@@ -76,28 +74,7 @@ def _job(request: Request) -> Job:
     return desk_of(request).jobs.named(str(request.path_params["name"]))
 
 
-async def _stream(desk: Desk, job: Job) -> AsyncIterator[str]:
-    shown: dict[str, str] = {}
-    memory: dict[str, Any] = {}
-    while True:
-        began = time.monotonic()
-        try:
-            state = job.state()
-            parts = await _parts(desk, job, memory)
-        except InputError as error:
-            parts, state = {"state": str(error)}, "lost"
-        for name, html in parts.items():
-            if shown.get(name) != html:
-                shown[name] = html
-                yield event("part", {"id": name, "html": html})
-        if state != "runs":
-            yield event("end", {})
-            return
-        yield ": alive\n\n"
-        await asyncio.sleep(max(_LOOK_SECONDS, time.monotonic() - began))
-
-
-async def _parts(desk: Desk, job: Job, memory: dict[str, Any]) -> dict[str, str]:
+async def _parts(desk: Desk, job: Job, memory: Memory) -> dict[str, str]:
     """Return the parts of a command's page that change, by their ids."""
     state = job.state()
     entries = await run_in_threadpool(desk.made_by, job)
@@ -106,7 +83,9 @@ async def _parts(desk: Desk, job: Job, memory: dict[str, Any]) -> dict[str, str]
     if study is None and job.kind == "tune" and job.run_name:
         there = desk.workplace.studies / job.run_name
         study = there if kind_of(there) == "study" else None
-    standing = None if study is None else await _standing(desk, study, state, memory)
+    standing = None
+    if study is not None:
+        standing = await standing_of(desk, study, memory, is_at_work=state == "runs")
     curve = study_curve(standing) if standing else curve_of(desk.workplace.root, runs)
     progress = None
     if study is None and state == "runs":
@@ -121,21 +100,6 @@ async def _parts(desk: Desk, job: Job, memory: dict[str, Any]) -> dict[str, str]
         "made": desk.part("job_made.html", job=job, state=state, made=made),
         "log": desk.part("job_log.html", log=job.log()),
     }
-
-
-async def _standing(
-    desk: Desk, study: Path, state: str, memory: dict[str, Any]
-) -> dict[str, Any] | None:
-    now = time.monotonic()
-    if "standing" in memory and now < memory["next"] and state == "runs":
-        found: dict[str, Any] = memory["standing"]
-        return found
-    began = time.monotonic()
-    found = await desk.reports(study_standing, study)
-    took = time.monotonic() - began
-    memory["standing"] = found
-    memory["next"] = time.monotonic() + max(_STUDY_SECONDS, _LOOK_SHARE * took)
-    return found
 
 
 def _title(job: Job) -> str:

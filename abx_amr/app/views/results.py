@@ -10,11 +10,12 @@ from typing import Any
 
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, Response
+from starlette.responses import HTMLResponse, Response, StreamingResponse
 
 from abx_amr.app.desk import Desk, desk_of, form_of
 from abx_amr.app.listing import Entry
-from abx_amr.app.watching import curve_of
+from abx_amr.app.live import Memory, standing_of, streamed
+from abx_amr.app.watching import curve_of, share_done, study_curve
 from abx_amr.errors import InputError, counted
 
 KINDS = ("run", "evaluation", "study", "plan", "set")
@@ -47,7 +48,7 @@ async def show(request: Request) -> Response:
     """Return the page about one folder: its report in a frame, and what to do with it."""
     desk = desk_of(request)
     path, entry = _asked(request)
-    curve = None if entry.state == "complete" else curve_of(desk.workplace.root, [entry])
+    parts = {} if entry.state == "complete" else await _parts(desk, path, entry, {})
     job = await run_in_threadpool(desk.job_of, entry)
     return desk.page(
         "result.html",
@@ -55,9 +56,42 @@ async def show(request: Request) -> Response:
         place="results",
         entry=entry,
         job=job,
-        curve=curve,
+        parts=parts,
         can_resume=_can_resume(entry, path),
     )
+
+
+async def events(request: Request) -> Response:
+    """Return what changes of a folder that somebody writes, whoever that is."""
+    desk = desk_of(request)
+    path, _ = _asked(request)
+
+    async def look(memory: Memory) -> tuple[dict[str, str], bool]:
+        entry = await run_in_threadpool(desk.listing.entry, path)
+        return await _parts(desk, path, entry, memory), entry.state == "runs"
+
+    return StreamingResponse(streamed(look), media_type="text/event-stream")
+
+
+async def _parts(desk: Desk, path: Path, entry: Entry, memory: Memory) -> dict[str, str]:
+    """Return the parts of an unfinished folder's page that change, by their ids."""
+    is_at_work = entry.state == "runs"
+    standing = progress = None
+    if entry.kind == "study":
+        standing = await standing_of(desk, path, memory, is_at_work=is_at_work)
+        curve = study_curve(standing)
+    else:
+        curve = await run_in_threadpool(curve_of, desk.workplace.root, [entry])
+        progress = await run_in_threadpool(share_done, desk.workplace.root, [entry])
+    kind = "tune" if entry.kind == "study" else "train"
+    state = entry.state
+    return {
+        "state": desk.part("result_state.html", entry=entry),
+        "curve": desk.part(
+            "job_curve.html", curve=curve, state=state, kind=kind, progress=progress
+        ),
+        "trials": desk.part("job_trials.html", standing=standing),
+    }
 
 
 async def report(request: Request) -> Response:
@@ -85,7 +119,8 @@ async def compare(request: Request) -> Response:
     """Return what was chosen: runs as one comparison, or each in a frame beside the other."""
     desk = desk_of(request)
     entries = _chosen(request)
-    runs = [e for e in entries if e.kind in ("run", "evaluation") and e.state == "complete"]
+    kind = entries[0].kind if entries[0].kind in ("run", "evaluation") else None
+    runs = [e for e in entries if e.kind == kind and e.state == "complete"]
     return desk.page(
         "compare.html",
         title="Compare",
