@@ -415,4 +415,6 @@ def test_what_is_not_covered_is_said():
         assert reason in why_not_covered(agent(kwargs=kwargs))
     on_another_device = agent()
     on_another_device.device = torch.device("meta")
-    assert "trained on the processor, not on meta" in why_not_covered(on_another_device)
+    assert "compiled code learns on the processor, not on meta" in why_not_covered(
+        on_another_device
+    )

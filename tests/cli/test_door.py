@@ -50,7 +50,7 @@ MISTAKES = {
     "agent_algorithm.learning_rate=fast": "agent_algorithm.learning_rate must be a number above 0",
     "+agent_algorithm.learning_rat=1": "did you mean 'learning_rate'",
     "+agent_algorithm.seed=1": "agent_algorithm.seed is set by the run itself",
-    "agent_algorithm._target_=stable_baselines3.DQN": "on-policy",
+    "agent_algorithm._target_=stable_baselines3.DQN": "is unknown to DQN",
     "agent_algorithm._target_=nowhere.PPO": "cannot be imported",
     "agent_algorithm.policy=CnnPolicyy": "CnnPolicyy",
     "amr_dynamics._target_=abx_amr.simulator.dynamics.LeakyBaloon": "cannot be imported",
@@ -189,7 +189,7 @@ def test_a_set_searches_what_a_file_has_for_another_sweeper(call: Call, tmp_path
 def test_tuning_without_a_tuning_choice_lists_the_choices(call: Call, tmp_path: Path) -> None:
     ended = call(tune.main, "-m")
     assert ended.status == 2
-    assert "+tuning=NAME (available: a2c_default, hrl_ppo_default, hrl_rppo_default, " in ended.err
+    assert "+tuning=NAME (available: a2c_default, " in ended.err
     assert ", ppo_default, " in ended.err
     assert list(tmp_path.iterdir()) == []
 

@@ -74,7 +74,7 @@ def test_a_command_of_a_help_can_be_pasted(
         # Searched and swept: the key must be there, so that its first value could be set.
         for swept in set(parsed.overrides) - set(fixed):
             key = swept.partition("=")[0]
-            values = swept.partition("=")[2].split(",")
+            values = swept.partition("=")[2].removeprefix("choice(").removesuffix(")").split(",")
             fixed += [f"{key}={values[0]}"] if key.lstrip("+") in groups() else [f"{key}=1"]
         assert compose(command.removeprefix("abx-"), fixed).choices
 

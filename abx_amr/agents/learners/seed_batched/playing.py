@@ -58,6 +58,11 @@ class ComputedPolicy:
         self._read_at: tuple[int, ...] = ()
         self._decider = self._read()
 
+    @property
+    def agent(self) -> Any:
+        """The library's agent."""
+        return self.trained.agent
+
     def predict(
         self,
         observation: np.ndarray,
