@@ -24,6 +24,7 @@ class HeldOut:
         returns: The mean return of each seed.
         final_amr: Antibiotic -> mean level at the end of an episode; empty: not kept.
         treatments: How many patients got which antibiotic (`given`) and `none`; None: not kept.
+        by_seed: Of each seed `seed`, `mean`, `final_amr`, `given` and `none`; empty: not kept.
     """
 
     mean: float | None
@@ -31,6 +32,7 @@ class HeldOut:
     returns: Sequence[float]
     final_amr: Mapping[str, float] = field(default_factory=dict)
     treatments: Mapping[str, Any] | None = None
+    by_seed: Sequence[Mapping[str, Any]] = ()
 
     @property
     def in_words(self) -> str:
@@ -122,6 +124,7 @@ def _value(told: Mapping[str, Any]) -> HeldOut:
         returns=list(told.get("returns") or ()),
         final_amr=levels_of(told.get("final_amr")),
         treatments=told.get("treatments"),
+        by_seed=[one for one in told.get("by_seed") or () if isinstance(one, Mapping)],
     )
 
 

@@ -49,6 +49,13 @@ def returns_in_words(summary: Mapping[str, Any], who: str) -> list[str]:
     ]
 
 
+def _of_that(summary: Mapping[str, Any]) -> str:
+    """Return what the best policy earns that could be computed: no less than the lower bound."""
+    found = _BETWEEN.fullmatch(str(summary.get("optimum_note")))
+    least = "" if found is None else f" and earns at least {number(float(found[1]))}"
+    return f", which is near the optimum{least}"
+
+
 def _apart(difference: float) -> str:
     return f"{number(abs(difference))} {'above' if difference >= 0 else 'below'}"
 
@@ -122,11 +129,11 @@ def optimum_in_words(summary: Mapping[str, Any], plan_command: str) -> str:
     reference = reference_in_words(summary)
     if cost is not None and is_against_interpolated(summary):
         return (
-            f"In expectation it is {number(cost.mean)} ({cost.within}) below the best "
-            "policy that could be computed here, which is near the optimum: what its choices cost "
-            "in the states that it met, without the luck of these episodes. The mean return of "
-            f"these episodes lies {_apart(-gap)} {reference}: no prescriber is above that bound in "
-            "the long run, and the best may be below it."
+            f"In expectation it is {number(cost.mean)} ({cost.within}) below the best policy that "
+            f"could be computed here{_of_that(summary)}: what its choices cost in the states that "
+            "it met, without the luck of these episodes. What nothing can exceed in the long run "
+            f"is {reference}: the mean return of these episodes lies {_apart(-gap)} that, and its "
+            "parts below are of this larger gap."
         )
     if cost is not None:
         share = expected_share(summary)

@@ -140,7 +140,8 @@ def _keys(subject: RunSubject) -> list[KeyFigure]:
         name = f"below {below}, in expectation"
         keys.append(KeyFigure(name, number(cost.mean), cost.within))
     keys += _against(found)
-    if cost is None and is_known(found.get("optimality_gap")):
+    is_near = cost is not None and is_against_interpolated(found)
+    if (cost is None or is_near) and is_known(found.get("optimality_gap")):
         share = reached(found.get("share_of_range"))
         keys.append(
             KeyFigure(f"gap to the {optimum_name(found)}", number(found["optimality_gap"]), share)

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from markupsafe import Markup
 
 from abx_amr.reports.finals import DEFAULT, Final, HeldOut, compared, final_of, named
 from abx_amr.reports.resistance import in_words, levels_of
+from abx_amr.reports.sections.study_repeat import compared_at
 from abx_amr.reports.subjects import StudySubject
-from abx_amr.reports.tables import Cell, Column, numbers, with_interval
+from abx_amr.reports.tables import Cell, Column, Table, levels, numbers, with_interval
 from abx_amr.reports.templating import fill
 from abx_amr.reports.tuned_rule import tuning_in_words
 from abx_amr.reports.wording import is_known, number
@@ -30,7 +31,7 @@ def render(subject: StudySubject) -> Markup | None:
     return fill(
         "study_final.html",
         sentence=_sentence(final),
-        compared=compared(final),
+        compared=" ".join(filter(None, (compared(final), compared_at(subject)))),
         resistance=resistance_of(final),
         tuning=tuning_in_words(final.best_rule, evaluation_seed=final.evaluation_seed),
         columns=[
@@ -54,6 +55,7 @@ def render(subject: StudySubject) -> Markup | None:
             None,
         ),
         fresh=_span(final.fresh_seeds),
+        by_seed=_by_seed(final),
     )
 
 
@@ -110,6 +112,35 @@ def _rows(final: Final) -> list[list[Any]]:
             ],
         ]
     return rows
+
+
+def _by_seed(final: Final) -> Table | None:
+    """Return a row per held-out agent of the winner; None where nothing but a mean was kept."""
+    drugs = [*final.winner.final_amr]
+    rows = [
+        [
+            Cell(
+                str(told.get("seed")), float(told["seed"]) if is_known(told.get("seed")) else None
+            ),
+            numbers(told.get("mean")),
+            *_given(told, drugs),
+            *(levels(levels_of(told.get("final_amr")).get(drug)) for drug in drugs),
+        ]
+        for told in final.winner.by_seed
+    ]
+    columns = [
+        Column("training seed", numeric=True),
+        Column("mean return", numeric=True),
+        *(Column(f"given {drug}", numeric=True, title="of all patients") for drug in drugs),
+        *(Column(f"{drug}: AMR at the end", numeric=True) for drug in drugs),
+    ]
+    return (columns, rows) if rows and drugs else None
+
+
+def _given(told: Mapping[str, Any], drugs: Sequence[str]) -> list[Cell]:
+    given, none = told.get("given") or {}, told.get("none")
+    total = sum(given.values()) + none if is_known(none) else 0
+    return [levels(given.get(drug, 0) / total if total else None) for drug in drugs]
 
 
 def _held(name: str, value: HeldOut) -> list[Any]:

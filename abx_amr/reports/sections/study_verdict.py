@@ -17,18 +17,21 @@ from abx_amr.reports.clinic import clinic_in_words
 from abx_amr.reports.finals import DEFAULT, Final, compared, final_of, named, within
 from abx_amr.reports.resistance import in_words, key_figure, levels_of
 from abx_amr.reports.sections.study_final import resistance_of
+from abx_amr.reports.sections.study_learning import rising_of
 from abx_amr.reports.sections.study_repeat import NAME as REPEAT
 from abx_amr.reports.sections.study_repeat import (
+    compared_at,
     lengths_in_words,
     plan_command,
     train_command,
     trained_run,
 )
+from abx_amr.reports.sections.study_treating import told_of
 from abx_amr.reports.sources_of_gap import sources_in_words
 from abx_amr.reports.subjects import StudySubject
 from abx_amr.reports.tables import KeyFigure
 from abx_amr.reports.templating import fill, labelled
-from abx_amr.reports.treating import by_level, groups_in_words, treated_in_words
+from abx_amr.reports.treating import groups_in_words, treated_in_words
 from abx_amr.reports.wording import (
     collapse_in_words,
     interval,
@@ -99,7 +102,7 @@ def _treated(subject: StudySubject, told: Any, whose: str) -> list[str]:
     text = treated_in_words(told, whose=whose)
     if text is None:
         return []
-    sentences = [f"{text}.", *(drug.sentence() for drug in by_level(told))]
+    sentences = [f"{text}.", *told_of(told)]
     if groups := groups_in_words(told):
         sentences.append(groups)
     if len(sentences) > 1 or not subject.folder.best_params_file.is_file():
@@ -148,7 +151,7 @@ def _selected(subject: StudySubject, best: dict[str, Any], final: Final) -> list
     told = [
         worth,
         labelled("Its settings", f"{_in_short(final.params)}." if final.params else None),
-        labelled("Against the default", compared(final)),
+        labelled("Against the default", compared(final), compared_at(subject), rising_of(subject)),
         *_worth(final.limits, plan_command(subject)),
         labelled(
             "Whom it treats", *_treated(subject, final.winner.treatments, named(final.selected))
