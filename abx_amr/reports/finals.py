@@ -154,4 +154,26 @@ def compared(final: Final) -> str:
         return f"The default is beaten: the difference is {by}."
     if final.is_beaten is False:
         return f"The default is not beaten, it is better: the difference is {by}."
-    return f"The default is not beaten: the two cannot be told apart ({by})."
+    return f"The default is not beaten: the two cannot be told apart, the difference is {by}."
+
+
+def compared_at(tuning: Mapping[str, Any], config: Mapping[str, Any]) -> str | None:
+    """Return at what length of training settings were compared, where the default's is another.
+
+    Args:
+        tuning: The settings of the search.
+        config: Of the study.
+
+    >>> agent = {"default_training_episodes": 1000}
+    >>> print(compared_at({"truncated_episodes": 150}, {"agent_algorithm": agent}))
+    All trained for 150 episodes, while the default is made for 1,000: what is better after 150 may not be after 1,000.
+    """  # noqa: E501
+    own = tuning.get("truncated_episodes")
+    usual = (config.get("agent_algorithm") or {}).get("default_training_episodes")
+    if not is_known(own) or not is_known(usual) or usual <= own:
+        return None
+    short, long = number(own, 0), number(usual, 0)
+    return (
+        f"All trained for {short} episodes, while the default is made for {long}: what is better "
+        f"after {short} may not be after {long}."
+    )

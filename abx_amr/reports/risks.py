@@ -15,6 +15,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from abx_amr.evaluation.tally import BANDS, RISKS
+from abx_amr.plots.policy_map import before_each_step
+from abx_amr.plots.treatment_by_group import NONE, RISK
 from abx_amr.reports.wording import amr, is_known, percent
 
 Floats = NDArray[np.float64]
@@ -44,20 +47,24 @@ class ByRisk:
 
     def sentence(self) -> str:
         """Return from which risk on patients are treated, and whether that hangs on the AMR."""
-        came = self.patients.sum(axis=0)
-        known = np.flatnonzero(came >= _ENOUGH * came.sum())
-        cuts = [(int(at), self._cut(self.patients[:, at], self.treated[:, at])) for at in known]
+        known = self.columns()
+        cuts = [
+            (at, self._cut(self.patients[:, at].sum(axis=1), self.treated[:, at].sum(axis=1)))
+            for at in known
+        ]
         overall = self._cut(self.patients.sum(axis=1), self.treated.sum(axis=1))
         parts = [(cut, [at for at, _ in group]) for cut, group in groupby(cuts, key=_cut_of)]
         if len(parts) == 1 or _are_neighbours([cut for cut, _ in parts], len(self.risks)):
             met = "" if len(known) < 2 else ", at whatever visible AMR it met"
-            return f"It treats {self._whom(overall)}{met}{self._how_sharply(overall)}."
-        told = [f"{self._whom(cut)} while that is {self._span(bands)}" for cut, bands in parts[:-1]]
-        cut, bands = parts[-1]
-        last = f"{self._whom(cut)} at {self._span(bands)}"
+            return f"It treats most patients {self._whom(overall)}{met}{self._sharply(overall)}."
+        first, *told = [
+            f"{self._whom(cut, is_first=place == 0)} while that is {self._span(bands)}"
+            for place, (cut, bands) in enumerate(parts)
+        ]
+        *between, last = told
         return (
-            "Whom it treats hangs on the visible AMR of the least resisted antibiotic: "
-            f"{', '.join(told)} and {last}{self._how_sharply(overall)}."
+            "Whom it treats hangs on the visible AMR of the least resisted antibiotic: most "
+            f"patients {', '.join([first, *between])} and {last}{self._sharply(overall)}."
         )
 
     def _cut(self, patients: Floats, treated: Floats) -> int | None:
@@ -70,14 +77,15 @@ class ByRisk:
             cut = int(at)
         return cut
 
-    def _whom(self, cut: int | None) -> str:
+    def _whom(self, cut: int | None, *, is_first: bool = True) -> str:
+        what = " observed risk of infection" * is_first
         if cut is None:
-            return "at no observed risk most of the patients"
+            return f"at no{what or ' risk'}"
         if not self.patients[:cut].sum():
-            return "most patients at every observed risk"
-        return f"most patients above about {percent(self.risks[cut], 0)} observed risk of infection"
+            return f"at every{what or ' risk'}"
+        return f"above about {percent(self.risks[cut], 0)}{what}"
 
-    def _how_sharply(self, cut: int | None) -> str:
+    def _sharply(self, cut: int | None) -> str:
         """Return the shares above and below a risk; nothing where all patients are on one side."""
         if cut is None or not self.patients[:cut].sum():
             return ""
@@ -88,9 +96,23 @@ class ByRisk:
         overall = percent(self.risks[cut], 0)
         return f" (over all levels {amr(above)} of those above {overall}, {amr(below)} below it)"
 
-    def _span(self, bands: Sequence[int]) -> str:
-        low, high = self.levels[bands[0]], self.levels[bands[-1] + 1]
-        return f"below {amr(high)}" if bands[0] == 0 else f"{amr(low)} to {amr(high)}"
+    def _span(self, bands: Sequence[slice]) -> str:
+        low, high = self.levels[bands[0].start], self.levels[bands[-1].stop]
+        return f"below {amr(high)}" if bands[0].start == 0 else f"{amr(low)} to {amr(high)}"
+
+    def columns(self) -> list[slice]:
+        """Return bands of levels side by side, joined until each holds enough of the patients."""
+        came = self.patients.sum(axis=0) / self.patients.sum()
+        found: list[slice] = []
+        start, held = 0, 0.0
+        for at, share in enumerate(came):
+            held += float(share)
+            if held >= _ENOUGH:
+                found.append(slice(start, at + 1))
+                start, held = at + 1, 0.0
+        if held and found:
+            found[-1] = slice(found[-1].start, len(came))
+        return found
 
     def table(self) -> pd.DataFrame:
         """Return a row per antibiotic and cell, as `plots.treated_by_risk` reads it."""
@@ -111,7 +133,7 @@ class ByRisk:
         return pd.DataFrame(rows)
 
 
-def _cut_of(known: tuple[int, int | None]) -> int | None:
+def _cut_of(known: tuple[slice, int | None]) -> int | None:
     return known[1]
 
 
@@ -136,6 +158,39 @@ def by_risk(told: Any) -> ByRisk | None:
     if lowest is None or len(whole) < len(tables) or np.count_nonzero(lowest[0].sum(axis=1)) < 2:
         return None
     return ByRisk(risks=risks, levels=levels, patients=lowest[0], treated=lowest[1], drugs=whole)
+
+
+def by_risk_of(patients: pd.DataFrame | None, steps: pd.DataFrame | None) -> ByRisk | None:
+    """Return the same of the tables of an evaluation; None where they do not tell it.
+
+    Args:
+        patients: One row per (episode, step, patient), see `Evaluation.patients_frame`.
+        steps: One row per (episode, step), see `Evaluation.trajectories_frame`.
+    """
+    if patients is None or steps is None or RISK not in patients or int(steps["step"].max()) < 2:
+        return None
+    known = before_each_step(steps)
+    names = [str(c).removeprefix("seen_") for c in known if str(c).startswith("seen_")]
+    joined = patients.merge(known[["episode", "step", *(f"seen_{name}" for name in names)]])
+    joined = joined[joined[RISK] >= 0]
+    risk = np.searchsorted(RISKS[1:-1], joined[RISK], side="right")
+    shape = (len(RISKS) - 1, len(BANDS) - 1)
+
+    def counted(level: pd.Series, is_given: pd.Series) -> tuple[Floats, Floats]:
+        cell = risk * shape[1] + np.searchsorted(BANDS[1:-1], level, side="right")
+        came, given = (
+            np.bincount(cells, minlength=shape[0] * shape[1]).reshape(shape).astype(np.float64)
+            for cells in (cell, cell[is_given.to_numpy()])
+        )
+        return came, given
+
+    treatment = joined["treatment"].astype(str)
+    drugs = {name: counted(joined[f"seen_{name}"], treatment == name) for name in names}
+    lowest = joined[[f"seen_{name}" for name in names]].min(axis=1)
+    came, treated = counted(lowest, treatment != NONE)
+    if np.count_nonzero(came.sum(axis=1)) < 2:
+        return None
+    return ByRisk(risks=RISKS, levels=BANDS, patients=came, treated=treated, drugs=drugs)
 
 
 def _ends(kept: Mapping[str, Any], key: str) -> list[float]:

@@ -15,7 +15,15 @@ from abx_amr.reports.expectation import (
     known_ends,
     luck_of,
 )
-from abx_amr.reports.wording import is_known, number, over_episodes, reached, rule, signed
+from abx_amr.reports.wording import (
+    is_known,
+    number,
+    over_episodes,
+    reached,
+    rule,
+    signed,
+    what_a_rule_does,
+)
 
 _BETWEEN = re.compile(r"upper bound: optimum between (-?[\d.]+) and (-?[\d.]+)")
 _UNNAMED_PLAN = re.compile(r"run (first: )?abx-plan for (this clinic|it)( first)?")
@@ -70,7 +78,8 @@ def against_in_words(summary: Mapping[str, Any]) -> list[str]:
         same = f"on the same {number(count, 0)} episodes" if count != 1 else "on the same episode"
         sure = f" ({over_episodes(ends)})" if all(map(is_known, ends)) else ""
         of_episodes = f"{signed(found.get('mean'))}{sure}"
-        name, expected = rule(best.get("name")), against_best_rule(summary)
+        expected, words = against_best_rule(summary), what_a_rule_does(best.get("name"))
+        name = f"{rule(best.get('name'))}{f' ({words})' * bool(words)}"
         if expected is None:
             sentences.append(
                 f"{compared(best.get('verdict'))} the best tuned rule, {name}, which earns "

@@ -268,7 +268,7 @@ def test_the_worth_of_a_winner_held_out_stands_before_what_the_search_promised(
     told = {**FINAL, "held_out": held, "default_beaten": None}
     subject.__dict__.update(summary={**study.summary, "final": told})
     assert (
-        "The default is not beaten: the two cannot be told apart (+0.10"
+        "The default is not beaten: the two cannot be told apart, the difference is +0.10"
         in Seen(str(study_verdict.render(subject))).text
     )
 

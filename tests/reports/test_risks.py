@@ -40,14 +40,14 @@ def test_a_threshold_of_risk_that_rises_with_the_resistance_is_told_by_level() -
         in said
     )
     assert "20 % observed risk of infection while that is below 10 %" in said
-    assert "and most patients above about 80 % observed risk of infection at 10 % to 100 %" in said
+    assert "and above about 80 % while that is 10 % to 100 %" in said
 
 
 @pytest.mark.parametrize(
     ("given", "said"),
     [
-        ([[0, 0], [0, 0], [5, 5], [40, 30]], "at no observed risk most of the patients"),
-        ([[60, 70], [90, 90], [95, 95], [99, 99]], "most patients at every observed risk"),
+        ([[0, 0], [0, 0], [5, 5], [40, 30]], "treats most patients at no observed risk"),
+        ([[60, 70], [90, 90], [95, 95], [99, 99]], "treats most patients at every observed risk"),
     ],
 )
 def test_who_treats_few_or_nearly_all_is_told_as_such(given: list[list[int]], said: str) -> None:

@@ -8,9 +8,8 @@ from typing import Any
 
 from markupsafe import Markup
 
-from abx_amr.reports.finals import DEFAULT, Final, HeldOut, compared, final_of, named
+from abx_amr.reports.finals import DEFAULT, Final, HeldOut, compared, compared_at, final_of, named
 from abx_amr.reports.resistance import in_words, levels_of
-from abx_amr.reports.sections.study_repeat import compared_at
 from abx_amr.reports.subjects import StudySubject
 from abx_amr.reports.tables import Cell, Column, Table, levels, numbers, with_interval
 from abx_amr.reports.templating import fill
@@ -30,8 +29,10 @@ def render(subject: StudySubject) -> Markup | None:
         return None
     return fill(
         "study_final.html",
-        sentence=_sentence(final),
-        compared=" ".join(filter(None, (compared(final), compared_at(subject)))),
+        sentence=_sentence(final, subject),
+        compared=" ".join(
+            filter(None, (compared(final), compared_at(subject.tuning, subject.config)))
+        ),
         resistance=resistance_of(final),
         tuning=tuning_in_words(final.best_rule, evaluation_seed=final.evaluation_seed),
         columns=[
@@ -68,13 +69,21 @@ def resistance_of(final: Final) -> str:
     return text or "The resistance at the end of an episode was not kept."
 
 
-def _sentence(final: Final) -> str:
+def _sentence(final: Final, subject: StudySubject) -> str:
+    best, weight = subject.best or {}, subject.summary.get("stability_penalty_weight")
+    mean = best.get("mean_reward")
+    scale = (
+        f" (a mean return of {number(mean)}, less {number(weight, 2)} times its spread over seeds: "
+        "what is held out has no such penalty)"
+        if is_known(mean) and is_known(weight) and weight
+        else ""
+    )
     both = "It" if final.selected == DEFAULT else "It and the default"
     count = len(final.candidates) - 1
     points = "best point" if count == 1 else f"{count} best points"
     return (
-        f"The search's best value, {number(final.found)}, is the best of many and so looks better "
-        f"than it is. Its {points} and the default trained again on fresh seeds "
+        f"The search's best value, {number(final.found)}{scale}, is the best of many, and so is "
+        f"likely to flatter. Its {points} and the default trained again on fresh seeds "
         f"({_span(final.fresh_seeds)}); {named(final.selected)} won. {both} then trained on seeds "
         f"{_span(final.seeds)} and played episodes that had chosen nothing."
     )

@@ -21,7 +21,7 @@ from abx_amr.reports.repeating import (
 from abx_amr.reports.sources_of_gap import computing_command
 from abx_amr.reports.subjects import StudySubject
 from abx_amr.reports.templating import fill
-from abx_amr.reports.wording import is_known, number
+from abx_amr.reports.wording import is_known
 from abx_amr.studies.members import AGENT, members_in, trial_episodes, with_choices
 
 NAME = "Repeat it, go on"
@@ -134,20 +134,6 @@ def _selected(subject: StudySubject) -> Mapping[str, Any]:
     if final is not None and final.params:
         return final.params
     return (subject.best or {}).get("params") or {}
-
-
-def compared_at(subject: StudySubject) -> str | None:
-    """Return at what length of training settings were compared, where the default's is another."""
-    own = subject.tuning.get("truncated_episodes")
-    agent = subject.config.get("agent_algorithm") or {}
-    usual = agent.get("default_training_episodes")
-    if not is_known(own) or not is_known(usual) or usual <= own:
-        return None
-    return (
-        f"All trained for {number(own, 0)} episodes, while the default is made for "
-        f"{number(usual, 0)}: what is better after {number(own, 0)} may not be after "
-        f"{number(usual, 0)}."
-    )
 
 
 def _where(subject: StudySubject) -> list[str]:

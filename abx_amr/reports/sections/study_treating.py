@@ -53,7 +53,7 @@ def told_of(told: Any) -> list[str]:
     return [
         *([] if risks is None else [risks.sentence()]),
         *([] if over_time is None else [over_time]),
-        *(drug.sentence() for drug in by_level(told)),
+        *(drug.sentence(knows_risk=risks is not None) for drug in by_level(told)),
     ]
 
 
@@ -66,12 +66,14 @@ def _drawn(subject: StudySubject, risks: ByRisk | None) -> Markup | None:
 
 def _risks(found: ByRisk) -> Table:
     """Return who is treated at all: a row per band of risk, a column per band of the lowest AMR."""
-    met = [at for at in range(len(found.levels) - 1) if found.patients[:, at].sum()]
+    met = found.columns()
     columns = [
         Column("observed risk of infection"),
         Column("of all patients", numeric=True),
         *(
-            Column(f"lowest AMR {band_in_words(*found.levels[at : at + 2])}", numeric=True)
+            Column(
+                f"AMR {band_in_words(found.levels[at.start], found.levels[at.stop])}", numeric=True
+            )
             for at in met
         ),
         Column("at any AMR", numeric=True),
@@ -80,7 +82,7 @@ def _risks(found: ByRisk) -> Table:
     rows = []
     for r in np.flatnonzero(found.patients.sum(axis=1)):
         came, treated = found.patients[r], found.treated[r]
-        shares = [_share(treated[at], came[at], "not met") for at in met]
+        shares = [_share(treated[at].sum(), came[at].sum(), "not met") for at in met]
         low, high = found.risks[int(r)], found.risks[int(r) + 1]
         rows.append(
             [
