@@ -4,10 +4,13 @@ from typing import Any
 
 import pytest
 
-from abx_amr.reports.risks import by_part, by_risk
+from abx_amr.agents.rules import AmrThreshold
+from abx_amr.evaluation.episodes import evaluate
+from abx_amr.reports.risks import by_part, by_risk, by_risk_of
 from abx_amr.reports.sections import run_gap
 from abx_amr.reports.sections.study_treating import told_of
 from abx_amr.reports.sources_of_gap import computing_command, sources_in_words
+from tests.clinics import clinic_model, mixture, population
 
 CAME = [[100, 100], [100, 100], [100, 100], [100, 100]]
 
@@ -67,6 +70,18 @@ def test_counts_by_risk_that_are_damaged_or_of_one_risk_are_not_told() -> None:
     ):
         assert by_risk({"by_risk": broken}) is None
     assert by_part({"by_part": [{"given": {"A": "many"}}]}) == []
+
+
+def test_tables_of_an_evaluation_tell_the_threshold_of_a_rule_that_treats_by_risk() -> None:
+    people = mixture(low=population(prob_infected=0.3), high=population(prob_infected=0.8))
+    model = clinic_model({"A": (0.3, 5.0, -2.0, 0.1)}, patients=3, steps=40, people=people)
+    rule = AmrThreshold(model, threshold=1.0, risk=0.5)
+    played = evaluate(rule, model, episodes=3, seed=0, trajectories=True)
+    found = by_risk_of(played.patients_frame(), played.trajectories_frame())
+    assert found is not None
+    assert found.patients.sum() == 3 * 3 * 39, "what was seen before the first step is not known"
+    assert found.sentence().startswith("It treats most patients above about 80 % observed risk")
+    assert "100 % of those above 80 %, 0 % below it" in found.sentence()
 
 
 GAP: dict[str, Any] = {
