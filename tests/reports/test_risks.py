@@ -1,16 +1,20 @@
 """A study says in which states its winner treats, and what its gap to the optimum is made of."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from abx_amr.agents.rules import AmrThreshold
 from abx_amr.evaluation.episodes import evaluate
+from abx_amr.reports.checkpoints import weights_in_words
 from abx_amr.reports.risks import by_part, by_risk, by_risk_of
-from abx_amr.reports.sections import run_gap
+from abx_amr.reports.sections import run_gap, study_trials
 from abx_amr.reports.sections.study_treating import told_of
 from abx_amr.reports.sources_of_gap import computing_command, sources_in_words
+from abx_amr.reports.subjects import StudySubject
 from tests.clinics import clinic_model, mixture, population
+from tests.reports.studies import SPACE, write_study
 
 CAME = [[100, 100], [100, 100], [100, 100], [100, 100]]
 
@@ -124,3 +128,23 @@ def test_bar_row_and_sentence_of_a_gap_call_what_is_not_told_apart_the_same() ->
     why = run_gap.row_of(unknown, GAP, ["“discounting”"], "abx-plan")[3]
     assert "abx-plan" not in why and "“Repeat it, go on” has the command" in why
     assert computing_command({"parts": parts}, "abx-plan") == plan
+
+
+def test_the_trial_of_the_default_s_settings_is_named_among_the_trials(tmp_path: Path) -> None:
+    subject = StudySubject(write_study(tmp_path, n_trials=3, n_seeds=1), has_figures=False)
+    assert study_trials.default_trial(subject) is None
+    tried = subject.trials[subject.trials["number"] == 1].to_dict("records")[0]
+    own = {name: tried[f"params.agent_algorithm.{name}"] for name in SPACE}
+    subject.__dict__["config"] = {**subject.config, "agent_algorithm": own}
+    assert study_trials.default_trial(subject) == 1
+    assert ">1 (default)<" in str(study_trials.render(subject))
+
+
+def test_settings_that_the_same_episodes_may_have_chosen_are_said_to_be_flattered() -> None:
+    config = {"training": {"evaluation_seed": 0}}
+    found = {"transitions": 9, "mean_return": -5.0, "best_return": -5.0, "evaluation_seed": 0}
+    said = str(weights_in_words(config, found, {"best_params_from": "mine"}))
+    assert "its settings were chosen by the study mine" in said and "flatters the settings" in said
+    assert "chosen by the study" not in str(weights_in_words(config, found, {}))
+    other = {**found, "evaluation_seed": 7}
+    assert "by the study" not in str(weights_in_words(config, other, {"best_params_from": "mine"}))
