@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from abx_amr.planning.reachable import Reachable
+    from abx_amr.planning.reachable import Neighbours, Reachable
 
 _EXACT = 1e-6  # wide: chance does not move what a prescriber does
 _SAID = {
@@ -20,13 +20,18 @@ _SAID = {
 
 @dataclass(frozen=True, kw_only=True)
 class Part:
-    """A part of a gap: what lies between two returns, or why that is not known."""
+    """A part of a gap: what lies between two returns, or why that is not known.
+
+    `between` are the discount factors beside the agent's own, and their returns, where its own was
+    not computed.
+    """
 
     name: str
     value: float | None
     why_missing: str | None
     start: float | None
     end: float | None
+    between: Neighbours | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Return it as summaries have it."""
@@ -41,20 +46,29 @@ class _Chain:
         self.at = top
         self.parts: list[Part] = []
 
-    def to(self, name: str, end: float) -> None:
+    def to(self, name: str, end: float, *, between: Neighbours | None = None) -> None:
         """Add the part that leads to a return."""
-        value = self.at - end
-        self.parts.append(Part(name=name, value=value, why_missing=None, start=self.at, end=end))
+        value, start = self.at - end, self.at
+        self.parts.append(
+            Part(name=name, value=value, why_missing=None, start=start, end=end, between=between)
+        )
         self.at = end
 
     def nothing(self, name: str) -> None:
         """Add a part that is nothing."""
         self.to(name, self.at)
 
-    def missing(self, name: str, why: str | None) -> None:
+    def missing(self, name: str, why: str | None, *, between: Neighbours | None = None) -> None:
         """Add a part that is not known: its amount is inside the next one that is."""
         self.parts.append(
-            Part(name=name, value=None, why_missing=why or "not known", start=None, end=None)
+            Part(
+                name=name,
+                value=None,
+                why_missing=why or "not known",
+                start=None if between is None else self.at,
+                end=None,
+                between=between,
+            )
         )
 
 
@@ -73,9 +87,10 @@ def gap_record(limits: Reachable, mean_return: float) -> dict[str, Any] | None:
     if who.gamma is None:
         chain.nothing("discount")
     elif own.value is None or not is_told:
-        chain.missing("discount", own.why_missing or chain.parts[0].why_missing)
+        why = own.why_missing or chain.parts[0].why_missing
+        chain.missing("discount", why, between=own.between if is_told else None)
     else:
-        chain.to("discount", own.value)
+        chain.to("discount", own.value, between=own.between)
     _partial_observation(chain, limits)
     chain.to("learning", mean_return)
     return {
@@ -225,7 +240,8 @@ def _parts_lines(gap: Mapping[str, Any]) -> list[str]:
             continue
         limit = limits.get(part["name"])
         reached = f" ({limit}: {part['to']:.2f})" if limit else ""
-        told.append(f"{names[part['name']]} {part['value']:.2f}{reached}")
+        about = "about " if part.get("between") else ""
+        told.append(f"{names[part['name']]} {about}{part['value']:.2f}{reached}")
     lines = [f"it comes from: {', '.join(told)}"]
     if missing:
         what = " and ".join(names[part["name"]] for part in missing)

@@ -150,7 +150,7 @@ def _separate(
         given=None,
         seconds=time.perf_counter() - began,
         memory=0,
-        programme=f"{width:.2%} of the range wide",
+        programme=f"bounds {width:.2%} of the range apart",
         confidence=CONFIDENCE,
         shortfall=f"values are kept for at most {MOST_ANTIBIOTICS} antibiotics",
     )
@@ -167,7 +167,7 @@ def _certified(posed: Posed, found: Certificate) -> Optimum:
         given=np.rint(found.played.given).astype(np.int64) if alone else None,
         seconds=found.seconds,
         memory=found.memory,
-        programme=f"{found.width:.2%} of the range wide",
+        programme=f"bounds {found.width:.2%} of the range apart",
         confidence=None if alone else CONFIDENCE,
         shortfall=found.shortfall,
     )

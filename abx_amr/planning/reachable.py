@@ -5,7 +5,9 @@ All values are undiscounted expected returns of an episode.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from abx_amr.errors import InputError
@@ -16,6 +18,7 @@ from abx_amr.planning.episode_discount import expected_seconds, value_at
 from abx_amr.planning.kept_values import default_folder
 from abx_amr.planning.problem import NotComputable, Posed
 from abx_amr.planning.programme import Programme
+from abx_amr.planning.stationary import WARNING_SHARE
 from abx_amr.planning.views import SampledView, view
 from abx_amr.simulator.model import ClinicModel
 
@@ -43,12 +46,17 @@ class Prescribing:
     learns: bool = True
 
 
+#: Two neighbouring discount factors, the smaller first, each with its return.
+Neighbours = tuple[tuple[float, float], tuple[float, float]]
+
+
 @dataclass(frozen=True)
 class Known:
-    """A return, or why it is not known."""
+    """A return, or why it is not known; and the kept ones that it was taken between."""
 
     value: float | None
     why_missing: str | None = None
+    between: Neighbours | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -148,7 +156,8 @@ class _Search:
         if gamma is None:
             return Known(None, "it does not discount")
         if not prescribing.sees_time:
-            return self._stationary(posed, gamma)
+            own = self._stationary(posed, gamma)
+            return own if own.value is not None else self._between(posed, gamma, own)
         for one in (posed, self._quick(posed)):
             if one is not None and (kept := self.cache.episode_discount(one, gamma)) is not None:
                 return Known(kept)
@@ -190,9 +199,50 @@ class _Search:
                 return self._too_slow()
         return Known(self.cache.stationary(quick, gamma).episode_return)
 
+    def _between(self, posed: Posed, gamma: float, own: Known) -> Known:
+        """Return about what a discount factor's policy is worth, by the kept ones beside it.
+
+        What these are worth is told in any case; a value only where they differ by little.
+        """
+        ends = neighbours(gamma, self._kept(posed))
+        if ends is None:
+            return own
+        known = reference(self.model, folder=self.cache.folder)
+        if known.optimum is None or known.never is None:
+            return own
+        apart = abs(ends[1][1] - ends[0][1])
+        if apart > WARNING_SHARE * (known.optimum.value - known.never):
+            return replace(own, between=ends)
+        return Known(interpolated(gamma, ends), between=ends)
+
     def _too_slow(self) -> Known:
         """Return why a value is missing: in the same words for each, to be said once."""
         return Known(None, f"not computed: it takes a while; {self.command} does, and keeps it")
+
+
+def neighbours(gamma: float, kept: Mapping[float, float]) -> Neighbours | None:
+    """Return the nearest kept discount factors on both sides of one, None where one lacks.
+
+    >>> neighbours(0.9985, {0.99: -70.0, 0.998: -61.5, 0.999: -62.2})
+    ((0.998, -61.5), (0.999, -62.2))
+    >>> neighbours(0.9995, {0.998: -61.5, 0.999: -62.2})
+    """
+    below = max((one for one in kept if one < gamma), default=None)
+    above = min((one for one in kept if one > gamma), default=None)
+    if below is None or above is None:
+        return None
+    return (below, kept[below]), (above, kept[above])
+
+
+def interpolated(gamma: float, ends: Neighbours) -> float:
+    """Return what lies between two neighbours, evenly in the logarithm of 1 - gamma.
+
+    >>> round(interpolated(0.99, ((0.9, -80.0), (0.999, -60.0))), 9)
+    -70.0
+    """
+    (below, first), (above, last) = ends
+    start, own, end = (math.log1p(-one) for one in (below, gamma, above))
+    return first + (last - first) * (own - start) / (end - start)
 
 
 def _comparisons(posed: Posed) -> float:

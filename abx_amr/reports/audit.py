@@ -81,8 +81,8 @@ _MEANING: Mapping[str, tuple[str, str]] = {
     ),
     "discount audit": (
         "Does the winner's discount factor cost little by itself (at most 5 % of the range)?",
-        "Not a fault of the record: even a perfect learner with this gamma stays far below the "
-        "optimum. Search larger values of gamma.",
+        "It would be no fault of the record: even a perfect learner with this gamma would stay "
+        "far below the optimum. Larger values of gamma would have to be searched.",
     ),
 }
 

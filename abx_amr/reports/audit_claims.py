@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from abx_amr.errors import counted
 from abx_amr.reports.audited import AuditedStudy, Finding, best_of, is_same
 from abx_amr.reports.audited import named as named_values
-from abx_amr.reports.finals import DEFAULT, Final, compared, final_of, named, within
+from abx_amr.reports.finals import DEFAULT, Final, compared, compared_at, final_of, named, within
 from abx_amr.reports.wording import is_known, number, percent, signed
 from abx_amr.studies.space import flatten
 
@@ -115,7 +115,9 @@ def _beaten_in_the_final(study: AuditedStudy, final: Final) -> Finding:
             f"the default is said to be {'' if final.is_beaten else 'not '}beaten, which does not "
             f"follow from the difference {signed(final.difference.mean)}{within(ends)}"
         )
-    return final.is_beaten, compared(final)
+    return final.is_beaten, " ".join(
+        filter(None, (compared(final), compared_at(study.tuning, study.config)))
+    )
 
 
 def versions_recorded(study: AuditedStudy) -> Finding:
@@ -141,12 +143,13 @@ def discount_audited(study: AuditedStudy) -> Finding:
     optimum, never = study.best.get("optimum"), references.get("never")
     if cost is None or optimum is None or never is None or not optimum > never:
         why = part.get("why_missing") or "what the best trial's discount factor costs is not kept"
-        return None, f"{why}; abx-plan says it for the clinic and agent_algorithm.gamma"
+        return None, f"what it costs is not known here: {str(why).removeprefix('not computed: ')}"
     share = cost / (optimum - never)
     gamma = references.get("own_discount")
     whose = f"the discount factor, {gamma:.4g}," if is_known(gamma) else "the discount factor"
+    about = "about " if part.get("between") else ""
     said = (
-        f"{whose} alone costs {number(cost)} per episode, {percent(share)} of the range from never "
-        "treating to the optimum"
+        f"{whose} alone costs {about}{number(cost)} per episode, {percent(share)} of the range "
+        "from never treating to the optimum"
     )
     return share <= DISCOUNT_SHARE, f"{said} (at most {percent(DISCOUNT_SHARE, 0)} passes)"

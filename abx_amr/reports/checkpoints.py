@@ -24,9 +24,31 @@ def weights_in_words(
         evaluations: How many evaluations a training made; None: not known.
     """
     if "evaluation" in config:
-        return _of_an_evaluation(config, summary) if "trained_with_seed" in provenance else None
+        if "trained_with_seed" not in provenance:
+            return None
+        return f"{_of_an_evaluation(config, summary)}{_settings(config, summary, provenance)}"
     if not summary.get("transitions"):
         return None
+    chosen = _settings(config, summary, provenance)
+    return f"{_of_a_training(summary, evaluations)}{chosen}"
+
+
+def _settings(
+    config: Mapping[str, Any], summary: Mapping[str, Any], provenance: Mapping[str, Any]
+) -> str:
+    """Return whether the episodes may have chosen its settings; nothing where they have not."""
+    study = provenance.get("best_params_from") or config.get("best_params_from")
+    seed = summary.get("evaluation_seed")
+    if not study or (config.get("training") or {}).get("evaluation_seed") != seed:
+        return ""
+    return (
+        f" But its settings were chosen by the study {study}, which scores its trials on the "
+        f"episodes of training.evaluation_seed: unless it had another than {seed}, they are these, "
+        "and their mean flatters the settings."
+    )
+
+
+def _of_a_training(summary: Mapping[str, Any], evaluations: int | None) -> str:
     last, best = summary.get("mean_return"), summary.get("best_return")
     text = "These are its last weights, as they were when training ended"
     if evaluations == 1:

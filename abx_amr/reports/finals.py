@@ -24,6 +24,7 @@ class HeldOut:
         returns: The mean return of each seed.
         final_amr: Antibiotic -> mean level at the end of an episode; empty: not kept.
         treatments: How many patients got which antibiotic (`given`) and `none`; None: not kept.
+        by_seed: Of each seed `seed`, `mean`, `final_amr`, `given` and `none`; empty: not kept.
     """
 
     mean: float | None
@@ -31,6 +32,7 @@ class HeldOut:
     returns: Sequence[float]
     final_amr: Mapping[str, float] = field(default_factory=dict)
     treatments: Mapping[str, Any] | None = None
+    by_seed: Sequence[Mapping[str, Any]] = ()
 
     @property
     def in_words(self) -> str:
@@ -122,6 +124,7 @@ def _value(told: Mapping[str, Any]) -> HeldOut:
         returns=list(told.get("returns") or ()),
         final_amr=levels_of(told.get("final_amr")),
         treatments=told.get("treatments"),
+        by_seed=[one for one in told.get("by_seed") or () if isinstance(one, Mapping)],
     )
 
 
@@ -151,4 +154,26 @@ def compared(final: Final) -> str:
         return f"The default is beaten: the difference is {by}."
     if final.is_beaten is False:
         return f"The default is not beaten, it is better: the difference is {by}."
-    return f"The default is not beaten: the two cannot be told apart ({by})."
+    return f"The default is not beaten: the two cannot be told apart, the difference is {by}."
+
+
+def compared_at(tuning: Mapping[str, Any], config: Mapping[str, Any]) -> str | None:
+    """Return at what length of training settings were compared, where the default's is another.
+
+    Args:
+        tuning: The settings of the search.
+        config: Of the study.
+
+    >>> agent = {"default_training_episodes": 1000}
+    >>> print(compared_at({"truncated_episodes": 150}, {"agent_algorithm": agent}))
+    All trained for 150 episodes, while the default is made for 1,000: what is better after 150 may not be after 1,000.
+    """  # noqa: E501
+    own = tuning.get("truncated_episodes")
+    usual = (config.get("agent_algorithm") or {}).get("default_training_episodes")
+    if not is_known(own) or not is_known(usual) or usual <= own:
+        return None
+    short, long = number(own, 0), number(usual, 0)
+    return (
+        f"All trained for {short} episodes, while the default is made for {long}: what is better "
+        f"after {short} may not be after {long}."
+    )

@@ -53,6 +53,23 @@ def in_words(ours: Levels, theirs: Levels, name: object, *, whose: str = "it") -
     return f"{text} What the best rule leaves was not kept."
 
 
+def aim_in_words(config: Mapping[str, Any]) -> str | None:
+    """Return whether a low resistance is an aim in itself; None where that is not known.
+
+    Args:
+        config: Of the run or the study.
+    """
+    weight = (config.get("reward_calculator") or {}).get("lambda_weight")
+    if not is_known(weight):
+        return None
+    if weight:
+        return f"Resistance itself counts in the reward, by a weight of {weight:g}."
+    return (
+        "Resistance itself does not count in the reward (lambda_weight 0), only the cures that it "
+        "costs before the episode ends: a policy nearer to the optimum may well leave more of it."
+    )
+
+
 def key_figure(levels: Levels) -> KeyFigure:
     r"""Return the levels as a figure that stands by itself: each, or of long names the highest.
 
@@ -67,7 +84,7 @@ def key_figure(levels: Levels) -> KeyFigure:
     if len(each) <= _SHORT:
         each = ", ".join(part.replace(" ", "\xa0") for part in each.split(", "))
         return KeyFigure(name, each)
-    return KeyFigure(f"highest {name}", amr(max(levels.values())), each)
+    return KeyFigure(f"highest mean {name}", amr(max(levels.values())), each)
 
 
 def _listed(levels: Levels, of: str = "") -> str:

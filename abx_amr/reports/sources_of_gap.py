@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from abx_amr.reports.wording import is_known, number
@@ -27,6 +28,13 @@ PARTS = {
     ),
 }
 
+#: What the last part is called while it holds parts that were not computed.
+NOT_TOLD = "not told apart"
+_COMPUTES = re.compile(r"it takes a while; (abx-plan.*) does, and keeps it")
+#: Of a gap, from which a part is nearly all of it.
+NEARLY_ALL = 0.9
+_HARDLY = 0.05  # of a gap, up to which a part hardly counts
+
 
 def sources_in_words(gap: Any, plan: str) -> str | None:
     """Return what a gap is made of, the largest part first; None where that is not told.
@@ -38,7 +46,7 @@ def sources_in_words(gap: Any, plan: str) -> str | None:
     >>> print(sources_in_words({"total": 3.0, "parts": [
     ...     {"name": "unseen_time", "value": 0.0}, {"name": "discount", "value": 0.5},
     ...     {"name": "learning", "value": 2.5}], "references": {"own_discount": 0.99}}, "abx-plan"))
-    It comes from: “not learned” 2.50 (what is left: a better policy could be learned from what the agent sees) and “discounting” 0.50 (what a perfect learner of gamma 0.99 loses by its discounting).
+    It comes from: “not learned” 2.50 (what is left: a better policy could be learned from what the agent sees) and “discounting” 0.50 (what a perfect learner of gamma 0.99 loses by its discounting). So most of it is that a better policy was not learned.
     """  # noqa: E501
     if not isinstance(gap, dict) or not is_known(total := gap.get("total")) or total <= 0:
         return None
@@ -53,10 +61,82 @@ def sources_in_words(gap: Any, plan: str) -> str | None:
     *most, last = [_part(part, references, has_missing=bool(missing)) for part in known]
     text = f"It comes from: {', '.join(most)}{' and ' * bool(most)}{last}."
     if not missing:
-        return text
-    names = " and ".join(f"“{_named(part)[0]}”" for part in missing)
-    why = "; ".join(dict.fromkeys(str(part.get("why_missing") or "not known") for part in missing))
-    return f"{text} Inside “not told apart”: {names} ({with_command(why, plan)})."
+        return f"{text}{_what_counts(known, float(total))}"
+    names = " and ".join(f"“{_named(part)[0]}”{_beside(part)}" for part in missing)
+    why = "; ".join(dict.fromkeys(why_missing(part, plan) for part in missing))
+    return f"{text} “{NOT_TOLD}” holds {names} too ({why})."
+
+
+def _what_counts(known: list[dict[str, Any]], total: float) -> str:
+    """Return what may be gained by another training, and that a discount factor hardly counts."""
+    values = {str(part.get("name")): float(part["value"]) for part in known}
+    text = ""
+    if len(known) > 1 and known[0].get("name") == "learning":
+        share = "nearly all" if values["learning"] >= NEARLY_ALL * total else "most"
+        text = f" So {share} of it is that a better policy was not learned."
+    if 0 < values.get("discount", 0.0) <= _HARDLY * total:
+        text += " A larger discount factor would hardly help."
+    return text
+
+
+def why_missing(part: dict[str, Any], plan: str) -> str:
+    """Return why a part is not known; what a command computes is told by where that stands.
+
+    Args:
+        part: Of a gap.
+        plan: The command that computes the clinic's optimum.
+
+    >>> told = "not computed: it takes a while; abx-plan for this clinic does, and keeps it"
+    >>> why_missing({"why_missing": told}, "abx-plan")
+    'not computed: it takes a while; “Repeat it, go on” has the command'
+    """
+    told = str(part.get("why_missing") or "not known")
+    if _COMPUTES.search(told):
+        return "not computed: it takes a while; “Repeat it, go on” has the command"
+    return with_command(told, plan)
+
+
+def computing_command(gap: Any, plan: str) -> str | None:
+    """Return the command that computes what is missing of a gap; None where none does.
+
+    Args:
+        gap: Of a summary.
+        plan: The command that computes the clinic's optimum.
+    """
+    parts = gap.get("parts") if isinstance(gap, dict) else None
+    for part in parts or []:
+        found = _COMPUTES.search(str(part.get("why_missing"))) if isinstance(part, dict) else None
+        if found is not None:
+            return with_command(found[1], plan)
+    return None
+
+
+def _beside(part: dict[str, Any]) -> str:
+    between = _between(part)
+    return f", between {between}," if between else ""
+
+
+def _between(part: dict[str, Any]) -> str:
+    """Return what the discount factors beside an agent's cost; nothing where none is kept."""
+    ends = neighbours_of(part)
+    start = part.get("from")
+    if ends is None or not is_known(start):
+        return ""
+    (low, first), (high, last) = ends
+    return f"{number(start - first)} of gamma {low:g} and {number(start - last)} of {high:g}"
+
+
+def neighbours_of(part: dict[str, Any]) -> tuple[tuple[float, float], tuple[float, float]] | None:
+    """Return the discount factors that a part was taken between, each with its return."""
+    ends = part.get("between")
+    if not isinstance(ends, list | tuple) or len(ends) != 2:
+        return None
+    if not all(isinstance(end, list | tuple) and len(end) == 2 for end in ends):
+        return None
+    (low, first), (high, last) = ends
+    if not all(map(is_known, (low, first, high, last))):
+        return None
+    return (float(low), float(first)), (float(high), float(last))
 
 
 def meaning_of(part: dict[str, Any], references: dict[str, Any]) -> str:
@@ -73,6 +153,8 @@ def meaning_of(part: dict[str, Any], references: dict[str, Any]) -> str:
     gamma, start, end = references.get("own_discount"), part.get("from"), part.get("to")
     if part.get("name") == "discount" and is_known(gamma):
         meaning = f"what a perfect learner of gamma {gamma:.4g} loses by its discounting"
+    if part.get("name") == "discount" and (between := _between(part)):
+        return f"{meaning}, taken between {between}"
     if not is_known(start) or not is_known(end) or start == end:
         return meaning
     if part.get("name") == "discount":
@@ -90,9 +172,10 @@ def meaning_of(part: dict[str, Any], references: dict[str, Any]) -> str:
 def _part(part: dict[str, Any], references: dict[str, Any], *, has_missing: bool) -> str:
     name, _ = _named(part)
     if part.get("name") == "learning" and has_missing:
-        return f"“not told apart” {number(part['value'])} (what is not learned is in it too)"
+        return f"“{NOT_TOLD}” {number(part['value'])} (what is not learned is in it too)"
     meaning = meaning_of(part, references)
-    return f"“{name}” {number(part['value'])}{f' ({meaning})' * bool(meaning)}"
+    about = "about " * (neighbours_of(part) is not None)
+    return f"“{name}” {about}{number(part['value'])}{f' ({meaning})' * bool(meaning)}"
 
 
 def _named(part: dict[str, Any]) -> tuple[str, str]:

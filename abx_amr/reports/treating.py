@@ -48,8 +48,11 @@ class ByLevel:
         met: NDArray[np.float64] = self.patients / self.patients.sum()
         return met
 
-    def sentence(self) -> str:
+    def sentence(self, *, knows_risk: bool = False) -> str:
         """Return up to which level it is given.
+
+        Args:
+            knows_risk: Whether it is told beside this how that hangs on a patient's risk.
 
         >>> ends = (0, 0.01, 0.1, 1)
         >>> found = np.array([90.0, 10.0, 100.0]), np.array([45.0, 3.0, 2.0])
@@ -71,9 +74,15 @@ class ByLevel:
         if len(came) == 1:
             span = band_in_words(*self.ends[int(came[0]) :][:2])
             return f"It gives {name} to {amr(total)} of patients; its visible AMR was {span}."
+        highest = amr(self.ends[int(came[-1]) + 1])
+        if knows_risk:
+            return (
+                f"It gives {name} to {amr(total)} of patients; at no level of its visible AMR that "
+                f"it met (up to {highest}) does it stop for patients of every risk."
+            )
         return (
             f"It gives {name} to {amr(total)} of patients, and does not stop at any level of its "
-            f"visible AMR that it met (up to {amr(self.ends[int(came[-1]) + 1])})."
+            f"visible AMR that it met (up to {highest})."
         )
 
     def _share(self, bands: NDArray[np.intp]) -> float:

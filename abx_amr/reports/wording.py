@@ -17,6 +17,8 @@ _COLLAPSED = {
     "constant_antibiotic": "uses only one antibiotic",
     "entropy_vanished": "stopped exploring early",
 }
+_UNLIMITED = re.compile(r"(amr_threshold \()threshold 1(?:\.0)?(?=[,)])")
+_AMR_THRESHOLD = re.compile(r"amr_threshold \(threshold ([\d.e-]+)(?:, risk ([\d.e-]+))?\)")
 _THRESHOLD = re.compile(r"(threshold \(?)(\d+(?:\.\d+)?(?:e-?\d+)?)(?=[,)])")
 
 
@@ -114,10 +116,33 @@ def rule(label: object) -> str:
 
     >>> rule("amr_threshold (threshold 0.0075, risk 0.9)"), rule("cycling (period 5)")
     ('amr_threshold (threshold 0.75 %, risk 0.9)', 'cycling (period 5)')
-    >>> rule("best constant threshold (0.125)")
-    'best constant threshold (12 %)'
+    >>> rule("best constant threshold (0.125)"), rule("amr_threshold (threshold 1, risk 0.8)")
+    ('best constant threshold (12 %)', 'amr_threshold (no limit of AMR, risk 0.8)')
     """
-    return _THRESHOLD.sub(lambda found: f"{found[1]}{amr(float(found[2]))}", str(label))
+    text = _UNLIMITED.sub(r"\1no limit of AMR", str(label))
+    return _THRESHOLD.sub(lambda found: f"{found[1]}{amr(float(found[2]))}", text)
+
+
+def what_a_rule_does(label: object) -> str | None:
+    """Return a threshold rule in plain words, None for another.
+
+    >>> what_a_rule_does("amr_threshold (threshold 0.0075, risk 0.9)")
+    'the least resisted antibiotic for patients above 90 % risk while its visible AMR is below 0.75 %'
+    >>> what_a_rule_does("amr_threshold (threshold 1, risk 0.8)")
+    'the least resisted antibiotic for patients above 80 % risk, whatever the resistance'
+    >>> what_a_rule_does("greedy")
+    """  # noqa: E501
+    found = _AMR_THRESHOLD.fullmatch(str(label))
+    if found is None:
+        return None
+    level, risk = float(found[1]), found[2]
+    whom = "every patient" if risk is None else f"patients above {percent(float(risk), 0)} risk"
+    limit = (
+        ", whatever the resistance"
+        if level >= 1
+        else f" while its visible AMR is below {amr(level)}"
+    )
+    return f"the least resisted antibiotic for {whom}{limit}"
 
 
 def reached(share: Any) -> str:

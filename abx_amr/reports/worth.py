@@ -15,7 +15,15 @@ from abx_amr.reports.expectation import (
     known_ends,
     luck_of,
 )
-from abx_amr.reports.wording import is_known, number, over_episodes, reached, rule, signed
+from abx_amr.reports.wording import (
+    is_known,
+    number,
+    over_episodes,
+    reached,
+    rule,
+    signed,
+    what_a_rule_does,
+)
 
 _BETWEEN = re.compile(r"upper bound: optimum between (-?[\d.]+) and (-?[\d.]+)")
 _UNNAMED_PLAN = re.compile(r"run (first: )?abx-plan for (this clinic|it)( first)?")
@@ -49,6 +57,13 @@ def returns_in_words(summary: Mapping[str, Any], who: str) -> list[str]:
     ]
 
 
+def _of_that(summary: Mapping[str, Any]) -> str:
+    """Return what the best policy earns that could be computed: no less than the lower bound."""
+    found = _BETWEEN.fullmatch(str(summary.get("optimum_note")))
+    least = "" if found is None else f" and earns at least {number(float(found[1]))}"
+    return f", which is near the optimum{least}"
+
+
 def _apart(difference: float) -> str:
     return f"{number(abs(difference))} {'above' if difference >= 0 else 'below'}"
 
@@ -63,7 +78,8 @@ def against_in_words(summary: Mapping[str, Any]) -> list[str]:
         same = f"on the same {number(count, 0)} episodes" if count != 1 else "on the same episode"
         sure = f" ({over_episodes(ends)})" if all(map(is_known, ends)) else ""
         of_episodes = f"{signed(found.get('mean'))}{sure}"
-        name, expected = rule(best.get("name")), against_best_rule(summary)
+        expected, words = against_best_rule(summary), what_a_rule_does(best.get("name"))
+        name = f"{rule(best.get('name'))}{f' ({words})' * bool(words)}"
         if expected is None:
             sentences.append(
                 f"{compared(best.get('verdict'))} the best tuned rule, {name}, which earns "
@@ -122,11 +138,11 @@ def optimum_in_words(summary: Mapping[str, Any], plan_command: str) -> str:
     reference = reference_in_words(summary)
     if cost is not None and is_against_interpolated(summary):
         return (
-            f"In expectation it is {number(cost.mean)} ({cost.within}) below the best "
-            "policy that could be computed here, which is near the optimum: what its choices cost "
-            "in the states that it met, without the luck of these episodes. The mean return of "
-            f"these episodes lies {_apart(-gap)} {reference}: no prescriber is above that bound in "
-            "the long run, and the best may be below it."
+            f"In expectation it is {number(cost.mean)} ({cost.within}) below the best policy that "
+            f"could be computed here{_of_that(summary)}: what its choices cost in the states that "
+            "it met, without the luck of these episodes. What nothing can exceed in the long run "
+            f"is {reference}: the mean return of these episodes lies {_apart(-gap)} that, and its "
+            "parts below are of this larger gap."
         )
     if cost is not None:
         share = expected_share(summary)

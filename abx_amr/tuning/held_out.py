@@ -130,19 +130,30 @@ def _left(study: TuningStudy, final: FinalStanding, point: Point) -> dict[str, A
     """Return what a point's held-out seeds did to clinic and patients; None where one kept it not.
 
     `final_amr`: antibiotic -> mean level at the end of an episode; `treatments`: how many patients
-    got which antibiotic and none.
+    got which antibiotic and none; `by_seed`: seed, mean, and these two of each seed, as far as they
+    were kept.
     """
     folder = study.settings.files.final_point(point)
-    seeds = [
-        (folder.seed(outcome.seed), outcome.episode_return)
+    outcomes = [
+        (outcome.seed, outcome.episode_return)
         for outcome in final.held_out(point)
         if outcome.failure_reason is None and outcome.episode_return is not None
     ]
+    seeds = [(folder.seed(seed), mean) for seed, mean in outcomes]
     kept = [final_amr(seed, episode_return=mean) for seed, mean in seeds]
     levels = None
     if kept and all(kept):
         levels = {name: math.fsum(one[name] for one in kept) / len(kept) for name in kept[0]}
-    return {"final_amr": levels, "treatments": treatments(seeds)}
+    by_seed = [
+        {"seed": seed, "mean": mean, "final_amr": kept[at], **_counts(treatments([seeds[at]]))}
+        for at, (seed, mean) in enumerate(outcomes)
+    ]
+    return {"final_amr": levels, "treatments": treatments(seeds), "by_seed": by_seed}
+
+
+def _counts(kept: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Return how many patients got which antibiotic, and none, of what a seed has kept."""
+    return {key: kept[key] for key in ("given", "none") if kept is not None and key in kept}
 
 
 def _value(returns: Mapping[int, Sequence[float]]) -> dict[str, Any]:

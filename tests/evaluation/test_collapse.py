@@ -1,9 +1,11 @@
 """A learned policy that has collapsed is told from one that has not, by what it does."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from abx_amr.agents.rules import AlwaysBest, Greedy, Never
+from abx_amr.agents.rules import AlwaysBest, AmrThreshold, Greedy, Never
 from abx_amr.evaluation.collapse import (
     KINDS,
     advice,
@@ -13,7 +15,7 @@ from abx_amr.evaluation.collapse import (
     treatments_by_level,
 )
 from abx_amr.evaluation.episodes import episode_returns, evaluate
-from abx_amr.evaluation.tally import BANDS, Tally
+from abx_amr.evaluation.tally import BANDS, PARTS, RISKS, Tally
 from tests.clinics import PAPER_DRUGS, clinic_model, default_clinics, mixture, population
 
 MODEL = default_clinics()["paper_two"]
@@ -141,6 +143,33 @@ def test_whom_a_prescriber_treats_is_counted_by_the_level_it_sees_and_by_group()
         of_group = patients[patients["group"] == g]
         untreated = (of_group["treatment"] == "no_treatment").sum()
         assert record["by_group"][name]["none"] == untreated
+
+
+def test_whom_a_prescriber_treats_is_counted_by_risk_and_over_the_episode():
+    tally = Tally.of(MIXED, agents=1)
+    rule = AmrThreshold(MIXED, threshold=1.0, risk=0.5)
+    episode_returns(rule, MIXED, episodes=2, seed=0, tally=tally)
+    record = tally.as_record()
+    patients = evaluate(rule, MIXED, episodes=2, seed=0, trajectories=True).patients_frame()
+    treated = patients["treatment"] != "no_treatment"
+    band = np.searchsorted(RISKS[1:-1], patients["observed_prob_infected"], side="right")
+    any_of = record["by_risk"]["any"]
+    for at in range(len(RISKS) - 1):
+        assert sum(any_of["patients"][at]) == (band == at).sum()
+        assert sum(any_of["given"][at]) == treated[band == at].sum()
+    for name, counts in record["by_risk"]["antibiotics"].items():
+        assert np.sum(counts["given"]) == record["given"][name]
+    part = (patients["step"] - 1) * PARTS // MIXED.max_time_steps
+    untreated = (~treated).groupby(part).sum()
+    assert [counts["none"] for counts in record["by_part"]] == untreated.tolist()
+
+
+def test_a_risk_that_is_not_seen_is_not_counted_by():
+    blind = replace(MODEL, population=population(visible=("benefit_value_multiplier",)))
+    tally = Tally.of(blind, agents=1)
+    episode_returns(Never(blind), blind, episodes=1, seed=0, tally=tally)
+    assert "by_risk" not in tally.as_record()
+    assert tally.treatments.sum() == blind.max_time_steps * blind.num_patients_per_time_step
 
 
 def test_the_resistance_at_the_end_is_that_of_an_evaluation():

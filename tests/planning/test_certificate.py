@@ -259,7 +259,7 @@ def test_four_antibiotics_have_a_bound_that_says_how_wide_it_is():
     model = clinic_model(drugs, people=VARIED, patients=2, steps=12)
     found = optimum(view(model), tolerance=0.05)
     assert found.lower < found.upper
-    assert "% of the range wide" in found.programme
+    assert "% of the range apart" in found.programme
     assert "at most 3 antibiotics" in found.shortfall
     three = certified(
         clinic_model(dict(list(drugs.items())[:3]), people=VARIED, patients=2, steps=12)

@@ -13,7 +13,7 @@ from abx_amr.planning.best_rule import RuleSearch, TunedRule, compare_with_best
 from abx_amr.planning.cache import PlanCache, quick_view, reference
 from abx_amr.planning.episode_discount import discounted_episode
 from abx_amr.planning.gap import agreement_line, gap_line, gap_lines, gap_record
-from abx_amr.planning.optimum import optimum
+from abx_amr.planning.optimum import Optimum, optimum
 from abx_amr.planning.play import never
 from abx_amr.planning.policy import Optimal
 from abx_amr.planning.programme import Programme
@@ -194,6 +194,50 @@ def test_the_command_that_is_named_keeps_the_value_of_any_discount_factor(plans)
     rules = RuleSearch(crowded_model(), plans)
     why = limits_of(crowded_model(), who, rules).at_own_discount.why_missing
     assert "agent_algorithm.gamma=0.9963457812 does" in why
+
+
+def kept_of_a_crowded_clinic(folder, returns):
+    """Keep an optimum of -10 to -9, and what discount factors lead to; return the record of one."""
+    posed, cache = view(crowded_model()), PlanCache(folder)
+    cache.keep(
+        posed,
+        Optimum(
+            lower=-10.0,
+            upper=-9.0,
+            caveats=(),
+            method="by hand",
+            given=None,
+            seconds=0.0,
+            memory=0,
+            programme="",
+        ),
+    )
+    rows = {
+        g: {"gamma": g, "episode_return": r, "equilibrium_amr": 0.1} for g, r in returns.items()
+    }
+    cache._keep_stationary(posed, rows)
+    who = Prescribing(sees_time=False, gamma=0.9985)
+    return gap_record(reachable(crowded_model(), who, folder=folder), -50.0)
+
+
+def test_a_discount_factor_that_is_not_kept_costs_about_what_those_beside_it_do(tmp_path):
+    found = kept_of_a_crowded_clinic(tmp_path, {0.99: -30.0, 0.998: -12.0, 0.999: -12.5})
+    part = parts_of(found)["discount"]
+    assert 0.0 < part["value"] < 0.5
+    assert part["between"] == ((0.998, -12.0), (0.999, -12.5))
+    assert sum(p["value"] or 0.0 for p in found["parts"]) == pytest.approx(found["total"])
+    said = gap_lines({"optimality_gap": 41.0, "optimum": -9.0, "gap": found})
+    assert "discount about 0." in "\n".join(said)
+
+
+def test_what_lies_between_discount_factors_far_apart_is_bounded_and_not_guessed(tmp_path):
+    never_treating = reference(crowded_model(), folder=tmp_path).never
+    far = 0.2 * (-9.0 - never_treating)
+    found = kept_of_a_crowded_clinic(tmp_path, {0.998: -12.0 - far, 0.999: -12.0})
+    part = parts_of(found)["discount"]
+    assert part["value"] is None
+    assert part["between"] == ((0.998, -12.0 - far), (0.999, -12.0))
+    assert part["from"] == -12.0
 
 
 def test_what_was_computed_is_kept(plans, monkeypatch):

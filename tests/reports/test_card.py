@@ -156,7 +156,9 @@ def test_the_best_rule_of_the_summary_is_told_and_named_with_all_its_parameters(
     }
     card = card_of(replace(CARD, rule=None, summary={**SUMMARY, "best_rule": rule}))
     assert "the difference on the same 10 episodes is +23.07" in card.worth[-1]
-    assert "threshold 100 %" in card.worth[-1], "levels of resistance are in percent everywhere"
+    assert "no limit of AMR, risk 0.9" in card.worth[-1], (
+        "levels of resistance are in percent everywhere"
+    )
     (missing,) = card.missing
     assert "no rule played" not in missing
     assert "'against={rule: amr_threshold, threshold: 1, risk: 0.9}'" in missing

@@ -1,13 +1,16 @@
 """What a winner is worth is said with an interval over seeds and episodes."""
 
 import math
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from abx_amr.cli.printed_final import compared, default_overrides
+from abx_amr.studies.folder import StudyFolder
 from abx_amr.studies.records import DEFAULT
-from abx_amr.tuning.held_out import _is_beaten, crossed_interval
+from abx_amr.tuning.held_out import _is_beaten, _left, crossed_interval
+from abx_amr.tuning.seed_files import write_seed_result
 
 
 def crossed(generator, *, seeds=8, episodes=20, of_seed=1.0, of_episode=1.0, rest=1.0):
@@ -70,3 +73,25 @@ def test_a_default_that_is_not_beaten_is_said_and_offered():
     assert default_overrides(final) == ["a.rate=0.001", "a.sees=false", "a.f=x"]
     assert "is the result" in compared({**final, "selected": DEFAULT})
     assert compared({**final, "default_beaten": True}).startswith("the default is beaten: ")
+
+
+def test_each_held_out_agent_is_told_by_itself_beside_what_they_have_in_common(tmp_path):
+    files, outcomes = StudyFolder(tmp_path), []
+    for seed, level in ((10000, 0.9), (10001, 0.1)):
+        told = {"seed": seed, "episode_return": -level, "failure": None, "effective_values": {}}
+        write_seed_result(
+            files.final_point(3).path,
+            outcome={**told, "seconds": 1.0},
+            evaluation_returns=[-level],
+            final_amr={"A": level},
+            treatments={"given": {"A": round(100 * level)}, "none": 5},
+        )
+        outcomes.append(SimpleNamespace(seed=seed, episode_return=-level, failure_reason=None))
+    study = SimpleNamespace(settings=SimpleNamespace(files=files))
+    found = _left(study, SimpleNamespace(held_out=lambda point: outcomes), 3)
+    assert found["final_amr"] == {"A": 0.5}
+    assert found["treatments"] == {"given": {"A": 100}, "none": 10}
+    assert found["by_seed"] == [
+        {"seed": 10000, "mean": -0.9, "final_amr": {"A": 0.9}, "given": {"A": 90}, "none": 5},
+        {"seed": 10001, "mean": -0.1, "final_amr": {"A": 0.1}, "given": {"A": 10}, "none": 5},
+    ]

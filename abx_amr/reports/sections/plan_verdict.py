@@ -19,7 +19,13 @@ def render(subject: PlanSubject) -> Markup:
     """Return sentences and the figures they rest on."""
     clinic = clinic_in_words(subject.content.get("configuration") or {})
     optimum = labelled("The optimum", _optimum(subject))
-    sentences = [optimum, *_nearest(subject), *([clinic] if clinic else [])]
+    end = _of_the_end(subject)
+    sentences = [
+        optimum,
+        *([end] if end else []),
+        *_nearest(subject),
+        *([clinic] if clinic else []),
+    ]
     return fill(
         "verdict.html",
         sentences=sentences,
@@ -48,6 +54,26 @@ def _optimum(subject: PlanSubject) -> str:
     if not is_known(never):
         return f"{text}."
     return f"{text}. Treating nobody earns {number(never)}: what lies between is the range."
+
+
+def _of_the_end(subject: PlanSubject) -> Markup | None:
+    """Return what only a simulation's end gives the optimum; None where that was not asked for."""
+    audit = subject.content.get("audit")
+    gain = audit.get("spend_down") if isinstance(audit, dict) else None
+    if not is_known(gain) or gain <= 0:
+        return None
+    most = "" if subject.optimum.get("is_exact") else "up to "
+    upper = subject.optimum.get("upper")
+    earned = (
+        f": the best policy computed that does not see the end earns {number(upper - gain)}"
+        if is_known(upper)
+        else ""
+    )
+    return labelled(
+        "What only a simulation has",
+        f"Of this the optimum gains {most}{number(gain)} by using up the antibiotics before the "
+        f"episode ends, which a real clinic does not{earned}.",
+    )
 
 
 def _nearest(subject: PlanSubject) -> list[Markup]:

@@ -10,7 +10,14 @@ from markupsafe import Markup
 from abx_amr.plots import regret_by_amr
 from abx_amr.reports.expectation import Expected, expected_return, known_ends
 from abx_amr.reports.figures import inline_svg
-from abx_amr.reports.sources_of_gap import PARTS, meaning_of
+from abx_amr.reports.sources_of_gap import (
+    NEARLY_ALL,
+    NOT_TOLD,
+    PARTS,
+    meaning_of,
+    neighbours_of,
+    why_missing,
+)
 from abx_amr.reports.subjects import RunSubject
 from abx_amr.reports.tables import Cell, Column, numbers
 from abx_amr.reports.templating import fill
@@ -33,9 +40,10 @@ def render(subject: RunSubject) -> Markup | None:
     if not isinstance(gap, dict) and not isinstance(agreement, dict):
         return None
     parts = _parts(gap or {})
+    missing = _missing(parts)
     known = pd.DataFrame(
         [
-            {"name": PARTS.get(p["name"], (p["name"],))[0], "start": p["from"], "end": p["to"]}
+            {"name": name_of(p, is_told=not missing), "start": p["from"], "end": p["to"]}
             for p in parts
             if is_known(p.get("value")) and is_known(p.get("from")) and is_known(p.get("to"))
         ]
@@ -51,7 +59,8 @@ def render(subject: RunSubject) -> Markup | None:
             Column("share", numeric=True),
             Column("what it is"),
         ],
-        rows=[_row(part, gap or {}, _missing(parts)) for part in parts],
+        rows=[row_of(part, gap or {}, missing, subject.plan_command) for part in parts],
+        is_told=not missing,
         regret=_regret(agreement or {}) if subject.has_figures else None,
         agreement=_agreement(agreement or {}, width_of(subject.summary)),
         level_columns=[
@@ -137,8 +146,8 @@ def _sentence(gap: dict[str, Any], parts: list[dict[str, Any]], luck: float) -> 
         )
     if missing := _missing(parts):
         return (
-            f"Of the {number(gap.get('total'))} to the {gap.get('reference', 'optimum')} the parts "
-            f"are not told apart: {' and '.join(missing)} would have to be computed first."
+            f"Of the {number(gap.get('total'))} to the {gap.get('reference', 'optimum')} not all "
+            f"parts are told apart: {' and '.join(missing)} would have to be computed first."
         )
     most, *others = sorted(known, key=lambda part: -float(part["value"]))
     second = others[0] if others else None
@@ -157,7 +166,7 @@ def _sentence(gap: dict[str, Any], parts: list[dict[str, Any]], luck: float) -> 
     meaning = meaning_of(most, gap.get("references") or {})
     return (
         f"Of the {number(gap.get('total'))} to the {gap.get('reference', 'optimum')}, the largest "
-        f"part, {number(most['value'])}, is “{name}”: {meaning}."
+        f"part, {number(most['value'])}{_nearly_all(most, gap)}, is “{name}”: {meaning}."
     )
 
 
@@ -170,16 +179,34 @@ def _missing(parts: list[dict[str, Any]]) -> list[str]:
     ]
 
 
-def _row(part: dict[str, Any], gap: dict[str, Any], missing_parts: list[str]) -> list[Any]:
-    name, _ = PARTS.get(part["name"], (str(part["name"]), ""))
+def name_of(part: dict[str, Any], *, is_told: bool) -> str:
+    """Return what a part is called: the last otherwise while it holds what was not computed."""
+    if part["name"] == "learning" and not is_told:
+        return NOT_TOLD
+    return PARTS.get(part["name"], (str(part["name"]),))[0]
+
+
+def _nearly_all(part: dict[str, Any], gap: dict[str, Any]) -> str:
+    total = gap.get("total")
+    is_most = is_known(total) and NEARLY_ALL * total <= part["value"] < total
+    return " and so nearly all of it" if is_most else ""
+
+
+def row_of(
+    part: dict[str, Any], gap: dict[str, Any], missing_parts: list[str], plan: str
+) -> list[Any]:
+    """Return the row of a part: what it is called, what it costs, its share, what it is."""
+    name = name_of(part, is_told=not missing_parts)
     meaning, total = meaning_of(part, gap.get("references") or {}), gap.get("total")
-    if part["name"] == "learning" and missing_parts:
-        name, meaning = "not told apart", f"{' and '.join(missing_parts)} and what is not learned"
+    if name == NOT_TOLD:
+        meaning = f"{' and '.join(missing_parts)} and what is not learned"
     value = part.get("value")
-    missing = part.get("why_missing")
     share = value / total if is_known(value) and is_known(total) and total else None
-    text = meaning if not missing else f"{meaning} (inside “not told apart”; {missing})"
-    return [name, numbers(value), percent(share, 0), text]
+    if part.get("why_missing"):
+        meaning = f"{meaning} (inside “{NOT_TOLD}”; {why_missing(part, plan)})"
+    about = "about " * (neighbours_of(part) is not None and is_known(value))
+    costs = Cell(f"{about}{number(value)}", value if is_known(value) else None)
+    return [name, costs, percent(share, 0), meaning]
 
 
 def _agreement(found: dict[str, Any], width: float | None) -> str | None:

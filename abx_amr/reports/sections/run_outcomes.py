@@ -34,7 +34,7 @@ def render(subject: RunSubject) -> Markup | None:
         columns += [
             Column("the rule (95 %)", numeric=True, title=f"{rule_in_words(name)}, same patients"),
             Column("difference (95 %)", numeric=True, title="in pairs; minus: the rule has more"),
-            Column("so it is"),
+            Column("better or worse"),
         ]
     return fill(
         "outcomes.html",

@@ -11,6 +11,7 @@ from markupsafe import Markup
 from abx_amr.errors import InputError
 from abx_amr.reports.card import against_of
 from abx_amr.reports.repeating import Repeated, command_of
+from abx_amr.reports.sources_of_gap import computing_command
 from abx_amr.reports.subjects import RunSubject
 from abx_amr.reports.templating import fill
 from abx_amr.reports.wording import is_known
@@ -45,6 +46,8 @@ def _next_steps(subject: RunSubject) -> list[tuple[str, str]]:
         steps.append(("Train the agent again that was evaluated here", training))
     if "abx-plan" in str(subject.summary.get("optimum_note")):
         steps.append(("Compute the optimum of this clinic, once", subject.plan_command))
+    if computing := computing_command(subject.summary.get("gap"), subject.plan_command):
+        steps.append(("Compute the missing parts of the gap, for the next evaluation", computing))
     rule = subject.summary.get("best_rule") or {}
     other = against_of(rule) if rule else "greedy"
     overrides = [str(one) for one in rule.get("overrides") or []]

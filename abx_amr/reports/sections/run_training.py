@@ -9,7 +9,7 @@ from abx_amr.reports.figures import inline_svg
 from abx_amr.reports.subjects import RunSubject
 from abx_amr.reports.tables import Column, setting
 from abx_amr.reports.templating import fill
-from abx_amr.reports.wording import duration, is_known, number
+from abx_amr.reports.wording import duration, is_known, number, rule
 from abx_amr.runs.figures import references_of
 
 NAME = "Training"
@@ -59,6 +59,6 @@ def render(subject: RunSubject) -> Markup | None:
 
 def _drawn(name: str, subject: RunSubject, text: str) -> Markup | None:
     if name == learning_curve.NAME:
-        known = references_of(subject.summary)
+        known = {rule(named): value for named, value in references_of(subject.summary).items()}
         return inline_svg(name, subject.drawn, description=text, references=known)
     return inline_svg(name, subject.drawn, description=text)

@@ -13,7 +13,8 @@ from abx_amr.reports.checkpoints import weights_in_words
 from abx_amr.reports.clinic import clinic_in_words
 from abx_amr.reports.clinical import PATIENTS
 from abx_amr.reports.expectation import against_best_rule, expected_return
-from abx_amr.reports.resistance import in_words, key_figure, levels_at_end, levels_of
+from abx_amr.reports.resistance import aim_in_words, in_words, key_figure, levels_at_end, levels_of
+from abx_amr.reports.risks import by_risk_of
 from abx_amr.reports.sections.run_gap import largest_part
 from abx_amr.reports.subjects import RunSubject
 from abx_amr.reports.tables import KeyFigure
@@ -64,7 +65,7 @@ def render(subject: RunSubject) -> Markup:
                     largest_part(subject.summary),
                 ),
                 labelled("Whom it treats", *_whom(subject)),
-                labelled("Resistance", _resistance(subject)),
+                labelled("Resistance", *_resistance(subject)),
                 labelled("Its weights", _weights(subject)),
                 clinic_in_words(subject.config),
             )
@@ -92,7 +93,8 @@ def _whom(subject: RunSubject) -> list[str]:
         steps=subject.drawn.get("steps"),
         patients=subject.drawn.get("patients"),
     )
-    return in_short(found)
+    risks = by_risk_of(subject.drawn.get("patients"), subject.drawn.get("steps"))
+    return [*in_short(found), *([] if risks is None else [risks.sentence()])]
 
 
 def _who(subject: RunSubject) -> str:
@@ -115,7 +117,13 @@ def _collapse(subject: RunSubject) -> str | None:
     )
 
 
-def _resistance(subject: RunSubject) -> str | None:
+def _resistance(subject: RunSubject) -> list[str]:
+    """Return the resistance at the end of an episode, and whether a low one is an aim."""
+    said = _at_the_end(subject)
+    return [] if said is None else [said, *filter(None, [aim_in_words(subject.config)])]
+
+
+def _at_the_end(subject: RunSubject) -> str | None:
     """Return the resistance at the end of an episode, against that of the best rule."""
     best = subject.summary.get("best_rule") or {}
     theirs, played = levels_of(best.get("final_amr")), rule_of(subject)
@@ -140,7 +148,8 @@ def _keys(subject: RunSubject) -> list[KeyFigure]:
         name = f"below {below}, in expectation"
         keys.append(KeyFigure(name, number(cost.mean), cost.within))
     keys += _against(found)
-    if cost is None and is_known(found.get("optimality_gap")):
+    is_near = cost is not None and is_against_interpolated(found)
+    if (cost is None or is_near) and is_known(found.get("optimality_gap")):
         share = reached(found.get("share_of_range"))
         keys.append(
             KeyFigure(f"gap to the {optimum_name(found)}", number(found["optimality_gap"]), share)

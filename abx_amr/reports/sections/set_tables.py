@@ -18,6 +18,7 @@ NAME = "Conditions compared"
 PAGES = ("set",)
 ORDER = 10
 
+_UNLIKELY = 0.05  # a p-value below which two conditions are told apart
 _GAP = "to the optimum, in expectation where that is known"
 
 
@@ -125,6 +126,7 @@ def _pairs(table: pd.DataFrame | None, sure: str) -> Table | None:
             numeric=True,
             title="chance that a run of the first beats one of the second",
         ),
+        Column("so"),
     ]
     rows = [
         [
@@ -134,11 +136,27 @@ def _pairs(table: pd.DataFrame | None, sure: str) -> Table | None:
             with_interval(row["difference"], (row["low"], row["high"]), is_signed=True),
             numbers(row["t_p_holm"], 3),
             numbers(row["wilcoxon_p_holm"], 3),
-            numbers(row["probability_of_improvement"]),
+            numbers(row["probability_of_improvement"] if row["pairs"] else None),
+            _told_apart(row),
         ]
         for row in table.to_dict("records")
     ]
     return columns, rows
+
+
+def _told_apart(row: Mapping[Any, Any]) -> str:
+    """Return what a pair of conditions comes to.
+
+    >>> _told_apart({"pairs": 3, "t_p_holm": 0.4, "difference": 22.0})
+    'cannot be told apart'
+    >>> _told_apart({"pairs": 0}), _told_apart({"pairs": 5, "t_p_holm": 0.01, "difference": -2.0})
+    ('no training seed in common', 'the first is worse')
+    """
+    if not row["pairs"]:
+        return "no training seed in common"
+    if not is_known(p_value := row["t_p_holm"]) or p_value >= _UNLIKELY:
+        return "cannot be told apart"
+    return f"the first is {'better' if row['difference'] > 0 else 'worse'}"
 
 
 def _overall(table: pd.DataFrame | None, sure: str) -> Table | None:

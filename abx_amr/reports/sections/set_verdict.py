@@ -23,6 +23,7 @@ ORDER = 0
 
 _MOST = 5  # clinics that are told in sentences
 _MOST_COLLAPSED = 5  # runs that are named
+_SAME_LENGTH = 0.02  # of a training, within which two are equally long
 
 
 def render(subject: SetSubject) -> Markup | None:
@@ -31,9 +32,10 @@ def render(subject: SetSubject) -> Markup | None:
     if conditions is None or conditions.empty:
         return None
     clinics = list(dict.fromkeys(conditions["clinic"]))
-    sentences: list[str | Markup] = []
+    runs_of = subject.tables.get("runs")
+    sentences: list[str | Markup] = [*_clinics(subject, clinics[:_MOST])]
     for clinic in clinics[:_MOST]:
-        here = _best_first(conditions[conditions["clinic"] == clinic])
+        here = _best_first(_with_steps(conditions[conditions["clinic"] == clinic], runs_of))
         sentences += _of_clinic(str(clinic), here, subject.tables.get("pairs"), len(clinics) > 1)
     if len(clinics) > _MOST:
         sentences.append(f"{len(clinics) - _MOST} more clinics are in the tables.")
@@ -44,7 +46,6 @@ def render(subject: SetSubject) -> Markup | None:
         KeyFigure("conditions", str(len(conditions))),
         KeyFigure("clinics", str(len(clinics))),
     ]
-    sentences += _clinics(subject, clinics[:_MOST])
     return fill("verdict.html", sentences=sentences, warning=_warning(subject), keys=keys)
 
 
@@ -149,13 +150,18 @@ def _against_next(
     clinic: str, best: Mapping[Any, Any], other: Mapping[Any, Any], pairs: pd.DataFrame | None
 ) -> str:
     found = None if pairs is None else _pair(clinic, best, other, pairs)
+    length = _lengths(best, other)
+    has = (
+        f"The next, {rule_in_words(other['condition'])}, earns {number(other['expected_return'])} "
+        "in expectation"
+        if all(is_known(one.get("expected_return")) for one in (best, other))
+        else f"The next, {rule_in_words(other['condition'])}, has {number(other['mean'])}"
+    )
     if found is None:
-        return f"The next, {other['condition']}, has {number(other['mean'])}; they were not paired."
+        return f"{has}; they were not paired.{length}"
     difference, ends, p_value, count = found
     if not count:
-        return (
-            f"The next, {other['condition']}, has {number(other['mean'])}; no seeds are in common."
-        )
+        return f"{has}; they have no training seed in common, so that no test was made.{length}"
     is_sure = is_known(p_value) and p_value < 0.05
     word = "cannot be told apart from"
     if is_sure:
@@ -164,7 +170,33 @@ def _against_next(
     return (
         f"It {word} the next, {other['condition']}: in the episodes that were played the "
         f"difference over {counted(count, 'pair')} of runs of one training seed is "
-        f"{signed(difference)}{sure}.{_chance(p_value)}"
+        f"{signed(difference)}{sure}.{_chance(p_value)}{length}"
+    )
+
+
+def _with_steps(conditions: pd.DataFrame, runs: pd.DataFrame | None) -> pd.DataFrame:
+    """Return the conditions with `steps`: for how many their runs were trained, in the mean."""
+    if runs is None or "steps" not in runs:
+        return conditions
+    steps = pd.to_numeric(runs["steps"], errors="coerce").groupby(runs["condition"]).mean()
+    return conditions.assign(steps=conditions["condition"].map(steps))
+
+
+def _lengths(best: Mapping[Any, Any], other: Mapping[Any, Any]) -> str:
+    """Return that two conditions were not trained equally long; nothing where they were.
+
+    >>> _lengths({"steps": 50000}, {"steps": 30000})
+    ' Beware: it was trained for 50,000 steps, the other for 30,000.'
+    >>> _lengths({"steps": 0}, {"steps": 30000})
+    ''
+    """
+    ours, theirs = best.get("steps"), other.get("steps")
+    if not is_known(ours) or not is_known(theirs) or not ours or not theirs:
+        return ""
+    if abs(ours - theirs) <= _SAME_LENGTH * max(ours, theirs):
+        return ""
+    return (
+        f" Beware: it was trained for {number(ours, 0)} steps, the other for {number(theirs, 0)}."
     )
 
 
@@ -221,7 +253,17 @@ def _collapsed(runs: pd.DataFrame | None) -> str | None:
     more = f" and {rest} more, marked in the table" if rest > 0 else ""
     return (
         f"{len(named)} of {counted(len(runs), 'run')} collapsed ({which}{more}): "
-        f"{_whole_conditions(runs)}"
+        f"{_whole_conditions(runs)}{_best_of_few(len(named), len(runs))}"
+    )
+
+
+def _best_of_few(collapsed: int, runs: int) -> str:
+    """Return what a best condition means where most runs have collapsed."""
+    if 2 * collapsed <= runs:
+        return ""
+    return (
+        " The best is the best of runs of which most did not learn: it says little of the "
+        "settings. Longer trainings, or other settings, come first."
     )
 
 

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from markupsafe import Markup
 
-from abx_amr.reports.finals import DEFAULT, Final, HeldOut, compared, final_of, named
+from abx_amr.reports.finals import DEFAULT, Final, HeldOut, compared, compared_at, final_of, named
 from abx_amr.reports.resistance import in_words, levels_of
 from abx_amr.reports.subjects import StudySubject
-from abx_amr.reports.tables import Cell, Column, numbers, with_interval
+from abx_amr.reports.tables import Cell, Column, Table, levels, numbers, with_interval
 from abx_amr.reports.templating import fill
 from abx_amr.reports.tuned_rule import tuning_in_words
 from abx_amr.reports.wording import is_known, number
@@ -29,8 +29,10 @@ def render(subject: StudySubject) -> Markup | None:
         return None
     return fill(
         "study_final.html",
-        sentence=_sentence(final),
-        compared=compared(final),
+        sentence=_sentence(final, subject),
+        compared=" ".join(
+            filter(None, (compared(final), compared_at(subject.tuning, subject.config)))
+        ),
         resistance=resistance_of(final),
         tuning=tuning_in_words(final.best_rule, evaluation_seed=final.evaluation_seed),
         columns=[
@@ -54,6 +56,7 @@ def render(subject: StudySubject) -> Markup | None:
             None,
         ),
         fresh=_span(final.fresh_seeds),
+        by_seed=_by_seed(final),
     )
 
 
@@ -66,13 +69,21 @@ def resistance_of(final: Final) -> str:
     return text or "The resistance at the end of an episode was not kept."
 
 
-def _sentence(final: Final) -> str:
+def _sentence(final: Final, subject: StudySubject) -> str:
+    best, weight = subject.best or {}, subject.summary.get("stability_penalty_weight")
+    mean = best.get("mean_reward")
+    scale = (
+        f" (a mean return of {number(mean)}, less {number(weight, 2)} times its spread over seeds: "
+        "what is held out has no such penalty)"
+        if is_known(mean) and is_known(weight) and weight
+        else ""
+    )
     both = "It" if final.selected == DEFAULT else "It and the default"
     count = len(final.candidates) - 1
     points = "best point" if count == 1 else f"{count} best points"
     return (
-        f"The search's best value, {number(final.found)}, is the best of many and so looks better "
-        f"than it is. Its {points} and the default trained again on fresh seeds "
+        f"The search's best value, {number(final.found)}{scale}, is the best of many, and so is "
+        f"likely to flatter. Its {points} and the default trained again on fresh seeds "
         f"({_span(final.fresh_seeds)}); {named(final.selected)} won. {both} then trained on seeds "
         f"{_span(final.seeds)} and played episodes that had chosen nothing."
     )
@@ -110,6 +121,35 @@ def _rows(final: Final) -> list[list[Any]]:
             ],
         ]
     return rows
+
+
+def _by_seed(final: Final) -> Table | None:
+    """Return a row per held-out agent of the winner; None where nothing but a mean was kept."""
+    drugs = [*final.winner.final_amr]
+    rows = [
+        [
+            Cell(
+                str(told.get("seed")), float(told["seed"]) if is_known(told.get("seed")) else None
+            ),
+            numbers(told.get("mean")),
+            *_given(told, drugs),
+            *(levels(levels_of(told.get("final_amr")).get(drug)) for drug in drugs),
+        ]
+        for told in final.winner.by_seed
+    ]
+    columns = [
+        Column("training seed", numeric=True),
+        Column("mean return", numeric=True),
+        *(Column(f"given {drug}", numeric=True, title="of all patients") for drug in drugs),
+        *(Column(f"{drug}: AMR at the end", numeric=True) for drug in drugs),
+    ]
+    return (columns, rows) if rows and drugs else None
+
+
+def _given(told: Mapping[str, Any], drugs: Sequence[str]) -> list[Cell]:
+    given, none = told.get("given") or {}, told.get("none")
+    total = sum(given.values()) + none if is_known(none) else 0
+    return [levels(given.get(drug, 0) / total if total else None) for drug in drugs]
 
 
 def _held(name: str, value: HeldOut) -> list[Any]:

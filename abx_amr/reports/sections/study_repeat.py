@@ -9,6 +9,7 @@ from typing import Any
 from markupsafe import Markup
 
 from abx_amr.errors import InputError
+from abx_amr.reports.card import against_of
 from abx_amr.reports.finals import DEFAULT, final_of
 from abx_amr.reports.repeating import (
     Repeated,
@@ -17,6 +18,7 @@ from abx_amr.reports.repeating import (
     given_by,
     settings_to_repeat,
 )
+from abx_amr.reports.sources_of_gap import computing_command
 from abx_amr.reports.subjects import StudySubject
 from abx_amr.reports.templating import fill
 from abx_amr.reports.wording import is_known
@@ -27,7 +29,7 @@ PAGES = ("study",)
 ORDER = 80
 
 _SEEDS = "training.seeds=[1,2,3,4,5]"
-_FAIRLY = ("evaluation.episodes=500", "against=greedy")
+_EPISODES = "evaluation.episodes=500"
 
 
 def render(subject: StudySubject) -> Markup:
@@ -41,9 +43,18 @@ def _next_steps(subject: StudySubject) -> list[tuple[str, str]]:
     steps = []
     given = _given(subject)
     where = _where(subject)
+    against = f"against={_rule(subject)}"
     command = command_of(subject.provenance)
     if subject.summary.get("status") == "unfinished" and command is not None:
         steps.append(("Go on with the study", command))
+    if computing := computing_command(_gap(subject), plan_command(subject)):
+        steps.append(
+            (
+                "Compute the missing parts of the gap, for the evaluation of an agent with these "
+                "settings",
+                computing,
+            )
+        )
     if subject.folder.best_params_file.is_file():
         final = final_of(subject.summary)
         if final is None:
@@ -63,7 +74,7 @@ def _next_steps(subject: StudySubject) -> list[tuple[str, str]]:
             ),
             (
                 "Evaluate one of them on unseen episodes, against a rule",
-                shlex.join(["abx-evaluate", f"run={trained_run(subject)}", *_FAIRLY]),
+                shlex.join(["abx-evaluate", f"run={trained_run(subject)}", _EPISODES, against]),
             ),
         ]
         is_selected = final is not None and final.selected == DEFAULT
@@ -71,6 +82,19 @@ def _next_steps(subject: StudySubject) -> list[tuple[str, str]]:
             steps.append(("Train as many with the default settings", shlex.join(default)))
         steps.append(("Compare all of these runs, with paired tests", "abx-gather"))
     return steps
+
+
+def _rule(subject: StudySubject) -> str:
+    """Return the best rule as `against=` takes it; greedy where none is known."""
+    final = final_of(subject.summary)
+    found = (subject.best or {}).get("best_rule") if final is None else final.best_rule
+    return against_of(found) if isinstance(found, Mapping) and found else "greedy"
+
+
+def _gap(subject: StudySubject) -> Any:
+    """Return the parts of the gap of what a study found: of its final, where there is one."""
+    final = final_of(subject.summary)
+    return (subject.best or {}).get("gap") if final is None else final.limits.get("gap")
 
 
 def train_command(subject: StudySubject) -> str:

@@ -10,11 +10,12 @@ import pandas as pd
 from markupsafe import Markup
 
 from abx_amr.reports.figures import inline_svg
-from abx_amr.reports.search import drawn_trials
+from abx_amr.reports.search import drawn_trials, same
 from abx_amr.reports.subjects import StudySubject
 from abx_amr.reports.tables import Cell, Column, numbers, short_setting
 from abx_amr.reports.templating import fill
 from abx_amr.reports.wording import duration, is_known, number
+from abx_amr.studies.space import flatten
 
 NAME = "Trials and seeds"
 PAGES = ("study",)
@@ -51,12 +52,13 @@ def render(subject: StudySubject) -> Markup | None:
                 "Every seed's mean return of every trial, with their mean and standard deviation.",
             ),
         ]
+    default = default_trial(subject)
     shown = trials.sort_values("value", ascending=direction != "maximize", kind="stable")
     return fill(
         "study_trials.html",
         drawn=drawn,
         columns=_columns(space, shown),
-        rows=[_row(row, space, shown) for row in shown.to_dict("records")],
+        rows=[_row(row, space, shown, default) for row in shown.to_dict("records")],
         trials=[int(number) for number in shown["number"]],
         marked=_place_of_best(subject, shown),
     )
@@ -99,10 +101,28 @@ def _any_collapsed(trials: pd.DataFrame) -> bool:
     return "collapsed" in trials and bool((pd.to_numeric(trials["collapsed"]) > 0).any())
 
 
-def _row(trial: Mapping[Any, Any], space: pd.DataFrame, trials: pd.DataFrame) -> list[Any]:
+def default_trial(subject: StudySubject) -> int | None:
+    """Return the trial of the settings that the configuration has by itself; None: none is it."""
+    trials, space = drawn_trials(subject)
+    own = flatten({k: v for k, v in subject.config.items() if isinstance(v, Mapping)})
+    paths = [*space["path"]]
+    if not paths or any(path not in own for path in paths):
+        return None
+    for trial in trials.to_dict("records"):
+        if all(same(own[path], trial.get(f"params.{path}")) for path in paths):
+            return int(trial["number"])
+    return None
+
+
+def _row(
+    trial: Mapping[Any, Any], space: pd.DataFrame, trials: pd.DataFrame, default: int | None
+) -> list[Any]:
     seconds = trial.get("wall_time_seconds")
     return [
-        Cell(str(trial["number"]), float(trial["number"])),
+        Cell(
+            f"{trial['number']}{' (default)' * (trial['number'] == default)}",
+            float(trial["number"]),
+        ),
         *(
             [_STATES.get(str(trial["state"]), str(trial["state"]).lower())]
             if _differ(trials, "state")

@@ -14,9 +14,10 @@ from markupsafe import Markup
 from abx_amr.errors import counted
 from abx_amr.evaluation.statistics import t_interval
 from abx_amr.reports.clinic import clinic_in_words
-from abx_amr.reports.finals import DEFAULT, Final, compared, final_of, named, within
-from abx_amr.reports.resistance import in_words, key_figure, levels_of
+from abx_amr.reports.finals import DEFAULT, Final, compared, compared_at, final_of, named, within
+from abx_amr.reports.resistance import aim_in_words, in_words, key_figure, levels_of
 from abx_amr.reports.sections.study_final import resistance_of
+from abx_amr.reports.sections.study_learning import rising_of
 from abx_amr.reports.sections.study_repeat import NAME as REPEAT
 from abx_amr.reports.sections.study_repeat import (
     lengths_in_words,
@@ -24,11 +25,12 @@ from abx_amr.reports.sections.study_repeat import (
     train_command,
     trained_run,
 )
+from abx_amr.reports.sections.study_treating import told_of
 from abx_amr.reports.sources_of_gap import sources_in_words
 from abx_amr.reports.subjects import StudySubject
 from abx_amr.reports.tables import KeyFigure
 from abx_amr.reports.templating import fill, labelled
-from abx_amr.reports.treating import by_level, groups_in_words, treated_in_words
+from abx_amr.reports.treating import groups_in_words, treated_in_words
 from abx_amr.reports.wording import (
     collapse_in_words,
     interval,
@@ -38,6 +40,7 @@ from abx_amr.reports.wording import (
     rule,
     short,
     signed,
+    what_a_rule_does,
 )
 from abx_amr.reports.worth import compared as compared_with
 from abx_amr.reports.worth import optimum_name, reference_in_words, with_command
@@ -88,7 +91,7 @@ def _searched(subject: StudySubject, best: dict[str, Any]) -> list[Markup]:
         labelled("Its settings", settings),
         *_worth(best, plan_command(subject)),
         labelled("Whom it treats", *_treated(subject, best.get("treatments"), "it")),
-        labelled("Resistance", _resistance(best)),
+        labelled("Resistance", _resistance(best), aim_in_words(subject.config)),
         labelled("To use it", *_use(subject)),
     ]
     return [sentence for sentence in told if sentence]
@@ -99,7 +102,7 @@ def _treated(subject: StudySubject, told: Any, whose: str) -> list[str]:
     text = treated_in_words(told, whose=whose)
     if text is None:
         return []
-    sentences = [f"{text}.", *(drug.sentence() for drug in by_level(told))]
+    sentences = [f"{text}.", *told_of(told)]
     if groups := groups_in_words(told):
         sentences.append(groups)
     if len(sentences) > 1 or not subject.folder.best_params_file.is_file():
@@ -148,12 +151,17 @@ def _selected(subject: StudySubject, best: dict[str, Any], final: Final) -> list
     told = [
         worth,
         labelled("Its settings", f"{_in_short(final.params)}." if final.params else None),
-        labelled("Against the default", compared(final)),
+        labelled(
+            "Against the default",
+            compared(final),
+            compared_at(subject.tuning, subject.config),
+            rising_of(subject),
+        ),
         *_worth(final.limits, plan_command(subject)),
         labelled(
             "Whom it treats", *_treated(subject, final.winner.treatments, named(final.selected))
         ),
-        labelled("Resistance", resistance_of(final)),
+        labelled("Resistance", resistance_of(final), aim_in_words(subject.config)),
         labelled("The search", search),
         labelled("To use it", *_use(subject)),
     ]
@@ -191,7 +199,8 @@ def _worth(best: Mapping[str, Any], plan: str) -> list[Markup | None]:
         difference = found.get("difference") or {}
         text = (
             f"{compared_with(found.get('verdict'))} the best tuned rule, "
-            f"{rule(found.get('name'))}, which earns {number(found.get('mean_return'))}: the "
+            f"{rule(found.get('name'))}{_in_words(found)}, which earns "
+            f"{number(found.get('mean_return'))}: the "
             f"difference is {signed(difference.get('mean'))} "
             f"({interval(difference.get('interval_95'))}{_over(difference)})."
             f"{'' if is_known(difference.get('seeds')) else _over_seeds(found, best)}"
@@ -200,7 +209,7 @@ def _worth(best: Mapping[str, Any], plan: str) -> list[Markup | None]:
     gap, note = best.get("optimality_gap"), best.get("optimum_note")
     if is_known(gap):
         share = best.get("share_of_range")
-        gained = f" It {_is_worse(share)}{reached(share)}." if is_known(share) else ""
+        gained = f" It {_is_worse(share)}{reached(share)}{_never(best)}." if is_known(share) else ""
         if note:
             gained = gained.replace("reaches", "reaches at least")
         text = f"It is {number(gap)} below {reference_in_words(best)}.{gained}"
@@ -306,6 +315,18 @@ def _over_seeds(rule: Mapping[str, Any], best: Mapping[str, Any]) -> str:
         f" Over its {len(seeds)} training seeds the interval of that difference is "
         f"{interval(ends)}:{hint}"
     )
+
+
+def _in_words(found: Mapping[str, Any]) -> str:
+    words = what_a_rule_does(found.get("name"))
+    return f" ({words})" if words else ""
+
+
+def _never(told: Mapping[str, Any]) -> str:
+    """Return what never treating earns, where that is told."""
+    references = (told.get("gap") or {}).get("references") or {}
+    value = references.get("never")
+    return f", which earns {number(value)}" if is_known(value) else ""
 
 
 def _is_worse(share: float) -> str:
