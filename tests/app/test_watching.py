@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from abx_amr.app.curves import Line, drawn, run_curve
-from abx_amr.app.watching import study_curve, study_standing
 from abx_amr.app.views.results import page_html
+from abx_amr.app.watching import study_curve, study_standing
 from abx_amr.studies.objective import SeedOutcome
 from tests.app.asking import Asking
 from tests.reports import studies
