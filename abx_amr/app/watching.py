@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from abx_amr.app.curves import Line, drawn, run_curve
 from abx_amr.app.listing import Entry
 from abx_amr.errors import InputError, first_line
 from abx_amr.runs.folder import RunFolder
+
+if TYPE_CHECKING:
+    from abx_amr.studies.records import TrialRecord
 
 _MOST_LINES = 5
 _MOST_TRIALS = 12
@@ -70,18 +73,30 @@ def study_standing(path: Path) -> dict[str, Any]:
             "best_trial": now.best_trial,
             "left": now.remaining_seconds,
             "final": None if now.final_planned is None else (now.final_done, now.final_planned),
+            "is_final_over": now.is_final_over,
             "workers": [
                 f"{worker.name}: {worker.n_finished} finished"
                 + ("" if worker.trial is None else f", at trial {worker.trial}")
                 for worker in now.workers
             ],
             "trials": [
-                (t.number, t.value, "finished" if t.is_finished else "at work")
+                (t.number, t.value, trial_state(t))
                 for t in list(study.trials)[-_MOST_TRIALS:][::-1]
             ],
             "values": values,
         }
     return {"problem": "its trials are not in its folder: a server holds them"}
+
+
+def trial_state(trial: TrialRecord) -> str:
+    """Return in words how a trial stands."""
+    if trial.is_finished:
+        return "out of the race" if trial.state == "PRUNED" else "finished"
+    if trial.was_interrupted:
+        return "interrupted"
+    if trial.state == "FAIL":
+        return "failed"
+    return "at work" if trial.is_at_work else "waiting"
 
 
 def study_curve(standing: Mapping[str, Any]) -> Any:

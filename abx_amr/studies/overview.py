@@ -55,11 +55,13 @@ class StudyOverview:
     workers: Sequence[WorkerLine]
     final_done: int = 0  #: trainings of the final that have ended
     final_planned: int | None = None  #: and how many there are; None before the search is over
+    is_final_over: bool = True  #: whether what it has chosen is written, where there is one
 
     @property
     def is_complete(self) -> bool:
         """Whether the budget is reached and the final, if there is one, is over."""
-        return self.is_searched and self.final_done >= (self.final_planned or 0)
+        is_done = self.final_done >= (self.final_planned or 0)
+        return self.is_searched and is_done and self.is_final_over
 
     @property
     def remaining_seconds(self) -> float | None:
@@ -126,12 +128,23 @@ def overview_of_stored(storage: StudyStorage, name: str) -> StudyOverview:
     searched = progress_in(study.trials, budget=budget, is_race=is_race)
     if size is not None and searched.is_over and study.best is not None:
         most = (min(size.top, study.n_finished) + 1) * size.seeds + size.held_out
-        planned = done if is_over else max(most, done + 1)
-    return _overview(study, budget=budget, final_done=done, final_planned=planned)
+        planned = done if is_over else max(most, done)
+    return _overview(
+        study,
+        budget=budget,
+        final_done=done,
+        final_planned=planned,
+        is_final_over=planned is None or is_over,
+    )
 
 
 def _overview(
-    study: StudyRecord, *, budget: int, final_done: int, final_planned: int | None
+    study: StudyRecord,
+    *,
+    budget: int,
+    final_done: int,
+    final_planned: int | None,
+    is_final_over: bool = True,
 ) -> StudyOverview:
     finished = [trial for trial in study.trials if trial.is_finished]
     is_race = rules_in(study.user_attrs) is not None
@@ -150,7 +163,7 @@ def _overview(
         unit=study.attributes.unit,
         n_running=n_running,
         n_waiting=study.states["WAITING"],
-        n_failed=study.states["FAIL"],
+        n_failed=sum(trial.state == "FAIL" and not trial.was_interrupted for trial in study.trials),
         best_value=best.value if best else None,
         best_trial=best.number if best else None,
         trials_per_hour=rate,
@@ -158,6 +171,7 @@ def _overview(
         workers=_worker_lines(study.trials),
         final_done=final_done,
         final_planned=final_planned,
+        is_final_over=is_final_over,
     )
 
 

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from pathlib import Path
 
+import pytest
+
 from abx_amr.app.curves import Line, drawn, run_curve
+from abx_amr.app.views.results import page_html
 from abx_amr.app.watching import study_curve, study_standing
+from abx_amr.studies.objective import SeedOutcome
 from tests.app.asking import Asking
+from tests.reports import studies
 from tests.reports.runs import write_run
 from tests.reports.studies import write_study
 
@@ -60,3 +66,23 @@ def test_a_line_of_one_point_is_none_and_hostile_names_are_escaped() -> None:
     assert drawn([Line(name="a", points=[(0.0, 1.0)])], across="x", up="y") is None
     lines = [Line(name="<b>", points=[(0.0, 1.0), (1.0, 1.0)])] * 2
     assert "<b>" not in str(drawn(lines, across="<i>", up="y")).replace("&lt;", "")
+
+
+def test_an_attempt_that_was_interrupted_is_no_failure_and_not_at_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stopped(*_: object) -> list[SeedOutcome]:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(studies, "searched", stopped)
+        with contextlib.suppress(BaseException):
+            write_study(tmp_path, n_trials=3)
+    path = write_study(tmp_path, n_trials=3)
+    standing = study_standing(path)
+    states = {number: state for number, _, state in standing["trials"]}
+    assert states.pop(0) == "interrupted" and set(states.values()) == {"finished"}
+    assert (standing["finished"], standing["failed"]) == (3, 0)
+    report = page_html(path)
+    assert "none failed" in report and "1 attempt interrupted, which is no failure" in report
+    assert "whole trial" not in report

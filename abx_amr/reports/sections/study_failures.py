@@ -12,6 +12,7 @@ from abx_amr.reports.subjects import StudySubject
 from abx_amr.reports.tables import Cell, Column
 from abx_amr.reports.templating import fill
 from abx_amr.reports.wording import is_known
+from abx_amr.studies.records import INTERRUPTED
 
 NAME = "Failures and retries"
 PAGES = ("study",)
@@ -26,7 +27,7 @@ def render(subject: StudySubject) -> Markup | None:
     rows = [
         [Cell(str(row["number"]), float(row["number"])), "whole trial", _text(row), _retry(row)]
         for row in trials.to_dict("records")
-        if row["state"] == "FAIL"
+        if row["state"] == "FAIL" and not was_interrupted(row)
     ]
     if "seed_failure" in seeds:
         rows += [
@@ -44,6 +45,9 @@ def render(subject: StudySubject) -> Markup | None:
         if not rows
         else f"{counted(len(rows), 'failure')}. {_retried(retried)}"
     )
+    interrupted = sum(was_interrupted(row) for row in trials.to_dict("records"))
+    if interrupted:
+        sentence += f" {counted(interrupted, 'attempt')} interrupted, which is no failure."
     collapsed = subject.summary.get("n_trials_with_collapsed_seeds")
     if is_known(collapsed):
         sentence += (
@@ -53,6 +57,11 @@ def render(subject: StudySubject) -> Markup | None:
         )
     columns = [Column("trial", numeric=True), Column("what"), Column("why"), Column("attempt")]
     return fill("study_failures.html", sentence=sentence, columns=columns, rows=rows)
+
+
+def was_interrupted(trial: Mapping[Any, Any]) -> bool:
+    """Return whether a trial's worker was interrupted, which says nothing about the trial."""
+    return trial["state"] == "FAIL" and trial.get("failure") == INTERRUPTED
 
 
 def _of_seeds(count: int) -> str:

@@ -11,6 +11,7 @@ from markupsafe import Markup
 
 from abx_amr.reports.figures import inline_svg
 from abx_amr.reports.search import drawn_trials, same
+from abx_amr.reports.sections.study_failures import was_interrupted
 from abx_amr.reports.subjects import StudySubject
 from abx_amr.reports.tables import Cell, Column, numbers, short_setting
 from abx_amr.reports.templating import fill
@@ -123,11 +124,7 @@ def _row(
             f"{trial['number']}{' (default)' * (trial['number'] == default)}",
             float(trial["number"]),
         ),
-        *(
-            [_STATES.get(str(trial["state"]), str(trial["state"]).lower())]
-            if _differ(trials, "state")
-            else []
-        ),
+        *([_state(trial)] if _differ(trials, "state") else []),
         numbers(trial.get("value"), 2),
         _mean(trial),
         *([numbers(trial["n_seeds"], 0)] if trials["n_seeds"].nunique() > 1 else []),
@@ -135,6 +132,12 @@ def _row(
         *([numbers(trial.get("collapsed"), 0)] if _any_collapsed(trials) else []),
         Cell(duration(seconds), seconds if is_known(seconds) else None),
     ]
+
+
+def _state(trial: Mapping[Any, Any]) -> str:
+    if was_interrupted(trial):
+        return "interrupted"
+    return _STATES.get(str(trial["state"]), str(trial["state"]).lower())
 
 
 def _mean(trial: Mapping[Any, Any]) -> Cell:

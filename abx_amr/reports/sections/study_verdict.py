@@ -16,6 +16,7 @@ from abx_amr.evaluation.statistics import t_interval
 from abx_amr.reports.clinic import clinic_in_words
 from abx_amr.reports.finals import DEFAULT, Final, compared, compared_at, final_of, named, within
 from abx_amr.reports.resistance import aim_in_words, in_words, key_figure, levels_of
+from abx_amr.reports.sections.study_failures import was_interrupted
 from abx_amr.reports.sections.study_final import resistance_of
 from abx_amr.reports.sections.study_learning import rising_of
 from abx_amr.reports.sections.study_repeat import NAME as REPEAT
@@ -346,7 +347,8 @@ def _keys(subject: StudySubject, best: dict[str, Any]) -> list[KeyFigure]:
         keys.append(KeyFigure("mean return", number(best.get("mean_reward")), _seed_range(best)))
         keys += _gap(best)
     states = subject.trials["state"].value_counts()
-    failed = int(states.get("FAIL", 0))
+    interrupted = sum(was_interrupted(trial) for trial in subject.trials.to_dict("records"))
+    failed = int(states.get("FAIL", 0)) - interrupted
     keys.append(
         KeyFigure(
             "trials",

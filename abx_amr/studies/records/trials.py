@@ -209,6 +209,11 @@ class TrialRecord:
         return self.frozen.user_attrs.get(FAILURE)
 
     @property
+    def was_interrupted(self) -> bool:
+        """Whether its worker gave it back because it was interrupted: no failure of the trial."""
+        return self.state == "FAIL" and self.failure == INTERRUPTED
+
+    @property
     def worker_is_gone(self) -> bool:
         """Whether it failed with its worker and is tried again."""
         return bool(self.frozen.user_attrs.get(WORKER_IS_GONE))
