@@ -45,6 +45,8 @@ class Entry:
         agent: Who prescribes.
         value: Mean return of a run, best value of a study, optimum of a plan.
         compared: A run's verdict against the clinic's best rule, and that rule; "" where unknown.
+        rule_value: What the best rule is worth on the same episodes, where a run was compared.
+        lacks_optimum: Whether a run waits for an abx-plan of its clinic to be held to the optimum.
         command: The command that made it.
     """
 
@@ -59,6 +61,8 @@ class Entry:
     value: float | None = None
     compared: str = ""
     difference: float | None = None
+    rule_value: float | None = None
+    lacks_optimum: bool = False
     command: str = ""
     progress: str = ""
 
@@ -174,6 +178,8 @@ def _run(path: Path, at: str) -> Entry:
         value=_number(summary.get("mean_return")),
         compared=str(rule.get("verdict", "")),
         difference=_number(_section(rule, "difference").get("mean")),
+        rule_value=_number(rule.get("mean_return")),
+        lacks_optimum="abx-plan" in str(summary.get("optimum_note") or ""),
         command=str(facts.get("command", "")),
     )
 

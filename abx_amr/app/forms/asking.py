@@ -118,23 +118,6 @@ def asked(command: str, choices: Mapping[str, str]) -> Asked:
     )
 
 
-def mistake(command: str, words: Sequence[str]) -> str | None:
-    """Return what composing a command complains of, None where it does not.
-
-    What only building finds is left to the command itself.
-    """
-    from abx_amr.configuration.composing import compose, is_search_override
-
-    settings = [word for word in words[1:] if word != "-m"]
-    if command == "tune":
-        settings = [word for word in settings if not is_search_override(word)]
-    try:
-        compose(command, settings)
-    except InputError as error:
-        return first_line(error)
-    return None
-
-
 def _groups_of(command: str) -> tuple[str, ...]:
     if command == "plan":
         return ("experiment",)
