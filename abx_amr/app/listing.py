@@ -19,6 +19,7 @@ from abx_amr.app.workplace import Workplace
 from abx_amr.errors import InputError
 from abx_amr.host.plain_files import read_json
 from abx_amr.reports.finding import PLAN, TABLES
+from abx_amr.reports.wording import number
 from abx_amr.runs.folder import RunFolder
 from abx_amr.studies.folder import StudyFolder, is_study_folder
 
@@ -211,13 +212,18 @@ def _study(path: Path, at: str) -> Entry:
 
 def _plan(path: Path, at: str) -> Entry:
     content, facts = _json(path / PLAN), _json(path / "provenance.json")
+    optimum = _section(content, "optimum")
+    low, high = _number(optimum.get("lower")), _number(optimum.get("upper"))
+    is_exact = low is not None and low == high
+    within = "" if low is None or high is None else f"optimum {number(low)} to {number(high)}"
     return Entry(
         at=at,
         kind="plan",
         name=path.name,
         moment=_moment(facts, path),
         clinic=str(_section(facts, "choices").get("experiment", "")),
-        value=_number(_section(content, "optimum").get("value")),
+        value=high if is_exact else None,
+        progress="" if is_exact else within,
         command=str(facts.get("command", "")),
     )
 
