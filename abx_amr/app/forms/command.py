@@ -38,7 +38,8 @@ def words_of(command: str, form: Mapping[str, str]) -> list[str]:
     """
     words = [f"abx-{command}", *(["-m"] if command == "tune" else [])]
     given = {key: value.strip() for key, value in form.items() if value.strip()}
-    if command == "tune" and {"tuning", "experiment"} <= given.keys():
+    is_named = any(line.strip().startswith("run_name=") for line in form.get(MORE, "").splitlines())
+    if command == "tune" and {"tuning", "experiment"} <= given.keys() and not is_named:
         given.setdefault("run_name", f"{given['experiment']}_{given['tuning']}")
     first = [key for key in FIRST[command] if key in given]
     rest = [key for key in given if key not in first and key != MORE]
