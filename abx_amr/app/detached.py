@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from datetime import datetime
@@ -23,6 +24,8 @@ def main() -> None:
     """Run the command of a folder, as nobody's child: who started this need not wait for it."""
     if os.fork():
         os._exit(0)
+    # Who is started in the background of a script ignores Ctrl-C, and so would what it starts.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
     folder = Path(sys.argv[1])
     job = json.loads((folder / "job.json").read_text(encoding="utf-8"))
     with (folder / "log.txt").open("ab") as log:

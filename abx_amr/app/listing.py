@@ -19,6 +19,7 @@ from abx_amr.app.workplace import Workplace
 from abx_amr.errors import InputError
 from abx_amr.host.plain_files import read_json
 from abx_amr.reports.finding import PLAN, TABLES
+from abx_amr.reports.wording import number
 from abx_amr.runs.folder import RunFolder
 from abx_amr.studies.folder import StudyFolder, is_study_folder
 
@@ -45,6 +46,8 @@ class Entry:
         agent: Who prescribes.
         value: Mean return of a run, best value of a study, optimum of a plan.
         compared: A run's verdict against the clinic's best rule, and that rule; "" where unknown.
+        rule_value: What the best rule is worth on the same episodes, where a run was compared.
+        lacks_optimum: Whether a run waits for an abx-plan of its clinic to be held to the optimum.
         command: The command that made it.
     """
 
@@ -59,6 +62,8 @@ class Entry:
     value: float | None = None
     compared: str = ""
     difference: float | None = None
+    rule_value: float | None = None
+    lacks_optimum: bool = False
     command: str = ""
     progress: str = ""
 
@@ -174,6 +179,8 @@ def _run(path: Path, at: str) -> Entry:
         value=_number(summary.get("mean_return")),
         compared=str(rule.get("verdict", "")),
         difference=_number(_section(rule, "difference").get("mean")),
+        rule_value=_number(rule.get("mean_return")),
+        lacks_optimum="abx-plan" in str(summary.get("optimum_note") or ""),
         command=str(facts.get("command", "")),
     )
 
@@ -205,13 +212,18 @@ def _study(path: Path, at: str) -> Entry:
 
 def _plan(path: Path, at: str) -> Entry:
     content, facts = _json(path / PLAN), _json(path / "provenance.json")
+    optimum = _section(content, "optimum")
+    low, high = _number(optimum.get("lower")), _number(optimum.get("upper"))
+    is_exact = low is not None and low == high
+    within = "" if low is None or high is None else f"optimum {number(low)} to {number(high)}"
     return Entry(
         at=at,
         kind="plan",
         name=path.name,
         moment=_moment(facts, path),
         clinic=str(_section(facts, "choices").get("experiment", "")),
-        value=_number(_section(content, "optimum").get("value")),
+        value=high if is_exact else None,
+        progress="" if is_exact else within,
         command=str(facts.get("command", "")),
     )
 

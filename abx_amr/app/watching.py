@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import time
 from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,28 +24,71 @@ _MOST_TRIALS = 12
 
 
 def curve_of(root: Path, entries: list[Entry]) -> Any:
-    """Return the curves of runs as SVG, None where there is none yet."""
+    """Return the curves of runs as SVG, None where there is none yet.
+
+    Of one run, and of several against the same rule, the clinic's best rule is drawn, too, which
+    is known once a run is finished.
+    """
     lines = []
     for entry in entries[:_MOST_LINES]:
         if entry.kind == "run":
             label = entry.name if len(entries) > 1 else "mean return"
             lines.append(Line(name=label, points=run_curve(root / entry.at)))
-    return drawn([line for line in lines if line.points], across="transitions", up="mean return")
+    rules = {entry.rule_value for entry in entries if entry.rule_value is not None}
+    level = ("the best rule", rules.pop()) if len(rules) == 1 else None
+    shown = [line for line in lines if line.points]
+    return drawn(shown, across="transitions", up="mean return", level=level)
 
 
-def share_done(root: Path, entries: list[Entry]) -> float | None:
-    """Return how much of their training runs had behind them at their last evaluations."""
-    shares = []
+@dataclass(frozen=True, kw_only=True)
+class Progress:
+    """How much of their training runs had behind them at their last evaluations.
+
+    Attributes:
+        share: Of the training, 0..1.
+        left: Seconds that the rest takes at the rate so far; None where no rate is known.
+    """
+
+    share: float
+    left: float | None
+
+
+def progress_of(root: Path, entries: list[Entry], *, began: str) -> Progress | None:
+    """Return how far the training of runs is, None where that cannot be told.
+
+    Args:
+        root: The project's top.
+        entries: The runs.
+        began: When their training began, as ISO 8601; "" where that is not known.
+    """
+    shares, looked = [], 0.0
     for entry in entries:
+        folder = RunFolder(root / entry.at)
         curve = run_curve(root / entry.at)
         try:
-            config = RunFolder(root / entry.at).read_config()
+            config = folder.read_config()
             planned = int(config["training"]["total_num_training_episodes"])
             steps = planned * int(config["environment"]["max_time_steps"])
         except (InputError, KeyError, TypeError, ValueError):
             return None
         shares.append(min(1.0, curve[-1][0] / steps) if curve and steps > 0 else 0.0)
-    return sum(shares) / len(shares) if shares else None
+        with contextlib.suppress(OSError):
+            looked = max(looked, folder.evaluations_file.stat().st_mtime)
+    if not shares:
+        return None
+    share = sum(shares) / len(shares)
+    return Progress(share=share, left=_left(share, began, looked))
+
+
+def _left(share: float, began: str, looked: float) -> float | None:
+    """Return the seconds left, from the share that was done at a moment."""
+    try:
+        spent = looked - datetime.fromisoformat(began).timestamp()
+    except ValueError:
+        return None
+    if not 0.0 < share < 1.0 or spent <= 0.0:
+        return None
+    return max(0.0, spent / share * (1.0 - share) - (time.time() - looked))
 
 
 def study_standing(path: Path) -> dict[str, Any]:

@@ -76,7 +76,7 @@ def against_in_words(summary: Mapping[str, Any]) -> list[str]:
         found = best.get("difference") or {}
         count, ends = found.get("episodes"), found.get("interval_95") or (None, None)
         same = f"on the same {number(count, 0)} episodes" if count != 1 else "on the same episode"
-        sure = f" ({over_episodes(ends)})" if all(map(is_known, ends)) else ""
+        sure = f" (95 % interval {over_episodes(ends)})" if all(map(is_known, ends)) else ""
         of_episodes = f"{signed(found.get('mean'))}{sure}"
         expected, words = against_best_rule(summary), what_a_rule_does(best.get("name"))
         name = f"{rule(best.get('name'))}{f' ({words})' * bool(words)}"

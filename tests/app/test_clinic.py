@@ -124,17 +124,22 @@ def test_an_error_is_told_beside_its_field(app: Asking) -> None:
         answer = app.post("/clinic/try/fixed", {**FORM, key: value})
         told = json.loads(answer.text)
         assert answer.status == 422 and "\n" not in told["error"]
-        assert told["field"] in (key, "drug.0.name" if key == "drug.2.name" else key), told
+        assert set(told["mistakes"]) == {key}, told
+    told = json.loads(app.post("/clinic/try/fixed", {**FORM, **wrong}).text)
+    assert set(told["mistakes"]) == set(wrong), "all at once"
+    page = app.post("/clinic/save", {**FORM, **wrong}).text
+    assert page.count('class="slider wrong"') == len(wrong) - 1
+    assert 'value="0.15"' in page, "what was right stays"
 
 
 def test_a_clinic_is_tried_and_saved_in_the_browser_s_own_words(app: Asking, project: Path) -> None:
     tried = json.loads(app.post("/clinic/try/rules", FORM).text)
     assert "<table" in tried["html"] and tried["brief"]["rule"]
+    assert "nobody is treated" in tried["html"], "each rule says what it does"
     answer = app.post("/clinic/save", {**FORM, "then": "train"})
     assert answer.status == 303
-    assert answer.headers["location"].startswith(
-        "/start/train?experiment=ours&agent_algorithm=policy_search&"
-    )
+    begun = "/start/train?experiment=ours&agent_algorithm=policy_search"
+    assert answer.headers["location"] == begun
     assert (project / "conf" / "experiment" / "ours.yaml").is_file()
     assert "is saved in this project" in app.get("/clinic?from=ours&saved=ours").text
     refused = app.post("/clinic/save", {**FORM, "name": "../x"})

@@ -66,6 +66,17 @@ def test_stop_is_ctrl_c_and_kill_the_end(jobs: Jobs) -> None:
     assert job.state() == "failed"
 
 
+def test_a_command_stops_also_where_the_application_itself_ignores_ctrl_c(jobs: Jobs) -> None:
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # as a script's background does
+    try:
+        job = jobs.start(["abx-train", "600", "0"])
+    finally:
+        signal.signal(signal.SIGINT, before)
+    until(lambda: "at work" in job.log())
+    job.stop()
+    until(lambda: job.state() == "stopped")
+
+
 def test_a_command_has_a_session_of_its_own_and_is_found_by_who_opens_again(jobs: Jobs) -> None:
     job = jobs.start(["abx-train", "600", "0"], {"run_name": "x"})
     until(lambda: "at work" in job.log())

@@ -12,8 +12,9 @@ from abx_amr.app.listing import Listing
 from abx_amr.app.workplace import Workplace
 from abx_amr.errors import InputError
 from abx_amr.host.atomic_files import write_json
+from abx_amr.host.locations import packaged
 from abx_amr.runs.folder import RunFolder
-from tests.app.asking import Asking
+from tests.app.asking import Asking, asking
 from tests.comparison.written import write_run as write_compared
 from tests.reports.runs import RULE, write_plan, write_run
 from tests.reports.test_page import HOSTILE
@@ -48,7 +49,18 @@ def test_runs_plans_and_studies_are_listed_with_what_came_of_them(project: Path)
     assert (first.value, first.compared, first.difference) == (-53.0, "better", 24.76)
     assert entries["deep"].at == f"results/sweep/deep_20261128_{190004}"
     assert entries["small"].kind == "study" and entries["small"].progress == "1 trials"
-    assert sum(entry.kind == "plan" for entry in entries.values()) == 1
+    (plan,) = [entry for entry in entries.values() if entry.kind == "plan"]
+    assert plan.value is not None or plan.progress.startswith("optimum ")
+
+
+def test_a_run_without_an_optimum_leads_to_the_plan_of_its_clinic(app: Asking) -> None:
+    note = "not computed: it takes more than 2 s; run first: abx-plan experiment=paper_two"
+    path = write_small(app.desk.workplace.results, "first").path
+    content = {"run_name": "first", "mean_return": 1.0, "optimum": None, "optimum_note": note}
+    write_json(path / "summary.json", content)
+    page = app.get(f"/results/open?at=results/{path.name}").text
+    place = page.partition("is not computed yet:")[2]
+    assert "/start/plan?experiment=paper_two" in place.partition("</a>")[0]
 
 
 def test_two_hundred_runs_are_read_once_and_one_again_when_it_changes(project: Path) -> None:
@@ -175,3 +187,20 @@ def test_a_report_is_made_on_demand_sandboxed_and_sent_with_a_plain_name(app: As
     kept = app.get(f"/results/page?at={at}&download=1")
     assert kept.headers["content-disposition"] == 'attachment; filename="first.html"'
     assert kept.text == answer.text
+
+
+def test_a_project_s_own_places_of_results_are_followed(project: Path) -> None:
+    scratch = project.parent / "scratch"
+    umbrella = (packaged("conf") / "umbrella.yaml").read_text(encoding="utf-8")
+    own = umbrella.replace("results_dir: results ", f"results_dir: {scratch} ")
+    own = own.replace("optimization_dir: optimization ", "optimization_dir: searches ")
+    (project / "conf" / "umbrella.yaml").write_text(own, encoding="utf-8")
+    place = Workplace.at(project)
+    assert (place.results, place.studies) == (scratch, project / "searches")
+    write_small(scratch, "far")
+    (entry,) = Listing(place).entries()
+    assert place.inside(entry.at) == scratch / Path(entry.at).name
+    assert asking(project).get(f"/results/open?at={quoted(entry.at)}").status == 200
+    for wrong in ("/etc/passwd", f"{scratch}/../ward/conf", "conf"):
+        with pytest.raises(InputError, match="not"):
+            place.inside(wrong)

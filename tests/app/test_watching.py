@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import threading
+from datetime import datetime
 from pathlib import Path
 
 import pytest
 
 from abx_amr.app.curves import Line, drawn, run_curve
+from abx_amr.app.listing import Entry
+from abx_amr.app.templating import page
 from abx_amr.app.views.results import page_html
-from abx_amr.app.watching import study_curve, study_standing
+from abx_amr.app.watching import Progress, curve_of, progress_of, study_curve, study_standing
 from abx_amr.studies.objective import SeedOutcome
 from tests.app.asking import Asking
 from tests.reports import studies
-from tests.reports.runs import write_run
+from tests.reports.runs import RULE, write_run
 from tests.reports.studies import write_study
 
 
@@ -60,6 +64,33 @@ def test_a_run_s_curve_has_the_mean_of_each_evaluation(tmp_path: Path) -> None:
         "transitions,episode_return\n1,x\n2\n3,4\n", encoding="utf-8"
     )
     assert run_curve(folder.path) == [(3.0, 4.0)]
+
+
+def test_how_long_a_training_takes_is_told_from_how_far_it_is(tmp_path: Path) -> None:
+    folder = write_run(tmp_path)
+    entry = Entry(at=folder.path.name, kind="run", name="x")
+    seen = os.stat(folder.evaluations_file).st_mtime
+    began = datetime.fromtimestamp(seen - 100).astimezone().isoformat()
+    config = folder.read_config()
+    episodes = int(4 * run_curve(folder.path)[-1][0])
+    config["training"] = {"total_num_training_episodes": episodes}
+    folder.write_config({**config, "environment": {"max_time_steps": 1}})
+    found = progress_of(tmp_path, [entry], began=began)
+    assert found is not None and found.share == pytest.approx(0.25, rel=1e-3)
+    assert found.left is not None and 250 < found.left <= 301
+    assert progress_of(tmp_path, [entry], began="") == Progress(share=found.share, left=None)
+    over = Progress(share=1.0, left=None)
+    shown = page("job_curve.html", base="", progress=over, curve=None, state="runs", kind="train")
+    assert "written up now" in shown
+
+
+def test_a_chart_names_its_axes_and_has_the_best_rule_once_it_is_known(app: Asking) -> None:
+    path = write_run(app.desk.workplace.results, summary={"best_rule": RULE}).path
+    entry = app.desk.listing.entry(path)
+    assert entry.rule_value == RULE["mean_return"]
+    chart = str(curve_of(app.desk.workplace.root, [entry]))
+    assert ">mean return</text>" in chart and ">transitions</text>" in chart
+    assert 'class="level"' in chart and ">the best rule</span>" in chart
 
 
 def test_a_line_of_one_point_is_none_and_hostile_names_are_escaped() -> None:

@@ -98,7 +98,7 @@ def test_a_run_is_told_with_its_number_its_interval_and_what_it_is_compared_with
     text = Seen(written("run")).text
     assert "a mean return of −54.28 per episode (95 % interval −56.20 to −52.39" in text
     assert "It is better than the best tuned rule, amr_threshold, best (0.004)" in text
-    assert "+24.76 (22.10 to 27.40)" in text
+    assert "+24.76 (95 % interval 22.10 to 27.40)" in text
     assert "It is 2.45 below the optimum, −51.83: it reaches 98.9 %" in text
     assert "not all parts are told apart: “discounting” would have to be computed first" in text
     assert "no discount" in text

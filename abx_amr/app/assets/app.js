@@ -36,18 +36,31 @@
     method: "POST", body: fieldsOf(form), signal,
     headers: { "content-type": "application/x-www-form-urlencoded" },
   });
-  const complain = (form, error, field) => {
+  // Each mistake stands beside its field; what belongs to none, at the top.
+  const complain = (form, error, mistakes = {}) => {
     for (const each of form.querySelectorAll(".wrong")) each.classList.remove("wrong");
     for (const each of form.querySelectorAll("[data-error]")) each.hidden = true;
+    let isPlaced = false;
+    for (const [key, line] of Object.entries(mistakes)) {
+      const place = form.querySelector(`[data-error="${CSS.escape(key)}"]`);
+      form.elements.namedItem(key)?.closest?.(".field, .slider, td")?.classList.add("wrong");
+      if (!place) continue;
+      isPlaced = true;
+      place.textContent = line;
+      place.hidden = false;
+      place.closest("details")?.setAttribute("open", "");
+    }
     const top = document.getElementById("error");
-    const input = field && form.elements.namedItem(field);
-    const place = field && form.querySelector(`[data-error="${CSS.escape(field)}"]`);
-    if (input && input.closest) input.closest(".field, .slider, td")?.classList.add("wrong");
-    const shown = error && place ? place : top;
-    top.hidden = true;
-    if (error) { shown.textContent = error; shown.hidden = false; }
-    if (place && error) place.closest("details")?.setAttribute("open", "");
+    top.hidden = !error || isPlaced;
+    top.textContent = error ?? "";
   };
+  // A page that was refused begins at its first mistake.
+  const first = document.querySelector(".wrong input:not([type=range]), .wrong select, .wrong textarea");
+  if (first) {
+    for (let e = first.closest("details"); e; e = e.parentElement.closest("details")) e.open = true;
+    first.scrollIntoView({ block: "center" });
+    first.focus({ preventScroll: true });
+  }
 
   // Sliders: a range beside each number.
   for (const range of document.querySelectorAll("input[data-for]")) {
@@ -93,7 +106,7 @@
           return;
         }
         if (mine.signal.aborted || found.superseded) return;
-        complain(clinic, found.error, found.field);
+        complain(clinic, found.error, found.mistakes);
         if (found.error) {
           for (const [, each] of parts) document.getElementById(each).innerHTML = '<p class="soft">–</p>';
           return;
@@ -134,7 +147,8 @@
         const found = await answer.json();
         if (found.superseded) return;
         if (found.command) document.getElementById("command").textContent = found.command;
-        complain(start, found.error, found.field);
+        complain(start, found.error, found.mistakes);
+        if (found.budget) document.getElementById("budget").textContent = found.budget;
       } catch (error) {
         if (error.name !== "AbortError") complain(start, "the application does not answer: is abx-app still running?");
       }
@@ -146,7 +160,7 @@
     });
     start.addEventListener("change", (event) => {
       if (!event.target.matches("[data-reload], [name=run]")) return;
-      const kept = [...fieldsOf(start)].filter(([key, value]) => value && key !== "tab");
+      const kept = [...fieldsOf(start)].filter(([key, value]) => key !== "tab" && (value || key === "experiment"));
       location.assign(`${location.pathname}?${new URLSearchParams(kept)}`);
     });
   }

@@ -10,21 +10,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from abx_amr.app.clinic.sliders import (
-    BIAS,
-    DELAY,
-    DRUG,
-    HIGH_RISK,
-    HIGH_SHARE,
-    LOW_RISK,
-    NOISE,
-    PATIENTS,
-    SPREAD,
-    STEPS,
-    WEIGHT,
-    Slider,
-)
-from abx_amr.errors import InputError
+from abx_amr.app.clinic.sliders import CROSS, DRUG, OF_THE_CLINIC, Slider
+from abx_amr.errors import InputError, first_line
 
 #: More make no formulary that a form can hold.
 MOST_DRUGS = 6
@@ -156,11 +143,80 @@ def _population(risk: float, spread: float) -> dict[str, Any]:
     }
 
 
+class DraftError(InputError):
+    """What is wrong with a form of a clinic, all of it.
+
+    Attributes:
+        mistakes: Key of the form -> what is wrong there, in one line.
+        draft: The rest of the form; what is wrong has its first value.
+    """
+
+    def __init__(self, mistakes: Mapping[str, str], draft: Draft) -> None:
+        """Say the first of them."""
+        super().__init__(next(iter(mistakes.values())))
+        self.mistakes = mistakes
+        self.draft = draft
+
+
+class _Reading:
+    """Values of a form, read one after the other, with what is wrong with them."""
+
+    def __init__(self, form: Mapping[str, str]) -> None:
+        self.form = form
+        self.mistakes: dict[str, str] = {}
+
+    def number(self, slider: Slider, default: float) -> float:
+        """Return the number of a slider, the default where it is none that may be."""
+        try:
+            return slider.read(self.form, default)
+        except InputError as error:
+            self.mistakes[slider.key] = first_line(error)
+            return default
+
+    def drug(self, number: int, taken: Sequence[str]) -> Drug:
+        """Return an antibiotic, by its number in the form."""
+        key = f"drug.{number}.name"
+        name = self.form.get(key, "").strip()
+        if not name:
+            self.mistakes[key] = f"antibiotics.drugs: antibiotic {number + 1} has no name"
+        elif name in taken:
+            self.mistakes[key] = f"antibiotics.drugs: two antibiotics are called {name}"
+        values = {
+            own: self.number(
+                replace(
+                    slider,
+                    key=f"drug.{number}.{own}",
+                    path=f"{own} of antibiotic {name or number + 1}",
+                ),
+                default,
+            )
+            for own, (slider, default) in DRUG.items()
+        }
+        return Drug(name=name, values=values)
+
+    def cross(self, numbers: Sequence[int], names: Sequence[str]) -> dict[tuple[int, int], float]:
+        """Return the shares of cross-resistance, by the places of two antibiotics."""
+        return {
+            (i, j): self.number(
+                replace(
+                    CROSS,
+                    key=f"cross.{a}.{b}",
+                    path=f"cross_resistance {names[i]} to {names[j]}",
+                ),
+                0.0,
+            )
+            for i, a in enumerate(numbers)
+            for j, b in enumerate(numbers)
+            if a != b
+        }
+
+
 def read_draft(form: Mapping[str, str]) -> Draft:
     """Return the clinic of a form.
 
     Raises:
-        InputError: a number is none, a drug has no name or that of another, or there are too many.
+        InputError: it has no antibiotic, or too many.
+        DraftError: numbers are none or out of their limits, or a drug has no name of its own.
     """
     plain = Draft()
     numbers = sorted({int(key.split(".")[1]) for key in form if _is_of_drug(key)})
@@ -168,65 +224,30 @@ def read_draft(form: Mapping[str, str]) -> Draft:
         raise InputError("antibiotics.drugs: a clinic needs at least one antibiotic")
     if len(numbers) > MOST_DRUGS:
         raise InputError(f"antibiotics.drugs: at most {MOST_DRUGS} antibiotics fit in this form")
-    drugs = [_read_drug(form, number) for number in numbers]
-    names = [drug.name for drug in drugs]
-    for name in names:
-        if names.count(name) > 1:
-            raise InputError(f"antibiotics.drugs: two antibiotics are called {name}")
-    cross = {
-        (i, j): Slider(
-            key=f"cross.{a}.{b}",
-            label="",
-            low=0,
-            high=1,
-            step=0.01,
-            path=f"cross_resistance {names[i]} to {names[j]}",
-        ).read(form, 0.0)
-        for i, a in enumerate(numbers)
-        for j, b in enumerate(numbers)
-        if a != b
+    reading = _Reading(form)
+    drugs: list[Drug] = []
+    for number in numbers:
+        drugs.append(reading.drug(number, [drug.name for drug in drugs]))
+    values = {
+        slider.key: reading.number(slider, getattr(plain, slider.key)) for slider in OF_THE_CLINIC
     }
-    return Draft(
+    made = Draft(
         name=form.get("name", "").strip(),
         drugs=drugs,
-        cross=cross,
-        patients=PATIENTS.read(form, plain.patients),
-        steps=STEPS.read(form, plain.steps),
-        delay=DELAY.read(form, plain.delay),
-        noise=NOISE.read(form, plain.noise),
-        bias=BIAS.read(form, plain.bias),
-        weight=WEIGHT.read(form, plain.weight),
+        cross=reading.cross(numbers, [drug.name for drug in drugs]),
         population=form.get("population") or TWO_GROUPS,
-        high_share=HIGH_SHARE.read(form, plain.high_share),
-        high_risk=HIGH_RISK.read(form, plain.high_risk),
-        low_risk=LOW_RISK.read(form, plain.low_risk),
-        spread=SPREAD.read(form, plain.spread),
         reward=form.get("reward") or plain.reward,
         sees_time="sees_time" in form,
+        **values,
     )
+    if reading.mistakes:
+        raise DraftError(reading.mistakes, made)
+    return made
 
 
 def _is_of_drug(key: str) -> bool:
     parts = key.split(".")
     return len(parts) == 3 and parts[0] == "drug" and parts[1].isascii() and parts[1].isdigit()
-
-
-def _read_drug(form: Mapping[str, str], number: int) -> Drug:
-    name = form.get(f"drug.{number}.name", "").strip()
-    if not name:
-        raise InputError(f"antibiotics.drugs: antibiotic {number + 1} has no name")
-    values = {}
-    for key, (slider, default) in DRUG.items():
-        own = Slider(
-            key=f"drug.{number}.{key}",
-            label=slider.label,
-            low=slider.low,
-            high=slider.high,
-            step=slider.step,
-            path=f"{key} of antibiotic {name}",
-        )
-        values[key] = own.read(form, default)
-    return Drug(name=name, values=values)
 
 
 def draft_of(config: Mapping[str, Any], *, name: str, choices: Mapping[str, str]) -> Draft:

@@ -89,6 +89,12 @@ def save(draft: Draft, workplace: Workplace) -> list[Path]:
     return list(files)
 
 
+def saved_clinics(workplace: Workplace) -> list[tuple[str, float]]:
+    """Return name and moment of each clinic that was saved here, in seconds since 1970."""
+    files = [file for file in (workplace.conf / "experiment").glob("*.yaml") if is_ours(file)]
+    return [(file.stem, file.stat().st_mtime) for file in files]
+
+
 def is_ours(path: Path) -> bool:
     """Return whether a file was made here, so that it may be replaced."""
     try:

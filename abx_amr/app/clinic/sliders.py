@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from abx_amr import checks
 from abx_amr.errors import InputError
+
+ANY = checks.Range()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,6 +23,7 @@ class Slider:
         step: Its step.
         help: What a higher value means.
         path: Where it stands in the configuration, by which an error finds it.
+        allowed: Which values there may be at all; a slider shows the usual ones.
     """
 
     key: str
@@ -29,6 +33,7 @@ class Slider:
     step: float
     help: str = ""
     path: str = ""
+    allowed: checks.Range = ANY
 
     @property
     def is_whole(self) -> bool:
@@ -39,7 +44,7 @@ class Slider:
         """Return the number in a form.
 
         Raises:
-            InputError: it is none.
+            InputError: it is none, or out of what is allowed.
         """
         text = form.get(self.key, "").strip()
         if not text:
@@ -49,8 +54,24 @@ class Slider:
         except ValueError:
             kind = "a whole number" if self.is_whole else "a number"
             raise InputError(f"{self.path or self.key} must be {kind}, got {text!r}") from None
-        return value
+        name, limits = self.path or self.key, self.allowed
+        if self.is_whole:
+            return checks.whole_number(name, value, limits.low, limits.high)
+        return checks.number(
+            name,
+            value,
+            limits.low,
+            limits.high,
+            open_low=limits.open_low,
+            open_high=limits.open_high,
+        )
 
+
+_SHARE = checks.Range(low=0.0, high=1.0)
+_INSIDE = checks.Range(low=0.0, high=1.0, open_low=True, open_high=True)
+_POSITIVE = checks.Range(low=0.0, open_low=True)
+_NOT_NEGATIVE = checks.Range(low=0.0)
+_COUNT = checks.Range(low=1)
 
 #: Of each drug: name in the configuration -> its slider, and the value of a new drug.
 DRUG: Mapping[str, tuple[Slider, float]] = {
@@ -61,6 +82,7 @@ DRUG: Mapping[str, tuple[Slider, float]] = {
             low=0.01,
             high=0.99,
             step=0.01,
+            allowed=_INSIDE,
             help="how fast resistance fades: doses forgotten in a step",
         ),
         0.2,
@@ -72,6 +94,7 @@ DRUG: Mapping[str, tuple[Slider, float]] = {
             low=1,
             high=150,
             step=0.5,
+            allowed=_POSITIVE,
             help="how slowly resistance rises with doses",
         ),
         40.0,
@@ -83,6 +106,7 @@ DRUG: Mapping[str, tuple[Slider, float]] = {
             low=0,
             high=1,
             step=0.01,
+            allowed=_SHARE,
             help="share of infections that resist on the first day",
         ),
         0.0,
@@ -94,6 +118,7 @@ DRUG: Mapping[str, tuple[Slider, float]] = {
             low=0,
             high=1,
             step=0.01,
+            allowed=_SHARE,
             help="probability for each treated patient",
         ),
         0.25,
@@ -110,12 +135,16 @@ DRUG: Mapping[str, tuple[Slider, float]] = {
         -0.5,
     ),
 }
+#: Of two drugs.
+CROSS = Slider(key="cross", label="", low=0, high=1, step=0.01, allowed=_SHARE)
 PATIENTS = Slider(
     key="patients",
     label="Patients per step",
     low=1,
     high=20,
     step=1,
+    help="how many come in a step, each treated or not",
+    allowed=_COUNT,
     path="environment.num_patients_per_time_step",
 )
 STEPS = Slider(
@@ -124,6 +153,8 @@ STEPS = Slider(
     low=10,
     high=1000,
     step=10,
+    help="how long an episode is: the horizon that counts",
+    allowed=_COUNT,
     path="environment.max_time_steps",
 )
 DELAY = Slider(
@@ -132,6 +163,7 @@ DELAY = Slider(
     low=1,
     high=120,
     step=1,
+    allowed=_COUNT,
     help="the prescriber sees the resistance of the last report; 1: always the present one",
     path="environment.visible_amr.update_every_n_time_steps",
 )
@@ -141,6 +173,7 @@ NOISE = Slider(
     low=0,
     high=0.5,
     step=0.01,
+    allowed=_NOT_NEGATIVE,
     help="standard deviation of the reported level",
     path="environment.visible_amr.noise_std",
 )
@@ -150,6 +183,7 @@ BIAS = Slider(
     low=-0.5,
     high=0.5,
     step=0.01,
+    allowed=checks.Range(low=-1.0, high=1.0),
     help="below 0: resistance looks lower than it is",
     path="environment.visible_amr.bias",
 )
@@ -159,6 +193,7 @@ WEIGHT = Slider(
     low=0,
     high=1,
     step=0.01,
+    allowed=_SHARE,
     help="0: the patients treated now count alone; 1: resistance alone",
     path="reward_calculator.lambda_weight",
 )
@@ -168,6 +203,8 @@ HIGH_SHARE = Slider(
     low=0,
     high=1,
     step=0.05,
+    help="of those who come",
+    allowed=_SHARE,
     path="patient_generator.populations.high_risk.proportion",
 )
 HIGH_RISK = Slider(
@@ -176,6 +213,7 @@ HIGH_RISK = Slider(
     low=0,
     high=1,
     step=0.01,
+    allowed=_SHARE,
     help="mean probability of an infection",
     path="patient_generator.populations.high_risk.prob_infected",
 )
@@ -185,6 +223,8 @@ LOW_RISK = Slider(
     low=0,
     high=1,
     step=0.01,
+    help="mean probability of an infection",
+    allowed=_SHARE,
     path="patient_generator.populations.low_risk.prob_infected",
 )
 SPREAD = Slider(
@@ -193,6 +233,7 @@ SPREAD = Slider(
     low=0,
     high=0.3,
     step=0.01,
+    allowed=_NOT_NEGATIVE,
     help="standard deviation of that probability between patients",
 )
 RISK = (HIGH_SHARE, HIGH_RISK, LOW_RISK, SPREAD)

@@ -75,7 +75,7 @@ def asked(command: str, choices: Mapping[str, str]) -> Asked:
     wanted = _groups_of(command)
     listed: dict[str, list[Choice]] = {
         group: [
-            Choice(name=name, about=headline(_file(own, conf_dir(), group, name)))
+            Choice(name=name, about=_about(own, conf_dir(), group, name))
             for name in available(group)
             if not (group == "tuning" and name == "base")
         ]
@@ -118,23 +118,6 @@ def asked(command: str, choices: Mapping[str, str]) -> Asked:
     )
 
 
-def mistake(command: str, words: Sequence[str]) -> str | None:
-    """Return what composing a command complains of, None where it does not.
-
-    What only building finds is left to the command itself.
-    """
-    from abx_amr.configuration.composing import compose, is_search_override
-
-    settings = [word for word in words[1:] if word != "-m"]
-    if command == "tune":
-        settings = [word for word in settings if not is_search_override(word)]
-    try:
-        compose(command, settings)
-    except InputError as error:
-        return first_line(error)
-    return None
-
-
 def _groups_of(command: str) -> tuple[str, ...]:
     if command == "plan":
         return ("experiment",)
@@ -160,6 +143,15 @@ def _own_conf() -> Path | None:
 
     project = find_project()
     return None if project is None else project.conf
+
+
+def _about(own: Path | None, packaged: Path, group: str, name: str) -> str:
+    """Return what a choice says of itself; a study says which agent it searches."""
+    if group == "tuning":
+        agent = _file(own, packaged, "agent_algorithm", name.removesuffix("_default"))
+        if said := headline(agent):
+            return said
+    return headline(_file(own, packaged, group, name)).removeprefix("Made in abx-app: ")
 
 
 def _file(own: Path | None, packaged: Path, group: str, name: str) -> Path:

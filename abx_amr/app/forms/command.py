@@ -30,9 +30,17 @@ def words_of(command: str, form: Mapping[str, str]) -> list[str]:
     ['abx-train', 'experiment=paper_two', 'training.seed=7']
     >>> words_of("tune", {"tuning": "ppo_default", "tuning.n_trials": "4"})
     ['abx-tune', '-m', '+tuning=ppo_default', 'tuning.n_trials=4']
+
+    A study is named after its clinic and what is searched, as a run is after clinic and agent.
+
+    >>> words_of("tune", {"tuning": "ppo_default", "experiment": "ours"})[-1]
+    'run_name=ours_ppo_default'
     """
     words = [f"abx-{command}", *(["-m"] if command == "tune" else [])]
     given = {key: value.strip() for key, value in form.items() if value.strip()}
+    is_named = any(line.strip().startswith("run_name=") for line in form.get(MORE, "").splitlines())
+    if command == "tune" and {"tuning", "experiment"} <= given.keys() and not is_named:
+        given.setdefault("run_name", f"{given['experiment']}_{given['tuning']}")
     first = [key for key in FIRST[command] if key in given]
     rest = [key for key in given if key not in first and key != MORE]
     for key in (*first, *rest):

@@ -13,13 +13,36 @@ from typing import Annotated, Any, Union, get_args, get_origin
 
 import yaml
 
-from abx_amr.checks import Range, declared_types
+from abx_amr.checks import Count, Index, NotNegative, Positive, Range, declared_types
 from abx_amr.errors import InputError
 
 #: A comment that begins with what may stand there: "best | last".
 _CHOICES = re.compile(r"^(?:[\w-]+(?: \| ))+[\w-]+")
 _COMMENT = re.compile(r"\s#\s?(.*)$")
 _CLASSES = {"training": "abx_amr.agents.settings.TrainingSettings"}
+#: Of sections that no class takes: key -> its type.
+_PLAIN: Mapping[str, Mapping[str, Any]] = {
+    "tuning": {
+        **dict.fromkeys(("n_trials", "n_seeds_per_trial", "n_workers"), Count),
+        **dict.fromkeys(
+            ("min_successful_seeds", "n_trials_per_worker", "max_failures"), Count | None
+        ),
+        **dict.fromkeys(("sampler_seed", "max_retry"), Index),
+        **dict.fromkeys(("heartbeat_interval", "checkpoint_interval"), Positive),
+        **dict.fromkeys(("enqueue_default", "wait"), bool),
+        "stability_penalty_weight": NotNegative,
+        "timeout": Positive | None,
+    },
+    "environment": {
+        **dict.fromkeys(("num_patients_per_time_step", "max_time_steps"), Count),
+        **dict.fromkeys(
+            ("include_time_remaining", "include_previous_action", "include_steps_since_amr_update"),
+            bool,
+        ),
+        "visible_amr.update_every_n_time_steps": Count,
+        "visible_amr.noise_std": NotNegative,
+    },
+}
 #: Keys that no form sets.
 _LEFT_OUT = ("_target_", "defaults", "hydra", "worker")
 
@@ -82,7 +105,7 @@ def fields_of(
     for file in files:
         for key, comment in comments_in(file).items():
             comments.setdefault(key.removeprefix(f"{section}.") if at_top else key, comment)
-    declared = _declared(section, content)
+    declared = declared_in(section, content)
     found = []
     for path, value in _leaves(content):
         help_text = comments.get(path, "")
@@ -145,8 +168,10 @@ def _leaves(content: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, 
             yield path, value
 
 
-def _declared(section: str, content: Mapping[str, Any]) -> dict[str, Any]:
+def declared_in(section: str, content: Mapping[str, Any]) -> dict[str, Any]:
     """Return key -> declared type, as far as a class of ours takes the section."""
+    if section in _PLAIN:
+        return dict(_PLAIN[section])
     target = _CLASSES.get(section) or content.get("_target_")
     if not isinstance(target, str) or not target.startswith("abx_amr."):
         return {}

@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from abx_amr.app.clinic.draft import MOST_DRUGS, TWO_GROUPS, Draft, Drug, draft_of, read_draft
+from abx_amr.app.clinic.draft import (
+    MOST_DRUGS,
+    TWO_GROUPS,
+    Draft,
+    DraftError,
+    Drug,
+    draft_of,
+    read_draft,
+)
 from abx_amr.app.clinic.files import experiment_name, save
 from abx_amr.app.clinic.sliders import DRUG, OF_THE_CLINIC
 from abx_amr.app.clinic.trying import configuration_of, try_fixed, try_rules, try_search
@@ -21,9 +31,9 @@ from abx_amr.app.templating import query
 from abx_amr.app.workers import SupersededError
 from abx_amr.configuration.values import CLINIC_SECTIONS
 from abx_amr.errors import InputError, first_line
+from abx_amr.host.locations import packaged
 
 _PARTS = {"fixed": try_fixed, "rules": try_rules, "search": try_search}
-_EVALUATED = "100"  # episodes: enough for an interval that says something
 _NAMES = "ABCDEFGH"
 
 
@@ -31,11 +41,14 @@ async def show(request: Request) -> Response:
     """Return the form: a first clinic, one of the project, or what was just changed in it."""
     desk = desk_of(request)
     saved = request.query_params.get("saved")
-    error = None
+    error: str | None = None
+    wrong: Mapping[str, str] = {}
     if request.method == "POST":
         form = await form_of(request)
         try:
             draft = _changed(read_draft(form), form)
+        except DraftError as problem:
+            draft, wrong = problem.draft, problem.mistakes
         except InputError as problem:
             draft, error = Draft(), first_line(problem)
     elif name := request.query_params.get("from"):
@@ -45,7 +58,7 @@ async def show(request: Request) -> Response:
             draft, error = Draft(), first_line(problem)
     else:
         draft = Draft()
-    return await _page(desk, draft, error=error, saved=saved)
+    return await _page(desk, draft, error=error, wrong=wrong, saved=saved)
 
 
 async def attempt(request: Request) -> Response:
@@ -60,17 +73,19 @@ async def attempt(request: Request) -> Response:
     except SupersededError:
         return JSONResponse({"superseded": True})
     except InputError as problem:
-        error = first_line(problem)
-        return JSONResponse({"error": error, "field": _blamed(error, form)}, 422)
+        told = {"error": first_line(problem), "mistakes": _mistakes(problem, form)}
+        return JSONResponse(told, 422)
     if part == "search":
         curve = drawn(
             [Line(name="search", points=[(float(i), y) for i, y in enumerate(found["curve"])])],
             across="generation",
             up="mean return",
+            level=("the best rule", found["rule_return"]) if found["rule"] else None,
         )
         html = desk.part("clinic_search.html", found=found, curve=curve)
     else:
-        html = desk.part("clinic_rules.html", found=found, is_final=part == "rules")
+        about = await run_in_threadpool(rules_in_words)
+        html = desk.part("clinic_rules.html", found=found, is_final=part == "rules", about=about)
     return JSONResponse({"html": html, "brief": _brief(found)})
 
 
@@ -78,17 +93,17 @@ async def keep(request: Request) -> Response:
     """Write the clinic's files; lead to what can be done with it."""
     desk = desk_of(request)
     form = await form_of(request)
-    draft = None
+    draft = Draft()
     try:
         draft = read_draft(form)
         experiment_name(draft.name)
         await desk.clinic(_check, draft)
         save(draft, desk.workplace)
     except InputError as problem:
-        error = first_line(problem)
-        return await _page(
-            desk, draft or Draft(), error=error, field=_blamed(error, form), status=422
-        )
+        draft = problem.draft if isinstance(problem, DraftError) else draft
+        wrong = _mistakes(problem, form)
+        error = None if wrong else first_line(problem)
+        return await _page(desk, draft, error=error, wrong=wrong, status=422)
     if form.get("then") == "train":
         return desk.go(query("/start/train", **training_in(draft.name)))
     return desk.go(query("/clinic", **{"from": draft.name, "saved": draft.name}))
@@ -96,8 +111,7 @@ async def keep(request: Request) -> Response:
 
 def training_in(name: str) -> dict[str, str]:
     """Return what a form begins with that trains an agent in a clinic: one that takes seconds."""
-    episodes = {"training.num_eval_episodes": _EVALUATED}
-    return {"experiment": name, "agent_algorithm": "policy_search", **episodes}
+    return {"experiment": name, "agent_algorithm": "policy_search"}
 
 
 def experiment_draft(name: str) -> Draft:
@@ -128,17 +142,23 @@ def experiment_draft(name: str) -> Draft:
     return draft
 
 
-def _choices() -> tuple[dict[str, list[str]], dict[str, str]]:
-    """Return what can be chosen in groups, and what rules do; runs in a worker."""
-    from abx_amr.app.forms.fields import headline
-    from abx_amr.configuration.groups import available, conf_dir
-    from abx_amr.planning.rule_values import RULES
+def _choices() -> dict[str, list[str]]:
+    """Return what can be chosen in groups; runs in a worker."""
+    from abx_amr.configuration.groups import available
 
     groups = ("experiment", "patient_generator", "reward_calculator")
-    folder = conf_dir() / "agent_algorithm"
-    about = {name: headline(folder / f"{name}.yaml") for name in RULES if name != "random"}
-    said = {name: text.removeprefix("Fixed rule: ") for name, text in about.items()}
-    return {group: available(group) for group in groups}, said
+    return {group: available(group) for group in groups}
+
+
+@functools.cache
+def rules_in_words() -> Mapping[str, str]:
+    """Return name of a rule -> what it does, in a line."""
+    from abx_amr.app.forms.fields import headline
+    from abx_amr.planning.rule_values import RULES
+
+    folder = packaged("conf") / "agent_algorithm"
+    about = {name: headline(folder / f"{name}.yaml") for name in RULES}
+    return {name: text.removeprefix("Fixed rule: ") for name, text in about.items()}
 
 
 def _check(draft: Draft) -> None:
@@ -152,11 +172,11 @@ async def _page(
     draft: Draft,
     *,
     error: str | None = None,
-    field: str | None = None,
+    wrong: Mapping[str, str] | None = None,
     saved: str | None = None,
     status: int = 200,
 ) -> Response:
-    choices, rules = await desk.clinic(_choices)
+    choices = await desk.clinic(_choices)
     return desk.page(
         "clinic.html",
         status,
@@ -167,11 +187,10 @@ async def _page(
         sliders={slider.key: slider for slider in OF_THE_CLINIC},
         values={slider.key: getattr(draft, slider.key) for slider in OF_THE_CLINIC},
         choices=choices,
-        rules=rules,
         two_groups=TWO_GROUPS,
         can_add=len(draft.drugs) < MOST_DRUGS,
         error=error,
-        field=field,
+        wrong=wrong or {},
         saved=saved,
         training=training_in(saved or ""),
         files=_saved_files(desk, saved),
@@ -208,6 +227,15 @@ def _changed(draft: Draft, form: Mapping[str, str]) -> Draft:
         }
         return replace(draft, drugs=drugs, cross=cross)
     return draft
+
+
+def _mistakes(problem: InputError, form: Mapping[str, str]) -> Mapping[str, str]:
+    """Return field of the form -> what is wrong there, as far as that can be told."""
+    if isinstance(problem, DraftError):
+        return problem.mistakes
+    error = first_line(problem)
+    field = _blamed(error, form)
+    return {} if field is None else {field: error}
 
 
 def _blamed(error: str, form: Mapping[str, str]) -> str | None:

@@ -13,7 +13,7 @@ from abx_amr.app.desk import Desk, desk_of, form_of
 from abx_amr.app.jobs import Job
 from abx_amr.app.listing import kind_of
 from abx_amr.app.live import Memory, standing_of, streamed
-from abx_amr.app.watching import curve_of, share_done, study_curve
+from abx_amr.app.watching import curve_of, progress_of, study_curve
 
 _MOST = 100
 
@@ -89,7 +89,9 @@ async def _parts(desk: Desk, job: Job, memory: Memory) -> dict[str, str]:
     curve = study_curve(standing) if standing else curve_of(desk.workplace.root, runs)
     progress = None
     if study is None and state == "runs":
-        progress = await run_in_threadpool(share_done, desk.workplace.root, runs)
+        is_resumed = any(word.startswith("resume_from=") for word in job.words)
+        began = "" if is_resumed else job.started
+        progress = await run_in_threadpool(progress_of, desk.workplace.root, runs, began=began)
     made = entries or ([] if study is None else [desk.listing.entry(study)])
     return {
         "state": desk.part("job_state.html", job=job, state=state),

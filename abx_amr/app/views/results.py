@@ -15,7 +15,8 @@ from starlette.responses import HTMLResponse, Response, StreamingResponse
 from abx_amr.app.desk import Desk, desk_of, form_of
 from abx_amr.app.listing import Entry
 from abx_amr.app.live import Memory, standing_of, streamed
-from abx_amr.app.watching import curve_of, share_done, study_curve
+from abx_amr.app.watching import curve_of, progress_of, study_curve
+from abx_amr.app.workplace import RESULTS, STUDIES
 from abx_amr.errors import InputError, counted
 
 KINDS = ("run", "evaluation", "study", "plan", "set")
@@ -82,7 +83,8 @@ async def _parts(desk: Desk, path: Path, entry: Entry, memory: Memory) -> dict[s
         curve = study_curve(standing)
     else:
         curve = await run_in_threadpool(curve_of, desk.workplace.root, [entry])
-        progress = await run_in_threadpool(share_done, desk.workplace.root, [entry])
+        began = "" if "resume_from=" in entry.command else entry.moment
+        progress = await run_in_threadpool(progress_of, desk.workplace.root, [entry], began=began)
     kind = "tune" if entry.kind == "study" else "train"
     state = entry.state
     return {
@@ -98,7 +100,9 @@ async def report(request: Request) -> Response:
     """Return the report page of a folder, made from its files; ?download=1 to keep it."""
     desk = desk_of(request)
     path, entry = _asked(request)
-    html = await _page(desk, f"{entry.at} {_stamp(path)}", page_html, path)
+    place = desk.workplace
+    key = f"{entry.at} {_stamp(path)}"
+    html = await _page(desk, key, page_html, path, place.results, place.studies)
     return _sandboxed(html, request, entry.name)
 
 
@@ -143,12 +147,12 @@ async def compared(request: Request) -> Response:
     return _sandboxed(html, request, "compared")
 
 
-def page_html(path: Path) -> str:
+def page_html(path: Path, results: Path = Path(RESULTS), studies: Path = Path(STUDIES)) -> str:
     """Return the report page of a folder; runs in a worker."""
     from abx_amr.reports.finding import Places, in_folder
     from abx_amr.reports.page import page_of
 
-    places = Places(results_dir=Path("results"), optimization_dir=Path("optimization"))
+    places = Places(results_dir=results, optimization_dir=studies)
     return page_of(in_folder(path, places)).html()
 
 
