@@ -57,8 +57,7 @@ def resumed_configuration(
     Raises:
         InputError: an override sets what cannot change.
     """
-    # A run of an earlier release lacks what came later.
-    own = {**{key: composed[key] for key in _KEPT if key in composed}, **own}
+    own = {**own, **{key: composed[key] for key in _KEPT if key in composed}}
     changed: dict[str, Any] = {key: composed[key] for key in _NEVER_INHERITED if key in own}
     for override in overrides:
         key = key_of(override)

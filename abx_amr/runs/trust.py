@@ -39,8 +39,8 @@ _NETWORK_HOMES = (
     *("torch.nn.modules.activation.", "torch.optim."),
     *("stable_baselines3.common.torch_layers.", "stable_baselines3.common.sb2_compat."),
 )
-#: Sections of a run's configuration of which nothing is built when it is read.
-_NOT_BUILT = ("storage", "tuning", "hydra")
+#: Sections of a run's configuration of which nothing is built when it is read or gone on with.
+_NOT_BUILT = ("storage", "tuning", "hydra", "tracker")
 
 
 def check_named_classes(

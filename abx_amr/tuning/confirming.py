@@ -114,6 +114,7 @@ def _stored_study(
         "optimization_dir": str(folder.path.parent),
         "overwrite_existing_study": False,
         "skip_if_exists": False,
+        "tracker": None,  # a folder that was sent does not say where anything is sent
         "tuning": {**tuning, "final": size},
     }
     return TuningStudy(settled(whole), storage=storage)

@@ -20,6 +20,7 @@ from abx_amr.errors import InputError
 from abx_amr.runs.checkpoint_file import read_checkpoint, write_checkpoint
 from abx_amr.runs.folder import RunFolder
 from abx_amr.runs.loading import config_of_run
+from abx_amr.runs.resuming import resumed_configuration
 from abx_amr.runs.trust import check_named_classes, signed
 from tests.cli.conftest import Call, call  # noqa: F401
 
@@ -160,6 +161,14 @@ def test_every_shipped_class_may_be_named(group: str) -> None:
 
     for choice in available(group):
         check_named_classes(compose("train", [f"{group}={choice}"]).plain, where="own")
+
+
+def test_the_tracker_of_a_run_that_was_sent_is_never_built() -> None:
+    elsewhere = {"_target_": "their_lab.Sender", "uri": "http://example.org"}
+    check_named_classes({"tracker": elsewhere}, where="sent")
+    own = {"tracker": elsewhere, "training": {"seed": 1}}
+    composed = {"tracker": {"_target_": "abx_amr.tracking.tracker.NoTracker"}}
+    assert resumed_configuration(composed, own, [])["tracker"] == composed["tracker"]
 
 
 def test_a_run_that_this_account_wrote_may_name_any_class_until_it_is_changed(

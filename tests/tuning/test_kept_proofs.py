@@ -100,7 +100,7 @@ def test_what_is_damaged_is_found_again(damage: str, searches: list[str], state:
     file.write_text(damage)
     assert points().read_back_names == names
     assert len(searches) == 2
-    assert json.loads(file.read_text()) == {"names": names}
+    assert json.loads(file.read_text()) == {"names": [list(each) for each in names]}
 
 
 def test_where_nothing_can_be_kept_it_is_found_each_time(
