@@ -293,8 +293,14 @@ def _at_the_end(parts: Sequence[Share]) -> list[str]:
     *before, last = parts
     came = sum(part.patients for part in before)
     usual = sum(part.treated * part.patients for part in before) / came
-    change = abs(last.treated - usual)
+    change, over_all = abs(last.treated - usual), abs(last.treated - parts[0].treated)
     if change < _CHANGED and change <= max(_FEW, usual / 4):
+        if over_all >= _CHANGED or over_all > max(_FEW, usual / 4):
+            way = "falls" if last.treated < parts[0].treated else "rises"
+            return [
+                f"From the first to the last of {len(parts)} parts of an episode the share that it "
+                f"treats {way} from {_percent(parts[0].treated)} to {_percent(last.treated)}."
+            ]
         return [
             f"It treats alike all the time: {_percent(last.treated)} of patients in the last part "
             f"of an episode ({last.who}), {_percent(usual)} before it."

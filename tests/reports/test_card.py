@@ -18,8 +18,8 @@ from abx_amr.agents.rules import AmrThreshold, Greedy
 from abx_amr.errors import InputError, printable
 from abx_amr.evaluation.episodes import evaluate
 from abx_amr.evaluation.statistics import bootstrap_interval, paired_difference
-from abx_amr.reports.behaviour import behaviour_of
-from abx_amr.reports.card import Played, card_of, sentences_of
+from abx_amr.reports.behaviour import Share, behaviour_of
+from abx_amr.reports.card import Played, _at_the_end, card_of, sentences_of
 from abx_amr.reports.card_markdown import as_markdown
 from abx_amr.reports.card_writing import write_card
 from abx_amr.reports.clinical import outcomes_of
@@ -306,3 +306,18 @@ def test_the_end_game_is_told_apart_from_the_steps_before_it() -> None:
     assert "High resistance and the end of the episode coincide" in said
     assert found.by_level is not None and "end game" in found.by_level["A"][-1].who
     assert behaviour_of(episodes, steps, None).ending is None
+
+
+@pytest.mark.parametrize(
+    ("treated", "words"),
+    [
+        ((0.586, 0.485, 0.468, 0.440, 0.408), "parts of an episode the share that it treats falls"),
+        ((0.41, 0.40, 0.41, 0.40, 0.41), "It treats alike all the time"),
+    ],
+)
+def test_a_share_that_falls_little_by_little_is_not_called_alike(
+    treated: tuple[float, ...], words: str
+) -> None:
+    parts = [Share(who=f"part {i}", patients=100, given={"A": t}) for i, t in enumerate(treated)]
+    (sentence,) = _at_the_end(parts)
+    assert words in sentence

@@ -53,7 +53,7 @@ def render(subject: StudySubject) -> Markup | None:
         sentence += (
             f" {_of_seeds(int(collapsed))}: it trained to its end and counts (Words: collapsed)."
             if collapsed
-            else " No policy collapsed."
+            else " No policy of the search collapsed."
         )
     columns = [Column("trial", numeric=True), Column("what"), Column("why"), Column("attempt")]
     return fill("study_failures.html", sentence=sentence, columns=columns, rows=rows)
