@@ -200,6 +200,17 @@ def test_a_run_outlives_the_application_and_two_tabs_show_the_same(
     assert find(browser, "#made ul a") == ["long"]
 
 
+def test_arrow_keys_move_a_share_by_the_steps_of_its_slider(
+    browser: webdriver.Chrome, served: Served
+) -> None:
+    browser.get(served.address)
+    browser.get(f"{served.base}/clinic")
+    number = browser.find_element(By.NAME, "drug.0.leak")
+    before = float(str(number.get_attribute("value")))
+    number.send_keys(Keys.ARROW_UP, Keys.ARROW_UP, Keys.ARROW_DOWN)
+    assert float(str(number.get_attribute("value"))) == pytest.approx(before + 0.01)
+
+
 @pytest.mark.slow
 def test_from_an_empty_project_to_a_tuned_agent_and_the_page_that_proves_it(
     browser: webdriver.Chrome, served: Served, tmp_path: Path

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -130,6 +131,8 @@ def test_an_error_is_told_beside_its_field(app: Asking) -> None:
     page = app.post("/clinic/save", {**FORM, **wrong}).text
     assert page.count('class="slider wrong"') == len(wrong) - 1
     assert 'value="0.15"' in page, "what was right stays"
+    for key, text in wrong.items():
+        assert re.search(f'name="{re.escape(key)}" value="{re.escape(text)}"', page), "as typed"
 
 
 def test_a_clinic_is_tried_and_saved_in_the_browser_s_own_words(app: Asking, project: Path) -> None:

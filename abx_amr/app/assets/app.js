@@ -70,6 +70,14 @@
       number.dispatchEvent(new Event("input", { bubbles: true }));
     });
     number.addEventListener("input", () => { range.value = number.value; });
+    number.addEventListener("keydown", (event) => { // a slider's steps: those of a share are small
+      if (event.key !== "ArrowUp" && event.key !== "ArrowDown") return;
+      event.preventDefault();
+      range.value = number.value;
+      if (event.key === "ArrowUp") range.stepUp(); else range.stepDown();
+      number.value = range.value;
+      number.dispatchEvent(new Event("input", { bubbles: true }));
+    });
   }
 
   const clinic = document.querySelector("[data-clinic]");

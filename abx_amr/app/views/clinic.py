@@ -43,12 +43,14 @@ async def show(request: Request) -> Response:
     saved = request.query_params.get("saved")
     error: str | None = None
     wrong: Mapping[str, str] = {}
+    typed: Mapping[str, str] = {}
     if request.method == "POST":
         form = await form_of(request)
         try:
             draft = _changed(read_draft(form), form)
         except DraftError as problem:
             draft, wrong = problem.draft, problem.mistakes
+            typed = form
         except InputError as problem:
             draft, error = Draft(), first_line(problem)
     elif name := request.query_params.get("from"):
@@ -58,7 +60,7 @@ async def show(request: Request) -> Response:
             draft, error = Draft(), first_line(problem)
     else:
         draft = Draft()
-    return await _page(desk, draft, error=error, wrong=wrong, saved=saved)
+    return await _page(desk, draft, error=error, wrong=wrong, typed=typed, saved=saved)
 
 
 async def attempt(request: Request) -> Response:
@@ -103,7 +105,7 @@ async def keep(request: Request) -> Response:
         draft = problem.draft if isinstance(problem, DraftError) else draft
         wrong = _mistakes(problem, form)
         error = None if wrong else first_line(problem)
-        return await _page(desk, draft, error=error, wrong=wrong, status=422)
+        return await _page(desk, draft, error=error, wrong=wrong, typed=form, status=422)
     if form.get("then") == "train":
         return desk.go(query("/start/train", **training_in(draft.name)))
     return desk.go(query("/clinic", **{"from": draft.name, "saved": draft.name}))
@@ -173,9 +175,11 @@ async def _page(
     *,
     error: str | None = None,
     wrong: Mapping[str, str] | None = None,
+    typed: Mapping[str, str] | None = None,
     saved: str | None = None,
     status: int = 200,
 ) -> Response:
+    """Return the form; what is wrong stays as it was typed."""
     choices = await desk.clinic(_choices)
     return desk.page(
         "clinic.html",
@@ -191,6 +195,7 @@ async def _page(
         can_add=len(draft.drugs) < MOST_DRUGS,
         error=error,
         wrong=wrong or {},
+        typed={key: (typed or {})[key] for key in wrong or {} if key in (typed or {})},
         saved=saved,
         training=training_in(saved or ""),
         files=_saved_files(desk, saved),
