@@ -44,8 +44,9 @@ class Entry:
         state: Whether it is complete, or somebody seems to be at it.
         clinic: The experiment.
         agent: Who prescribes.
-        value: Mean return of a run, best value of a study, optimum of a plan.
-        compared: A run's verdict against the clinic's best rule, and that rule; "" where unknown.
+        value: Mean return of a run, of a study's winner on held-out seeds (its best value where it
+            has no final), optimum of a plan.
+        compared: The verdict of that against the clinic's best rule; "" where unknown.
         rule_value: What the best rule is worth on the same episodes, where a run was compared.
         lacks_optimum: Whether a run waits for an abx-plan of its clinic to be held to the optimum.
         command: The command that made it.
@@ -189,6 +190,9 @@ def _study(path: Path, at: str) -> Entry:
     folder = StudyFolder(path)
     summary, facts = _json(folder.summary_file), _json(folder.provenance_file)
     best = _section(summary, "best_trial")
+    held_out = _section(_section(summary, "final"), "held_out")
+    worth = _number(_section(held_out, "selected").get("mean"))
+    rule = _section(held_out, "best_rule")
     budget = summary.get("budget", summary.get("n_trials"))
     finished = summary.get("n_finished")
     is_complete = summary.get("status") == "complete"
@@ -204,7 +208,10 @@ def _study(path: Path, at: str) -> Entry:
         state="complete" if is_complete else _state_of(path),
         clinic=choices.get("experiment", ""),
         agent=choices.get("tuning", ""),
-        value=_number(summary.get("best_value", best.get("value"))),
+        value=_number(summary.get("best_value", best.get("value"))) if worth is None else worth,
+        compared=str(rule.get("verdict", "")),
+        difference=_number(_section(rule, "difference").get("mean")),
+        rule_value=_number(rule.get("mean_return")),
         command=command,
         progress=f"{finished} of {budget} trials" if budget else f"{finished} trials",
     )

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -51,6 +53,22 @@ def test_runs_plans_and_studies_are_listed_with_what_came_of_them(project: Path)
     assert entries["small"].kind == "study" and entries["small"].progress == "1 trials"
     (plan,) = [entry for entry in entries.values() if entry.kind == "plan"]
     assert plan.value is not None or plan.progress.startswith("optimum ")
+
+
+def test_a_study_is_worth_what_its_winner_earns_on_held_out_seeds(project: Path) -> None:
+    study = project / "optimization" / "small"
+    study.mkdir(parents=True)
+    (study / "full_agent_env_config.yaml").write_text("a: 1\n", encoding="utf-8")
+    summary: dict[str, Any] = {"best_value": -50.0, "status": "complete", "final": None}
+    file = study / "study_summary.json"
+    file.write_text(json.dumps(summary), encoding="utf-8")
+    (entry,) = Listing(Workplace.at(project)).entries()
+    assert (entry.value, entry.compared) == (-50.0, "")
+    rule = {"mean_return": -60.0, "difference": {"mean": 2.5}, "verdict": "better"}
+    summary["final"] = {"held_out": {"selected": {"mean": -57.5}, "best_rule": rule}}
+    file.write_text(json.dumps(summary), encoding="utf-8")
+    (entry,) = Listing(Workplace.at(project)).entries()
+    assert (entry.value, entry.compared, entry.difference) == (-57.5, "better", 2.5)
 
 
 def test_a_run_without_an_optimum_leads_to_the_plan_of_its_clinic(app: Asking) -> None:
