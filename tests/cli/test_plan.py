@@ -199,7 +199,14 @@ def test_a_trained_agent_stands_in_the_table_with_its_gap(call):
     assert "mine" in ended.out
 
 
-@pytest.mark.parametrize("report", ["noise_std=0.1", "update_every_n_time_steps=5", "bias=0.1"])
+@pytest.mark.parametrize(
+    "report",
+    [
+        "noise_std=0.1",
+        pytest.param("update_every_n_time_steps=5", marks=pytest.mark.slow),
+        pytest.param("bias=0.1", marks=pytest.mark.slow),
+    ],
+)
 def test_a_price_on_resistance_that_is_badly_reported_costs_nobody_a_finished_run(call, report):
     clinic = (*SMALL, "reward_calculator.epsilon=0.05", f"environment.visible_amr.{report}")
     training = ("training.total_num_training_episodes=1", "training.num_eval_episodes=2")

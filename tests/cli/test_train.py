@@ -79,8 +79,11 @@ STEADY = ("agent_algorithm.final_learning_rate=null", "agent_algorithm.final_ent
     "more",
     [
         (),
-        ("training.vec_normalize.enabled=true",),
-        ("agent_algorithm=a2c", "~agent_algorithm.batch_size", "~agent_algorithm.n_epochs"),
+        pytest.param(("training.vec_normalize.enabled=true",), marks=pytest.mark.slow),
+        pytest.param(
+            ("agent_algorithm=a2c", "~agent_algorithm.batch_size", "~agent_algorithm.n_epochs"),
+            marks=pytest.mark.slow,
+        ),
         ("agent_algorithm=recurrent_ppo",),
     ],
     ids=["ppo", "normalised", "a2c", "recurrent"],

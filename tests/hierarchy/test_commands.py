@@ -41,7 +41,7 @@ def folder(name: str) -> RunFolder:
     return newest_run("results", name, only_complete=True)
 
 
-@pytest.mark.parametrize("algorithm", ["hrl_ppo", "hrl_rppo"])
+@pytest.mark.parametrize("algorithm", ["hrl_ppo", pytest.param("hrl_rppo", marks=pytest.mark.slow)])
 def test_a_resumed_manager_equals_an_uninterrupted_one_to_the_bit(
     call: Call, algorithm: str
 ) -> None:
