@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlencode
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import Environment
 from markupsafe import Markup
 
-from abx_amr.reports import wording
+from abx_amr.reports.templating import environment
 
 ROOM = Path(__file__).parent
 TEMPLATES, ASSETS = ROOM / "templates", ROOM / "assets"
@@ -46,22 +46,6 @@ def version_of(asset: str) -> str:
 
 @functools.cache
 def _environment() -> Environment:
-    made = Environment(
-        loader=FileSystemLoader(TEMPLATES),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        finalize=_shown,
-    )
-    for name in ("number", "signed", "interval", "percent", "value", "duration", "amr", "rule"):
-        made.filters[name] = getattr(wording, name)
+    made = environment(TEMPLATES)
     made.globals |= {"query": query, "version_of": version_of}
     return made
-
-
-def _shown(value: Any) -> Any:
-    """Return what is put into a page: its unseen characters made visible."""
-    if isinstance(value, Markup) or not isinstance(value, str):
-        return value
-    return wording.visible(value)

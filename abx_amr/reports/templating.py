@@ -50,18 +50,24 @@ def as_json(value: Any) -> Markup:
     return Markup(text)
 
 
-@functools.cache
-def _environment() -> Environment:
+def environment(templates: Path) -> Environment:
+    """Return how templates of a folder are filled: escaped, with the filters of `wording`."""
     made = Environment(
-        loader=FileSystemLoader(TEMPLATES),
+        loader=FileSystemLoader(templates),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
         finalize=_shown,
     )
-    for name in ("number", "signed", "interval", "percent", "value", "duration"):
+    for name in ("number", "signed", "interval", "percent", "value", "duration", "amr", "rule"):
         made.filters[name] = getattr(wording, name)
+    return made
+
+
+@functools.cache
+def _environment() -> Environment:
+    made = environment(TEMPLATES)
     made.filters["mapping_rows"] = mapping_rows
     return made
 
