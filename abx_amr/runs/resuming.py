@@ -43,8 +43,6 @@ _FREE = (
 )
 #: What a run keeps: of the present command, never of the resumed run.
 _KEPT = ("trajectories", "figures", "report", "tracker")
-#: That, and whether a finished run is skipped.
-_NEVER_INHERITED = ("skip_if_exists", *_KEPT)
 
 
 def resumed_configuration(
@@ -58,7 +56,8 @@ def resumed_configuration(
         InputError: an override sets what cannot change.
     """
     own = {**own, **{key: composed[key] for key in _KEPT if key in composed}}
-    changed: dict[str, Any] = {key: composed[key] for key in _NEVER_INHERITED if key in own}
+    skips = "skip_if_exists"
+    changed: dict[str, Any] = {skips: composed[skips]} if skips in own else {}
     for override in overrides:
         key = key_of(override)
         if not any(key == free or key.startswith(f"{free}.") for free in _FREE):
