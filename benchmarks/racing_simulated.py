@@ -68,11 +68,11 @@ from benchmarks.final import (
     Clinic,
     Floats,
     MemoryStorage,
+    run_seeds,
     within,
 )
 
 if TYPE_CHECKING:
-    from abx_amr.studies.final_worker import FinalWork
     from abx_amr.studies.objective import SeedOutcome
     from abx_amr.studies.settings import StudySettings
     from abx_amr.studies.worker import ClaimedTrial
@@ -111,7 +111,7 @@ class NoisyClinic(Clinic):
         times = drawn.gamma(1 / SHORTFALL_SD**2, SHORTFALL_SD**2)
         return BEST - (BEST - self.whole(point)) * times + float(drawn.normal(0.0, LUCK_SD))
 
-    def trained(
+    def train(
         self, point: Floats, seed: int, *, is_held_out: bool, is_short: bool = False
     ) -> Floats:
         """Return what a training earns in each evaluation episode, (N,)."""
@@ -129,7 +129,7 @@ class NoisyClinic(Clinic):
     def true_mean(self, point: Floats) -> float:
         """Return the mean return over 20 seeds that nothing has seen, of the held-out episodes."""
         seeds = range(FIRST_TRUE_SEED, FIRST_TRUE_SEED + TRUE_SEEDS)
-        return float(np.mean([self.trained(point, s, is_held_out=True).mean() for s in seeds]))
+        return float(np.mean([self.train(point, s, is_held_out=True).mean() for s in seeds]))
 
 
 def clinic_of(case: str, number: int) -> NoisyClinic:
@@ -173,7 +173,7 @@ def simulated(case: str, arm: str, number: int, folder: Path) -> dict[str, Any]:
     report = run_final(
         settings,
         storage,
-        partial(run_final_seeds, clinic),
+        partial(run_seeds, clinic),
         lambda event: None,
         began=time.monotonic(),
         write_summary=finish,
@@ -217,27 +217,10 @@ def run_trials(clinic: NoisyClinic, batch: Sequence[ClaimedTrial]) -> list[list[
     def outcome(trial: ClaimedTrial, seed: int) -> SeedOutcome:
         point = np.array([*trial.parameters.values()])
         is_short = trial.part is not None and trial.part.end is not None
-        row = clinic.trained(point, seed, is_held_out=False, is_short=is_short)
+        row = clinic.train(point, seed, is_held_out=False, is_short=is_short)
         return SeedOutcome(seed, float(row.mean()))
 
     return [[outcome(trial, seed) for seed in trial.seeds] for trial in batch]
-
-
-def run_final_seeds(clinic: NoisyClinic, work: FinalWork) -> list[SeedOutcome]:
-    """Draw what the trainings of a final give, and leave what they leave."""
-    from dataclasses import asdict
-
-    from abx_amr.studies.objective import SeedOutcome
-    from abx_amr.tuning.seed_files import write_seed_result
-
-    point = np.array([*work.parameters.values()])
-    outcomes = []
-    for seed in work.seeds:
-        returns = clinic.trained(point, seed, is_held_out=work.is_held_out)
-        outcome = SeedOutcome(seed, float(returns.mean()))
-        write_seed_result(work.folder, outcome=asdict(outcome), evaluation_returns=returns.tolist())
-        outcomes.append(outcome)
-    return outcomes
 
 
 # --- what is kept, and the table -----------------------------------------------------------------
