@@ -290,13 +290,18 @@ def watch(asked: Asked) -> None:
 def dashboard(asked: Asked) -> None:
     """Serve optuna-dashboard on the study's storage until it is interrupted."""
     from abx_amr.studies.dashboard import dashboard_of
+    from abx_amr.studies.folder import StudyFolder
 
     _study(asked)  # says that there is none, and which there are
     host, port = asked.config["host"], asked.config["port"]
     checks.fits("host", host, str)
+    figures = StudyFolder(asked.folder).figures_folder
     with (
         asked.storage.explained(),
-        dashboard_of(asked.storage, asked.name, host=host, port=port) as (server, place),
+        dashboard_of(asked.storage, asked.name, host=host, port=port, figures=figures) as (
+            server,
+            place,
+        ),
     ):
         print(f"{printable(asked.name)}: {place} (Ctrl-C ends it)", flush=True)
         server.serve_forever()

@@ -1,16 +1,21 @@
 """optuna-dashboard opens a study in every kind of storage."""
 
 import importlib.util
+import io
 import json
 import socket
 import threading
+import urllib.error
 import urllib.request
 from contextlib import contextmanager
 
 import pytest
+from optuna.artifacts import get_all_artifact_meta
+from optuna.study import load_study
 
 from abx_amr.errors import InputError
-from abx_amr.studies.dashboard import dashboard_of
+from abx_amr.studies.dashboard import StudyFigures, dashboard_of
+from abx_amr.studies.overview import overview_of_stored
 from abx_amr.studies.worker import run_worker
 from tests.studies.conftest import parabola
 
@@ -47,6 +52,46 @@ def test_it_shows_the_trials_of_a_study_in_any_storage(stored_study):
     assert "<html" in page
     assert found["name"] == settings.study_name
     assert [trial["state"] for trial in found["trials"]] == ["Complete", "Complete"]
+
+
+@pytest.mark.filterwarnings("default")  # of the dashboard itself
+def test_the_figures_of_the_studys_folder_are_its_artifacts(stored_study):
+    settings, storage = stored_study(n_trials=2)
+    run_worker(settings, storage, parabola)
+    folder = settings.files.figures_folder
+    folder.mkdir(parents=True)
+    (folder / "study_history.png").write_bytes(b"a figure")
+    for _ in range(2):  # opened again, they are attached once
+        with dashboard_of(
+            storage, settings.study_name, host="127.0.0.1", port=0, figures=folder
+        ) as (server, place):
+            base, _, study = place.partition("/dashboard/studies/")
+            (folder / "study_history.png").write_bytes(b"drawn again")
+            with answering(server, 3):
+                (shown,) = json.loads(read(f"{base}/api/studies/{study}"))["artifacts"]
+                figure = read(f"{base}/artifacts/{study}/{shown['artifact_id']}")
+                with pytest.raises(urllib.error.HTTPError):
+                    read(f"{base}/artifacts/{study}/{'0' * 8}")
+    assert (shown["filename"], shown["mimetype"]) == ("study_history.png", "image/png")
+    assert figure == "drawn again"
+    assert (
+        overview_of_stored(storage, settings.study_name).n_finished == 2
+    )  # and the study reads as before
+
+
+@pytest.mark.filterwarnings("default")
+def test_a_browser_adds_nothing_to_the_figures_and_takes_none_away(stored_study, tmp_path):
+    settings, storage = stored_study(n_trials=1)
+    (tmp_path / "study_history.png").write_bytes(b"a figure")
+    study = load_study(study_name=settings.study_name, storage=storage.open())
+    store = StudyFigures(study, tmp_path)
+    (shown,) = get_all_artifact_meta(study)
+    with pytest.raises(PermissionError):
+        store.write("1", io.BytesIO(b"mine"))
+    with pytest.raises(PermissionError):
+        store.remove(shown.artifact_id)
+    with store.open_reader(shown.artifact_id) as file:
+        assert file.read() == b"a figure"
 
 
 def test_a_port_that_is_taken_is_said_with_another(study):
