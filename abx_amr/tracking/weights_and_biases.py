@@ -43,9 +43,7 @@ class WandbTracker(Tracker):
                 dir=str(self.folder),
                 mode=self.mode,
                 reinit="create_new",
-                settings=wandb.Settings(
-                    silent=True, console="off", disable_git=True, init_timeout=30
-                ),
+                settings=wandb.Settings(silent=True, console="off", disable_git=True),
             )
         )
 
