@@ -68,14 +68,15 @@ def sources_in_words(gap: Any, plan: str) -> str | None:
 
 
 def _what_counts(known: list[dict[str, Any]], total: float) -> str:
-    """Return what may be gained by another training, and that a discount factor hardly counts."""
+    """Return what may be gained by another training, and how little a discount factor counts."""
     values = {str(part.get("name")): float(part["value"]) for part in known}
     text = ""
     if len(known) > 1 and known[0].get("name") == "learning":
         share = "nearly all" if values["learning"] >= NEARLY_ALL * total else "most"
         text = f" So {share} of it is that a better policy was not learned."
     if 0 < values.get("discount", 0.0) <= _HARDLY * total:
-        text += " A larger discount factor would hardly help."
+        worth = number(values["discount"])
+        text += f" A larger discount factor could win back about {worth} of it at most."
     return text
 
 
