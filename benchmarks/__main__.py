@@ -30,6 +30,7 @@ LONG = (
     "racing",
     "race_budgets",
     "racing_simulated",
+    "intervals",
 )
 README = Path(__file__).with_name("README.md")
 
