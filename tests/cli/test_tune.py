@@ -71,6 +71,7 @@ def values(name: str = "ppo_default") -> list[Any]:
     return [(t.params, t.value) for t in trials(name) if t.state.name == "COMPLETE"]
 
 
+@pytest.mark.pictures
 def test_one_command_ends_with_best_parameters_and_their_receipts(call: Call) -> None:
     ended = call(tune.main, *SMALL_STUDY, *FOUR_TRIALS, "figures=true")
     assert ended.status == 0, ended.err
