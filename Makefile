@@ -48,10 +48,10 @@ tune: $(READY)
 	@echo "(abx-train and the other commands: source $(BIN)/activate)"
 
 test: $(READY)
-	$(BIN)/python -m pytest -n 2 --dist loadgroup -m "not slow"
+	$(BIN)/python -m pytest -n 2 --dist loadgroup --no-loadscope-reorder -m "not slow"
 
 test-all: $(READY)
-	$(BIN)/python -m pytest -n 2 --dist loadgroup
+	$(BIN)/python -m pytest -n 2 --dist loadgroup --no-loadscope-reorder
 
 check: $(READY)
 	$(BIN)/ruff format --check .
@@ -79,7 +79,7 @@ bench: $(READY)
 
 # A second environment: Hydra 1.4 with the upstream sweeper beside ours.
 hydra14: $(READY14)
-	$(VENV14)/bin/python -m pytest -n 2 --dist loadgroup -m "not slow" $(HYDRA14_TESTS)
+	$(VENV14)/bin/python -m pytest -n 2 --dist loadgroup --no-loadscope-reorder -m "not slow" $(HYDRA14_TESTS)
 
 $(READY14): pyproject.toml constraints.txt Makefile
 	@test -n "$(PYTHON)" || { echo "make: Python 3.11 or newer is needed: install it, or set PYTHON=" >&2; exit 2; }

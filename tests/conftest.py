@@ -1,22 +1,57 @@
 """What tests of every room may use: PostgreSQL, SLURM, and processes that may die."""
 
 import os
+import subprocess
+import sys
+import tempfile
+import time
 import traceback
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from abx_amr.host.postgres import Server
-from tests import services
+from tests import services, warm
 from tests.services import Database
 from tests.slurm.cluster import Cluster, running_cluster
+
+START_SECONDS = 300  # of what compiles first, where nothing is kept
+TESTS = Path(__file__).parent
+#: What takes longest, as folders and files, longest first: it is begun first, so that the processes
+#: of a parallel run end together. The first two train and compile nothing that the other needs.
+LONGEST = (
+    "docs/test_pages.py",
+    "slurm",
+    "cli/test_tune.py",
+    "agents",
+    "hierarchy",
+    "cli",
+    "app",
+    "reports",
+    "tuning",
+    "studies",
+    "postgres",
+    "sweeper",
+    "docs",
+)
+
+
+def _turn(item: pytest.Item) -> int:
+    """Return when a test is begun: the place of its file, or else of its folder, in LONGEST."""
+    if not item.path.is_relative_to(TESTS):
+        return len(LONGEST)
+    file = item.path.relative_to(TESTS).as_posix()
+    places = [place for place, name in enumerate(LONGEST) if file == name]
+    return next(iter(places), len(LONGEST))
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Keep a file's tests in one process, and all that need the SLURM cluster in the same one.
 
-    A test that names its own group keeps it.
+    A test that names its own group keeps it. What takes longest comes first.
     """
+    items.sort(key=_turn)
     for item in items:
         if item.get_closest_marker("xdist_group") is not None:
             continue
@@ -31,6 +66,46 @@ def key_of_the_tests(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_STATE_HOME", str(tmp_path_factory.mktemp("state")))
         yield
+
+
+@pytest.fixture(scope="session")
+def programs() -> Iterator[Path]:
+    """A folder of programs, the project's commands, answered by one warm process."""
+    with tempfile.TemporaryDirectory(prefix="abx-docs-") as made:
+        folder, address = Path(made), Path(made) / "socket"
+        with (folder / "log").open("w") as log:
+            server = subprocess.Popen(
+                [sys.executable, warm.__file__, str(address)],
+                env={**os.environ, "OMP_NUM_THREADS": "1", "MPLBACKEND": "agg"},
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        try:
+            for name in warm.SCRIPTS:
+                warm.shim(folder, name, address)
+            give_up = time.monotonic() + START_SECONDS
+            while not address.exists():
+                assert server.poll() is None, (folder / "log").read_text()
+                assert time.monotonic() < give_up, (folder / "log").read_text()
+                time.sleep(0.1)
+            yield folder
+        finally:
+            os.killpg(server.pid, 9)  # commands that a page has left behind too
+            server.wait()
+
+
+@pytest.fixture
+def warm_python(programs: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Python as a program that starts at once: what sys.executable is for this test.
+
+    It is for processes of which many are started; that a new interpreter can be one too is proved
+    by tests of launchers, of locations and of the installed package.
+    """
+    program = str(programs / warm.PYTHON)
+    monkeypatch.setattr(sys, "executable", program)
+    return program
 
 
 @pytest.fixture(scope="session")

@@ -3,8 +3,10 @@
 A new learner is one line in MEMBERS.
 """
 
+from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -97,11 +99,31 @@ def member(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
+@cache
+def composed(member: str) -> dict[str, Any]:
+    return compose("train", [*SMALL, *MEMBERS[member][0]]).plain
+
+
 def configuration(member: str) -> dict[str, Any]:
-    plain = compose("train", [*SMALL, *MEMBERS[member][0]]).plain
+    plain = deepcopy(composed(member))
     if member in ITSELF:
         plain["agent_algorithm"] = deepcopy(ITSELF[member])
     return plain
+
+
+Finished = tuple[Run, RunFolder]
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Finished]:
+    """Return the finished run of a member and a seed, and its plan; it is only read."""
+
+    @cache
+    def run(member: str, seed: int = 7) -> Finished:
+        plan = planned(configuration(member), tmp_path_factory.mktemp("finished"), seed=seed)
+        return plan, execute(plan)
+
+    return run
 
 
 def parts(config: dict[str, Any]) -> tuple[Learner, ClinicModel, TrainingSettings]:
@@ -144,9 +166,10 @@ def test_its_configuration_says_that_it_learns(member: str) -> None:
     assert learns(configuration(member))
 
 
-def test_it_learns_what_was_planned_and_is_evaluated(member: str, tmp_path: Path) -> None:
-    plan = planned(configuration(member), tmp_path)
-    folder = execute(plan)
+def test_it_learns_what_was_planned_and_is_evaluated(
+    member: str, finished: Callable[..., Finished]
+) -> None:
+    plan, folder = finished(member)
     table = folder.read_evaluations()
     summary = folder.read_summary()
     assert summary["transitions"] >= plan.planned_transitions
@@ -158,9 +181,11 @@ def test_it_learns_what_was_planned_and_is_evaluated(member: str, tmp_path: Path
     assert folder.has_checkpoint("best")
 
 
-def test_interrupted_and_resumed_is_uninterrupted_to_the_bit(member: str, tmp_path: Path) -> None:
+def test_interrupted_and_resumed_is_uninterrupted_to_the_bit(
+    member: str, tmp_path: Path, finished: Callable[..., Finished]
+) -> None:
     config = configuration(member)
-    whole = execute(planned(config, tmp_path / "whole"))
+    _, whole = finished(member)
     source = interrupted(planned(config, tmp_path / "part"), at=240)
     assert 0 < int(kept(source)["transitions"]) < int(kept(whole)["transitions"])
     resumed = resume(planned(config, tmp_path / "resumed"), source)
@@ -186,45 +211,56 @@ def test_interrupted_again_and_again_is_uninterrupted_to_the_bit(tmp_path: Path)
         np.testing.assert_array_equal(found[name], value, err_msg=name)
 
 
-def test_what_has_learned_all_is_not_resumed(member: str, tmp_path: Path) -> None:
-    config = configuration(member)
-    done = execute(planned(config, tmp_path / "done"))
+def test_what_has_learned_all_is_not_resumed(
+    member: str, tmp_path: Path, finished: Callable[..., Finished]
+) -> None:
+    _, done = finished(member)
     with pytest.raises(InputError, match="additional_episodes"):
-        resume(planned(config, tmp_path / "again"), done)
+        resume(planned(configuration(member), tmp_path / "again"), done)
 
 
-def test_its_checkpoint_plays_what_was_evaluated(member: str, tmp_path: Path) -> None:
-    plan = planned(configuration(member), tmp_path)
-    folder = execute(plan)
+def test_its_checkpoint_plays_what_was_evaluated(
+    member: str, finished: Callable[..., Finished]
+) -> None:
+    plan, folder = finished(member)
     assert isinstance(plan.prescriber, Learner)
     policy = trained_policy(folder, plan.prescriber, plan.model, checkpoint="last")
     again = evaluate(policy, plan.model, episodes=4, seed=plan.settings.evaluation_seed)
     assert again.mean_return == folder.read_summary()["mean_return"]
 
 
-def test_its_agent_is_refused_in_a_clinic_of_other_antibiotics(member: str, tmp_path: Path) -> None:
-    plan = planned(configuration(member), tmp_path)
-    folder = execute(plan)
-    other = build_clinic(compose("train", ["experiment=paper_single"]).plain)
+@pytest.fixture(scope="module")
+def single_clinic() -> ClinicModel:
+    return build_clinic(compose("train", ["experiment=paper_single"]).plain)
+
+
+def test_its_agent_is_refused_in_a_clinic_of_other_antibiotics(
+    member: str, finished: Callable[..., Finished], single_clinic: ClinicModel
+) -> None:
+    plan, folder = finished(member)
+    other = single_clinic
     assert len(other.antibiotics) != len(plan.model.antibiotics)
     assert isinstance(plan.prescriber, Learner)
     with pytest.raises(InputError, match=r"clinic|antibiotic"):
         trained_policy(folder, plan.prescriber, other)
 
 
-def test_a_seed_learns_the_same_beside_others(member: str, tmp_path: Path) -> None:
+def test_a_seed_learns_the_same_beside_others(
+    member: str, tmp_path: Path, finished: Callable[..., Finished]
+) -> None:
     config = configuration(member)
-    together = run_seeds([planned(config, tmp_path / "both", seed=s) for s in (7, 8)])
-    alone = execute(planned(config, tmp_path / "alone", seed=8))
+    together = run_seeds([planned(config, tmp_path, seed=s) for s in (7, 8)])
+    _, alone = finished(member, 8)
     assert together[1].evaluations_file.read_bytes() == alone.evaluations_file.read_bytes()
     assert together[0].evaluations_file.read_bytes() != alone.evaluations_file.read_bytes()
 
 
-def test_a_trials_seed_scores_what_its_run_evaluates_to(member: str, tmp_path: Path) -> None:
-    config = configuration(member)
-    learner, model, settings = parts(config)
+def test_a_trials_seed_scores_what_its_run_evaluates_to(
+    member: str, finished: Callable[..., Finished]
+) -> None:
+    learner, model, settings = parts(configuration(member))
     scores = train_and_score(learner, model, settings, seeds=[7, 8], searched={})
-    summary = execute(planned(config, tmp_path, seed=8)).read_summary()
+    summary = finished(member, 8)[1].read_summary()
     score = scores[8]
     assert isinstance(score, SeedScore), score
     assert score.episode_return == pytest.approx(summary["mean_return"], rel=1e-12)

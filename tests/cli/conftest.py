@@ -1,12 +1,21 @@
-"""Commands called as their entry points call them, in this process, in an empty folder."""
+"""Commands called as their entry points call them, in this process, in an empty folder.
 
+Their figures are blank, as drawing them takes longer than all else that a small command does; a
+test marked `pictures` has them drawn.
+"""
+
+import base64
 import logging
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO, Any
 
 import pytest
 import torch
+from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 from abx_amr.planning import kept_values
 
@@ -50,7 +59,25 @@ class Ended:
 
 
 Call = Callable[..., Ended]
-_plans: list[Path] = []  # what is known of clinics, shared by the tests of a process
+#: A pixel and an empty drawing: what a figure is saved as.
+BLANK: dict[str, bytes | str] = {
+    "png": base64.b64decode(
+        "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR42mP4DwAB"
+        "AQEAHLCMmQAAAABJRU5ErkJggg=="
+    ),
+    "svg": '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 576 1"/>',
+}
+
+
+def _save_blank(figure: Figure, file: IO[Any], *, format: str, **settings: Any) -> None:
+    file.write(BLANK[format])
+
+
+def plans_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return where to keep what is known of clinics, for all processes of a parallel run."""
+    base = tmp_path_factory.getbasetemp()
+    shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+    return shared / "plans"
 
 
 @pytest.fixture
@@ -59,12 +86,14 @@ def call(
     tmp_path_factory: pytest.TempPathFactory,
     monkeypatch: pytest.MonkeyPatch,
     capfd: pytest.CaptureFixture[str],
+    request: pytest.FixtureRequest,
 ) -> Call:
     """Call a command's main with arguments; its status, output and errors come back."""
     monkeypatch.chdir(tmp_path)
-    if not _plans:
-        _plans.append(tmp_path_factory.mktemp("plans"))
-    monkeypatch.setattr(kept_values, "FOLDER", str(_plans[0]))
+    monkeypatch.setattr(kept_values, "FOLDER", str(plans_folder(tmp_path_factory)))
+    if request.node.get_closest_marker("pictures") is None:
+        monkeypatch.setattr(Figure, "savefig", _save_blank)
+        monkeypatch.setattr(ConstrainedLayoutEngine, "execute", lambda engine, figure: None)
     # Hydra logs to the output of this test, which later tests do not have.
     monkeypatch.setattr(logging.getLogger(), "handlers", [])
     torch.set_num_threads(1)

@@ -33,6 +33,7 @@ def weights(run: RunFolder) -> list[np.ndarray]:
     return [p.detach().numpy() for p in agent.policy.parameters()]
 
 
+@pytest.mark.pictures
 def test_a_run_folder_says_everything(call: Call) -> None:
     everything = ("trajectories=true", "figures=true")
     ended = call(train.main, *SMALL, *TWO_EPISODES, *OFTEN, *everything)
@@ -54,7 +55,8 @@ def test_a_run_folder_says_everything(call: Call) -> None:
     steps = pd.read_parquet(run.trajectories_file)
     assert len(steps) == 3 * 16
     drawn = {f.stem for f in (run.path / "figures").iterdir()}
-    assert {"amr", "prescriptions", "outcomes", "reward_parts", "learning_curve"} <= drawn
+    expected = {"amr", "prescriptions", "outcomes", "reward_parts", "learning_curve"}
+    assert {*expected, "regret_by_amr"} <= drawn
     assert list(run.tensorboard.iterdir())
     summary = run.read_summary()
     last = table[table["transitions"] == 32]["episode_return"]

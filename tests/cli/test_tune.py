@@ -71,6 +71,7 @@ def values(name: str = "ppo_default") -> list[Any]:
     return [(t.params, t.value) for t in trials(name) if t.state.name == "COMPLETE"]
 
 
+@pytest.mark.pictures
 def test_one_command_ends_with_best_parameters_and_their_receipts(call: Call) -> None:
     ended = call(tune.main, *SMALL_STUDY, *FOUR_TRIALS, "figures=true")
     assert ended.status == 0, ended.err
@@ -132,6 +133,7 @@ def test_an_interrupted_and_resumed_study_equals_an_uninterrupted_one(call: Call
     assert values("parts") == values("whole")
 
 
+@pytest.mark.usefixtures("warm_python")
 def test_a_killed_study_ends_with_exactly_its_trials(call: Call, tmp_path: Path) -> None:
     command = [
         *(sys.executable, "-m", "abx_amr.cli.tune", *SMALL_STUDY, *FOUR_TRIALS),
@@ -190,6 +192,7 @@ def test_overwrite_starts_afresh_and_skip_leaves_alone(call: Call) -> None:
     assert len(trials()) == 1
 
 
+@pytest.mark.usefixtures("warm_python")
 def test_two_local_workers_share_one_exact_budget(call: Call) -> None:
     ended = call(tune.main, *SMALL_STUDY, "tuning.n_trials=5", "tuning.n_workers=2")
     assert ended.status == 0, ended.err
@@ -333,6 +336,7 @@ def test_the_other_shipped_studies_run_end_to_end(call: Call, algorithm: str) ->
 
 
 @pytest.mark.parametrize("workers", [pytest.param(1, marks=pytest.mark.slow), 2])
+@pytest.mark.usefixtures("warm_python")
 def test_an_interrupt_gives_the_trials_back_and_says_how_to_go_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, workers: int
 ) -> None:

@@ -35,6 +35,7 @@ class IsKilledOnce(PPO):
         super().train()
 
 
+@pytest.mark.usefixtures("warm_python")
 def test_jobs_find_what_a_worker_finds(call: Call) -> None:
     ended = call(tune.main, *SMALL_STUDY, "tuning.n_trials=2", "run_name=jobs", *JOBS)
     assert ended.status == 0, ended.err
@@ -50,6 +51,7 @@ def test_jobs_find_what_a_worker_finds(call: Call) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("warm_python")
 def test_a_job_that_is_killed_costs_its_seed_another_start(call: Call) -> None:
     ended = call(
         tune.main, *SMALL_STUDY, "tuning.n_trials=1", *JOBS,
@@ -89,6 +91,19 @@ def test_seeds_with_a_result_are_not_trained_again(
     assert asked == [1000, 1001]
 
 
+def ended_with(pid: int, seconds: float = 240) -> int:
+    """Return the exit status of a child, which is killed if it takes longer."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        ended, status = os.waitpid(pid, os.WNOHANG)
+        if ended:
+            return os.waitstatus_to_exitcode(status)
+        time.sleep(0.05)
+    os.kill(pid, signal.SIGKILL)
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+
+
+@pytest.mark.usefixtures("warm_python")
 def test_local_workers_that_are_left_alone_write_the_results_themselves(call: Call) -> None:
     ended = call(
         tune.main, *SMALL_STUDY, "tuning.n_trials=3", "tuning.n_workers=2", "tuning.wait=false",
@@ -98,10 +113,11 @@ def test_local_workers_that_are_left_alone_write_the_results_themselves(call: Ca
     assert "prediction: none, no trial has finished" in ended.out
     assert "stop:   kill " in ended.out
     study = Path("optimization/ppo_default")
-    end = time.monotonic() + 240
-    while time.monotonic() < end and not (study / "figures/study_history.png").exists():
-        time.sleep(0.2)
-    assert (study / "figures/study_history.png").exists()
+    (line,) = [line for line in ended.out.splitlines() if line.startswith("stop:   kill ")]
+    statuses = [ended_with(int(pid)) for pid in line.split()[2:]]
+    logs = "".join(log.read_text() for log in study.rglob("*.log"))
+    assert statuses == [0, 0], logs
+    assert (study / "figures/study_history.png").exists(), logs
     assert (study / "best_params.json").is_file()
     assert len(values()) == 3
 

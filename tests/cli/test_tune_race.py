@@ -47,6 +47,7 @@ def test_a_race_is_searched_told_and_audited(call: Call) -> None:
     assert (again.status, "[7/7]" in again.out) == (0, False)
 
 
+@pytest.mark.usefixtures("warm_python")
 @pytest.mark.slow
 def test_a_race_of_jobs_spends_its_budget(call: Call) -> None:
     done = call(tune.main, *RACE, "run_name=jobs", "tuning.parallel=jobs", "tuning.n_workers=3")
@@ -85,6 +86,7 @@ def test_a_race_of_short_and_whole_trainings_counts_episodes_and_says_what_short
     assert "1 x 4 episodes" in page
 
 
+@pytest.mark.usefixtures("warm_python")
 @pytest.mark.slow
 def test_short_trainings_that_are_jobs_give_what_a_worker_gives(call: Call) -> None:
     for name, jobs in (("jobs", ("tuning.parallel=jobs", "tuning.n_workers=1")), ("one", ())):

@@ -1,47 +1,12 @@
-"""A warm server of commands for all pages, and an environment in which a page is run."""
+"""An environment in which a page is run."""
 
 import os
-import subprocess
 import sys
-import tempfile
-import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests import services
-from tests.docs import warm
-
-START_SECONDS = 300
-
-
-@pytest.fixture(scope="session")
-def programs() -> Iterator[Path]:
-    """A folder of programs, the project's commands, answered by one warm process."""
-    with tempfile.TemporaryDirectory(prefix="abx-docs-") as made:
-        folder, address = Path(made), Path(made) / "socket"
-        with (folder / "log").open("w") as log:
-            server = subprocess.Popen(
-                [sys.executable, warm.__file__, str(address)],
-                env={**os.environ, "OMP_NUM_THREADS": "1", "MPLBACKEND": "agg"},
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-            )
-        try:
-            for name in warm.SCRIPTS:
-                warm.shim(folder, name, address)
-            give_up = time.monotonic() + START_SECONDS
-            while not address.exists():
-                assert server.poll() is None, (folder / "log").read_text()
-                assert time.monotonic() < give_up, (folder / "log").read_text()
-                time.sleep(0.1)
-            yield folder
-        finally:
-            os.killpg(server.pid, 9)  # commands that a page has left behind too
-            server.wait()
+from tests import services, warm
 
 
 @pytest.fixture

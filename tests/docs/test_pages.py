@@ -15,7 +15,7 @@ from abx_amr.host.postgres.programs import find_programs
 from abx_amr.runs.folder import newest_run
 from tests import services
 from tests.docs.page import needs_of, run_page, steps_of
-from tests.docs.warm import ROOT
+from tests.warm import ROOT
 
 DOCS = ROOT / "docs"
 PAGES = sorted(path.relative_to(DOCS).as_posix() for path in DOCS.rglob("*.md"))

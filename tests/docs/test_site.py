@@ -17,7 +17,7 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.support.wait import WebDriverWait
 
 from tests.docs import browser as chromium
-from tests.docs.warm import ROOT
+from tests.warm import ROOT
 
 SECONDS = 10
 #: One browser, one build.

@@ -21,7 +21,7 @@ from tests.cli.conftest import Call, call
 __all__ = ["call"]
 
 TINY = (
-    "environment.max_time_steps=24",
+    "environment.max_time_steps=16",
     "training.n_envs=2",
     "training.num_eval_episodes=3",
     "agent_algorithm.n_steps=8",
@@ -29,6 +29,7 @@ TINY = (
     "agent_algorithm.n_epochs=1",
     "agent_algorithm.policy_kwargs.net_arch=[4]",
     "figures=false",
+    "report=false",
 )
 OFTEN = ("training.eval_freq_every_n_episodes=1", "training.save_freq_every_n_episodes=1")
 
@@ -66,20 +67,20 @@ def test_a_managers_run_is_evaluated_with_its_own_library_and_leaves_its_diagnos
     start = (*TINY, "experiment=hrl_ppo_default", "option_library=heuristic")
     assert call(train.main, *start, episodes(4), "run_name=first").status == 0
     ended = call(
-        evaluate.main, "run=first", "evaluation.episodes=4", "against=greedy", "figures=true"
+        evaluate.main, "run=first", "evaluation.episodes=4", "against=greedy", "report=false"
     )
     assert ended.status == 0, ended.err
     run = folder("first_evaluated")
     decisions = run.read_decisions()
     assert decisions["episode"].nunique() == 4
-    assert decisions.groupby("episode")["duration"].sum().tolist() == [24] * 4
+    assert decisions.groupby("episode")["duration"].sum().tolist() == [16] * 4
     assert set(decisions["option"]) <= set(run.read_option_usage()["option"])
     assert decisions.groupby("episode")["reward"].sum().to_numpy() == pytest.approx(
         run.read_evaluations()["episode_return"].to_numpy()
     )
     usage = folder("first").read_option_usage()
     assert usage["seed"].unique().tolist() == [42]
-    assert usage["transitions"].max() == folder("first").read_summary()["transitions"] >= 96
+    assert usage["transitions"].max() == folder("first").read_summary()["transitions"] >= 64
     for table in ("option_by_amr", "option_transitions", "option_trigrams"):
         assert run.option_table_file(table).is_file()
     drawn = {file.stem for file in (run.path / "figures").iterdir()}
@@ -93,7 +94,8 @@ def test_a_manager_moves_to_another_clinic_only_where_it_sees_and_chooses_the_sa
     call: Call,
 ) -> None:
     assert call(train.main, *TINY, "agent_algorithm=hrl_ppo", episodes(2)).status == 0
-    fits = call(evaluate.main, "run=base_hrl_ppo", "reward_calculator.lambda_weight=0.5")
+    few = ("evaluation.episodes=2", "figures=false", "report=false")
+    fits = call(evaluate.main, "run=base_hrl_ppo", "reward_calculator.lambda_weight=0.5", *few)
     assert fits.status == 0, fits.err
     more = "patient_generator.visible_patient_attributes=[prob_infected,benefit_value_multiplier]"
     refused = call(evaluate.main, "run=base_hrl_ppo", more)
@@ -149,7 +151,7 @@ def test_a_managers_study_ends_resumes_and_its_best_parameters_are_trained_with(
 
     (line,) = [s for s in ended.out.splitlines() if s.startswith("train with them:")]
     pasted = shlex.split(line.split("abx-train ")[1])
-    trained = call(train.main, *pasted, episodes(2), "figures=false", "training.n_envs=2")
+    trained = call(train.main, *pasted, episodes(2), *TINY[-2:], "training.n_envs=2")
     assert trained.status == 0, trained.err
     run = folder("hrl_ppo_default_optimized")
     assert run.read_config()["option_library"] == library
@@ -168,7 +170,7 @@ def test_a_study_over_another_library_is_trained_with_it_also_where_the_agent_is
     endless = "+option_library.options.endless={type: block, antibiotic: A, duration: inf}"
     started = call(tune.main, *study, "option_library=heuristic", endless)
     assert started.status == 0, started.err
-    few = (*TINY[:1], "figures=false", episodes(1), "best_params_from=mine", "training.n_envs=2")
+    few = (*TINY[:2], *TINY[-2:], episodes(1), "best_params_from=mine")
     ended = call(
         train.main, *few, "agent_algorithm=hrl_ppo", "hrl.option_gamma=0.5", "run_name=chosen"
     )

@@ -71,6 +71,7 @@ PARTIES = (
 )
 
 
+@pytest.mark.usefixtures("warm_python")
 @pytest.mark.parametrize("party", PARTIES, ids=lambda party: party.__name__)
 def test_a_summary_holds_the_gap_whoever_wrote_it(
     call: Call, party: Callable[[Call], None]

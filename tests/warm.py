@@ -1,8 +1,9 @@
-"""The commands of a page, small and quick: forked from a process that has imported everything.
+"""Commands and Python itself, quick to start: forked from a process that has imported everything.
 
 `python warm.py SOCKET` serves; a `shim` is a program on the PATH that asks it to run a command with
 the folder, environment and standard streams of the asker. A signal to the program reaches the
-command, and a program that is killed takes its command with it.
+command, and a program that is killed takes its command with it. The commands are those of a page
+of docs/, in small sizes; `warm-python` is Python with -c or -m.
 """
 
 from __future__ import annotations
@@ -21,11 +22,12 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[1]
+PYTHON = "warm-python"
 #: Name of each command -> module:function.
 SCRIPTS: dict[str, str] = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))[
     "project"
-]["scripts"] | {"python-block": "tests.docs.warm:run_python_block"}
+]["scripts"] | {"python-block": "tests.warm:run_python_block", PYTHON: "tests.warm:run_python"}
 #: What commands import only when they work, beside what a training needs.
 IMPORTED = (
     *("abx_amr.api", "abx_amr.planning", "abx_amr.studies.best", "sb3_contrib", "pyarrow.parquet"),
@@ -52,6 +54,8 @@ def sized(command: str, arguments: Sequence[str]) -> list[str]:
     >>> sized("abx-train", ["training.total_num_training_episodes=9"])[1:3]
     ['environment.max_time_steps=20', 'training.n_envs=2']
     """
+    if command == PYTHON:
+        return list(arguments)
     given = {a.lstrip("+~").partition("=")[0]: a.partition("=")[2] for a in arguments}
     added: tuple[str, ...] = ()
     if any(argument in SHOWING for argument in arguments) or "ABX_PAGE_WHOLE" in os.environ:
@@ -93,6 +97,10 @@ for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1):
 socket.send_fds(served, [b"\\0"], [0, 1, 2])
 served.sendall(json.dumps(asked).encode() + b"\\n")
 status = int(served.recv(16) or 70)
+if status < 0 and {name!r} == {dies!r}:
+    if status != -signal.SIGKILL:
+        signal.signal(-status, signal.SIG_DFL)
+    os.kill(os.getpid(), -status)
 sys.exit(status if status >= 0 else 128 - status)
 """
 
@@ -100,7 +108,9 @@ sys.exit(status if status >= 0 else 128 - status)
 def shim(folder: Path, name: str, address: Path) -> None:
     """Write a program `name` into a folder that has the command run by the server at `address`."""
     program = folder / name
-    program.write_text(CLIENT.format(python=sys.executable, address=str(address), name=name))
+    program.write_text(
+        CLIENT.format(python=sys.executable, address=str(address), name=name, dies=PYTHON)
+    )
     program.chmod(0o755)
 
 
@@ -115,6 +125,19 @@ def run_python_block() -> None:
     """Run the Python text on the standard input, as a script of this folder."""
     sys.path.insert(0, "")
     exec(compile(sys.stdin.read(), "<block>", "exec"), {"__name__": "__main__"})
+
+
+def run_python() -> None:
+    """Run what `python -c CODE` or `python -m MODULE` would, with further arguments."""
+    option, what, *arguments = sys.argv[1:]
+    path = os.environ.get("PYTHONPATH", "").split(os.pathsep)
+    sys.path[:] = list(dict.fromkeys(["", *filter(None, path), *sys.path]))
+    sys.argv = [option, *arguments]
+    if option == "-m":
+        importlib.import_module(what).main()
+        return
+    assert option == "-c", option
+    exec(compile(what, "<string>", "exec"), {"__name__": "__main__"})
 
 
 def serve(address: str) -> NoReturn:
@@ -134,6 +157,7 @@ def serve(address: str) -> NoReturn:
     logging.getLogger().handlers.clear()
     logging.getLogger().setLevel(logging.WARNING)
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    sys.executable = str(Path(address).with_name(PYTHON))  # for who starts workers
     listener = socket.socket(socket.AF_UNIX)
     listener.bind(address)
     listener.listen(64)
@@ -200,5 +224,5 @@ def _become(*, argv: list[str], cwd: str, environ: dict[str, str], streams: list
 
 
 if __name__ == "__main__":
-    sys.path.insert(0, str(ROOT))
+    sys.path[0] = str(ROOT)
     serve(sys.argv[1])
