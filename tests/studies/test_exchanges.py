@@ -1,6 +1,5 @@
 """How often a worker asks its storage; while it is inside the critical section, all others wait."""
 
-
 from abx_amr.studies.storages import JournalStorage, SqliteStorage
 from abx_amr.studies.worker import run_worker
 from benchmarks.bookkeeping import exchanges_of

@@ -96,7 +96,8 @@ class TrialTables(RDBStorage):
                 intermediate_values=changes.intermediate_values,
                 values=changes.values,
             ):
-                self._upsert(connection, table, keys, rows)
+                upsert = _upsert(table, keys, tuple(rows[0]), self.engine.name)
+                connection.execute(upsert, rows)
 
     def _lock_unfinished(
         self, connection: Connection, trial_id: int, state: TrialState | None
@@ -115,19 +116,6 @@ class TrialTables(RDBStorage):
         if locked is None:
             raise KeyError(models.NOT_FOUND_MSG)
         raise UpdateFinishedTrialError(f"the trial of id {trial_id} has finished")
-
-    def _upsert(
-        self,
-        connection: Connection,
-        table: Table,
-        keys: Sequence[str],
-        rows: Sequence[Mapping[str, Any]],
-    ) -> None:
-        """Insert rows, in place of those with the same keys."""
-        dialect = postgresql if self.engine.name == "postgresql" else sqlite
-        insert = dialect.insert(table).values(rows)
-        update = {name: insert.excluded[name] for name in rows[0] if name not in keys}
-        connection.execute(insert.on_conflict_do_update(index_elements=keys, set_=update))
 
     def _create_new_trial(
         self, study_id: int, template_trial: FrozenTrial | None = None
@@ -407,6 +395,17 @@ def _all_details() -> sqlalchemy.CompoundSelect[Any]:
         for table, row, key, text, number in parts
     ]
     return sqlalchemy.union_all(*selects).order_by("row_id")
+
+
+@functools.cache
+def _upsert(
+    table: Table, keys: tuple[str, ...], columns: tuple[str, ...], dialect: str
+) -> sqlalchemy.Insert:
+    """Insert rows, in place of those with the same keys."""
+    insert = (postgresql if dialect == "postgresql" else sqlite).insert(table)
+    update = {name: insert.excluded[name] for name in columns if name not in keys}
+    written: sqlalchemy.Insert = insert.on_conflict_do_update(index_elements=keys, set_=update)
+    return written
 
 
 @functools.cache
