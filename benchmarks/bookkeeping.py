@@ -16,6 +16,7 @@ import sys
 import tempfile
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from statistics import median, quantiles
@@ -121,6 +122,51 @@ class Crowd:
         self.complaints = [
             line for file in folder.glob("*.log") for line in file.read_text().splitlines()
         ]
+
+
+def exchanges_of(settings: Any, storage: Any) -> dict[str, float]:
+    """Run a worker to the end of its study; return what its storage was asked per trial.
+
+    Statements of a database, or appendings of a journal: `inside` the critical section, where all
+    other workers wait, and `outside`.
+    """
+    import sqlalchemy
+
+    from abx_amr.studies.objective import SeedOutcome
+    from abx_amr.studies.worker import run_worker
+
+    where, counted = ["outside"], Counter[str]()
+    section = storage.critical_section
+
+    @contextlib.contextmanager
+    def watched() -> Iterator[None]:
+        where.append("inside")
+        try:
+            with section():
+                yield
+        finally:
+            where.pop()
+
+    def count(*_: Any) -> None:
+        counted[where[-1]] += 1
+
+    def run_trial(params: Any, seeds: Any, _: Path) -> list[SeedOutcome]:
+        return [SeedOutcome(seed, float(sum(params.values()))) for seed in seeds]
+
+    journal = getattr(storage.open(), "_backend", None)
+    append = getattr(journal, "append_logs", None)
+    storage.critical_section = watched
+    if append is not None:
+        journal.append_logs = lambda records: (count(), append(records))[-1]
+    sqlalchemy.event.listen(sqlalchemy.Engine, "before_cursor_execute", count)
+    try:
+        run_worker(settings, storage, run_trial, write_summary=lambda: None)
+    finally:
+        sqlalchemy.event.remove(sqlalchemy.Engine, "before_cursor_execute", count)
+        storage.critical_section = section
+        if append is not None:
+            journal.append_logs = append
+    return {place: counted[place] / settings.n_trials for place in ("inside", "outside")}
 
 
 def finished(settings: Any, storage: Any) -> int:

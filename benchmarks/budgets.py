@@ -45,7 +45,7 @@ LONGEST_RUN_SECONDS = 300.0
 OPERATIONS = {
     "creation": ("__init__", "create_new_study", "set_study_user_attr"),
     "ask": ("create_new_trial", "_create_new_trial", "set_trial_param", "set_trial_system_attr"),
-    "tell": ("set_trial_state_values", "set_trial_user_attr"),
+    "tell": ("write_trial", "set_trial_state_values"),
 }
 
 
@@ -89,7 +89,8 @@ def meet(fate: Fate) -> None:
     if fate.kind == "moment":
         _die_after(fate.seconds)
         return
-    from optuna.storages import JournalStorage, RDBStorage
+    from abx_amr.studies.storages.journal_trials import JournalTrials
+    from abx_amr.studies.storages.trial_tables import TrialTables
 
     entered = 0
 
@@ -103,7 +104,7 @@ def meet(fate: Fate) -> None:
 
         return enter
 
-    for made in (RDBStorage, JournalStorage):
+    for made in (TrialTables, JournalTrials):
         for name in OPERATIONS[fate.kind]:
             if hasattr(made, name):
                 setattr(made, name, watched(getattr(made, name)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import socket
 from collections.abc import Mapping
@@ -78,6 +79,7 @@ def _text(record: Mapping[str, Any], key: str) -> str | None:
     return None if value is None else str(value)
 
 
+@functools.cache
 def _boot() -> str | None:
     try:
         return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
@@ -85,6 +87,7 @@ def _boot() -> str | None:
         return None
 
 
+@functools.cache
 def _container() -> str | None:
     try:
         return os.readlink("/proc/self/ns/pid")

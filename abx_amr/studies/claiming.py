@@ -18,7 +18,7 @@ from abx_amr.studies.draft import ask, draw
 from abx_amr.studies.enqueued import why_not_run
 from abx_amr.studies.objective import SeedOutcome, TrialScore, score_outcomes
 from abx_amr.studies.records import StudyAttributes, TrialRecord, Worker, count_lineages
-from abx_amr.studies.records.writing import begun, result, write_owner
+from abx_amr.studies.records.writing import begun, write_owner, write_told_trial
 from abx_amr.studies.retries import fail, queue_again
 from abx_amr.studies.samplers import make_sampler
 from abx_amr.studies.stopping import (
@@ -28,7 +28,7 @@ from abx_amr.studies.stopping import (
     stop_when_complete,
 )
 from abx_amr.studies.storages import StorageGoneError, StudyStorage
-from abx_amr.studies.stored import open_study, read_trials
+from abx_amr.studies.stored import open_study, records_of
 
 if TYPE_CHECKING:
     from optuna.samplers import BaseSampler
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
 
     from abx_amr.studies.attempts import Part
+    from abx_amr.studies.search_space import SearchSpace
     from abx_amr.studies.settings import StudySettings
 
 
@@ -78,6 +79,8 @@ class Claims:
         self.finished = 0
         self.current: set[int] = set()
         self._first_points: Sequence[Mapping[str, Any]] = ()
+        self._space: SearchSpace | None = None  # what the study was made to search
+        self._known: Mapping[int, TrialRecord] = {}  # trials that had ended when last read
         self._time_limit = TimeLimit()
         self._deaths = DeathWatch(worker, interval=settings.heartbeat_interval)
 
@@ -86,6 +89,7 @@ class Claims:
         backend, self.study_id = open_study(self.storage, self.settings.study_name)
         origin = StudyAttributes(backend.get_study_user_attrs(self.study_id)).origin
         self._first_points = () if origin is None else origin.first_points
+        self._space = None if origin is None else origin.space
 
     @property
     def backend(self) -> BaseStorage:
@@ -109,13 +113,13 @@ class Claims:
         budget = self.settings.budget
         self.finished = sum(trial.is_finished for trial in trials)
         stop_when_complete(self.finished, budget)
-        stop_if_all_fails(
-            trials,
-            since=StudyAttributes(
-                self.backend.get_study_user_attrs(self.study_id)
-            ).failures_counted_from,
-            max_failures=self.settings.max_failures,
-        )
+        if any(trial.state == "FAIL" for trial in trials):
+            attributes = StudyAttributes(self.backend.get_study_user_attrs(self.study_id))
+            stop_if_all_fails(
+                trials,
+                since=attributes.failures_counted_from,
+                max_failures=self.settings.max_failures,
+            )
         stop_before_time_limit(trials, remaining)
         running = sum(trial.state == "RUNNING" for trial in trials)
         if self.finished + running >= budget:
@@ -143,7 +147,6 @@ class Claims:
         None where another worker has given the trial up meanwhile: nothing is used of it.
         """
         from optuna.exceptions import UpdateFinishedTrialError
-        from optuna.trial import TrialState
 
         settings = self.settings
         score = score_outcomes(
@@ -153,9 +156,7 @@ class Claims:
             min_successful_seeds=settings.min_successful_seeds,
         )
         try:
-            for name, value in result(outcomes, score, seconds=seconds).items():
-                self.backend.set_trial_user_attr(trial.id, name, value)
-            self.backend.set_trial_state_values(trial.id, TrialState.COMPLETE, [score.value])
+            write_told_trial(self.backend, trial.id, outcomes, score, seconds=seconds)
         except UpdateFinishedTrialError:  # else at the first attempt, whose answer was lost
             if not TrialRecord(self.backend.get_trial(trial.id)).is_finished:
                 return None
@@ -188,7 +189,9 @@ class Claims:
             StorageError: it was deleted.
         """
         self.check_study()
-        return read_trials(self.backend, self.study_id)
+        found = records_of(self.backend, self.study_id, space=self._space, known=self._known)
+        self._known = {trial.id: trial for trial in found if trial.frozen.state.is_finished()}
+        return found
 
     def check_study(self) -> None:
         """Raise a StorageGoneError where the study was deleted, or its file removed."""
@@ -216,7 +219,7 @@ class Claims:
         with _quiet_clipping():
             drawn = draw(
                 self.backend,
-                self.settings.study_name,
+                self.study_id,
                 self._shown([trial for trial in trials if trial.why_not_counted is None]),
                 sampler=self._sampler(index),
                 space=self.settings.space,

@@ -27,7 +27,7 @@ FIXED = "fixed_params"
 
 def draw(
     backend: BaseStorage,
-    study_name: str,
+    study_id: int,
     trials: Sequence[FrozenTrial],
     *,
     sampler: BaseSampler,
@@ -38,7 +38,7 @@ def draw(
 
     Args:
         backend: where the study is.
-        study_name: the study.
+        study_id: the study, there.
         trials: those of its trials that are its own, none of them waiting.
         sampler: what draws, as it would from the storage.
         space: what to draw.
@@ -46,9 +46,9 @@ def draw(
     """
     import optuna
 
-    draft = _Draft(backend, trials, fixed)
+    draft = _Draft(backend, study_id, trials, fixed)
     study = optuna.load_study(
-        study_name=study_name,
+        study_name=backend.get_study_name_from_id(study_id),
         storage=draft,  # type: ignore[arg-type]
         sampler=sampler,
         pruner=optuna.pruners.NopPruner(),
@@ -74,16 +74,21 @@ class _Draft:
     def __init__(
         self,
         backend: BaseStorage,
+        study_id: int,
         trials: Sequence[FrozenTrial],
         fixed: Mapping[str, Any] | None,
     ) -> None:
         self._backend = backend
+        self._study_id = study_id
         self._trials = trials
         self._fixed = fixed
         self.trial: FrozenTrial | None = None
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._backend, name)
+
+    def get_study_id_from_name(self, study_name: str) -> int:
+        return self._study_id
 
     def create_new_trial(self, study_id: int, template_trial: FrozenTrial | None = None) -> int:
         from optuna.trial import TrialState, create_trial

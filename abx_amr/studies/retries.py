@@ -37,7 +37,6 @@ def fail(
     never tried again. What a death in between leaves is queued by the next that looks.
     """
     from optuna.exceptions import UpdateFinishedTrialError
-    from optuna.trial import TrialState
 
     retries = trial.retries + (reason != INTERRUPTED)
     is_whole = trial.lineage is not None and not settings.space.missing(trial.frozen.params)
@@ -49,7 +48,6 @@ def fail(
             try_again=retries if is_whole and retries <= settings.max_retry else None,
             worker_is_gone=worker_is_gone,
         )
-        backend.set_trial_state_values(trial.id, state=TrialState.FAIL)
     except UpdateFinishedTrialError:
         log.debug("trial %d was finished meanwhile", trial.number)
         return False

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from abx_amr.errors import InputError, did_you_mean
@@ -10,6 +11,7 @@ from abx_amr.studies.records import StudyAttributes, StudyRecord, TrialRecord
 if TYPE_CHECKING:
     from optuna.storages import BaseStorage
 
+    from abx_amr.studies.search_space import SearchSpace
     from abx_amr.studies.storages import StudyStorage
 
 
@@ -28,9 +30,31 @@ def open_study(storage: StudyStorage, name: str) -> tuple[BaseStorage, int]:
 def read_trials(backend: BaseStorage, study_id: int) -> list[TrialRecord]:
     """Return all trials of a study by number, sharing what the storage keeps in memory."""
     origin = StudyAttributes(backend.get_study_user_attrs(study_id)).origin
-    space = None if origin is None else origin.space
-    frozen = backend.get_all_trials(study_id, deepcopy=False)
-    return [TrialRecord(trial, space) for trial in frozen]
+    return records_of(backend, study_id, space=None if origin is None else origin.space)
+
+
+def records_of(
+    backend: BaseStorage,
+    study_id: int,
+    *,
+    space: SearchSpace | None,
+    known: Mapping[int, TrialRecord] | None = None,
+) -> list[TrialRecord]:
+    """Return all trials of a study by number.
+
+    Args:
+        backend: Optuna's storage.
+        study_id: The study's, there.
+        space: What it searches.
+        known: Trial id -> what was read of it before, returned for a trial that has not changed.
+    """
+    before = known or {}
+    records = []
+    for frozen in backend.get_all_trials(study_id, deepcopy=False):
+        record = before.get(frozen._trial_id)
+        is_same = record is not None and record.frozen is frozen
+        records.append(record if record is not None and is_same else TrialRecord(frozen, space))
+    return records
 
 
 def read_study(storage: StudyStorage, name: str) -> StudyRecord:

@@ -139,6 +139,7 @@ def killed_at_write():
             "set_trial_intermediate_value",
             "set_trial_system_attr",
             "create_new_trial",
+            "write_trial",
         ):
             original = getattr(kind, name)
 

@@ -23,7 +23,7 @@ def in_the_storage(study, sampler, space):
 
 def in_memory(study, sampler, space):
     backend, trials = study._storage, study.get_trials(deepcopy=False)
-    drawn = draw(backend, study.study_name, trials, sampler=sampler, space=space)
+    drawn = draw(backend, study._study_id, trials, sampler=sampler, space=space)
     assert len(study.get_trials()) == len(trials)  # nothing is stored yet
     drawn.user_attrs["owner"] = "me"
     return backend.create_new_trial(study._study_id, template_trial=drawn)

@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from abx_amr.studies.parameters import path_of, point_of
@@ -130,7 +131,7 @@ class TrialRecord:
         seeds = self.seeds
         return len(seeds) * _length_of(seeds)
 
-    @property
+    @cached_property
     def why_not_counted(self) -> str | None:
         """Why it is no point of what is searched: another program has added it. None where it is.
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from abx_amr.host.atomic_files import jsonable
+from abx_amr.studies.changes import TrialChanges, write_trial
 from abx_amr.studies.objective import SeedOutcome
 from abx_amr.studies.records.studies import BUDGET, DRAWN_WITH, FAILURES_FROM, ORIGIN, Origin
 from abx_amr.studies.records.trials import (
@@ -121,19 +122,42 @@ def write_told(
             for seed in seeds
         ]
     step = len(outcomes) * (episodes or 1)
-    backend.set_trial_intermediate_value(trial_id, step, score.value)
-    for name, value in attributes.items():
-        backend.set_trial_user_attr(trial_id, name, value)
-    backend.set_trial_user_attr(trial_id, SEEDS, seeds)
+    changes = TrialChanges(
+        intermediate_values={step: score.value}, user_attrs={**attributes, SEEDS: seeds}
+    )
+    write_trial(backend, trial_id, changes)
+
+
+def write_told_trial(
+    backend: BaseStorage,
+    trial_id: int,
+    outcomes: Sequence[SeedOutcome],
+    score: TrialScore,
+    *,
+    seconds: float,
+) -> None:
+    """Write what a trial gave, and its value: it is complete.
+
+    Raises:
+        UpdateFinishedTrialError: It was finished meanwhile.
+    """
+    from optuna.trial import TrialState
+
+    changes = TrialChanges(
+        user_attrs=result(outcomes, score, seconds=seconds),
+        state=TrialState.COMPLETE,
+        values=[score.value],
+    )
+    write_trial(backend, trial_id, changes)
 
 
 def write_owner(
     backend: BaseStorage, trial_id: int, owner: Worker, *, lineage: int | None = None
 ) -> None:
     """Write whose trial it is, and of which point unless that is written already."""
-    if lineage is not None:
-        backend.set_trial_user_attr(trial_id, LINEAGE, lineage)
-    backend.set_trial_user_attr(trial_id, OWNER, owner.as_record())
+    point = {} if lineage is None else {LINEAGE: lineage}
+    changes = TrialChanges(user_attrs={**point, OWNER: owner.as_record()})
+    write_trial(backend, trial_id, changes)
 
 
 def write_failure(
@@ -144,7 +168,7 @@ def write_failure(
     try_again: int | None,
     worker_is_gone: bool,
 ) -> None:
-    """Write why a trial failed and whether its point is to be queued again.
+    """Write that a trial failed, why, and whether its point is to be queued again.
 
     Args:
         backend: Optuna's storage.
@@ -152,17 +176,26 @@ def write_failure(
         reason: Why it failed.
         try_again: Failed attempts at the point by now, None where it is given up.
         worker_is_gone: Whether the worker, not the trial, is to blame.
+
+    Raises:
+        UpdateFinishedTrialError: It was finished meanwhile.
     """
-    backend.set_trial_user_attr(trial_id, FAILURE, reason)
-    backend.set_trial_user_attr(trial_id, TRY_AGAIN, try_again)
+    from optuna.trial import TrialState
+
+    attributes = {FAILURE: reason, TRY_AGAIN: try_again}
     if worker_is_gone and try_again is not None:
-        backend.set_trial_user_attr(trial_id, WORKER_IS_GONE, True)
+        attributes[WORKER_IS_GONE] = True
+    changes = TrialChanges(user_attrs=attributes, state=TrialState.FAIL)
+    write_trial(backend, trial_id, changes)
 
 
 def write_heartbeat(backend: BaseStorage, trial_id: int, beat: Heartbeat) -> None:
     """Write a sign of life."""
-    stored: list[Any] = [beat.count, beat.moment.isoformat(timespec="seconds")]
-    backend.set_trial_system_attr(trial_id, HEARTBEAT, stored)
+    write_trial(backend, trial_id, TrialChanges(system_attrs={HEARTBEAT: _stored(beat)}))
+
+
+def _stored(beat: Heartbeat) -> list[Any]:
+    return [beat.count, beat.moment.isoformat(timespec="seconds")]
 
 
 def write_origin(backend: BaseStorage, study_id: int, origin: Origin) -> None:

@@ -94,17 +94,16 @@ class JournalStorage(ProcessStorage):
         return self.path.exists()
 
     def _connect(self) -> BaseStorage:
-        from optuna.storages import JournalStorage as OptunaJournal
-
         from abx_amr.studies.storages.journal_file import JournalFile
+        from abx_amr.studies.storages.journal_trials import JournalTrials
 
         if self._is_made() and not is_writable(self.path.parent):
             self._copy = ReadOnlyCopy(self.path)
             copy = self._copy.path
             lock = LeaseLock(copy.with_name("lock"))
-            return OptunaJournal(JournalFile(copy, lock=lock, fence=self._fence))
+            return JournalTrials(JournalFile(copy, lock=lock, fence=self._fence))
         make_folder(self.path.parent, label=self.label)
-        return OptunaJournal(JournalFile(self.path, lock=self._writing, fence=self._fence))
+        return JournalTrials(JournalFile(self.path, lock=self._writing, fence=self._fence))
 
     def _fence(self) -> None:
         lease = getattr(self._held, "lease", None)

@@ -54,20 +54,20 @@ class RelationalStorage(ProcessStorage):
         return f"{self.label}: {first_line(error.orig or error)}"
 
     def _connect(self) -> BaseStorage:
-        from optuna.storages import RDBStorage, get_storage
+        from abx_amr.studies.storages.trial_tables import CachedTrials, TrialTables
 
         # Optuna formats the URL: a brace in it stands for itself only when it is doubled.
         url = self._url().replace("{", "{{").replace("}", "}}")
         with self._schema_lock():
             if not self._has_tables():
-                RDBStorage(url, engine_kwargs=self._engine_options()).engine.dispose()
-            storage = RDBStorage(
+                TrialTables(url, engine_kwargs=self._engine_options()).engine.dispose()
+            storage = TrialTables(
                 url, engine_kwargs=self._engine_options(), skip_table_creation=True
             )
             storage.engine.dispose()
             self._prepare(storage)
         weakref.finalize(self, _close, storage.engine, os.getpid())
-        return get_storage(storage)
+        return CachedTrials(storage)
 
     def _has_tables(self) -> bool:
         """Say whether the tables were made to the end: the last step writes their version."""
