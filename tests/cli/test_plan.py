@@ -208,14 +208,18 @@ def test_a_trained_agent_stands_in_the_table_with_its_gap(call):
     ],
 )
 def test_a_price_on_resistance_that_is_badly_reported_costs_nobody_a_finished_run(call, report):
-    clinic = (*SMALL, "reward_calculator.epsilon=0.05", f"environment.visible_amr.{report}")
+    clinic = (
+        *("experiment=paper_single", "environment.max_time_steps=10"),
+        *("reward_calculator.epsilon=0.05", f"environment.visible_amr.{report}"),
+        *("figures=false", "report=false"),
+    )
     training = ("training.total_num_training_episodes=1", "training.num_eval_episodes=2")
     ended = call(train_door.main, *clinic, *training, "run_name=priced")
     assert (ended.status, "optimality gap" in ended.out) == (0, True), ended.err
     ended = call(evaluate_door.main, *clinic, "agent_algorithm=greedy", "evaluation.episodes=2")
     assert ended.status == 0, ended.err
     asked = ("plan.episodes=2", "plan.front=true", "plan.information=true")
-    ended = call(plan_door.main, *clinic, *asked)
+    ended = call(plan_door.main, *clinic, *asked, "plan.lambda_weights=[0.0,1.0]")
     assert ended.status == 0, ended.err
     assert "stewardship front" in ended.out
     assert content()["never"] is not None
