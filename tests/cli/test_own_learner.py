@@ -40,7 +40,9 @@ def test_it_is_trained_resumed_and_evaluated_by_the_commands(call: Call, project
     ended = call(train.main, *agent, "run_name=climbs", "training.total_num_training_episodes=4")
     assert ended.status == 0, ended.err
     assert newest_run("results", "climbs").read_summary()["transitions"] == 64
-    more = call(train.main, "resume_from=climbs", "training.additional_episodes=4", "run_name=on", *BARE)
+    more = call(
+        train.main, "resume_from=climbs", "training.additional_episodes=4", "run_name=on", *BARE
+    )
     assert more.status == 0, more.err
     resumed = newest_run("results", "on")
     whole = call(train.main, *agent, "run_name=whole", "training.total_num_training_episodes=8")
