@@ -311,7 +311,8 @@ def test_training_takes_the_best_parameters_and_the_agent_has_them(call: Call) -
 @pytest.mark.usefixtures("finished")
 def test_explicit_values_win_over_the_best_and_differences_are_named(call: Call) -> None:
     ended = call(
-        train.main, *SMALL, "training.total_num_training_episodes=2", "best_params_from=ppo_default",
+        train.main, *SMALL, "training.total_num_training_episodes=2",
+        "best_params_from=ppo_default",
         "agent_algorithm.gamma=0.5", "reward_calculator.lambda_weight=0.3",
     )  # fmt: skip
     assert ended.status == 0, ended.err
