@@ -81,13 +81,15 @@ bench: $(READY)
 hydra14: $(READY14)
 	$(VENV14)/bin/python -m pytest -n 2 --dist loadgroup --no-loadscope-reorder -m "not slow" $(HYDRA14_TESTS)
 
-$(READY14): pyproject.toml constraints.txt Makefile
-	@test -n "$(PYTHON)" || { echo "make: Python 3.11 or newer is needed: install it, or set PYTHON=" >&2; exit 2; }
-	@echo "installing into $(VENV14), which takes some minutes"
-	test -x $(VENV14)/bin/python || $(PYTHON) -m venv $(VENV14)
-	grep -vE '^(hydra-core|omegaconf|antlr4-python3-runtime)==' constraints.txt > $(VENV14)/constraints.txt
-	$(VENV14)/bin/python -m pip install --quiet --disable-pip-version-check \
-		-c $(VENV14)/constraints.txt -e '.[optuna-sweeper]' $(HYDRA14) pytest pytest-xdist hypothesis
+# Over the first environment, of which it hides what Hydra 1.4 replaces.
+$(READY14): $(READY) Makefile
+	@echo "installing Hydra 1.4 into $(VENV14), over $(VENV)"
+	rm -rf $(VENV14)
+	$(BIN)/python -m venv --without-pip $(VENV14)
+	$(BIN)/python -c 'import site; print(f"import site; site.addsitedir({site.getsitepackages()[0]!r})")' \
+		> $$($(VENV14)/bin/python -c 'import site; print(site.getsitepackages()[0])')/over.pth
+	$(BIN)/python -m pip --python $(VENV14)/bin/python install --quiet --disable-pip-version-check \
+		--no-deps $(HYDRA14)
 	@touch $@
 
 clean:

@@ -17,39 +17,34 @@ from tests.services import Database
 from tests.slurm.cluster import Cluster, running_cluster
 
 START_SECONDS = 300  # of what compiles first, where nothing is kept
-TESTS = Path(__file__).parent
-#: What takes longest, as folders and files, longest first: it is begun first, so that the processes
-#: of a parallel run end together. The first two train and compile nothing that the other needs.
+#: What takes longest, as folders, longest first: it is begun first, so that the processes
+#: of a parallel run end together. The first two compile nothing that the other needs too.
 LONGEST = (
-    "docs/test_pages.py",
     "slurm",
-    "cli/test_tune.py",
+    "docs",
     "agents",
-    "hierarchy",
     "cli",
+    "hierarchy",
     "app",
     "reports",
     "tuning",
     "studies",
     "postgres",
     "sweeper",
-    "docs",
 )
 
 
 def _turn(item: pytest.Item) -> int:
-    """Return when a test is begun: the place of its file, or else of its folder, in LONGEST."""
-    if not item.path.is_relative_to(TESTS):
-        return len(LONGEST)
-    file = item.path.relative_to(TESTS).as_posix()
-    places = [place for place, name in enumerate(LONGEST) if file == name]
-    return next(iter(places), len(LONGEST))
+    """Return when a test is begun: the place of its folder in LONGEST, else after all of them."""
+    folder = item.path.parent.name
+    return LONGEST.index(folder) if folder in LONGEST else len(LONGEST)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep a file's tests in one process, and all that need the SLURM cluster in the same one.
+    """Keep a file's tests in one process, and all that need the same service in the same one.
 
-    A test that names its own group keeps it. What takes longest comes first.
+    Services are the SLURM cluster, PostgreSQL and the warm process of commands. A test that names
+    its own group keeps it. What takes longest comes first.
     """
     items.sort(key=_turn)
     for item in items:
@@ -57,6 +52,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             continue
         room = item.path.parent.name
         group = room if room in ("slurm", "postgres") else str(item.path)
+        if "programs" in getattr(item, "fixturenames", ()):
+            group = "warm"
         item.add_marker(pytest.mark.xdist_group(group))
 
 

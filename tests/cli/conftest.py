@@ -1,23 +1,19 @@
 """Commands called as their entry points call them, in this process, in an empty folder.
 
-Their figures are blank, as drawing them takes longer than all else that a small command does; a
-test marked `pictures` has them drawn.
+Their figures are blank, but in a test marked `pictures`.
 """
 
-import base64
 import logging
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
 
 import pytest
 import torch
-from matplotlib.figure import Figure
-from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 from abx_amr.planning import kept_values
+from tests.pictures import leave_blank
 
 #: A clinic and an agent small enough for a test.
 SMALL = (
@@ -59,18 +55,6 @@ class Ended:
 
 
 Call = Callable[..., Ended]
-#: A pixel and an empty drawing: what a figure is saved as.
-BLANK: dict[str, bytes | str] = {
-    "png": base64.b64decode(
-        "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR42mP4DwAB"
-        "AQEAHLCMmQAAAABJRU5ErkJggg=="
-    ),
-    "svg": '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 576 1"/>',
-}
-
-
-def _save_blank(figure: Figure, file: IO[Any], *, format: str, **settings: Any) -> None:
-    file.write(BLANK[format])
 
 
 def plans_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -92,8 +76,7 @@ def call(
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(kept_values, "FOLDER", str(plans_folder(tmp_path_factory)))
     if request.node.get_closest_marker("pictures") is None:
-        monkeypatch.setattr(Figure, "savefig", _save_blank)
-        monkeypatch.setattr(ConstrainedLayoutEngine, "execute", lambda engine, figure: None)
+        leave_blank(monkeypatch.setattr)
     # Hydra logs to the output of this test, which later tests do not have.
     monkeypatch.setattr(logging.getLogger(), "handlers", [])
     torch.set_num_threads(1)

@@ -138,7 +138,7 @@ def test_the_audit_to_be_pasted_is_that_of_a_resumed_run_s_clinic(call):
     assert ended.status == 0, ended.err
     assert text in ended.out + ended.err
     for source, name in (("first", "second"), ("second", "third")):
-        more = ("training.additional_episodes=2", f"run_name={name}")
+        more = ("training.additional_episodes=2", f"run_name={name}", *SMALL[-2:])
         ended = call(train_door.main, f"resume_from={source}", *more)
         assert ended.status == 0, ended.err
         assert text in ended.out + ended.err

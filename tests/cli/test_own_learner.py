@@ -10,11 +10,12 @@ from abx_amr.runs.folder import newest_run
 from tests.agents import hill_climbing
 from tests.cli.conftest import Call
 
+BARE = ("figures=false", "report=false")
 CLINIC = (
     "environment.max_time_steps=16",
     "training.n_envs=2",
     "training.num_eval_episodes=3",
-    "figures=false",
+    *BARE,
 )
 OFTEN = ("training.eval_freq_every_n_episodes=2", "training.save_freq_every_n_episodes=2")
 
@@ -39,14 +40,16 @@ def test_it_is_trained_resumed_and_evaluated_by_the_commands(call: Call, project
     ended = call(train.main, *agent, "run_name=climbs", "training.total_num_training_episodes=4")
     assert ended.status == 0, ended.err
     assert newest_run("results", "climbs").read_summary()["transitions"] == 64
-    more = call(train.main, "resume_from=climbs", "training.additional_episodes=4", "run_name=on")
+    more = call(
+        train.main, "resume_from=climbs", "training.additional_episodes=4", "run_name=on", *BARE
+    )
     assert more.status == 0, more.err
     resumed = newest_run("results", "on")
     whole = call(train.main, *agent, "run_name=whole", "training.total_num_training_episodes=8")
     assert whole.status == 0, whole.err
     expected = newest_run("results", "whole")
     assert resumed.evaluations_file.read_bytes() == expected.evaluations_file.read_bytes()
-    played = call(evaluate.main, "run=whole", "evaluation.episodes=3", "figures=false")
+    played = call(evaluate.main, "run=whole", "evaluation.episodes=3", *BARE)
     assert played.status == 0, played.err
     assert "mean return" in played.out
 

@@ -21,6 +21,7 @@ from abx_amr.runs.loading import load_policy
 from tests.cli.conftest import SMALL, Call
 
 TWO_EPISODES = ("training.total_num_training_episodes=2",)
+BARE = ("figures=false", "report=false")
 OFTEN = ("training.eval_freq_every_n_episodes=1", "training.save_freq_every_n_episodes=1")
 
 
@@ -100,9 +101,8 @@ def test_a_resumed_run_equals_an_uninterrupted_one_to_the_bit(
     assert call(train.main, *small, *more, *OFTEN, *FOUR, "run_name=whole").status == 0
     assert call(train.main, *small, *more, *OFTEN, *TWO_EPISODES, "run_name=part").status == 0
     part = folder("part")
-    ended = call(
-        train.main, f"resume_from={part.path}", "training.additional_episodes=2", "run_name=rest"
-    )
+    more = ("training.additional_episodes=2", *BARE)
+    ended = call(train.main, f"resume_from={part.path}", "run_name=rest", *more)
     assert ended.status == 0, ended.err
     whole, rest = folder("whole"), folder("rest")
     pd.testing.assert_frame_equal(whole.read_evaluations(), rest.read_evaluations())
@@ -155,7 +155,8 @@ def test_an_interrupted_run_goes_on_from_its_last_checkpoint(
     )
     assert not broken.is_complete
     monkeypatch.setattr(callbacks, "evaluate", real)
-    assert call(train.main, f"resume_from={broken.path}", "run_name=rest").status == 0
+    command = shlex.split(ended.err.partition("abx-train resume_from")[2])
+    assert call(train.main, f"resume_from{command[0]}", *command[1:], "run_name=rest").status == 0
     assert call(train.main, *SMALL, *OFTEN, *FOUR, "run_name=whole").status == 0
     pd.testing.assert_frame_equal(
         folder("whole").read_evaluations(), folder("rest").read_evaluations()
@@ -277,7 +278,7 @@ def test_an_interrupt_after_the_last_episode_names_the_command_that_evaluates(
     command = f"abx-evaluate run={folder().path}"
     assert ended.err.endswith(f": all of its training was kept, evaluate it with: {command}\n")
     monkeypatch.setattr(results, "summarise", real)
-    assert call(evaluate.main, *shlex.split(command)[1:], "figures=false").status == 0
+    assert call(evaluate.main, *shlex.split(command)[1:], *BARE).status == 0
 
 
 def test_early_stopping_ends_a_run_that_does_not_improve(call: Call) -> None:
@@ -373,13 +374,14 @@ def test_the_same_seed_gives_the_same_table(call: Call) -> None:
 
 def test_a_user_s_file_given_with_s_is_the_one_that_runs(call: Call, tmp_path: Path) -> None:
     file = tmp_path / "my_clinic.yaml"
-    file.write_text("defaults: [default]\nmax_time_steps: 8\n")
+    file.write_text("defaults: [default]\nmax_time_steps: 16\n")
     ended = call(
-        train.main, *SMALL[1:3], "-s", f"environment-subconfig={file}", "agent_algorithm=never"
-    )
+        train.main, *SMALL[1:3], "-s", f"environment-subconfig={file}", "agent_algorithm=never",
+        *BARE,
+    )  # fmt: skip
     assert ended.status == 0, ended.err
     config = folder("base_never").read_config()
-    assert config["environment"]["max_time_steps"] == 8
+    assert config["environment"]["max_time_steps"] == 16
     assert json.loads(folder("base_never").summary_file.read_text())["mean_return"] < 0
 
 
@@ -406,7 +408,7 @@ def test_a_run_of_several_seeds_is_resumed_alone_to_the_bit(call: Call) -> None:
         call(train.main, *SMALL, *STEADY, *TWO_EPISODES, *OFTEN, "training.seeds=[3,4]").status == 0
     )
     half = folder("base_ppo_seed4")
-    ended = call(train.main, f"resume_from={half.path}", "training.additional_episodes=2")
+    ended = call(train.main, f"resume_from={half.path}", "training.additional_episodes=2", *BARE)
     assert ended.status == 0, ended.err
     for one, other in zip(weights(folder("base_ppo_seed4")), whole, strict=True):
         assert np.array_equal(one, other)
@@ -451,7 +453,7 @@ def test_seeds_evaluated_in_one_episode_are_reported_without_its_spread(call: Ca
 def test_a_run_made_with_skip_if_exists_is_resumed_all_the_same(call: Call) -> None:
     once = ("run_name=longer", "skip_if_exists=true", "trajectories=true")
     assert call(train.main, *SMALL, *TWO_EPISODES, *once).status == 0
-    more = ("resume_from=longer", "training.additional_episodes=2", "figures=false")
+    more = ("resume_from=longer", "training.additional_episodes=2", *BARE)
     ended = call(train.main, *more)
     assert ended.status == 0, ended.err
     assert "skipped" not in ended.out

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import sqlite3
 import subprocess
@@ -69,6 +70,21 @@ def running_trials(database: Path) -> int:
 
 def values(name: str = "ppo_default") -> list[Any]:
     return [(t.params, t.value) for t in trials(name) if t.state.name == "COMPLETE"]
+
+
+_finished: list[Path] = []  # a folder with a finished study, made once and copied
+
+
+@pytest.fixture
+def finished(call: Call, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """A finished study of one trial, ppo_default, in the folder of this test."""
+    if not _finished:
+        ended = call(tune.main, *SMALL_STUDY, "tuning.n_trials=1")
+        assert ended.status == 0, ended.err
+        _finished.append(tmp_path_factory.mktemp("finished"))
+        shutil.copytree("optimization", _finished[0], dirs_exist_ok=True)
+    else:
+        shutil.copytree(_finished[0], tmp_path / "optimization")
 
 
 @pytest.mark.pictures
@@ -160,8 +176,8 @@ def test_a_killed_study_ends_with_exactly_its_trials(call: Call, tmp_path: Path)
     assert set(states) <= {"COMPLETE", "FAIL"}
 
 
+@pytest.mark.usefixtures("finished")
 def test_changed_settings_are_a_mismatch_that_names_key_and_values(call: Call) -> None:
-    call(tune.main, *SMALL_STUDY, "tuning.n_trials=1")
     ended = call(
         tune.main, *SMALL_STUDY, "tuning.n_trials=2", "reward_calculator.lambda_weight=0.5"
     )
@@ -173,8 +189,8 @@ def test_changed_settings_are_a_mismatch_that_names_key_and_values(call: Call) -
     assert len(trials()) == 1
 
 
+@pytest.mark.usefixtures("finished")
 def test_a_finished_study_prints_its_result_and_a_larger_budget_extends_it(call: Call) -> None:
-    call(tune.main, *SMALL_STUDY, "tuning.n_trials=1")
     again = call(tune.main, *SMALL_STUDY, "tuning.n_trials=1")
     assert again.status == 0
     assert "best value" in again.out
@@ -264,8 +280,8 @@ def test_the_command_line_adds_to_and_replaces_the_search_space(call: Call) -> N
         assert 0.1 <= trial.params["agent_algorithm.vf_coef"] <= 0.9
 
 
+@pytest.mark.usefixtures("finished")
 def test_without_m_the_composed_configuration_is_scored_as_a_trial_would_be(call: Call) -> None:
-    call(tune.main, *SMALL_STUDY, "tuning.n_trials=1")
     (trial,) = trials()
     fixed = [f"{path}={value!r}" for path, value in point_of(trial.params).items()]
     ended = call(tune.main, *SMALL_STUDY[1:], *fixed, "run_name=scored")
@@ -273,18 +289,18 @@ def test_without_m_the_composed_configuration_is_scored_as_a_trial_would_be(call
     assert f"value {trial.value:.3f}" in ended.out
 
 
+@pytest.mark.usefixtures("finished")
 def test_training_takes_the_best_parameters_and_the_agent_has_them(call: Call) -> None:
-    call(tune.main, *SMALL_STUDY, "tuning.n_trials=2", "run_name=mine")
     ended = call(
         train.main,
         *SMALL,
         "training.total_num_training_episodes=2",
-        "best_params_from=mine",
+        "best_params_from=ppo_default",
         "agent_algorithm.final_learning_rate=null",
     )
     assert ended.status == 0, ended.err
-    run = newest_run("results", "mine_optimized")
-    best = json.loads(Path("optimization/mine/best_params.json").read_text())
+    run = newest_run("results", "ppo_default_optimized")
+    best = json.loads(Path("optimization/ppo_default/best_params.json").read_text())
     assert run.read_summary()["tuned_values"] == best
     assert run.read_summary()["effective_values"] == pytest.approx(best)
     agent = load_policy(run.path, checkpoint="last").agent  # type: ignore[attr-defined]
@@ -292,23 +308,24 @@ def test_training_takes_the_best_parameters_and_the_agent_has_them(call: Call) -
     assert group["lr"] == best["agent_algorithm.learning_rate"]
 
 
+@pytest.mark.usefixtures("finished")
 def test_explicit_values_win_over_the_best_and_differences_are_named(call: Call) -> None:
-    call(tune.main, *SMALL_STUDY, "tuning.n_trials=1", "run_name=mine")
     ended = call(
-        train.main, *SMALL, "training.total_num_training_episodes=2", "best_params_from=mine",
+        train.main, *SMALL, "training.total_num_training_episodes=2",
+        "best_params_from=ppo_default",
         "agent_algorithm.gamma=0.5", "reward_calculator.lambda_weight=0.3",
     )  # fmt: skip
     assert ended.status == 0, ended.err
-    run = newest_run("results", "mine_optimized")
+    run = newest_run("results", "ppo_default_optimized")
     assert run.read_config()["agent_algorithm"]["gamma"] == 0.5
     message = ended.out + ended.err
     assert "reward_calculator.lambda_weight 0.0 -> 0.3" in message
     assert message.count("another clinic than that of the study") == 1
 
 
+@pytest.mark.usefixtures("finished")
 def test_best_parameters_of_another_algorithm_are_refused(call: Call) -> None:
-    call(tune.main, *SMALL_STUDY, "tuning.n_trials=1", "run_name=mine")
-    ended = call(train.main, "agent_algorithm=a2c", "best_params_from=mine")
+    ended = call(train.main, "agent_algorithm=a2c", "best_params_from=ppo_default")
     assert ended.status == 2
     assert "choose the same agent_algorithm" in ended.err
 

@@ -53,10 +53,10 @@ AFTER: dict[str, Callable[[Path, str], None]] = {
 
 
 def case_of(name: str) -> object:
-    """Return a page as a test, which may run in a process of its own."""
+    """Return a page as a test, with the marks that its needs ask for."""
     needs = needs_of((DOCS / name).read_text(encoding="utf-8"))
-    marks = [pytest.mark.xdist_group("slurm" if "slurm" in needs else f"docs/{name}")]
-    return pytest.param(name, marks=[*marks, *([pytest.mark.slow] if "slow" in needs else [])])
+    groups = [pytest.mark.xdist_group("slurm")] if "slurm" in needs else []
+    return pytest.param(name, marks=[*groups, *([pytest.mark.slow] if "slow" in needs else [])])
 
 
 @pytest.fixture
