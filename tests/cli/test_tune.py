@@ -252,8 +252,8 @@ def test_a_trial_whose_seeds_all_fail_counts_and_the_study_goes_on(call: Call) -
         ("tuning.search_space.ent_coef.choices=[]", "ent_coef"),
         ("tuning.sampler=tpi", "did you mean 'tpe'"),
         ("tuning.pruner=median", "no pruner"),
-        ("tuning.n_trials=0", "tuning.n_trials"),
-        ("tuning.first_seed=5", "1000"),
+        pytest.param("tuning.n_trials=0", "tuning.n_trials", marks=pytest.mark.slow),
+        pytest.param("tuning.first_seed=5", "1000", marks=pytest.mark.slow),
         ("environment.max_time_steps=interval(10,20)", "environment"),
         ("training.total_num_training_episodes=range(1,5)", "changes nothing"),
         ("agent_algorithm.gamma=interval(1.5,2.0)", "agent_algorithm.gamma"),
@@ -337,7 +337,9 @@ def test_an_unfinished_study_says_how_far_it_is(call: Call) -> None:
     assert "1 of 4 trials are done" in ended.err
 
 
-@pytest.mark.parametrize("algorithm", ["a2c", "recurrent_ppo"])
+@pytest.mark.parametrize(
+    "algorithm", [pytest.param("a2c", marks=pytest.mark.slow), "recurrent_ppo"]
+)
 def test_the_other_shipped_studies_run_end_to_end(call: Call, algorithm: str) -> None:
     small = [s for s in SMALL if algorithm != "a2c" or "batch_size" not in s]
     small = [s for s in small if algorithm != "a2c" or "n_epochs" not in s]
