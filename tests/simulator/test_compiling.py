@@ -11,7 +11,7 @@ LAWS = {
     "@compiled\ndef doubled(x: int) -> int:\n    return FACTOR * x\n",
     "use.py": "from abx_amr.simulator.kernel.compiling import compiled\nfrom compiled.laws import "
     "doubled\n\n\n@compiled\ndef more(x: int) -> int:\n    return doubled(x) + 1\n\n\n"
-    "print(more(3), sum(more.stats.cache_hits.values()))\n",
+    "print(more(3), sum(more.now.stats.cache_hits.values()))\n",
 }
 
 
