@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from abx_amr.cli.arguments import translate, unstage
 from abx_amr.errors import InputError
+from abx_amr.host.collecting import collecting_seldom
 from abx_amr.host.exit_codes import USER_ERROR, of_signal
 from abx_amr.host.locations import place_in_project
 from abx_amr.host.signals import CommandInterruptError, Interrupts
@@ -110,7 +111,11 @@ def run_command(
     _open_what_is_closed()
     os.environ["MPLBACKEND"] = "agg"  # a command draws into files, whatever a notebook wants
     try:
-        with _ended_by_signals(after_interrupt is not None), escaped_output():
+        with (
+            collecting_seldom(),
+            _ended_by_signals(after_interrupt is not None),
+            escaped_output(),
+        ):
             task_of_command(command, _check_surroundings)(command)
             value = task_of_command(command, task)(*arguments)
             sys.stdout.flush()

@@ -59,10 +59,16 @@ class RelationalStorage(ProcessStorage):
         # Optuna formats the URL: a brace in it stands for itself only when it is doubled.
         url = self._url().replace("{", "{{").replace("}", "}}")
         with self._schema_lock():
-            if not self._has_tables():
-                RDBStorage(url, engine_kwargs=self._engine_options()).engine.dispose()
+            are_old = self._has_tables()
+            if not are_old:
+                RDBStorage(
+                    url, engine_kwargs=self._engine_options(), skip_compatibility_check=True
+                ).engine.dispose()
             storage = RDBStorage(
-                url, engine_kwargs=self._engine_options(), skip_table_creation=True
+                url,
+                engine_kwargs=self._engine_options(),
+                skip_compatibility_check=not are_old,
+                skip_table_creation=True,
             )
             storage.engine.dispose()
             self._prepare(storage)
