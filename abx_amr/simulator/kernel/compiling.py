@@ -43,17 +43,16 @@ class Compiled(Generic[P, R]):
     def now(self) -> Callable[P, R]:
         """The function of numba, for those who call it so often that this class counts."""
         import numba
-        from numba.core.caching import FunctionCache
+
+        from abx_amr.simulator.kernel.keeping import Kept
 
         function = self.py_func
         dispatcher = numba.njit(nogil=True, error_model="numpy", **self._options)(function)
         if hasattr(dispatcher, "_cache"):  # not where numba is told to compile nothing
-            kept = FunctionCache(function)  # type: ignore[no-untyped-call]
             own = Path(function.__code__.co_filename)
             folders = {KERNEL, own.parent} if own.parent.name in RENEWED_AS_ONE else {KERNEL}
             digests = [_digest(folder) for folder in sorted(folders)]
-            kept._cache_file._source_stamp = (kept._cache_file._source_stamp, *digests)
-            dispatcher._cache = kept
+            dispatcher._cache = Kept(function, digests)
         return cast("Callable[P, R]", dispatcher)
 
     @property
