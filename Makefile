@@ -36,6 +36,7 @@ $(READY): pyproject.toml constraints.txt
 	@echo "installing into $(VENV), which takes some minutes"
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	$(BIN)/abx compile
 	@touch $@
 
 # The published two-antibiotic clinic, shown to agents with the time that is left.

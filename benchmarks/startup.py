@@ -1,4 +1,7 @@
-"""Start-up time of each command, on a warm disk."""
+"""Start-up of the commands in processor seconds, beside another installation's where one is named.
+
+BEFORE=PYTHON python -m benchmarks startup     PYTHON: the interpreter of that installation
+"""
 
 from __future__ import annotations
 
@@ -7,82 +10,117 @@ import resource
 import subprocess
 import sys
 import tempfile
-import time
+from dataclasses import dataclass
 from statistics import median
 
-RUNS = 5
-COMMANDS = ("train", "tune", "evaluate")
+RUNS = 3
+BEFORE = "BEFORE"
+
+#: Ends abx-train as its agent is about to make its first transitions.
+FIRST_TRANSITION = """
+import os, sys
+from abx_amr.simulator.clinic import Clinic
+Clinic.step = lambda *_: os._exit(0)
+from abx_amr.cli.train import main
+sys.argv = ["abx-train"]
+main()
+"""
+
+SEARCH = ("-m", "+tuning=ppo_default")
 
 
-def seconds(arguments: list[str]) -> float:
-    """Return the median wall time of a command."""
-    found = []
-    with tempfile.TemporaryDirectory() as folder:
-        for _ in range(RUNS + 1):
-            began = time.perf_counter()
-            subprocess.run(
-                [sys.executable, "-m", *arguments], cwd=folder, check=True, capture_output=True
-            )
-            found.append(time.perf_counter() - began)
-    return median(found[1:])
+@dataclass(frozen=True, kw_only=True)
+class Start:
+    """What is measured.
+
+    Attributes:
+        name: What the table calls it.
+        arguments: Of the interpreter.
+        until: What begins the line of the output by which it has started; None: it ends by itself.
+        is_first: Whether the account has never seen these agents.
+    """
+
+    name: str
+    arguments: tuple[str, ...]
+    until: str | None = None
+    is_first: bool = False
 
 
-def until_ready(state: str) -> float:
-    """Return the processor seconds from `abx-tune` to its study being ready.
+def _of(command: str, *words: str) -> tuple[str, ...]:
+    return ("-u", "-m", f"abx_amr.cli.{command}", *words)
+
+
+def _refused(command: str, *words: str) -> Start:
+    return Start(name=f"`abx-{command} {' '.join(words)}`, refused", arguments=_of(command, *words))
+
+
+STARTS = (
+    Start(
+        name="`abx-tune -m +tuning=ppo_default`, study ready, the first time",
+        arguments=_of("tune", *SEARCH),
+        until="study ",
+        is_first=True,
+    ),
+    Start(name="the same from then on", arguments=_of("tune", *SEARCH), until="study "),
+    Start(name="`abx-train`, first transition", arguments=("-c", FIRST_TRANSITION)),
+    *(Start(name=f"`abx-{c} --help`", arguments=_of(c, "--help")) for c in ("train", "tune")),
+    Start(name="`abx-train --cfg job`", arguments=_of("train", "--cfg", "job")),
+    _refused("train", "agent_algorithm.learning_rate=-1"),
+    _refused("train", "trainin.seed=1"),
+    _refused("tune", *SEARCH, "tuning.n_trials=0"),
+    _refused("evaluate", "run=nowhere"),
+    _refused("plan", "experiment=paper_tow"),
+    _refused("gather", "runs=[nowhere]"),
+    _refused("report", "nowhere"),
+    _refused("study", "show", "nowhere"),
+    _refused("init", "--chek"),
+    _refused("app", "--prt=1"),
+    _refused("postgres", "strt"),
+)
+
+
+def seconds(python: str, start: Start, state: str) -> float:
+    """Return the processor seconds that a start takes.
 
     Args:
-        state: Where the account keeps what it has seen of agents: empty, they are built for it.
+        python: The interpreter.
+        start: What is started.
+        state: Where the account keeps what it has seen of agents.
     """
     with tempfile.TemporaryDirectory() as folder:
         before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        own = os.path.join(folder, "state") if start.is_first else state
         process = subprocess.Popen(
-            [sys.executable, "-u", "-m", "abx_amr.cli.tune", "-m", "+tuning=ppo_default"],
+            [python, *start.arguments],
             cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
-            env={**os.environ, "XDG_STATE_HOME": state},
+            env={**os.environ, "XDG_STATE_HOME": own},
         )  # fmt: skip
         assert process.stdout is not None
         for line in process.stdout:
-            if line.startswith("study "):
+            if start.until is not None and line.startswith(start.until):
+                process.kill()
                 break
-        process.kill()
         process.wait()
         after = resource.getrusage(resource.RUSAGE_CHILDREN)
     return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
-def ready() -> list[tuple[float, float]]:
-    """Return the seconds where agents are built and where what was seen of them is kept, in pairs.
-
-    Each of the latter follows one of the former.
-    """
-    pairs = []
-    for _ in range(RUNS):
-        with tempfile.TemporaryDirectory() as state:
-            pairs.append((until_ready(state), until_ready(state)))
-    return pairs
-
-
 def main(arguments: list[str]) -> str:
     """Return the table."""
+    pythons = [sys.executable, *filter(None, [os.environ.get(BEFORE)])]
     rows = [
-        f"Seconds, medians of {RUNS} runs after one that warms the disk.",
+        f"Processor seconds, medians of {RUNS} runs after one that warms the disk.",
         "",
-        "| command | --help | --cfg job |",
-        "|---|---|---|",
+        f"| start | now |{' before |' * (len(pythons) - 1)}",
+        f"|---|---:|{'---:|' * (len(pythons) - 1)}",
     ]
-    for command in COMMANDS:
-        module = f"abx_amr.cli.{command}"
-        show = [module, "--cfg", "job"]
-        if command == "tune":
-            show.append("+tuning=ppo_default")
-        rows.append(f"| abx-{command} | {seconds([module, '--help']):.2f} | {seconds(show):.2f} |")
-    pairs = ready()
-    first, kept = (median(values) for values in zip(*pairs, strict=True))
-    ratio = median(one / other for one, other in pairs)
-    rows += [
-        "",
-        "Processor seconds from `abx-tune -m +tuning=ppo_default` to its study "
-        f"being ready: {first:.2f} the first time, when agents are built to see where the searched "
-        f"values arrive, {kept:.2f} from then on ({ratio:.1f} times less, run by run).",
-    ]
+    with tempfile.TemporaryDirectory() as folder:
+        for start in STARTS:
+            found = [  # in turn, so that all meet the same machine
+                [seconds(python, start, f"{folder}/{i}") for i, python in enumerate(pythons)]
+                for _ in range(RUNS + 1)
+            ]
+            cells = [f"{median(values):.2f}" for values in zip(*found[1:], strict=True)]
+            rows.append(f"| {start.name} | {' | '.join(cells)} |")
+            print(rows[-1], flush=True)
     return "\n".join(rows)

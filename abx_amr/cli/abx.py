@@ -57,6 +57,10 @@ def run(arguments: Sequence[str]) -> int:
         from abx_amr.cli.doctor import main as examine
 
         return examine(rest)
+    if name == "compile":
+        from abx_amr.cli.compile import main as compile_now
+
+        return compile_now(rest)
     if name == "completion":
         from abx_amr.cli.completion import main as complete
 

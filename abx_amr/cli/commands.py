@@ -8,6 +8,7 @@ from importlib.metadata import EntryPoint, entry_points
 #: What belongs to `abx` alone, and its line in the list.
 OWN = {
     "doctor": "check the installation, and print what belongs in a bug report",
+    "compile": "compile the clinic and the agents now, so that no later command waits for it",
     "completion": "print the shell's completion: abx completion bash (zsh, fish)",
 }
 

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from abx_amr.cli.arguments import translate, unstage
 from abx_amr.errors import InputError
+from abx_amr.host.collecting import collecting_seldom
 from abx_amr.host.exit_codes import USER_ERROR, of_signal
 from abx_amr.host.locations import place_in_project
 from abx_amr.host.signals import CommandInterruptError, Interrupts
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from omegaconf import DictConfig
 
     from abx_amr.configuration.composing import Composition
+    from abx_amr.configuration.compositions import Compositions
 
 FULL_ERROR = "HYDRA_FULL_ERROR"
 RUN_AGAIN = "run the same command again"
@@ -109,7 +111,11 @@ def run_command(
     _open_what_is_closed()
     os.environ["MPLBACKEND"] = "agg"  # a command draws into files, whatever a notebook wants
     try:
-        with _ended_by_signals(after_interrupt is not None), escaped_output():
+        with (
+            collecting_seldom(),
+            _ended_by_signals(after_interrupt is not None),
+            escaped_output(),
+        ):
             task_of_command(command, _check_surroundings)(command)
             value = task_of_command(command, task)(*arguments)
             sys.stdout.flush()
@@ -306,25 +312,26 @@ def repeated(
 def _enter_each(command: Command, given: list[str]) -> None:
     """Enter once, or once for each study of a command line; all are read before one begins."""
     from abx_amr.cli.several_studies import run_each, studies_of
+    from abx_amr.configuration.compositions import Compositions
 
+    compositions = Compositions()
     studies = studies_of(given) if command.runs_each_choice else []
     for study in studies:
-        _read(command, study.arguments)
+        _read(command, study.arguments, compositions)
     if studies:
-        run_each(command.name, studies, lambda arguments: _enter_hydra(command, arguments))
+        run_each(
+            command.name, studies, lambda arguments: _enter_hydra(command, arguments, compositions)
+        )
     else:
-        _enter_hydra(command, given)
+        _enter_hydra(command, given, compositions)
 
 
-def _enter_hydra(command: Command, given: list[str]) -> None:
-    import hydra
+def _enter_hydra(command: Command, given: list[str], compositions: Compositions) -> None:
     from hydra.core.global_hydra import GlobalHydra
 
     from abx_amr.configuration.composing import places_in_project
-    from abx_amr.configuration.groups import conf_dir, version_base
-    from abx_amr.host.secrets import redacted_yaml
 
-    arguments, parsed, composition = _read(command, given)
+    arguments, parsed, composition = _read(command, given, compositions)
     _typed[:] = arguments
     extra: list[str] = []
     if composition is not None:
@@ -335,20 +342,59 @@ def _enter_hydra(command: Command, given: list[str]) -> None:
     GlobalHydra.instance().clear()
     saved = sys.argv
     sys.argv = [command.name, *arguments, *extra]
-    run = hydra.main(
-        config_path=str(conf_dir()), config_name=command.config_name, **version_base()
-    )(command.task)
     try:
-        if parsed.cfg or parsed.info:
-            print(redacted_yaml(_printed_by(run)), end="")
+        if composition is None or parsed.info:
+            _show_of_hydra(command, parsed)
         else:
-            run()
+            parsed.overrides = [*parsed.overrides, *extra]
+            _run(command, parsed, composition, compositions)
     finally:
         sys.argv = saved
 
 
+def _run(
+    command: Command, parsed: Namespace, composition: Composition, compositions: Compositions
+) -> None:
+    """Show the composition, or run it: once, or as many jobs (-m)."""
+    from abx_amr.configuration.groups import application
+    from abx_amr.host.secrets import redacted_yaml
+
+    config_name = parsed.config_name or command.config_name
+    overrides = parsed.overrides
+    with application(
+        compositions, job_name=command.config_name, config_dir=parsed.config_dir
+    ) as hydra:
+        if parsed.cfg:
+            shown_yaml = _printed_by(
+                lambda: hydra.show_cfg(
+                    config_name, overrides, parsed.cfg, parsed.package, parsed.resolve
+                )
+            )
+            print(redacted_yaml(shown_yaml), end="")
+        elif parsed.multirun or composition.is_multirun:
+            hydra.multirun(config_name, command.task, [*overrides, "hydra.mode=MULTIRUN"])
+        else:
+            hydra.run(config_name, command.task, [*overrides, "hydra.mode=RUN"])
+
+
+def _show_of_hydra(command: Command, parsed: Namespace) -> None:
+    """Print what Hydra says of itself and of its composing, or what completes a word."""
+    import hydra
+
+    from abx_amr.configuration.groups import conf_dir, version_base
+    from abx_amr.host.secrets import redacted_yaml
+
+    run = hydra.main(
+        config_path=str(conf_dir()), config_name=command.config_name, **version_base()
+    )(command.task)
+    if parsed.info:
+        print(redacted_yaml(_printed_by(run)), end="")
+    else:
+        run()
+
+
 def _read(
-    command: Command, given: Sequence[str]
+    command: Command, given: Sequence[str], compositions: Compositions
 ) -> tuple[list[str], Namespace, Composition | None]:
     """Return the arguments for Hydra, what its parser makes of them, and their composition.
 
@@ -394,7 +440,13 @@ def _read(
             example += f"; a number has a decimal point: {key}={value.replace(',', '.')}"
         raise InputError(f"'{sweeping}' sweeps over values: {cure}{example}")
     folders = [parsed.config_dir] if parsed.config_dir else []
-    composition = compose(parsed.config_name or command.config_name, fixed, search_path=folders)
+    composition = compose(
+        parsed.config_name or command.config_name,
+        fixed,
+        search_path=folders,
+        compositions=compositions,
+        job_name=command.config_name,
+    )
     _check_is_whole(command, composition, parsed.config_name)
     return arguments, parsed, composition
 

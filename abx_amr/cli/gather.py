@@ -57,6 +57,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def _run(given: list[str]) -> None:
     from abx_amr.comparison.service import checked
     from abx_amr.configuration.composing import compose, places_in_project
+    from abx_amr.configuration.compositions import Compositions
     from abx_amr.configuration.overrides import keys_of
 
     for argument in given:
@@ -66,11 +67,12 @@ def _run(given: list[str]) -> None:
     for override in overrides:
         if "=" not in override:
             raise InputError(f"'{override}' is no setting: write key=value, e.g. runs=[{override}]")
-    plain = compose("gather", overrides).plain
+    compositions = Compositions()
+    plain = compose("gather", overrides, compositions=compositions).plain
     if plain["what"] == "evaluations" and "folder" not in keys_of(overrides):
         plain["folder"] = _OF_EVALUATIONS
     overrides += places_in_project(plain, overrides, also=("folder",))
-    asked = compose("gather", overrides).plain
+    asked = compose("gather", overrides, compositions=compositions).plain
     folder = asked["folder"] if "folder" in keys_of(overrides) else plain["folder"]
     gather(checked({**asked, "folder": folder}))
 
@@ -78,8 +80,6 @@ def _run(given: list[str]) -> None:
 def gather(asked: Mapping[str, Any]) -> None:
     """Write the tables and the figure, and print what they say."""
     from abx_amr.comparison import service
-    from abx_amr.reports.subjects.subject import PAGE
-    from abx_amr.reports.writing import remove_report
 
     found = service.gather(asked)
     tables, notes = found.tables, found.notes
@@ -88,9 +88,17 @@ def gather(asked: Mapping[str, Any]) -> None:
     _print_left_out(found.left_out)
     print(found.counts())
     if not asked["report"]:
-        remove_report(Path(str(asked["folder"])) / PAGE)
+        _remove_page(asked)
     print_report(lambda: _page_of(tables, notes, asked), is_wanted=asked["report"])
     print(f"tables: {', '.join(str(file) for file in files)}")
+
+
+def _remove_page(asked: Mapping[str, Any]) -> None:
+    """Remove the page of tables that were here before."""
+    from abx_amr.reports.subjects.subject import PAGE
+    from abx_amr.reports.writing import remove_report
+
+    remove_report(Path(str(asked["folder"])) / PAGE)
 
 
 def _page_of(

@@ -44,7 +44,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def _run(given: list[str]) -> None:
     from abx_amr.reports.finding import find_subjects
-    from abx_amr.reports.writing import write_report
 
     names = [word for word in given if "=" not in word or Path(word).is_dir()]
     settings = translate([word for word in given if word not in names])
@@ -61,6 +60,8 @@ def _run(given: list[str]) -> None:
     ]
     if output is not None and len(subjects) > 1:
         raise InputError(f"output is for one page, these are {len(subjects)}: leave it out")
+    from abx_amr.reports.writing import write_report  # not for what is refused
+
     for subject in subjects:
         print(f"report: {write_report(subject, output)}", flush=True)
 

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from abx_amr.cli.door import Command, composed, enter, task_of_command
-from abx_amr.cli.experiment_set import gather_line
 from abx_amr.cli.numbers import figure, interval
 from abx_amr.cli.written_report import print_run_report, print_set_report
 from abx_amr.errors import counted
@@ -64,6 +63,8 @@ def task(config: DictConfig) -> float:
         listener = PrintedRuns(plain, before_progress=until_it_trains.close)
         result = train(plain, choices=choices, overrides=overrides, listener=listener)
     if len(result.runs) > 1:
+        from abx_amr.cli.experiment_set import gather_line
+
         _report_seeds(result)
         # They are called <name>_seed<seed>.
         name = result.runs[0].run_name.rpartition("_seed")[0]

@@ -13,9 +13,11 @@ import hydra
 import yaml
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
+from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from abx_amr.configuration.compositions import Compositions
 from abx_amr.configuration.groups import file_of, fresh_hydra, groups
 from abx_amr.configuration.mistakes import (
     explain,
@@ -57,6 +59,8 @@ class Composition:
     choices: Mapping[str, str]
     #: Overrides that say what files mean by ~, which Hydra alone leaves as it is.
     home_folders: Sequence[str] = ()
+    #: Whether Hydra is told to run it as many jobs (hydra.mode).
+    is_multirun: bool = False
 
     @property
     def plain(self) -> Plain:
@@ -88,7 +92,12 @@ def is_search_override(override: str) -> bool:
 
 
 def compose(
-    config_name: str, overrides: Sequence[str] = (), *, search_path: Sequence[str] = ()
+    config_name: str,
+    overrides: Sequence[str] = (),
+    *,
+    search_path: Sequence[str] = (),
+    compositions: Compositions | None = None,
+    job_name: str = "app",
 ) -> Composition:
     """Return the composition of `config_name` (train, tune, evaluate) with command-line overrides.
 
@@ -96,6 +105,8 @@ def compose(
         config_name: a primary configuration in conf/.
         overrides: command-line overrides, in Hydra's grammar, without sweeps.
         search_path: further configuration folders.
+        compositions: what a command has composed already, this one after it.
+        job_name: Hydra's name of what is run.
 
     Raises:
         InputError: an override names what does not exist, or cannot be parsed.
@@ -105,7 +116,7 @@ def compose(
     if search_path:
         folders = ",".join(f"file://{Path(p).resolve()}" for p in search_path)
         arguments.append(f"hydra.searchpath=[{folders}]")
-    with fresh_hydra():
+    with fresh_hydra(compositions, job_name=job_name):
         try:
             config = hydra.compose(config_name, arguments, return_hydra_config=True)
         except (HydraException, OmegaConfBaseException) as error:
@@ -121,6 +132,7 @@ def compose(
             raise InputError(explain_no_name(arguments)) from error
         choices = {k: str(v) for k, v in config.hydra.runtime.choices.items()}
         _check_hydra(config)
+        is_multirun = config.hydra.mode == RunMode.MULTIRUN
         composed = _without_hydra(config)
     if config_name in _LEARN_NOTHING_FROM_TUNING:
         _leave_tuning(composed, choices, overrides, config_name)
@@ -131,7 +143,9 @@ def compose(
         _check_top_level(composed, config_name)
     except OmegaConfBaseException as error:
         raise InputError(explain_value(error)) from error
-    return Composition(config=composed, choices=choices, home_folders=homes)
+    return Composition(
+        config=composed, choices=choices, home_folders=homes, is_multirun=is_multirun
+    )
 
 
 def _check_choices(choices: Mapping[str, str]) -> None:

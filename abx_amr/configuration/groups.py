@@ -10,8 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import hydra
+from hydra._internal.hydra import Hydra
+from hydra.core.config_search_path import SearchPathQuery
 from hydra.core.global_hydra import GlobalHydra
 
+from abx_amr.configuration.compositions import Compositions
 from abx_amr.host.locations import find_project, packaged
 
 
@@ -28,17 +31,47 @@ def version_base() -> dict[str, Any]:
 
 
 @contextlib.contextmanager
-def fresh_hydra() -> Iterator[None]:
-    """Give Hydra's compose its own global state, also inside a running Hydra application."""
+def fresh_hydra(
+    compositions: Compositions | None = None, *, job_name: str = "app"
+) -> Iterator[None]:
+    """Give Hydra's compose its own global state, also inside a running Hydra application.
+
+    Args:
+        compositions: What is gone on from (default: everything is composed afresh).
+        job_name: Hydra's name of what is run.
+    """
     saved = GlobalHydra.instance().hydra
     GlobalHydra.instance().clear()
     try:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", category=UserWarning, module="hydra.*")
-            with hydra.initialize_config_dir(str(conf_dir()), **version_base()):
+            with application(compositions, job_name=job_name):
                 yield
     finally:
         GlobalHydra.instance().hydra = saved
+
+
+@contextlib.contextmanager
+def application(
+    compositions: Compositions | None, *, job_name: str, config_dir: str | None = None
+) -> Iterator[Hydra]:
+    """Let Hydra begin with the packaged configuration groups and those of the project.
+
+    Args:
+        compositions: What is gone on from (default: everything is composed afresh).
+        job_name: Hydra's name of what is run.
+        config_dir: A further folder of configuration files.
+    """
+    with hydra.initialize_config_dir(str(conf_dir()), job_name, **version_base()):
+        begun = GlobalHydra.instance().hydra
+        assert begun is not None
+        folders = begun.config_loader.get_search_path()
+        if config_dir is not None:
+            folder = f"file://{Path(config_dir).resolve()}"
+            folders.prepend("command-line", folder, SearchPathQuery(provider="schema"))
+        if compositions is not None:
+            begun.config_loader = compositions.loader(folders)
+        yield begun
 
 
 def groups() -> list[str]:

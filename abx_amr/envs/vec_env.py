@@ -17,6 +17,7 @@ from abx_amr.rng import stream_states
 from abx_amr.simulator import Clinic, ClinicModel
 
 TRAINING_STREAM = ("training", "clinic")
+_FLOAT32 = np.dtype(np.float32)  # made once: the conversion of a few rewards is quicker than it
 
 
 def observation_space(model: ClinicModel) -> spaces.Box:
@@ -160,12 +161,13 @@ class ClinicVecEnv(WholeBatch):
     ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.bool_], list[dict[str, Any]]]:
         """Return observation (E, D), reward (E,) float32, done (E,) and infos after one step."""
         observation, reward, truncated = self.clinic.step(actions)
-        self.episode_returns += reward
+        returns = self.episode_returns
+        returns += reward
         self._ended_step = None
         infos: list[dict[str, Any]] = [{} for _ in range(self.num_envs)]
         if truncated:
             return self._start_again(observation, reward, infos)
-        return observation, reward.astype(np.float32), self._running.copy(), infos
+        return observation, reward.astype(_FLOAT32), self._running.copy(), infos
 
     def _start_again(
         self,

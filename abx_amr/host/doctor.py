@@ -184,9 +184,7 @@ def numba_cache() -> Iterator[Finding]:
             kind = (
                 "NUMBA_CACHE_DIR" if told else "beside the package" if place == beside else "home"
             )
-            message = (
-                f"compiled code is kept ({kind}); the first run after an installation compiles"
-            )
+            message = f"compiled code is kept ({kind}); `abx compile` or the first run compiles"
             yield Finding(about="numba", state="ok", message=message)
             return
     yield Finding(

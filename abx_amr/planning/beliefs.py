@@ -15,8 +15,8 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import ndtr, ndtri
 
+from abx_amr.planning.distributions import normal_chance, normal_quantile
 from abx_amr.planning.problem import NotComputable, clipped_mean
 from abx_amr.planning.worth import Worth, linear, worth_of
 from abx_amr.simulator.kernel.layout import law_views, proportions
@@ -94,7 +94,7 @@ class Law:
         if self.sigma == 0:
             return np.array([min(max(self.mean, self.low), self.high)])
         chances = (np.arange(_POINTS) + 0.5) / _POINTS
-        return np.clip(self.mean + self.sigma * ndtri(chances), self.low, self.high)
+        return np.clip(self.mean + self.sigma * normal_quantile(chances), self.low, self.high)
 
     @cached_property
     def _atoms(self) -> dict[float, tuple[float, float]]:
@@ -114,7 +114,7 @@ class Law:
             if math.isinf(bound):
                 continue
             z = (bound - x * self.bias) / self.noise
-            chance = ndtr(z if below else -z)
+            chance = normal_chance(z if below else -z)
             mass = float(chance.mean())
             if mass > 0:
                 found[bound] = (mass, float((effect * chance).mean()) / mass)
@@ -148,7 +148,7 @@ class Law:
         def part(low: float, high: float) -> tuple[Floats, Floats]:
             """Return chance and partial mean of N(middle, spread) between two bounds."""
             a, b = (low - middle) / spread, (high - middle) / spread
-            chance = ndtr(b) - ndtr(a)
+            chance = normal_chance(b) - normal_chance(a)
             moment = middle * chance - spread * (_density(b, 0.0, 1.0) - _density(a, 0.0, 1.0))
             return chance, moment
 
@@ -156,9 +156,9 @@ class Law:
         above = part(cap, self.high)[0] if cap < self.high else np.zeros(len(seen))
         density = whole * (chance + above)
         total = whole * (moment + cap * above if above.any() else moment)
-        ends = [(self.low, ndtr((self.low - self.mean) / self.sigma))]
+        ends = [(self.low, normal_chance((self.low - self.mean) / self.sigma))]
         if not math.isinf(self.high):
-            ends.append((self.high, ndtr((self.mean - self.high) / self.sigma)))
+            ends.append((self.high, normal_chance((self.mean - self.high) / self.sigma)))
         for end, mass in ends:
             here = float(mass) * _density(seen, end * self.bias, self.noise)
             density = density + here
@@ -268,10 +268,10 @@ class Beliefs:
                     continue
                 value: Floats | float = law.mean
                 if law.sigma > 0:
-                    value = law.mean + law.sigma * ndtri(uniforms[here, 1 + a])
+                    value = law.mean + law.sigma * normal_quantile(uniforms[here, 1 + a])
                 seen = np.clip(value, law.low, law.high) * law.bias
                 if law.noise > 0:
-                    seen = seen + law.noise * ndtri(uniforms[here, 7 + a])
+                    seen = seen + law.noise * normal_quantile(uniforms[here, 7 + a])
                 observed[here, a] = np.clip(seen, law.seen_low, law.seen_high)
         return observed
 

@@ -14,9 +14,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
-from scipy.special import stdtrit
 
 from abx_amr.errors import counted
+from abx_amr.planning.distributions import t_quantile
 from abx_amr.planning.play import never
 from abx_amr.planning.problem import NotComputable
 from abx_amr.planning.progress import OnProgress, within
@@ -213,14 +213,14 @@ def _bounds(
     upper = float(np.mean(tops))
     if draws > 1:
         error = float(np.std(tops, ddof=1)) / math.sqrt(draws)
-        upper += float(stdtrit(draws - 1, _ONE_SIDED)) * error
+        upper += t_quantile(draws - 1, _ONE_SIDED) * error
     floor = never(clinic.problem)
     episodes = _EPISODES
     while True:
         played = rollouts(values, episodes=episodes, seed=seed, on_progress=on_progress)
         slack = played.standard_error
         if len(played.returns) > 1:
-            slack *= float(stdtrit(len(played.returns) - 2, _ONE_SIDED))
+            slack *= t_quantile(len(played.returns) - 2, _ONE_SIDED)
         # more episodes where their luck is what keeps the bounds apart
         if slack <= 0.2 * tolerance * abs(upper - floor) or episodes >= _MOST_EPISODES:
             break

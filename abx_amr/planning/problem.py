@@ -14,9 +14,9 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import ndtr
 
 from abx_amr.errors import InputError
+from abx_amr.planning.distributions import normal_chance
 from abx_amr.simulator.dynamics import LeakyBalloon
 from abx_amr.simulator.kernel.layout import law_views, proportions
 from abx_amr.simulator.model import ClinicModel
@@ -153,14 +153,14 @@ def clipped_mean(mean: ArrayLike, sigma: float, low: float, high: float) -> Floa
         """Return E[min(N, bound)]."""
         z = (bound - mu) / sigma
         density = np.exp(-0.5 * z * z) / np.sqrt(2 * np.pi)
-        whole: Floats = mu * ndtr(z) - sigma * density + bound * (1 - ndtr(z))
+        whole: Floats = mu * normal_chance(z) - sigma * density + bound * (1 - normal_chance(z))
         return whole
 
     upper = mu if np.isinf(high) else partial(high)
     # E[clip] = E[min(N, high)] + E[low - N; N < low]
     z = (low - mu) / sigma
     density = np.exp(-0.5 * z * z) / np.sqrt(2 * np.pi)
-    whole: Floats = upper + (low - mu) * ndtr(z) + sigma * density
+    whole: Floats = upper + (low - mu) * normal_chance(z) + sigma * density
     return whole
 
 

@@ -12,9 +12,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import stdtrit
 
 from abx_amr.planning.certificate import CONFIDENCE, certify, cohorts_of
+from abx_amr.planning.distributions import t_quantile
 from abx_amr.planning.play import never
 from abx_amr.planning.problem import Problem
 from abx_amr.planning.progress import OnProgress, counting, within
@@ -62,7 +62,7 @@ def separate_bounds(
     draws = np.array([_alone_values(clinic, price, seed) for seed in range(1, _DRAWS + 1)])
     totals = draws.sum(axis=1) + _paid(problem, price) + clinic.untreated_return
     error = float(totals.std(ddof=1)) / math.sqrt(_DRAWS)
-    upper = float(totals.mean()) + float(stdtrit(_DRAWS - 1, 0.5 + CONFIDENCE / 2)) * error
+    upper = float(totals.mean()) + t_quantile(_DRAWS - 1, 0.5 + CONFIDENCE / 2) * error
     kept = np.sort(np.argsort(-draws.mean(axis=0))[:MOST_ANTIBIOTICS])
     lower, below = never(problem), "never treating (lower)"
     if problem.lambda_weight == 0 and problem.epsilon == 0:

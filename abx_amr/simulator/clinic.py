@@ -14,7 +14,6 @@ from abx_amr.errors import InputError
 from abx_amr.simulator.components import ComponentSteps, infections
 from abx_amr.simulator.description import described
 from abx_amr.simulator.kernel import layout
-from abx_amr.simulator.kernel.compiling import interpreted
 from abx_amr.simulator.kernel.doses import first_invalid_action
 from abx_amr.simulator.kernel.layout import Batch, cohort_views, new_batch, pack
 from abx_amr.simulator.kernel.observation import forget_changes, see_levels
@@ -171,7 +170,7 @@ class Clinic:
         if self._fused:
             rows, state, waiting, treated = batch
             floats, whole = self._packed
-            invalid = step_clinic(
+            invalid = step_clinic.now(
                 rows, state, waiting, treated, floats, whole, actions, time, observation, reward
             )
         else:
@@ -324,6 +323,6 @@ class Clinic:
         self._last_step = None
 
 
-_begin_episodes = interpreted(begin_episodes)
-_take_step = interpreted(take_step)
-_new_batch = interpreted(new_batch)
+_begin_episodes = begin_episodes.py_func
+_take_step = take_step.py_func
+_new_batch = new_batch.py_func

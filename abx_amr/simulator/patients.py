@@ -144,7 +144,7 @@ class PatientPopulation:
             self.groups[0, a, : layout.SHOWN] = _attribute_law(name, law)
             self.groups[0, a, layout.SHOWN] = name in self.visible_patient_attributes
         self.groups[0, layout.PROPORTION_ROW, layout.PROPORTION] = 1.0
-        complete_groups(self.groups)
+        complete_groups.py_func(self.groups)  # nothing is compiled to make a population
         self.groups.flags.writeable = False
 
     @property

@@ -20,6 +20,7 @@ SCRIPTS = {s.name: s for s in entry_points(group="console_scripts") if s.name.st
 HYDRA = ("abx-train", "abx-tune", "abx-evaluate", "abx-plan")
 HELPS = {name: import_module(s.module).HELP for name, s in SCRIPTS.items()} | {
     "abx": abx.HEAD,
+    "abx compile": import_module("abx_amr.cli.compile").HELP,
     "abx completion": import_module("abx_amr.cli.completion").HELP,
     "abx doctor": import_module("abx_amr.cli.doctor").HELP,
 }

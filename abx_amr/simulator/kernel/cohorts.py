@@ -28,10 +28,17 @@ from abx_amr.simulator.kernel.layout import (
     UNIFORMS,
     VARIES,
 )
-from abx_amr.simulator.kernel.random_numbers import fill_normal, fill_uniform, fill_uniform_columns
+from abx_amr.simulator.kernel.quantiles import normal_quantiles
+from abx_amr.simulator.kernel.random_numbers import (
+    fill_chances,
+    fill_uniform,
+    fill_uniform_columns,
+)
 
 Floats = NDArray[np.float64]
 Rows = NDArray[np.uint64]
+
+_TOGETHER = 2048  # normals
 
 
 @compiled
@@ -54,54 +61,76 @@ def complete_groups(groups: Floats) -> None:
 
 
 @compiled
-def sample_patients(
-    row: Rows,
-    groups: Floats,
-    patients: Floats,
-    observed: Floats,
-    spare: Floats,
-) -> None:
-    """Draw the group and attributes of patients (P, >= 7) and what is observed (P, 6).
+def _begin_patients(
+    row: Rows, groups: Floats, patients: Floats, observed: Floats, chances: Floats
+) -> int:
+    """Draw the groups of patients (P, >= 7), and what their attributes (P, 6) are made of.
 
-    Draws: one uniform per patient when there are several groups; then attribute by attribute,
-    group by group, patient by patient a normal if it varies and one if it is seen with noise.
-    `spare` (at least 48 P) is overwritten.
+    Draws: one uniform per patient when there are several groups; then one for each normal, see
+    `_vary_patients`. What never varies is written at once.
+
+    Returns:
+        How many normals the patients need: so many of `chances` are their probabilities.
     """
     num_patients, num_groups = patients.shape[0], groups.shape[0]
     if num_groups > 1:
-        fill_uniform(row, spare[:num_patients])
+        fill_uniform(row, chances[:num_patients])
     needed = 0
     for p in range(num_patients):
         group = 0
         if num_groups > 1:
             for g in range(num_groups - 1):
-                group += spare[p] >= groups[g, PROPORTION_ROW, 0]
+                group += chances[p] >= groups[g, PROPORTION_ROW, 0]
         patients[p, GROUP] = group
         needed += int(groups[group, DRAWS_ROW, 1])
         for a in range(NUM_ATTRIBUTES):
             patients[p, a] = groups[group, a, CONSTANT]
             observed[p, a] = groups[group, a, CONSTANT_SEEN]
-    if needed == 0:
-        return
-    normals = spare[:needed]
-    fill_normal(row, normals, spare[needed:])
-    n = 0
+    if needed > 0:
+        fill_chances(row, chances[:needed])
+    return needed
+
+
+@compiled
+def _vary_patients(
+    patients: Floats, observed: Floats, groups: Floats, normals: Floats, n: int
+) -> int:
+    """Draw the attributes that vary from the normals from the n-th on; return the next one.
+
+    Attribute by attribute, group by group, patient by patient a normal if it varies and one if it
+    is seen with noise.
+    """
+    num_groups = groups.shape[0]
     for a in range(NUM_ATTRIBUTES):
         for g in range(num_groups):
-            if groups[g, a, VARIES] + groups[g, a, NOISY] > 0.0:
-                n = _vary_attribute(patients, observed, a, g, groups, normals, n)
+            if num_groups > 1 or groups[g, a, VARIES] * groups[g, a, NOISY] == 0.0:
+                if groups[g, a, VARIES] + groups[g, a, NOISY] > 0.0:
+                    n = _vary_attribute(patients, observed, a, g, groups, normals, n)
+                continue
+            # as there, without a call for each attribute or a question at each patient
+            mean, sigma = groups[g, a, MEAN], groups[g, a, SIGMA]
+            low, high = groups[g, a, LOW], groups[g, a, HIGH]
+            bias, noise = groups[g, a, BIAS], groups[g, a, NOISE]
+            seen_low, seen_high = groups[g, a, OBSERVED_LOW], groups[g, a, OBSERVED_HIGH]
+            for p in range(patients.shape[0]):
+                value = min(max(mean + sigma * normals[n], low), high)
+                seen = value * bias + noise * normals[n + 1]
+                n += 2
+                patients[p, a] = value
+                observed[p, a] = min(max(seen, seen_low), seen_high)
+    return n
 
 
 @compiled
 def _vary_attribute(
     patients: Floats, observed: Floats, a: int, g: int, groups: Floats, normals: Floats, n: int
 ) -> int:
-    """Draw attribute `a` of the patients of group `g`; return how many normals are used up."""
+    """Draw attribute `a` of the patients of group `g`; return the next normal."""
     alone = groups.shape[0] == 1
     varies, noisy, shown = (
         groups[g, a, VARIES] > 0.0,
         groups[g, a, NOISY] > 0.0,
-        groups[g, a, SHOWN],
+        groups[g, a, SHOWN] > 0.0,
     )
     mean, sigma, low, high = (
         groups[g, a, MEAN],
@@ -127,7 +156,7 @@ def _vary_attribute(
                 seen += noise * normals[n]
                 n += 1
             patients[p, a] = value
-            if shown > 0.0:
+            if shown:
                 observed[p, a] = min(max(seen, seen_low), seen_high)
     return n
 
@@ -135,9 +164,7 @@ def _vary_attribute(
 @compiled
 def sample_patient_rows(rows: Rows, groups: Floats, patients: Floats, observed: Floats) -> None:
     """Draw the cohorts of all environments: patients (E, P, >= 7), observed (E, P, 6)."""
-    spare = np.empty(48 * patients.shape[1])
-    for e in range(rows.shape[0]):
-        sample_patients(rows[e], groups, patients[e], observed[e], spare)
+    _sample(rows, groups, patients, observed, False)
 
 
 @compiled
@@ -150,7 +177,30 @@ def draw_uniform_rows(rows: Rows, patients: Floats) -> None:
 @compiled
 def sample_cohorts(rows: Rows, groups: Floats, patients: Floats, observed: Floats) -> None:
     """Draw the cohorts of all environments with their uniforms: patients (E, P, 8 + K+4)."""
-    spare = np.empty(48 * patients.shape[1])
-    for e in range(rows.shape[0]):
-        sample_patients(rows[e], groups, patients[e], observed[e], spare)
-        fill_uniform_columns(rows[e], patients[e], UNIFORMS)
+    _sample(rows, groups, patients, observed, True)
+
+
+@compiled
+def _sample(
+    rows: Rows, groups: Floats, patients: Floats, observed: Floats, with_uniforms: bool
+) -> None:
+    """Draw the cohorts, the normals of several environments at a time.
+
+    Vector units like them long, the processor's cache not too long.
+    """
+    num_envs, most = rows.shape[0], 2 * NUM_ATTRIBUTES * patients.shape[1]
+    together = min(max(1, _TOGETHER // most), num_envs)
+    chances, normals = np.empty(together * most), np.empty(together * most)
+    tails = np.empty(2 * together * most)
+    for first in range(0, num_envs, together):
+        last = min(first + together, num_envs)
+        needed = 0
+        for e in range(first, last):
+            needed += _begin_patients(rows[e], groups, patients[e], observed[e], chances[needed:])
+            if with_uniforms:
+                fill_uniform_columns(rows[e], patients[e], UNIFORMS)
+        if needed > 0:
+            normal_quantiles(chances[:needed], normals[:needed], tails)
+            n = 0
+            for e in range(first, last):
+                n = _vary_patients(patients[e], observed[e], groups, normals, n)

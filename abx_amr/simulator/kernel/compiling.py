@@ -4,16 +4,14 @@ numba renews a kept function when its own file changes, not when a file changes 
 constants were compiled into it. The packages of compiled code are therefore renewed as one.
 """
 
+import functools
 import hashlib
 from collections.abc import Callable
-from functools import cache
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import Any, Generic, ParamSpec, TypeVar, cast
 
-import numba
-from numba.core.caching import FunctionCache
-
-_Function = TypeVar("_Function", bound=Callable[..., Any])
+P = ParamSpec("P")
+R = TypeVar("R")
 
 KERNEL = Path(__file__).parent
 RENEWED_AS_ONE = (KERNEL.name, "compiled")  # names of folders that hold compiled code alone
@@ -23,18 +21,50 @@ RENEWED_AS_ONE = (KERNEL.name, "compiled")  # names of folders that hold compile
 REORDERED = frozenset({"contract", "reassoc", "nsz", "arcp"})
 
 
-class _Kept(FunctionCache):
-    """A function's place on disk, stamped with all files it may have been compiled from."""
+class Compiled(Generic[P, R]):
+    """A function that is compiled when it is first called; numba is loaded no earlier.
 
-    def __init__(self, function: Callable[..., Any]) -> None:
-        super().__init__(function)  # type: ignore[no-untyped-call]
-        own = Path(function.__code__.co_filename)
-        folders = {KERNEL, own.parent} if own.parent.name in RENEWED_AS_ONE else {KERNEL}
-        digests = [_digest(folder) for folder in sorted(folders)]
-        self._cache_file._source_stamp = (self._cache_file._source_stamp, *digests)
+    Compiled code calls it as it calls a function of numba.
+
+    Attributes:
+        py_func: The function as it was written.
+    """
+
+    def __init__(self, function: Callable[P, R], **options: Any) -> None:
+        self.py_func = function
+        self._options = options
+        functools.update_wrapper(self, function)
+
+    def __call__(self, *arguments: P.args, **named: P.kwargs) -> R:
+        """Return what the function returns, compiled."""
+        return self.now(*arguments, **named)
+
+    @functools.cached_property
+    def now(self) -> Callable[P, R]:
+        """The function of numba, for those who call it so often that this class counts."""
+        import numba
+
+        from abx_amr.simulator.kernel.keeping import Kept
+
+        function = self.py_func
+        dispatcher = numba.njit(nogil=True, error_model="numpy", **self._options)(function)
+        if hasattr(dispatcher, "_cache"):  # not where numba is told to compile nothing
+            own = Path(function.__code__.co_filename)
+            folders = {KERNEL, own.parent} if own.parent.name in RENEWED_AS_ONE else {KERNEL}
+            digests = [_digest(folder) for folder in sorted(folders)]
+            dispatcher._cache = Kept(function, digests)
+        return cast("Callable[P, R]", dispatcher)
+
+    @property
+    def _numba_type_(self) -> Any:
+        """What numba takes it for where compiled code names it."""
+        return cast("Any", self.now)._numba_type_
+
+    def __reduce__(self) -> str:
+        return self.py_func.__qualname__
 
 
-@cache
+@functools.cache
 def _digest(folder: Path) -> str:
     """Return a digest of the Python files of a folder."""
     digest = hashlib.sha256()
@@ -43,28 +73,16 @@ def _digest(folder: Path) -> str:
     return digest.hexdigest()
 
 
-def _kept(function: _Function, **options: Any) -> _Function:
-    dispatcher = numba.njit(nogil=True, error_model="numpy", **options)(function)
-    if hasattr(dispatcher, "_cache"):  # not where numba is told to compile nothing
-        dispatcher._cache = _Kept(function)
-    return cast(_Function, dispatcher)
-
-
-def compiled(function: _Function) -> _Function:
+def compiled(function: Callable[P, R]) -> Compiled[P, R]:
     """Return `function` compiled on its first call, kept on disk, free of the interpreter lock."""
-    return _kept(function)
+    return Compiled(function)
 
 
-def compiled_polynomial(function: _Function) -> _Function:
+def compiled_polynomial(function: Callable[P, R]) -> Compiled[P, R]:
     """Return `function` compiled with products and sums fused into one rounding (FMA)."""
-    return _kept(function, fastmath={"contract"})
+    return Compiled(function, fastmath={"contract"})
 
 
-def compiled_sums(function: _Function) -> _Function:
+def compiled_sums(function: Callable[P, R]) -> Compiled[P, R]:
     """Return `function` compiled with sums in any order and products fused."""
-    return _kept(function, fastmath=set(REORDERED))
-
-
-def interpreted(function: _Function) -> _Function:
-    """Return a compiled function as it was written, for arguments that are no arrays."""
-    return cast(_Function, getattr(function, "py_func", function))
+    return Compiled(function, fastmath=set(REORDERED))

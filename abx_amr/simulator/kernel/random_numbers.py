@@ -61,17 +61,24 @@ def fill_uniform_columns(row: Rows, out: Floats, first: int) -> None:
 
 
 @compiled
+def fill_chances(row: Rows, out: Floats) -> None:
+    """Fill `out` (n,) with probabilities in (0, 1), whose quantiles are standard normals."""
+    a, b, c, counter = row[0], row[1], row[2], row[3]
+    for i in range(out.shape[0]):
+        bits, a, b, c, counter = next_word(a, b, c, counter)
+        out[i] = (np.int64(bits >> _12) + 0.5) * _UNIT_52  # never 0 and never 1
+    row[0], row[1], row[2], row[3] = a, b, c, counter
+
+
+@compiled
 def fill_normal(row: Rows, out: Floats, spare: Floats) -> None:
     """Fill `out` (n,) with standard normals, one word of the stream each, by the inverse CDF.
 
     `spare` (at least 3n) is overwritten.
     """
-    a, b, c, counter = row[0], row[1], row[2], row[3]
-    for i in range(out.shape[0]):
-        bits, a, b, c, counter = next_word(a, b, c, counter)
-        spare[i] = (np.int64(bits >> _12) + 0.5) * _UNIT_52  # never 0 and never 1
-    row[0], row[1], row[2], row[3] = a, b, c, counter
-    normal_quantiles(spare, out, spare[out.shape[0] :])
+    chances, tails = spare[: out.shape[0]], spare[out.shape[0] :]
+    fill_chances(row, chances)
+    normal_quantiles(chances, out, tails)
 
 
 @compiled

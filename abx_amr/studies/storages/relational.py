@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import weakref
 from abc import abstractmethod
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,9 @@ if TYPE_CHECKING:
     from optuna.storages import BaseStorage, RDBStorage
     from sqlalchemy import Engine
     from sqlalchemy.exc import DBAPIError
+
+#: Optuna's version of its tables that `trial_tables` reads and writes.
+SCHEMA = 12
 
 
 class RelationalStorage(ProcessStorage):
@@ -54,20 +58,25 @@ class RelationalStorage(ProcessStorage):
         return f"{self.label}: {first_line(error.orig or error)}"
 
     def _connect(self) -> BaseStorage:
-        from abx_amr.studies.storages.trial_tables import CachedTrials, TrialTables
-
+        tables, remembering = _tables()
         # Optuna formats the URL: a brace in it stands for itself only when it is doubled.
         url = self._url().replace("{", "{{").replace("}", "}}")
         with self._schema_lock():
-            if not self._has_tables():
-                TrialTables(url, engine_kwargs=self._engine_options()).engine.dispose()
-            storage = TrialTables(
-                url, engine_kwargs=self._engine_options(), skip_table_creation=True
+            are_old = self._has_tables()
+            if not are_old:
+                tables(
+                    url, engine_kwargs=self._engine_options(), skip_compatibility_check=True
+                ).engine.dispose()
+            storage = tables(
+                url,
+                engine_kwargs=self._engine_options(),
+                skip_compatibility_check=not are_old,
+                skip_table_creation=True,
             )
             storage.engine.dispose()
             self._prepare(storage)
         weakref.finalize(self, _close, storage.engine, os.getpid())
-        return CachedTrials(storage)
+        return remembering(storage)
 
     def _has_tables(self) -> bool:
         """Say whether the tables were made to the end: the last step writes their version."""
@@ -82,6 +91,23 @@ class RelationalStorage(ProcessStorage):
                 return False
             found = connection.execute(sqlalchemy.text("SELECT count(*) FROM alembic_version"))
             return bool(found.scalar_one())
+
+
+def _tables() -> tuple[type[RDBStorage], Callable[[Any], BaseStorage]]:
+    """Return what reads and writes the tables, and what remembers trials of it.
+
+    Both are Optuna's own, which take more statements, where the Optuna that is installed arranges
+    its tables otherwise than ours know.
+    """
+    from optuna.storages import RDBStorage, get_storage
+
+    try:
+        from optuna.storages._rdb.models import SCHEMA_VERSION
+
+        from abx_amr.studies.storages.trial_tables import CachedTrials, TrialTables
+    except (ImportError, AttributeError):
+        return RDBStorage, get_storage
+    return (TrialTables, CachedTrials) if SCHEMA_VERSION == SCHEMA else (RDBStorage, get_storage)
 
 
 def _close(engine: Engine, process: int) -> None:
