@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +20,7 @@ from abx_amr.studies.storages.member import (
 
 if TYPE_CHECKING:
     from optuna.storages import BaseStorage
+    from optuna.storages.journal import BaseJournalBackend
 
 
 class JournalStorage(ProcessStorage):
@@ -95,15 +96,15 @@ class JournalStorage(ProcessStorage):
 
     def _connect(self) -> BaseStorage:
         from abx_amr.studies.storages.journal_file import JournalFile
-        from abx_amr.studies.storages.journal_trials import JournalTrials
 
+        journal = _journal()
         if self._is_made() and not is_writable(self.path.parent):
             self._copy = ReadOnlyCopy(self.path)
             copy = self._copy.path
             lock = LeaseLock(copy.with_name("lock"))
-            return JournalTrials(JournalFile(copy, lock=lock, fence=self._fence))
+            return journal(JournalFile(copy, lock=lock, fence=self._fence))
         make_folder(self.path.parent, label=self.label)
-        return JournalTrials(JournalFile(self.path, lock=self._writing, fence=self._fence))
+        return journal(JournalFile(self.path, lock=self._writing, fence=self._fence))
 
     def _fence(self) -> None:
         lease = getattr(self._held, "lease", None)
@@ -111,3 +112,14 @@ class JournalStorage(ProcessStorage):
             raise StorageError(
                 f"{self.label}: this process stood still so long that its turn was taken from it"
             )
+
+
+def _journal() -> Callable[[BaseJournalBackend], BaseStorage]:
+    """Return what appends records: Optuna's own, one by one, where its records are not known."""
+    try:
+        from abx_amr.studies.storages.journal_trials import JournalTrials
+    except (ImportError, AttributeError):
+        from optuna.storages import JournalStorage as OptunaJournal
+
+        return OptunaJournal
+    return JournalTrials
