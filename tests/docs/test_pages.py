@@ -55,8 +55,7 @@ AFTER: dict[str, Callable[[Path, str], None]] = {
 def case_of(name: str) -> object:
     """Return a page as a test, with the marks that its needs ask for."""
     needs = needs_of((DOCS / name).read_text(encoding="utf-8"))
-    groups = [pytest.mark.xdist_group("slurm")] if "slurm" in needs else []
-    return pytest.param(name, marks=[*groups, *([pytest.mark.slow] if "slow" in needs else [])])
+    return pytest.param(name, marks=[pytest.mark.slow] if "slow" in needs else [])
 
 
 @pytest.fixture

@@ -20,8 +20,6 @@ from tests.docs import browser as chromium
 from tests.warm import ROOT
 
 SECONDS = 10
-#: One browser, one build.
-pytestmark = pytest.mark.xdist_group("site")
 
 
 @pytest.fixture(scope="session")
