@@ -15,7 +15,7 @@ from abx_amr.rng import stream_states
 from abx_amr.simulator.clinic import Clinic
 from abx_amr.simulator.model import ClinicModel
 
-ENVS, PATIENTS, RUNS, SECONDS = (1, 8, 64, 512), (1, 5, 10, 100), 5, 0.3
+ENVS, PATIENTS, RUNS, SECONDS = (1, 8, 64, 512), (1, 5, 10, 100), 5, 0.1
 
 EXTRA = {
     "`paper_crowded`, windows [10, 50]": [
