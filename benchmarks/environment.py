@@ -15,7 +15,7 @@ from abx_amr.rng import stream_states
 from abx_amr.simulator.clinic import Clinic
 from abx_amr.simulator.model import ClinicModel
 
-ENVS, PATIENTS, RUNS, SECONDS = (1, 8, 64, 512), (1, 5, 10, 100), 5, 0.3
+ENVS, PATIENTS, RUNS, SECONDS = (1, 8, 64, 512), (1, 5, 10, 100), 5, 0.1
 
 EXTRA = {
     "`paper_crowded`, windows [10, 50]": [
@@ -83,13 +83,29 @@ def main(arguments: list[str]) -> str:
     clinics = {
         f"default, P = {p}": [f"environment.num_patients_per_time_step={p}"] for p in PATIENTS
     } | EXTRA
+    costs: dict[tuple[str, int], list[float]] = {}
     for name, overrides in clinics.items():
         model = build_clinic(compose("train", overrides).plain)
-        cells = [
-            f"{rate(clinic_step(model, e), e) / 1e3:,.0f} / "
-            f"{rate(vec_env_step(model, e), e) / 1e3:,.0f}"
-            for e in ENVS
-        ]
+        cells = []
+        for e in ENVS:
+            rates = rate(clinic_step(model, e), e), rate(vec_env_step(model, e), e)
+            costs[name, e] = [1e9 / r / model.num_patients_per_time_step for r in rates]
+            cells.append(" / ".join(f"{r / 1e3:,.0f}" for r in rates))
         rows.append(f"| {name} | " + " | ".join(cells) + " |")
         print(rows[-1], flush=True)
-    return "\n".join(rows)
+    return "\n".join([*rows, "", _per_patient(costs)])
+
+
+def _per_patient(costs: dict[tuple[str, int], list[float]]) -> str:
+    """Return what a patient costs in a large clinic and in one of ten, in nanoseconds."""
+    n_envs = 8
+    ten, hundred = (costs[f"default, P = {p}", n_envs] for p in (10, 100))
+    shares = " / ".join(f"{h / t:.2f}" for h, t in zip(hundred, ten, strict=True))
+    return (
+        f"A patient's step at E = {n_envs}: {_nanoseconds(ten)} ns at P = 10, "
+        f"{_nanoseconds(hundred)} ns at P = 100, {shares} times as much."
+    )
+
+
+def _nanoseconds(costs: list[float]) -> str:
+    return " / ".join(f"{cost:.0f}" for cost in costs)

@@ -1,5 +1,6 @@
 """Start-up of the commands in processor seconds, beside another installation's where one is named.
 
+python -m benchmarks startup 5                 5 runs (3 unless told)
 BEFORE=PYTHON python -m benchmarks startup     PYTHON: the interpreter of that installation
 """
 
@@ -12,6 +13,8 @@ import sys
 import tempfile
 from dataclasses import dataclass
 from statistics import median
+
+from abx_amr.errors import counted
 
 RUNS = 3
 BEFORE = "BEFORE"
@@ -107,9 +110,10 @@ def seconds(python: str, start: Start, state: str) -> float:
 
 def main(arguments: list[str]) -> str:
     """Return the table."""
+    runs = int(arguments[0]) if arguments else RUNS
     pythons = [sys.executable, *filter(None, [os.environ.get(BEFORE)])]
     rows = [
-        f"Processor seconds, medians of {RUNS} runs after one that warms the disk.",
+        f"Processor seconds, medians of {counted(runs, 'run')} after one that warms the disk.",
         "",
         f"| start | now |{' before |' * (len(pythons) - 1)}",
         f"|---|---:|{'---:|' * (len(pythons) - 1)}",
@@ -118,7 +122,7 @@ def main(arguments: list[str]) -> str:
         for start in STARTS:
             found = [  # in turn, so that all meet the same machine
                 [seconds(python, start, f"{folder}/{i}") for i, python in enumerate(pythons)]
-                for _ in range(RUNS + 1)
+                for _ in range(runs + 1)
             ]
             cells = [f"{median(values):.2f}" for values in zip(*found[1:], strict=True)]
             rows.append(f"| {start.name} | {' | '.join(cells)} |")

@@ -11,7 +11,7 @@ from abx_amr.errors import InputError
 HELP = """
 abx compile: compile the clinic and the agents now, so that no later command waits for it.
 
-  abx compile          after an installation; a minute or two, seconds where it is done already
+  abx compile          after an installation; a few minutes, seconds where it is done already
 
 What is compiled is kept beside the package. Whoever installs for others, in a place that they may
 only read, runs it once there: their commands read it. It counts for one kind of processor: on a

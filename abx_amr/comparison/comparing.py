@@ -13,10 +13,9 @@ import math
 import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from abx_amr.comparison.conditions import MISSING, clinic_of, is_of_clinic, settings_of
@@ -32,6 +31,9 @@ from abx_amr.evaluation.statistics import (
     summarise,
     summarise_strata,
 )
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 Floats = NDArray[np.float64]
 
@@ -103,6 +105,8 @@ def conditions_table(
 
     The intervals are percentile bootstrap intervals over runs; of a single run they are nan.
     """
+    import pandas as pd
+
     rows = []
     for condition in conditions:
         values = np.sort([run.value for run in condition.runs])
@@ -189,6 +193,8 @@ def overall_table(
     known optimum. A clinic is one stratum of the bootstrap, whatever its evaluations: an agent
     that was evaluated on several sets of episodes counts once, with the mean of its shares.
     """
+    import pandas as pd
+
     shared = _shared(conditions)
     rows = []
     for name in shared.names:
@@ -269,6 +275,8 @@ def pairs_table(
     Raises:
         InputError: `against` is no condition of any clinic.
     """
+    import pandas as pd
+
     names = {condition.name for condition in conditions}
     if against is not None and against not in names:
         raise InputError(f"against: {unknown('condition', against, names)}")

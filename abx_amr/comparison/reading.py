@@ -6,15 +6,17 @@ import fnmatch
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from abx_amr.errors import InputError, unknown
 from abx_amr.runs.folder import RunFolder, check_holds_runs, find_run, run_folders_below
 from abx_amr.runs.set_failures import read_failures
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 Kind = Literal["runs", "evaluations"]
 KINDS: tuple[Kind, ...] = ("runs", "evaluations")
@@ -300,6 +302,8 @@ def runs_table(
 
     Ordered by clinic, condition, seed and path, whatever the order of the runs.
     """
+    import pandas as pd
+
     differing = [
         path
         for path in sorted({path for each in settings for path in each})

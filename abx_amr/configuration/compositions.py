@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from hydra import __version__
-from hydra._internal.config_loader_impl import ConfigLoaderImpl, get_overrides_dirname
+from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra.core.config_loader import ConfigLoader
 from hydra.core.config_search_path import ConfigSearchPath
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -122,6 +122,8 @@ def _with_values(
     begun: _Composed, more: Sequence[Override], overrides: Sequence[Override]
 ) -> DictConfig:
     """Return a copy of a composition with more values, as that of all the overrides."""
+    from hydra._internal.config_loader_impl import get_overrides_dirname  # of Hydra 1.3 alone
+
     config = copy.deepcopy(begun.config)
     ConfigLoaderImpl._apply_overrides_to_config(list(more), config)
     of_hydra = [one.input_line for one in overrides if one.is_hydra_override()]

@@ -9,12 +9,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
-
-import pandas as pd
+from typing import TYPE_CHECKING, Any
 
 from abx_amr.reports.subjects.subject import Reading
 from abx_amr.runs.folder import RunFolder
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 #: Columns of a table of runs that say what was chosen; settings that differ are further ones.
 CHOICES = ("experiment", "agent_algorithm")
@@ -115,6 +116,8 @@ def _follows(runs: pd.DataFrame, path: str, chosen: Sequence[str]) -> bool:
 
 
 def _values(column: pd.Series) -> str:
+    import pandas as pd
+
     return ", ".join(dict.fromkeys(_UNSET if pd.isna(v) else str(v) for v in column))
 
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, ClassVar
-
-import pandas as pd
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from abx_amr.reports.subjects.subject import FolderSubject
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 @dataclass(frozen=True)
@@ -57,12 +58,16 @@ class PlanSubject(FolderSubject):
     @cached_property
     def policies(self) -> pd.DataFrame:
         """One row per rule and agent, the best first."""
+        import pandas as pd
+
         table = pd.DataFrame(self.content.get("policies") or [])
         return table if table.empty else table.sort_values("value", ascending=False)
 
     @property
     def tables(self) -> Mapping[str, pd.DataFrame]:
         """Policies, and the front where it was asked for."""
+        import pandas as pd
+
         found = {"policies": self.policies}
         if self.content.get("front"):
             found["front"] = pd.DataFrame(self.content["front"])

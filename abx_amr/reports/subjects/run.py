@@ -7,15 +7,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, ClassVar
-
-import pandas as pd
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from abx_amr.configuration.overrides import section_of_key, settings_of
 from abx_amr.configuration.values import CLINIC_SECTIONS
 from abx_amr.errors import InputError
 from abx_amr.reports.subjects.subject import FolderSubject
 from abx_amr.runs.folder import RunFolder
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 #: The section of a configuration that abx-evaluate alone has.
 _OF_EVALUATIONS = "evaluation"

@@ -6,11 +6,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-
-import pandas as pd
+from typing import TYPE_CHECKING
 
 from abx_amr.reports.members import Member, members_of
 from abx_amr.reports.subjects.subject import PAGE, Reading
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 TABLES = ("conditions", "pairs", "overall", "runs")
 

@@ -6,9 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any, ClassVar
-
-import pandas as pd
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from abx_amr.errors import InputError, first_line
 from abx_amr.reports.subjects.subject import FolderSubject, Reading
@@ -18,6 +16,9 @@ from abx_amr.studies.search_space import SearchSpace
 from abx_amr.studies.space import parse_search_space
 from abx_amr.studies.storages import JournalStorage, SqliteStorage, StudyStorage
 from abx_amr.studies.tables import of_whole_trainings
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 #: The storages that lie in a study's own folder.
 OWN_STORAGES: Mapping[str, type[SqliteStorage | JournalStorage]] = {
@@ -92,6 +93,8 @@ class StudySubject(FolderSubject):
         From trials.csv where that is all there is to come; else from the storage, and where that
         is not at hand from trials.csv again.
         """
+        import pandas as pd
+
         table = self.reading.table(self.folder.trials_file)
         if self.storage is None and table is not None and self._is_whole(table):
             return table
@@ -134,6 +137,8 @@ class StudySubject(FolderSubject):
     @cached_property
     def curves(self) -> pd.DataFrame:
         """One row per point of a seed's curve: trial, seed, transitions, training_return."""
+        import pandas as pd
+
         rows = [
             (trial, seed, float(point[0]), float(point[1]))
             for (trial, seed), result in self.results.items()

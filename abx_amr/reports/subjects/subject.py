@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar, Protocol
-
-import pandas as pd
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from abx_amr.errors import InputError, first_line
 from abx_amr.host.plain_files import read_json, read_yaml
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 PAGE = "report.html"
 
@@ -62,6 +63,8 @@ class Reading:
 
     def table(self, file: Path) -> pd.DataFrame | None:
         """Return a table of CSV or Parquet, None where there is none."""
+        import pandas as pd
+
         if not file.is_file():
             return None
         try:
