@@ -48,6 +48,11 @@ TRIALS_AT_ONCE = 500
 class TrialTables(RDBStorage):
     """Optuna's relational storage for SQLite and PostgreSQL."""
 
+    def __init__(self, *arguments: Any, **keywords: Any) -> None:
+        """Take what Optuna's takes."""
+        super().__init__(*arguments, **keywords)
+        self._names: dict[int, str] = {}  # of the studies that were asked for by name
+
     @contextmanager
     def transaction(self) -> Iterator[Connection]:
         """Give a connection in a transaction: the one that this thread is in, where it is in one.
@@ -70,12 +75,13 @@ class TrialTables(RDBStorage):
             found = connection.execute(_study_named(), {"name": study_name}).scalar()
         if found is None:
             raise KeyError(models.NOT_FOUND_MSG)
+        self._names[found] = study_name
         return int(found)
 
     def get_trial(self, trial_id: int) -> FrozenTrial:
         """Return a trial; a KeyError where there is none."""
         with self.transaction() as connection:
-            found = _read(connection, _one_trial(), {"trial": trial_id})
+            found = _read(connection, connection.execute(_one_trial(), {"trial": trial_id}).all())
         if not found:
             raise KeyError(models.NOT_FOUND_MSG)
         return found[0]
@@ -128,34 +134,10 @@ class TrialTables(RDBStorage):
             # Optuna counts under the same lock, so that every number is given once.
             if connection.execute(_locked_study(), {"study": study_id}).scalar() is None:
                 raise KeyError(models.NOT_FOUND_MSG)
-            trial.number = connection.execute(_n_trials(), {"study": study_id}).scalar_one()
-            row = {
-                "study_id": study_id,
-                "number": trial.number,
-                "state": trial.state,
-                "datetime_start": _to_utc(trial.datetime_start),
-                "datetime_complete": _to_utc(trial.datetime_complete),
-            }
-            [trial._trial_id] = connection.execute(TRIALS.insert(), row).inserted_primary_key  # type: ignore[misc]
-            params = [
-                {
-                    "trial_id": trial._trial_id,
-                    "param_name": name,
-                    "param_value": distribution.to_internal_repr(trial.params[name]),
-                    "distribution_json": distribution_to_json(distribution),
-                }
-                for name, distribution in trial.distributions.items()
-            ]
-            if params:
-                connection.execute(PARAMS.insert(), params)
-            for table, _, rows in _detail_rows(
-                trial._trial_id,
-                user_attrs=trial.user_attrs,
-                system_attrs=trial.system_attrs,
-                intermediate_values=trial.intermediate_values,
-                values=trial.values,
-            ):
-                connection.execute(table.insert(), rows)
+            if self.engine.name == "postgresql":
+                _insert_in_one_exchange(connection, study_id, trial)
+            else:
+                _insert(connection, study_id, trial)
         return trial
 
     def _get_trials(
@@ -165,16 +147,21 @@ class TrialTables(RDBStorage):
         included_trial_ids: set[int],
         trial_id_greater_than: int,
     ) -> list[FrozenTrial]:
-        """Return the trials that may have changed: those that are named, and later ones."""
+        """Return the trials that may have changed: those that are named, and later ones.
+
+        Raises:
+            KeyError: The study was deleted; also where another has its number now.
+        """
         which = {
             "study": study_id,
             "after": trial_id_greater_than,
             "named": sorted(i for i in included_trial_ids if i <= trial_id_greater_than),
         }
         with self.transaction() as connection:
-            found = _read(connection, _changing_trials(), which)
-            if not found and connection.execute(_study(), {"study": study_id}).scalar() is None:
+            rows = connection.execute(_changing_trials(), which).all()
+            if not rows or rows[0].study_name != self._names.get(study_id, rows[0].study_name):
                 raise KeyError(models.NOT_FOUND_MSG)
+            found = _read(connection, [row for row in rows if row.trial_id is not None])
         return [trial for trial in found if states is None or trial.state in states]
 
 
@@ -202,6 +189,96 @@ class CachedTrials(_CachedStorage):
         with self._lock:
             known = self._trial_id_to_study_id_and_number.get(trial_id)
         return super().get_trial_number_from_id(trial_id) if known is None else known[1]
+
+
+# -- a new trial ------------------------------------------------------------------------------
+
+
+def _insert(connection: Connection, study_id: int, trial: FrozenTrial) -> None:
+    """Store a trial table by table, and give it its id and its number."""
+    trial.number = connection.execute(_n_trials(), {"study": study_id}).scalar_one()
+    row = {"number": trial.number, **_trial_row(study_id, trial)}
+    [trial._trial_id] = connection.execute(TRIALS.insert(), row).inserted_primary_key  # type: ignore[misc]
+    params = [{"trial_id": trial._trial_id, **row} for row in _param_rows(trial)]
+    if params:
+        connection.execute(PARAMS.insert(), params)
+    for table, _, rows in _detail_rows(
+        trial._trial_id,
+        user_attrs=trial.user_attrs,
+        system_attrs=trial.system_attrs,
+        intermediate_values=trial.intermediate_values,
+        values=trial.values,
+    ):
+        connection.execute(table.insert(), rows)
+
+
+def _insert_in_one_exchange(connection: Connection, study_id: int, trial: FrozenTrial) -> None:
+    """Store a trial in PostgreSQL, and give it its id and its number."""
+    attributes = {"user_attrs": trial.user_attrs, "system_attrs": trial.system_attrs}
+    stored = {
+        name: json.dumps([{"key": key, "value_json": json.dumps(v)} for key, v in values.items()])
+        for name, values in attributes.items()
+    }
+    row = {**_trial_row(study_id, trial), **stored, "params": json.dumps(_param_rows(trial))}
+    row["state"] = trial.state.name
+    trial._trial_id, trial.number = connection.execute(_NEW_TRIAL, row).one()
+    for table, _, rows in _detail_rows(
+        trial._trial_id,
+        user_attrs={},
+        system_attrs={},
+        intermediate_values=trial.intermediate_values,
+        values=trial.values,
+    ):
+        connection.execute(table.insert(), rows)
+
+
+def _trial_row(study_id: int, trial: FrozenTrial) -> dict[str, Any]:
+    return {
+        "study_id": study_id,
+        "state": trial.state,
+        "datetime_start": _to_utc(trial.datetime_start),
+        "datetime_complete": _to_utc(trial.datetime_complete),
+    }
+
+
+def _param_rows(trial: FrozenTrial) -> list[dict[str, Any]]:
+    return [
+        {
+            "param_name": name,
+            "param_value": distribution.to_internal_repr(trial.params[name]),
+            "distribution_json": distribution_to_json(distribution),
+        }
+        for name, distribution in trial.distributions.items()
+    ]
+
+
+#: Only what is stored itself is counted: the statement does not see its own rows.
+_NEW_TRIAL = sqlalchemy.text(
+    """
+    WITH trial AS (
+        INSERT INTO trials (study_id, number, state, datetime_start, datetime_complete)
+        SELECT :study_id, (SELECT count(*) FROM trials WHERE study_id = :study_id),
+            CAST(:state AS trialstate), :datetime_start, :datetime_complete
+        RETURNING trial_id, number
+    ), params AS (
+        INSERT INTO trial_params (trial_id, param_name, param_value, distribution_json)
+        SELECT trial_id, row.* FROM trial, json_to_recordset(CAST(:params AS json))
+            AS row(param_name text, param_value double precision, distribution_json text)
+    ), user_attrs AS (
+        INSERT INTO trial_user_attributes (trial_id, key, value_json)
+        SELECT trial_id, row.* FROM trial, json_to_recordset(CAST(:user_attrs AS json))
+            AS row(key text, value_json text)
+    ), system_attrs AS (
+        INSERT INTO trial_system_attributes (trial_id, key, value_json)
+        SELECT trial_id, row.* FROM trial, json_to_recordset(CAST(:system_attrs AS json))
+            AS row(key text, value_json text)
+    )
+    SELECT trial_id, number FROM trial
+    """
+).bindparams(
+    bindparam("datetime_start", type_=sqlalchemy.DateTime),
+    bindparam("datetime_complete", type_=sqlalchemy.DateTime),
+)
 
 
 # -- rows -------------------------------------------------------------------------------------
@@ -277,11 +354,8 @@ class _Details:
             self.intermediate_values[int(key)] = value
 
 
-def _read(
-    connection: Connection, statement: sqlalchemy.Select[Any], which: Mapping[str, Any]
-) -> list[FrozenTrial]:
-    """Return the trials that a statement finds, in the order of their ids."""
-    rows = connection.execute(statement, which).all()
+def _read(connection: Connection, rows: Sequence[Any]) -> list[FrozenTrial]:
+    """Return the trials of these rows, in their order."""
     details = {row.trial_id: _Details() for row in rows}
     ids = [*details]
     for first in range(0, len(ids), TRIALS_AT_ONCE):
@@ -347,13 +421,21 @@ def _to_local(moment: datetime | None) -> datetime | None:
 
 @functools.cache
 def _changing_trials() -> sqlalchemy.Select[Any]:
-    """Select trials of :study, those after the id :after and the :named ones."""
+    """Select trials of :study, those after the id :after and the :named ones.
+
+    One row without a trial where there is none, no row where there is no study.
+    """
     changing = sqlalchemy.or_(
         TRIALS.c.trial_id > bindparam("after"),
         TRIALS.c.trial_id.in_(bindparam("named", expanding=True, literal_execute=True)),
     )
-    here = TRIALS.c.study_id == bindparam("study")
-    return sqlalchemy.select(TRIALS).where(here, changing).order_by(TRIALS.c.trial_id)
+    here = sqlalchemy.and_(TRIALS.c.study_id == STUDIES.c.study_id, changing)
+    return (
+        sqlalchemy.select(STUDIES.c.study_name, TRIALS)
+        .select_from(STUDIES.outerjoin(TRIALS, here))
+        .where(STUDIES.c.study_id == bindparam("study"))
+        .order_by(TRIALS.c.trial_id)
+    )
 
 
 @functools.cache
