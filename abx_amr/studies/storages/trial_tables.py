@@ -40,13 +40,25 @@ from abx_amr.studies.storages.trial_statements import (
     upsert,
 )
 
+#: Versions of the tables that were found to be those of this Optuna.
+_COMPATIBLE: set[str] = set()
+
 
 class TrialTables(RDBStorage):
     """Optuna's relational storage for SQLite and PostgreSQL."""
 
-    def __init__(self, *arguments: Any, **keywords: Any) -> None:
-        """Take what Optuna's takes."""
-        super().__init__(*arguments, **keywords)
+    def __init__(self, url: str, **keywords: Any) -> None:
+        """Take what Optuna's takes.
+
+        Raises:
+            RuntimeError: The tables are of another version of Optuna. Which is this one's is found
+                once in a process: Optuna runs all its migrations for that.
+        """
+        super().__init__(url, skip_compatibility_check=True, **keywords)
+        version = self.get_current_version()
+        if version not in _COMPATIBLE:
+            self._version_manager.check_table_schema_compatibility()
+            _COMPATIBLE.add(version)
         self._names: dict[int, str] = {}  # of the studies that were asked for by name
 
     @contextmanager
