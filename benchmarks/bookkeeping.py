@@ -19,7 +19,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from statistics import median, quantiles
+from statistics import mean, median, quantiles
 from typing import Any
 
 import yaml
@@ -72,24 +72,24 @@ def run_workers(settings: Any, storage: Any, sleep: Callable[[], None], folder: 
 
     def work(index: int) -> int:
         between: list[float] = []
-        ended: list[float] = []
+        used: list[float] = []
+        ended: list[tuple[float, float]] = []
         logging.basicConfig(filename=folder / f"{index}.log", level=logging.WARNING)
 
         def run_trial(params: Any, seeds: Any, _: Path) -> list[SeedOutcome]:
             if ended:
-                between.append(time.perf_counter() - ended[-1])
+                between.append(time.perf_counter() - ended[-1][0])
+                used.append(time.process_time() - ended[-1][1])
             sleep()
-            ended.append(time.perf_counter())
+            ended.append((time.perf_counter(), time.process_time()))
             return [SeedOutcome(seed, float(sum(params.values()))) for seed in seeds]
 
-        began = time.process_time()
         try:
             run_worker(settings, storage, run_trial)
         except Exception as error:
             logging.warning("%s: %s", type(error).__name__, error)
             return 1
-        used = time.process_time() - began
-        text = json.dumps({"between": between, "used": used, "trials": len(ended)})
+        text = json.dumps({"between": between, "used": used})
         (folder / f"{index}.json").write_text(text)
         return 0
 
@@ -111,14 +111,17 @@ def run_workers(settings: Any, storage: Any, sleep: Callable[[], None], folder: 
 
 
 class Crowd:
-    """How workers fared: wall time, exit codes, seconds between their trials, log lines."""
+    """How workers fared: wall time, exit codes, seconds between their trials, log lines.
+
+    Seconds by the clock and of their processors; their starts and ends are no part of these.
+    """
 
     def __init__(self, seconds: float, codes: list[int], folder: Path) -> None:
         self.seconds = seconds
         self.failed = sum(code != 0 for code in codes)
         told = [json.loads(file.read_text()) for file in folder.glob("*.json")]
         self.between = [seconds for one in told for seconds in one["between"]]
-        self.used = sum(one["used"] for one in told)
+        self.used = [seconds for one in told for seconds in one["used"]]
         self.complaints = [
             line for file in folder.glob("*.log") for line in file.read_text().splitlines()
         ]
@@ -193,7 +196,7 @@ def per_trial() -> list[str]:
                 assert finished(settings, storage) == TRIALS_PER_STUDY
                 assert ran.failed == 0, ran.complaints
                 rate = TRIALS_PER_STUDY / ran.seconds
-                each = 1000 * ran.used / TRIALS_PER_STUDY
+                each = 1000 * mean(ran.used)
                 cells[kind, n_workers] = (
                     f"{1000 * median(ran.between):.0f} / {each:.0f} / {rate:.1f}"
                 )
@@ -267,6 +270,19 @@ class Database:
     def __init__(self, server: Any) -> None:
         self.server = server
         self.admitted = server.recorded_state().max_connections
+        self.process = server.pid()
+
+    def used(self) -> float:
+        """Return the seconds of processors that the server has used, all its processes together."""
+        ticks = 0
+        for stat in Path("/proc").glob("[0-9]*/stat"):
+            with contextlib.suppress(OSError):
+                fields = stat.read_text(errors="replace").rsplit(")", 1)[-1].split()
+                if stat.parent.name == str(self.process):
+                    ticks += sum(map(int, fields[11:15]))  # its own, and of children that ended
+                elif fields[1] == str(self.process):
+                    ticks += sum(map(int, fields[11:13]))
+        return ticks / os.sysconf("SC_CLK_TCK")
 
     def connections(self) -> int:
         """Return how many clients are connected, the one that asks left out."""

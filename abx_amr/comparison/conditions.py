@@ -8,6 +8,7 @@ others as few as are needed.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 import re
@@ -81,12 +82,16 @@ RULES = "_rules"  # behind a condition of by=... that holds agents too
 Classes = list[int]
 
 
+@functools.lru_cache(maxsize=8192)
+def _is_setting(path: str) -> bool:
+    """Say whether a path could tell runs apart; every run holds the same few hundred."""
+    return not any(path == no or path.startswith((f"{no}.", f"{no}_")) for no in _NO_SETTINGS)
+
+
 def settings_of(run: GatheredRun) -> dict[str, str]:
     """Return path -> value, as text, of everything that could tell a run from another."""
     leaves = {
-        path: _text(value)
-        for path, value in _leaves(run.config).items()
-        if not any(path == no or path.startswith((f"{no}.", f"{no}_")) for no in _NO_SETTINGS)
+        path: _text(value) for path, value in _leaves(run.config).items() if _is_setting(path)
     }
     if not run.learned:  # how it would have been trained is no matter
         sections = ("training", "tuning")

@@ -102,7 +102,7 @@ def _start_of(pid: int) -> str | None:
 
 
 def _is_running(pid: int, started: str | None) -> bool:
-    if not Path("/proc/self/stat").exists():
+    if not _has_proc():
         try:
             os.kill(pid, 0)
         except ProcessLookupError:
@@ -116,10 +116,16 @@ def _is_running(pid: int, started: str | None) -> bool:
     return started is None or fields[19] == started
 
 
+@functools.cache
+def _has_proc() -> bool:
+    return Path("/proc/self/stat").exists()
+
+
 def _stat(pid: int) -> list[str] | None:
     """Return the fields of /proc/<pid>/stat after the command, which may hold anything."""
     try:
-        text = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
+        with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as file:
+            text = file.read()
     except OSError:
         return None
     return text.rsplit(")", 1)[-1].split()

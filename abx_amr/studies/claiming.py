@@ -186,9 +186,10 @@ class Claims:
         """Return all trials of the study.
 
         Raises:
-            StorageError: it was deleted.
+            StorageError: Its file was removed.
+            KeyError: It was deleted (see `check_study`).
         """
-        self.check_study()
+        self.storage.check_is_there()
         found = records_of(self.backend, self.study_id, space=self._space, known=self._known)
         self._known = {trial.id: trial for trial in found if trial.frozen.state.is_finished()}
         return found

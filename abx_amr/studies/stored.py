@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from abx_amr.errors import InputError, did_you_mean
 from abx_amr.studies.records import StudyAttributes, StudyRecord, TrialRecord
@@ -29,8 +29,14 @@ def open_study(storage: StudyStorage, name: str) -> tuple[BaseStorage, int]:
 
 def read_trials(backend: BaseStorage, study_id: int) -> list[TrialRecord]:
     """Return all trials of a study by number, sharing what the storage keeps in memory."""
-    origin = StudyAttributes(backend.get_study_user_attrs(study_id)).origin
-    return records_of(backend, study_id, space=None if origin is None else origin.space)
+    attributes = backend.get_study_user_attrs(study_id)
+    return records_of(backend, study_id, space=_space_in(attributes))
+
+
+def _space_in(user_attrs: Mapping[str, Any]) -> SearchSpace | None:
+    """Return what a study of these attributes searches."""
+    origin = StudyAttributes(user_attrs).origin
+    return None if origin is None else origin.space
 
 
 def records_of(
@@ -87,7 +93,17 @@ def read_studies(storage: StudyStorage) -> list[StudyRecord]:
     """Return all studies of a storage, oldest first."""
     quiet_optuna()
     storage.check()
-    return [read_study(storage, name) for name in storage.names()]
+    return [
+        StudyRecord(
+            name=study.study_name,
+            label=storage.label,
+            direction=study.directions[0].name.lower(),
+            user_attrs=study.user_attrs,
+            system_attrs=study.system_attrs,
+            trials=records_of(storage.open(), study._study_id, space=_space_in(study.user_attrs)),
+        )
+        for study in storage.studies()
+    ]
 
 
 def quiet_optuna() -> None:

@@ -1,5 +1,10 @@
 """How often a worker asks its storage; while it is inside the critical section, all others wait."""
 
+import os
+from pathlib import Path
+
+import pytest
+
 from abx_amr.studies.storages import JournalStorage, SqliteStorage
 from abx_amr.studies.worker import run_worker
 from benchmarks.bookkeeping import exchanges_of
@@ -44,3 +49,17 @@ def test_what_a_death_leaves_of_the_changes_of_a_trial_is_tried_again(
             assert sorted(trial.user_attrs["lineage"] for trial in complete) == [0, 1]
 
         assert in_processes(1, go_on) == [0]
+
+
+@pytest.mark.slow
+def test_a_worker_keeps_of_a_trial_no_more_than_the_trial(study):
+    settings, storage = study(n_trials=600)
+    kept: list[int] = []
+
+    def run_trial(params, seeds, folder):
+        pages = Path("/proc/self/statm").read_text().split()[1]
+        kept.append(int(pages) * os.sysconf("SC_PAGE_SIZE"))
+        return parabola(params, seeds, folder)
+
+    run_worker(settings, storage, run_trial, write_summary=lambda: None)
+    assert (kept[-1] - kept[100]) / 500 < 24 * 1024  # 12 KiB were measured with eight parameters

@@ -75,7 +75,7 @@ class Heartbeat:
 
 @dataclass(frozen=True)
 class TrialRecord:
-    """A trial as it is stored at one moment; each attribute is read when it is asked for.
+    """A trial as it is stored at one moment; what is asked for is read once.
 
     Args:
         frozen: The trial.
@@ -95,12 +95,12 @@ class TrialRecord:
         """Its number in the study, from 0."""
         return self.frozen.number
 
-    @property
+    @cached_property
     def state(self) -> str:
         """One of STATES."""
         return self.frozen.state.name
 
-    @property
+    @cached_property
     def is_finished(self) -> bool:
         """Whether it counts towards the budget: complete or pruned, a point of what is searched."""
         return self.state in ("COMPLETE", "PRUNED") and self.why_not_counted is None
@@ -125,7 +125,7 @@ class TrialRecord:
         """
         return _length_of(self.seeds)
 
-    @property
+    @cached_property
     def amount(self) -> int:
         """What the budget of a race counts for all of its trainings that have ended."""
         seeds = self.seeds
@@ -149,7 +149,7 @@ class TrialRecord:
         what = f"without a value of {path_of(missing[0])}" if reason is None else f"with {reason}"
         return f"it was added by another program {what}"
 
-    @property
+    @cached_property
     def value(self) -> float | None:
         """What it is worth, infinite where too few of its seeds succeeded; None before the end.
 
@@ -184,7 +184,7 @@ class TrialRecord:
         record = self.frozen.user_attrs.get(OWNER)
         return None if record is None else Worker.from_record(record)
 
-    @property
+    @cached_property
     def lineage(self) -> int | None:
         """The number of its point, which all attempts at the point share."""
         return self._whole(LINEAGE)
@@ -219,7 +219,7 @@ class TrialRecord:
         """Whether it failed with its worker and is tried again."""
         return bool(self.frozen.user_attrs.get(WORKER_IS_GONE))
 
-    @property
+    @cached_property
     def rung(self) -> Rung | None:
         """How far it is to come in a race over seeds; None where there is none."""
         return rung_in(self.frozen.user_attrs)
@@ -239,7 +239,7 @@ class TrialRecord:
         """What the spread over seeds has cost its value."""
         return self.frozen.user_attrs.get(STABILITY_PENALTY)
 
-    @property
+    @cached_property
     def seeds(self) -> list[SeedRecord]:
         """What each of its seeds gave; empty before the end."""
         return [

@@ -17,6 +17,7 @@ from abx_amr.errors import InputError
 
 if TYPE_CHECKING:
     from optuna.storages import BaseStorage
+    from optuna.study._frozen import FrozenStudy
 
 
 class StorageError(InputError):
@@ -49,6 +50,9 @@ class StudyStorage(Protocol):
 
     def names(self) -> list[str]:
         """Return the names of all studies, oldest first; create nothing."""
+
+    def studies(self) -> list[FrozenStudy]:
+        """Return all studies without their trials, oldest first; create nothing."""
 
     def open(self) -> BaseStorage:
         """Return Optuna's storage for this process, with its tables made by exactly one process."""
@@ -109,11 +113,15 @@ class ProcessStorage(ABC):
 
     def names(self) -> list[str]:
         """Return the names of all studies, oldest first; create nothing."""
+        return [study.study_name for study in self.studies()]
+
+    def studies(self) -> list[FrozenStudy]:
+        """Return all studies without their trials, oldest first; create nothing."""
         if not self._is_made():
             return []
         backend = self.open()
         with self.explained():
-            return [study.study_name for study in backend.get_all_studies()]
+            return backend.get_all_studies()
 
     def delete(self, study_name: str) -> None:
         """Remove the study and its trials; no error where there is none."""

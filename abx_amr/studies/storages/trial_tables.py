@@ -1,52 +1,65 @@
-"""Optuna's tables of trials, read and written with few statements.
+"""Optuna's relational storage, which reads and writes trials with few statements.
 
-The rows are those that Optuna's own relational storage writes, and either reads the other's. Its
-own asks anew for every parameter and attribute; inside the critical section all other workers wait
-for each such exchange.
+The rows are those that Optuna's own writes, and either reads the other's. Its own asks anew for
+every parameter and attribute; inside the critical section all other workers wait for each such
+exchange.
 """
 
 from __future__ import annotations
 
-import functools
-import json
-from collections.abc import Container, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
-import sqlalchemy
-from optuna.distributions import (
-    BaseDistribution,
-    check_distribution_compatibility,
-    distribution_to_json,
-    json_to_distribution,
-)
+from optuna.distributions import check_distribution_compatibility
 from optuna.exceptions import UpdateFinishedTrialError
 from optuna.storages import RDBStorage
 from optuna.storages._cached_storage import _CachedStorage
 from optuna.storages._rdb import models
 from optuna.trial import FrozenTrial, TrialState
-from sqlalchemy import Connection, Table, bindparam
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import Connection
 
 from abx_amr.studies.changes import TrialChanges
+from abx_amr.studies.storages.trial_rows import (
+    copy_of,
+    detail_rows,
+    insert,
+    insert_in_one_exchange,
+    read,
+    to_utc,
+)
+from abx_amr.studies.storages.trial_statements import (
+    FINISHED,
+    changing_trials,
+    ending,
+    locked_state,
+    locked_study,
+    one_trial,
+    study_named,
+    upsert,
+)
 
-STUDIES: Table = models.StudyModel.__table__
-TRIALS: Table = models.TrialModel.__table__
-PARAMS: Table = models.TrialParamModel.__table__
-USER_ATTRS: Table = models.TrialUserAttributeModel.__table__
-SYSTEM_ATTRS: Table = models.TrialSystemAttributeModel.__table__
-VALUES: Table = models.TrialValueModel.__table__
-INTERMEDIATE_VALUES: Table = models.TrialIntermediateValueModel.__table__
-
-FINISHED = tuple(state for state in TrialState if state.is_finished())
-#: Trials whose details are asked for with one statement.
-TRIALS_AT_ONCE = 500
+#: Versions of the tables that were found to be those of this Optuna.
+_COMPATIBLE: set[str] = set()
 
 
 class TrialTables(RDBStorage):
     """Optuna's relational storage for SQLite and PostgreSQL."""
+
+    def __init__(self, url: str, **keywords: Any) -> None:
+        """Take what Optuna's takes.
+
+        Raises:
+            RuntimeError: The tables are of another version of Optuna. Which is this one's is found
+                once in a process: Optuna runs all its migrations for that.
+        """
+        super().__init__(url, skip_compatibility_check=True, **keywords)
+        version = self.get_current_version()
+        if version not in _COMPATIBLE:
+            self._version_manager.check_table_schema_compatibility()
+            _COMPATIBLE.add(version)
+        self._names: dict[int, str] = {}  # of the studies that were asked for by name
 
     @contextmanager
     def transaction(self) -> Iterator[Connection]:
@@ -67,15 +80,16 @@ class TrialTables(RDBStorage):
     def get_study_id_from_name(self, study_name: str) -> int:
         """Return the id of the study of this name; a KeyError where there is none."""
         with self.transaction() as connection:
-            found = connection.execute(_study_named(), {"name": study_name}).scalar()
+            found = connection.execute(study_named(), {"name": study_name}).scalar()
         if found is None:
             raise KeyError(models.NOT_FOUND_MSG)
+        self._names[found] = study_name
         return int(found)
 
     def get_trial(self, trial_id: int) -> FrozenTrial:
         """Return a trial; a KeyError where there is none."""
         with self.transaction() as connection:
-            found = _read(connection, _one_trial(), {"trial": trial_id})
+            found = read(connection, connection.execute(one_trial(), {"trial": trial_id}).all())
         if not found:
             raise KeyError(models.NOT_FOUND_MSG)
         return found[0]
@@ -89,30 +103,30 @@ class TrialTables(RDBStorage):
         """
         with self.transaction() as connection:
             self._lock_unfinished(connection, trial_id, changes.state)
-            for table, keys, rows in _detail_rows(
+            for table, keys, rows in detail_rows(
                 trial_id,
                 user_attrs=changes.user_attrs,
                 system_attrs=changes.system_attrs,
                 intermediate_values=changes.intermediate_values,
                 values=changes.values,
             ):
-                upsert = _upsert(table, keys, tuple(rows[0]), self.engine.name)
-                connection.execute(upsert, rows)
+                statement = upsert(table, keys, tuple(rows[0]), self.engine.name)
+                connection.execute(statement, rows)
 
     def _lock_unfinished(
         self, connection: Connection, trial_id: int, state: TrialState | None
     ) -> None:
         """Hold the row of a trial that is not finished, and write a new state on it."""
         if state is None:
-            locked = connection.execute(_locked_state(), {"trial": trial_id}).scalar()
+            locked = connection.execute(locked_state(), {"trial": trial_id}).scalar()
             if locked is not None and locked not in FINISHED:
                 return
         else:
             assert state.is_finished()
-            ended = {"id": trial_id, "to": state, "ended": _to_utc(datetime.now())}
-            if connection.execute(_ending(), ended).rowcount:
+            ended = {"id": trial_id, "to": state, "ended": to_utc(datetime.now())}
+            if connection.execute(ending(), ended).rowcount:
                 return
-            locked = connection.execute(_locked_state(), {"trial": trial_id}).scalar()
+            locked = connection.execute(locked_state(), {"trial": trial_id}).scalar()
         if locked is None:
             raise KeyError(models.NOT_FOUND_MSG)
         raise UpdateFinishedTrialError(f"the trial of id {trial_id} has finished")
@@ -123,39 +137,15 @@ class TrialTables(RDBStorage):
         """Store a trial as it is given; without one, what Optuna begins."""
         if template_trial is None:
             return super()._create_new_trial(study_id)
-        trial = FrozenTrial(**_fields(template_trial))
+        trial = copy_of(template_trial)
         with self.transaction() as connection:
             # Optuna counts under the same lock, so that every number is given once.
-            if connection.execute(_locked_study(), {"study": study_id}).scalar() is None:
+            if connection.execute(locked_study(), {"study": study_id}).scalar() is None:
                 raise KeyError(models.NOT_FOUND_MSG)
-            trial.number = connection.execute(_n_trials(), {"study": study_id}).scalar_one()
-            row = {
-                "study_id": study_id,
-                "number": trial.number,
-                "state": trial.state,
-                "datetime_start": _to_utc(trial.datetime_start),
-                "datetime_complete": _to_utc(trial.datetime_complete),
-            }
-            [trial._trial_id] = connection.execute(TRIALS.insert(), row).inserted_primary_key  # type: ignore[misc]
-            params = [
-                {
-                    "trial_id": trial._trial_id,
-                    "param_name": name,
-                    "param_value": distribution.to_internal_repr(trial.params[name]),
-                    "distribution_json": distribution_to_json(distribution),
-                }
-                for name, distribution in trial.distributions.items()
-            ]
-            if params:
-                connection.execute(PARAMS.insert(), params)
-            for table, _, rows in _detail_rows(
-                trial._trial_id,
-                user_attrs=trial.user_attrs,
-                system_attrs=trial.system_attrs,
-                intermediate_values=trial.intermediate_values,
-                values=trial.values,
-            ):
-                connection.execute(table.insert(), rows)
+            if self.engine.name == "postgresql":
+                insert_in_one_exchange(connection, study_id, trial)
+            else:
+                insert(connection, study_id, trial)
         return trial
 
     def _get_trials(
@@ -165,16 +155,21 @@ class TrialTables(RDBStorage):
         included_trial_ids: set[int],
         trial_id_greater_than: int,
     ) -> list[FrozenTrial]:
-        """Return the trials that may have changed: those that are named, and later ones."""
+        """Return the trials that may have changed: those that are named, and later ones.
+
+        Raises:
+            KeyError: The study was deleted; also where another has its number now.
+        """
         which = {
             "study": study_id,
             "after": trial_id_greater_than,
             "named": sorted(i for i in included_trial_ids if i <= trial_id_greater_than),
         }
         with self.transaction() as connection:
-            found = _read(connection, _changing_trials(), which)
-            if not found and connection.execute(_study(), {"study": study_id}).scalar() is None:
+            rows = connection.execute(changing_trials(), which).all()
+            if not rows or rows[0].study_name != self._names.get(study_id, rows[0].study_name):
                 raise KeyError(models.NOT_FOUND_MSG)
+            found = read(connection, [row for row in rows if row.trial_id is not None])
         return [trial for trial in found if states is None or trial.state in states]
 
 
@@ -202,245 +197,3 @@ class CachedTrials(_CachedStorage):
         with self._lock:
             known = self._trial_id_to_study_id_and_number.get(trial_id)
         return super().get_trial_number_from_id(trial_id) if known is None else known[1]
-
-
-# -- rows -------------------------------------------------------------------------------------
-
-
-def _detail_rows(
-    trial_id: int,
-    *,
-    user_attrs: Mapping[str, Any],
-    system_attrs: Mapping[str, Any],
-    intermediate_values: Mapping[int, float],
-    values: Sequence[float] | None,
-) -> Iterator[tuple[Table, tuple[str, str], list[dict[str, Any]]]]:
-    """Yield table, key columns and rows of what is stored beside a trial, where there is any."""
-    for table, attributes in ((USER_ATTRS, user_attrs), (SYSTEM_ATTRS, system_attrs)):
-        rows = [
-            {"trial_id": trial_id, "key": name, "value_json": json.dumps(value)}
-            for name, value in attributes.items()
-        ]
-        if rows:
-            yield table, ("trial_id", "key"), rows
-    rows = []
-    for step, value in intermediate_values.items():
-        rows.append({"trial_id": trial_id, "step": step, **_intermediate_value(value)})
-    if rows:
-        yield INTERMEDIATE_VALUES, ("trial_id", "step"), rows
-    rows = []
-    for objective, value in enumerate(values or ()):
-        rows.append({"trial_id": trial_id, "objective": objective, **_value(value)})
-    if rows:
-        yield VALUES, ("trial_id", "objective"), rows
-
-
-def _value(value: float) -> dict[str, Any]:
-    stored, kind = models.TrialValueModel.value_to_stored_repr(value)
-    return {"value": stored, "value_type": kind}
-
-
-def _intermediate_value(value: float) -> dict[str, Any]:
-    stored, kind = models.TrialIntermediateValueModel.intermediate_value_to_stored_repr(value)
-    return {"intermediate_value": stored, "intermediate_value_type": kind}
-
-
-@dataclass
-class _Details:
-    """What is stored of one trial outside its own row."""
-
-    params: dict[str, Any] = field(default_factory=dict)
-    distributions: dict[str, BaseDistribution] = field(default_factory=dict)
-    user_attrs: dict[str, Any] = field(default_factory=dict)
-    system_attrs: dict[str, Any] = field(default_factory=dict)
-    values: dict[int, float] = field(default_factory=dict)
-    intermediate_values: dict[int, float] = field(default_factory=dict)
-
-    def add(self, kind: str, key: str, text: str, number: float | None) -> None:
-        """Take what one row holds."""
-        if kind == PARAMS.name:
-            assert number is not None
-            distribution = self.distributions[key] = _distribution(text)
-            self.params[key] = distribution.to_external_repr(number)
-        elif kind == USER_ATTRS.name:
-            self.user_attrs[key] = json.loads(text)
-        elif kind == SYSTEM_ATTRS.name:
-            self.system_attrs[key] = json.loads(text)
-        elif kind == VALUES.name:
-            value_kind = models.TrialValueModel.TrialValueType[text]
-            value = models.TrialValueModel.stored_repr_to_value(number, value_kind)
-            self.values[int(key)] = value
-        else:
-            model = models.TrialIntermediateValueModel
-            step_kind = model.TrialIntermediateValueType[text]
-            value = model.stored_repr_to_intermediate_value(number, step_kind)
-            self.intermediate_values[int(key)] = value
-
-
-def _read(
-    connection: Connection, statement: sqlalchemy.Select[Any], which: Mapping[str, Any]
-) -> list[FrozenTrial]:
-    """Return the trials that a statement finds, in the order of their ids."""
-    rows = connection.execute(statement, which).all()
-    details = {row.trial_id: _Details() for row in rows}
-    ids = [*details]
-    for first in range(0, len(ids), TRIALS_AT_ONCE):
-        named = {"ids": ids[first : first + TRIALS_AT_ONCE]}
-        for trial_id, kind, _, key, text, number in connection.execute(_all_details(), named):
-            details[trial_id].add(kind, key, text, number)
-    return [_frozen(row, details[row.trial_id]) for row in rows]
-
-
-def _frozen(row: Any, details: _Details) -> FrozenTrial:
-    return FrozenTrial(
-        trial_id=row.trial_id,
-        number=row.number,
-        state=row.state,
-        value=None,
-        values=[details.values[i] for i in sorted(details.values)] or None,
-        datetime_start=_to_local(row.datetime_start),
-        datetime_complete=_to_local(row.datetime_complete),
-        params=details.params,
-        distributions=details.distributions,
-        user_attrs=details.user_attrs,
-        system_attrs=details.system_attrs,
-        intermediate_values=details.intermediate_values,
-    )
-
-
-def _fields(trial: FrozenTrial) -> dict[str, Any]:
-    """Return what a trial is made of, in containers of their own."""
-    return {
-        "trial_id": trial._trial_id,
-        "number": trial.number,
-        "state": trial.state,
-        "value": None,
-        "values": None if trial.values is None else [*trial.values],
-        "datetime_start": trial.datetime_start,
-        "datetime_complete": trial.datetime_complete,
-        "params": dict(trial.params),
-        "distributions": dict(trial.distributions),
-        "user_attrs": dict(trial.user_attrs),
-        "system_attrs": dict(trial.system_attrs),
-        "intermediate_values": dict(trial.intermediate_values),
-    }
-
-
-@functools.lru_cache(maxsize=4096)
-def _distribution(text: str) -> BaseDistribution:
-    """Return what a JSON text describes; all trials of a study repeat the same few."""
-    return json_to_distribution(text)
-
-
-def _to_utc(moment: datetime | None) -> datetime | None:
-    """Return a local time as it is stored: in UTC, without a zone."""
-    return None if moment is None else moment.astimezone(UTC).replace(tzinfo=None)
-
-
-def _to_local(moment: datetime | None) -> datetime | None:
-    """Return a stored time as local time, without a zone."""
-    return None if moment is None else moment.replace(tzinfo=UTC).astimezone().replace(tzinfo=None)
-
-
-# -- statements, each built once --------------------------------------------------------------
-
-
-@functools.cache
-def _changing_trials() -> sqlalchemy.Select[Any]:
-    """Select trials of :study, those after the id :after and the :named ones."""
-    changing = sqlalchemy.or_(
-        TRIALS.c.trial_id > bindparam("after"),
-        TRIALS.c.trial_id.in_(bindparam("named", expanding=True, literal_execute=True)),
-    )
-    here = TRIALS.c.study_id == bindparam("study")
-    return sqlalchemy.select(TRIALS).where(here, changing).order_by(TRIALS.c.trial_id)
-
-
-@functools.cache
-def _one_trial() -> sqlalchemy.Select[Any]:
-    return sqlalchemy.select(TRIALS).where(TRIALS.c.trial_id == bindparam("trial"))
-
-
-@functools.cache
-def _all_details() -> sqlalchemy.CompoundSelect[Any]:
-    """Select trial, table, row, key, text and number of what lies beside the trials of :ids."""
-
-    def text_of(column: sqlalchemy.ColumnElement[Any]) -> sqlalchemy.ColumnElement[str]:
-        return sqlalchemy.cast(column, sqlalchemy.Text)
-
-    no_number = sqlalchemy.cast(sqlalchemy.null(), sqlalchemy.Float(53))
-    parts = [
-        (PARAMS, "param_id", PARAMS.c.param_name, "distribution_json", PARAMS.c.param_value),
-        (USER_ATTRS, "trial_user_attribute_id", USER_ATTRS.c.key, "value_json", no_number),
-        (SYSTEM_ATTRS, "trial_system_attribute_id", SYSTEM_ATTRS.c.key, "value_json", no_number),
-        (VALUES, "trial_value_id", text_of(VALUES.c.objective), "value_type", VALUES.c.value),
-        (
-            INTERMEDIATE_VALUES,
-            "trial_intermediate_value_id",
-            text_of(INTERMEDIATE_VALUES.c.step),
-            "intermediate_value_type",
-            INTERMEDIATE_VALUES.c.intermediate_value,
-        ),
-    ]
-    wanted: sqlalchemy.BindParameter[int] = bindparam("ids", expanding=True, literal_execute=True)
-    selects = [
-        sqlalchemy.select(
-            table.c.trial_id,
-            sqlalchemy.literal_column(f"'{table.name}'").label("kind"),
-            table.c[row].label("row_id"),
-            text_of(key).label("key"),
-            text_of(table.c[text]).label("text"),
-            number.label("number"),
-        ).where(table.c.trial_id.in_(wanted))
-        for table, row, key, text, number in parts
-    ]
-    return sqlalchemy.union_all(*selects).order_by("row_id")
-
-
-@functools.cache
-def _upsert(
-    table: Table, keys: tuple[str, ...], columns: tuple[str, ...], dialect: str
-) -> sqlalchemy.Insert:
-    """Insert rows, in place of those with the same keys."""
-    insert = (postgresql if dialect == "postgresql" else sqlite).insert(table)
-    update = {name: insert.excluded[name] for name in columns if name not in keys}
-    written: sqlalchemy.Insert = insert.on_conflict_do_update(index_elements=keys, set_=update)
-    return written
-
-
-@functools.cache
-def _study() -> sqlalchemy.Select[Any]:
-    return sqlalchemy.select(STUDIES.c.study_id).where(STUDIES.c.study_id == bindparam("study"))
-
-
-@functools.cache
-def _study_named() -> sqlalchemy.Select[Any]:
-    return sqlalchemy.select(STUDIES.c.study_id).where(STUDIES.c.study_name == bindparam("name"))
-
-
-@functools.cache
-def _locked_study() -> sqlalchemy.Select[Any]:
-    return _study().with_for_update()
-
-
-@functools.cache
-def _n_trials() -> sqlalchemy.Select[Any]:
-    count = sqlalchemy.func.count(TRIALS.c.trial_id)
-    return sqlalchemy.select(count).where(TRIALS.c.study_id == bindparam("study"))
-
-
-@functools.cache
-def _locked_state() -> sqlalchemy.Select[Any]:
-    found = sqlalchemy.select(TRIALS.c.state).where(TRIALS.c.trial_id == bindparam("trial"))
-    return found.with_for_update()
-
-
-@functools.cache
-def _ending() -> sqlalchemy.Update:
-    """Write state :to and its time :ended on trial :id unless it is finished."""
-    unfinished = TRIALS.c.state.not_in(FINISHED)
-    return (
-        TRIALS.update()
-        .where(TRIALS.c.trial_id == bindparam("id"), unfinished)
-        .values(state=bindparam("to"), datetime_complete=bindparam("ended"))
-    )
