@@ -62,17 +62,9 @@ class RelationalStorage(ProcessStorage):
         # Optuna formats the URL: a brace in it stands for itself only when it is doubled.
         url = self._url().replace("{", "{{").replace("}", "}}")
         with self._schema_lock():
-            are_old = self._has_tables()
-            if not are_old:
-                tables(
-                    url, engine_kwargs=self._engine_options(), skip_compatibility_check=True
-                ).engine.dispose()
-            storage = tables(
-                url,
-                engine_kwargs=self._engine_options(),
-                skip_compatibility_check=not are_old,
-                skip_table_creation=True,
-            )
+            if not self._has_tables():
+                tables(url, engine_kwargs=self._engine_options()).engine.dispose()
+            storage = tables(url, engine_kwargs=self._engine_options(), skip_table_creation=True)
             storage.engine.dispose()
             self._prepare(storage)
         weakref.finalize(self, _close, storage.engine, os.getpid())
