@@ -7,6 +7,7 @@ import optuna
 import pytest
 
 from abx_amr.cli import report, study, tune
+from abx_amr.studies.storages import SqliteStorage
 from tests.cli.conftest import SMALL_STUDY, Call
 
 RACE = (*SMALL_STUDY, "experiment=paper_two", "tuning.race={trainings: 7, first_seeds: 1}")
@@ -17,8 +18,8 @@ def summary(name: str) -> dict:
 
 
 def points(name: str) -> list[tuple]:
-    storage = f"sqlite:///{Path('optimization', name, 'optuna_study.db').absolute()}"
-    trials = optuna.load_study(study_name=name, storage=storage).trials
+    storage = SqliteStorage(path=Path("optimization", name, "optuna_study.db"))
+    trials = optuna.load_study(study_name=name, storage=storage.open()).trials
     return [
         (t.params, t.state.name, [s["episode_return"] for s in t.user_attrs["seeds"]], t.value)
         for t in trials

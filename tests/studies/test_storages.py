@@ -7,6 +7,7 @@ import pickle
 import signal
 import threading
 import time
+from contextlib import closing
 
 import optuna
 import pytest
@@ -272,7 +273,7 @@ def test_sqlite_is_opened_with_a_write_ahead_log(tmp_path):
 
     storage = SqliteStorage(path=tmp_path / "study.db")
     make_study(storage)
-    with sqlite3.connect(tmp_path / "study.db") as connection:
+    with closing(sqlite3.connect(tmp_path / "study.db")) as connection:
         assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
 
 
