@@ -2,6 +2,7 @@
 
 import math
 import pickle
+from contextlib import contextmanager
 
 import optuna
 import pytest
@@ -68,10 +69,14 @@ def make_study(storage):
     return backend, backend.create_new_study([optuna.study.StudyDirection.MAXIMIZE], "study")
 
 
+@contextmanager
 def optunas_own(storage):
-    """The storage that Optuna itself would open at the same place."""
+    """Give the storage that Optuna itself would open at the same place."""
     held = storage.open()._backend
-    return RDBStorage(held.url, engine_kwargs=held.engine_kwargs, skip_table_creation=True)
+    own = RDBStorage(held.url, engine_kwargs=held.engine_kwargs, skip_table_creation=True)
+    yield own
+    own.remove_session()
+    own.engine.dispose()
 
 
 def rows_of(backend, trial_id):
@@ -110,55 +115,53 @@ def all_of(backend, study_id):
 
 def test_a_trial_is_stored_in_the_rows_that_optuna_writes(relational):
     backend, study_id = make_study(relational)
-    own = optunas_own(relational)
-    for trial in trials_given():
-        ours = backend.create_new_trial(study_id, template_trial=trial)
-        theirs = own.create_new_trial(study_id, template_trial=trial)
-        assert rows_of(own, ours) == rows_of(own, theirs)
-    own.engine.dispose()
+    with optunas_own(relational) as own:
+        for trial in trials_given():
+            ours = backend.create_new_trial(study_id, template_trial=trial)
+            theirs = own.create_new_trial(study_id, template_trial=trial)
+            assert rows_of(own, ours) == rows_of(own, theirs)
 
 
 def test_a_trial_is_read_as_optuna_reads_it(relational):
     backend, study_id = make_study(relational)
     for trial in trials_given():
         backend.create_new_trial(study_id, template_trial=trial)
-    own = optunas_own(relational)
-    told = all_of(own, study_id)
-    stranger = pickle.loads(pickle.dumps(relational)).open()  # it has written and read nothing
-    for one in (backend, stranger):
-        assert all_of(one, study_id) == told
-        assert shown(one.get_trial(1)) == shown(own.get_trial(1))
-        assert one.get_trial_number_from_id(3) == own.get_trial_number_from_id(3)
-    with pytest.raises(KeyError):
-        stranger.get_trial(99)
-    with pytest.raises(KeyError):
-        stranger.get_all_trials(study_id + 1)
-    own.engine.dispose()
+    with optunas_own(relational) as own:
+        told = all_of(own, study_id)
+        elsewhere = pickle.loads(pickle.dumps(relational))  # it has written and read nothing
+        stranger = elsewhere.open()
+        for one in (backend, stranger):
+            assert all_of(one, study_id) == told
+            assert shown(one.get_trial(1)) == shown(own.get_trial(1))
+            assert one.get_trial_number_from_id(3) == own.get_trial_number_from_id(3)
+        with pytest.raises(KeyError):
+            stranger.get_trial(99)
+        with pytest.raises(KeyError):
+            stranger.get_all_trials(study_id + 1)
 
 
 def test_what_optuna_changes_is_read_and_what_we_change_optuna_reads(relational):
     backend, study_id = make_study(relational)
-    own = optunas_own(relational)
-    mine, other = (
-        backend.create_new_trial(study_id, template_trial=given(TrialState.RUNNING))
-        for _ in range(2)
-    )
-    backend.get_all_trials(study_id)
-    own.set_trial_user_attr(mine, "lineage", 8)
-    own.set_trial_system_attr(mine, "abx:heartbeat", [4, "2026-01-02"])
-    own.set_trial_state_values(mine, TrialState.COMPLETE, [0.5])
-    changes = TrialChanges(
-        user_attrs={"lineage": 9, "more": []},
-        system_attrs={"abx:heartbeat": [5, "2026-01-03"]},
-        intermediate_values={4: -math.inf},
-        state=TrialState.PRUNED,
-        values=[math.inf],
-    )
-    write_trial(backend, other, changes)
-    assert all_of(backend, study_id) == all_of(own, study_id)
-    assert own.get_trial(other).values == [math.inf]
-    assert own.get_trial(other).user_attrs == {**ATTRIBUTES, "lineage": 9, "more": []}
-    own.engine.dispose()
+    with optunas_own(relational) as own:
+        mine, other = (
+            backend.create_new_trial(study_id, template_trial=given(TrialState.RUNNING))
+            for _ in range(2)
+        )
+        backend.get_all_trials(study_id)
+        own.set_trial_user_attr(mine, "lineage", 8)
+        own.set_trial_system_attr(mine, "abx:heartbeat", [4, "2026-01-02"])
+        own.set_trial_state_values(mine, TrialState.COMPLETE, [0.5])
+        changes = TrialChanges(
+            user_attrs={"lineage": 9, "more": []},
+            system_attrs={"abx:heartbeat": [5, "2026-01-03"]},
+            intermediate_values={4: -math.inf},
+            state=TrialState.PRUNED,
+            values=[math.inf],
+        )
+        write_trial(backend, other, changes)
+        assert all_of(backend, study_id) == all_of(own, study_id)
+        assert own.get_trial(other).values == [math.inf]
+        assert own.get_trial(other).user_attrs == {**ATTRIBUTES, "lineage": 9, "more": []}
 
 
 def test_a_parameter_from_another_range_is_refused_as_optuna_refuses_it(relational):
@@ -199,7 +202,8 @@ def test_changes_that_come_after_another_process_has_ended_the_trial_are_refused
     storage = JournalStorage(path=tmp_path / "journal.log")
     backend, study_id = make_study(storage)
     running = backend.create_new_trial(study_id, template_trial=given(TrialState.RUNNING))
-    other = pickle.loads(pickle.dumps(storage)).open()
+    elsewhere = pickle.loads(pickle.dumps(storage))
+    other = elsewhere.open()
     append = backend._backend.append_logs
 
     def late(records):
