@@ -197,7 +197,7 @@ def test_a_run_outlives_the_application_and_two_tabs_show_the_same(
     browser.close()
     browser.switch_to.window(first)
     wait.until(lambda b: find(b, "#state .badge") == ["stopped"])  # nobody has loaded it again
-    assert find(browser, "#made ul a") == ["long"]
+    wait.until(lambda b: find(b, "#made ul a") == ["long"])  # its parts come one after another
 
 
 def test_arrow_keys_move_a_share_by_the_steps_of_its_slider(
