@@ -59,6 +59,10 @@ class Fate:
     delay: float = 0.0
 
 
+#: How many of them every worker comes to: one for each trial in tell, two in ask.
+MOST = {"creation": 2, "ask": 4, "tell": 3}
+
+
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
     """What one repetition has shown; of a race, trainings stand for trials."""
@@ -80,8 +84,7 @@ def draw_fate(rng: random.Random, *, longest: float) -> Fate:
     kind = rng.choice(["moment", "moment", "creation", "ask", "tell"])
     if kind == "moment":
         return Fate(kind, seconds=rng.uniform(0.0, longest))
-    most = 2 if kind == "creation" else 16
-    return Fate(kind, count=rng.randint(1, most), delay=rng.uniform(0.0, DELAY_SECONDS[kind]))
+    return Fate(kind, count=rng.randint(1, MOST[kind]), delay=rng.uniform(0.0, DELAY_SECONDS[kind]))
 
 
 def meet(fate: Fate) -> None:
