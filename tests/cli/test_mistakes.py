@@ -325,7 +325,7 @@ MISTAKES = [
     a("a recurrent policy for a flat agent", "abx-train agent_algorithm.policy=MlpLstmPolicy",
       "MlpLstmPolicy", "agent_algorithm=recurrent_ppo"),
     a("an algorithm that cannot prescribe",
-      "abx-train agent_algorithm._target_=stable_baselines3.DQN", "DQN", "on-policy"),
+      "abx-train agent_algorithm._target_=stable_baselines3.SAC", "SAC", "choose stable_baselines3"),
     a("a GPU that is not there", "abx-train agent_algorithm.device=cuda", "no GPU", "device=cpu"),
     a("a device that does not exist", "abx-train agent_algorithm.device=gpu", "'gpu'", "cpu, cuda"),
     a("a rule with training seeds", "abx-train agent_algorithm=greedy training.seeds=[1,2]",
