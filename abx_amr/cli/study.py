@@ -49,8 +49,8 @@ abx-study VERB NAME [KEY=VALUE ...]
   watch    what abx-tune shows on a terminal, of a study that runs elsewhere, until it ends or
            Ctrl-C; a line for each trial that ends where nobody looks. The study is not touched
   dashboard  optuna-dashboard on the storage, at host=localhost port=8080, until Ctrl-C; needs
-           pip install 'abx-amr[dashboard]'. It shows all studies of the storage, and can delete
-           them. The page to send is abx-report's
+           pip install 'abx-amr[dashboard]'. It shows all studies of the storage (and can delete
+           them) and the figures of this one. The page to send is abx-report's
   confirm  train the best points and the default again on fresh seeds, the winner of these and the
            default on held-out ones, as abx-tune does at a study's end: for one that was finished
            without; final={top:4,seeds:10} sets its size; the same command elsewhere is another
