@@ -27,7 +27,7 @@ from abx_amr.studies.records import (
     workers_of,
 )
 from abx_amr.studies.records.finals import write_final_result
-from abx_amr.studies.records.writing import write_drawn_with
+from abx_amr.studies.records.writing import write_drawn_with, write_importance
 from abx_amr.studies.registry import register
 from abx_amr.studies.stored import open_study, quiet_optuna, read_trials
 
@@ -79,7 +79,10 @@ def finish_study(
         attributes = StudyAttributes(backend.get_study_user_attrs(study_id))
         trials = read_trials(backend, study_id)
         final = standing(settings, trials, FinalAttributes(attributes.user_attrs))
+        n_ended = sum(trial.is_finished for trial in trials)
         summary = _summarise(settings, trials, attributes, final, describe_final=describe_final)
+        if summary.is_complete and attributes.importance(n_ended) is None:
+            write_importance(backend, study_id, n_ended, summary.content["importance"])
         result = summary.content["final"]
         if result is not None:
             said = {**result, "n_finished": summary.n_finished}
@@ -127,6 +130,9 @@ def _summarise(
     searched = progress_of(settings, trials)
     is_complete = searched.is_over and is_over
     origin = attributes.origin
+    importance = None
+    if is_complete:  # all workers end at once, and it takes a second in a thousand trials
+        importance = attributes.importance(len(finished)) or _importance(settings, finished)
     content = {
         "run_name": settings.run_name,
         "study_name": settings.study_name,
@@ -152,7 +158,7 @@ def _summarise(
         "states": {state: sum(trial.state == state for trial in trials) for state in STATES},
         "best_value": None if best is None else best.value,
         "best_trial": None if best is None else _describe_trial(best),
-        "importance": _importance(settings, finished) if is_complete else None,
+        "importance": importance,
         "final": None,
         "final_trainings": None,
         "wall_time_seconds": _span(begun, ended),

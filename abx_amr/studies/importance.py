@@ -146,8 +146,9 @@ def _shares(
                 params=params, distributions=distributions, value=each.value
             )
             study.add_trial(trial)
-    n_points = math.ceil(region * len(study.trials))
-    if n_points < LEAST or len({trial.value for trial in study.trials}) < 2:
+    trials = study.get_trials(deepcopy=False)
+    n_points = math.ceil(region * len(trials))
+    if n_points < LEAST or len({trial.value for trial in trials}) < 2:
         return None
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # of few points where a key counts

@@ -10,6 +10,7 @@ import pytest
 import yaml
 
 from abx_amr.errors import InputError
+from abx_amr.studies import finishing
 from abx_amr.studies.agreement import changed_since, check_settings
 from abx_amr.studies.finishing import finish_study, is_first_to_draw
 from abx_amr.studies.objective import SeedOutcome
@@ -475,3 +476,28 @@ def test_only_one_process_is_told_to_draw_a_study_as_it_stands(study, in_process
     settings, storage = study(n_trials=2)
     told = in_processes(4, lambda _: os._exit(10 + is_first_to_draw(settings, storage)))
     assert sorted(told) == [10, 10, 10, 11]
+
+
+def test_what_mattered_is_told_once_however_many_workers_end_a_study(
+    study, configuration, monkeypatch
+):
+    told = []
+    importance_of = finishing.importance_of
+    monkeypatch.setattr(
+        finishing,
+        "importance_of",
+        lambda points, *rest, **named: (
+            told.append(len(points)),
+            importance_of(points, *rest, **named),
+        )[-1],
+    )
+    settings, storage = study(n_trials=9)
+    run_worker(settings, storage, parabola)
+    [first] = {len(finish_study(settings, storage).content["importance"]) for _ in range(3)}
+    assert told == [9]
+    assert first > 0
+    longer = StudySettings.from_configuration(configuration(n_trials=12))
+    prepare_study(longer, storage)
+    run_worker(longer, storage, parabola)
+    assert told == [9, 12]
+    assert finish_study(longer, storage).content["importance"][0]["of"] == "12 trials"

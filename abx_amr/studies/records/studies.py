@@ -18,6 +18,7 @@ from abx_amr.studies.space import parse_search_space
 
 ORIGIN = "abx_fingerprint"
 DRAWN_WITH = "abx_drawn_with"
+IMPORTANCE = "abx_importance"
 FAILURES_FROM = "abx_failures_counted_from"
 BUDGET = "abx_budget"
 
@@ -113,6 +114,11 @@ class StudyAttributes:
     def drawn_with(self) -> int | None:
         """How many trials were finished when its figures were last drawn."""
         return self.user_attrs.get(DRAWN_WITH)
+
+    def importance(self, n_trials: int) -> list[dict[str, Any]] | None:
+        """Which searched values mattered after so many finished trials; None: not told yet."""
+        stored = self.user_attrs.get(IMPORTANCE, {})
+        return stored.get("importance") if stored.get("n_trials") == n_trials else None
 
 
 @dataclass(frozen=True, kw_only=True)

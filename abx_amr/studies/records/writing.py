@@ -9,7 +9,14 @@ from typing import TYPE_CHECKING, Any
 from abx_amr.host.atomic_files import jsonable
 from abx_amr.studies.changes import TrialChanges, write_trial
 from abx_amr.studies.objective import SeedOutcome
-from abx_amr.studies.records.studies import BUDGET, DRAWN_WITH, FAILURES_FROM, ORIGIN, Origin
+from abx_amr.studies.records.studies import (
+    BUDGET,
+    DRAWN_WITH,
+    FAILURES_FROM,
+    IMPORTANCE,
+    ORIGIN,
+    Origin,
+)
 from abx_amr.studies.records.trials import (
     COLLAPSED_SEEDS,
     EFFECTIVE_VALUES,
@@ -211,6 +218,14 @@ def write_budget(backend: BaseStorage, study_id: int, budget: int) -> None:
 def write_failures_counted_from(backend: BaseStorage, study_id: int, number: int) -> None:
     """Write from which trial on failures in a row are counted."""
     backend.set_study_user_attr(study_id, FAILURES_FROM, number)
+
+
+def write_importance(
+    backend: BaseStorage, study_id: int, n_trials: int, importance: Sequence[Mapping[str, Any]]
+) -> None:
+    """Write which searched values matter after so many finished trials."""
+    record = {"n_trials": n_trials, "importance": [dict(each) for each in importance]}
+    backend.set_study_user_attr(study_id, IMPORTANCE, record)
 
 
 def write_drawn_with(backend: BaseStorage, study_id: int, n_finished: int) -> None:
