@@ -217,15 +217,20 @@ def crowd() -> list[str]:
         settings = settings_of(folder, n_trials=CROWD_TRIALS, n_workers=CROWD)
         storage = storage_of("postgres", settings)
         prepare_study(settings, storage)
+        used_before = database.used()
         with watching(database) as most:
             ran = run_workers(
                 settings, storage, lambda: time.sleep(random.uniform(*CROWD_SECONDS)), folder
             )
+        used = database.used() - used_before
         exact = finished(settings, storage)
         trials = storage.open().get_all_trials(
             storage.open().get_study_id_from_name(settings.study_name), deepcopy=False
         )
     ideal = CROWD / (sum(CROWD_SECONDS) / 2)
+    begun = sorted(trial.datetime_start for trial in trials)
+    first, last = CROWD_TRIALS // 4, 3 * CROWD_TRIALS // 4
+    rate = (last - first) / (begun[last] - begun[first]).total_seconds()
     slow = quantiles(ran.between, n=100)
     rows = [
         "| what | value |",
@@ -235,7 +240,13 @@ def crowd() -> list[str]:
         f"| workers that failed | {ran.failed} |",
         f"| lines of warnings | {len(ran.complaints)} |",
         f"| wall time, s | {ran.seconds:.0f} |",
-        f"| trials/s (all workers always training: {ideal:.0f}) | {exact / ran.seconds:.1f} |",
+        f"| trials/s, starts of workers and the last trainings included | "
+        f"{exact / ran.seconds:.1f} |",
+        f"| trials/s from claim {first} to {last} (all workers always training: {ideal:.0f}) | "
+        f"{rate:.1f} |",
+        f"| processor ms per trial between trainings: worker | {1000 * mean(ran.used):.0f} |",
+        f"| the server's processor ms per trial, everything included | "
+        f"{1000 * used / CROWD_TRIALS:.0f} |",
         f"| between two trials of a worker, s: median | {median(ran.between):.2f} |",
         f"| the same, 99th percentile | {slow[98]:.2f} |",
         f"| connections at once, most (admitted {database.admitted}) | {most['connections']} |",

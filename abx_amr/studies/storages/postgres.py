@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Iterator
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, cast
 
 from abx_amr.errors import first_line
@@ -56,7 +57,8 @@ class PostgresStorage(RelationalStorage):
             port: its port (PG_PORT).
             user: whom to enter as (PG_USERNAME).
             database: the database (DB_NAME).
-            n_workers: how many will connect; above 100 none keeps its connection while it trains.
+            n_workers: how many will connect; above 100 none keeps its connection while it trains,
+                unless the server admits so many.
         """
         told = {"host": host, "port": port, "user": user, "database": database}
         known = PostgresConnection.from_environment()
@@ -144,22 +146,42 @@ class PostgresStorage(RelationalStorage):
         from sqlalchemy import NullPool
 
         pool: dict[str, Any] = {"pool_pre_ping": True, "pool_size": 1, "max_overflow": 2}
-        if self.n_workers > MOST_POOLED_WORKERS:
+        if not self._keeps_connections:
             pool = {"poolclass": NullPool}
+        return {**pool, "connect_args": self._connect_args}
+
+    @cached_property
+    def _keeps_connections(self) -> bool:
+        """Whether a worker keeps its connection while it trains.
+
+        Making one costs worker and server more than a trial's statements do, but a server admits
+        only so many.
+        """
+        if self.n_workers <= MOST_POOLED_WORKERS:
+            return True
+        import sqlalchemy
+
+        from abx_amr.host.postgres.server import max_connections_for
+
+        engine = sqlalchemy.create_engine(
+            self._url(), poolclass=sqlalchemy.NullPool, connect_args=self._connect_args
+        )
+        with self.explained(), engine.connect() as connection:
+            admitted = int(connection.execute(sqlalchemy.text("SHOW max_connections")).scalar_one())
+        return admitted >= max_connections_for(self.n_workers)
+
+    @property
+    def _connect_args(self) -> dict[str, Any]:
+        options = " ".join(f"-c {name}={value}" for name, value in SESSION_OPTIONS.items())
         return {
-            **pool,
-            "connect_args": {
-                **self.connection.secret,
-                "application_name": "abx-amr",
-                "connect_timeout": CONNECT_TIMEOUT_SECONDS,
-                "keepalives": 1,
-                "keepalives_idle": 30,
-                "keepalives_interval": 10,
-                "keepalives_count": 3,
-                "options": " ".join(
-                    f"-c {name}={value}" for name, value in SESSION_OPTIONS.items()
-                ),
-            },
+            **self.connection.secret,
+            "application_name": "abx-amr",
+            "connect_timeout": CONNECT_TIMEOUT_SECONDS,
+            "keepalives": 1,
+            "keepalives_idle": 30,
+            "keepalives_interval": 10,
+            "keepalives_count": 3,
+            "options": options,
         }
 
     @contextlib.contextmanager
@@ -169,8 +191,9 @@ class PostgresStorage(RelationalStorage):
         if self._is_made():
             yield
             return
-        options = {"connect_args": self._engine_options()["connect_args"]}
-        engine = sqlalchemy.create_engine(self._url(), poolclass=sqlalchemy.NullPool, **options)
+        engine = sqlalchemy.create_engine(
+            self._url(), poolclass=sqlalchemy.NullPool, connect_args=self._connect_args
+        )
         with self.explained(), engine.begin() as connection:
             connection.execute(
                 sqlalchemy.text("SELECT pg_advisory_xact_lock(:k)"), {"k": SCHEMA_LOCK}
