@@ -92,7 +92,7 @@ def split(parts: Parts) -> dict[str, float]:
     wrap(learner, "build_agent", "agents")
     wrap(together, "episode_returns", "evaluation")
     wrap(trainer.SeedBatchedPPO, "_collect", "rollouts")
-    wrap(trainer.SeedBatchedPPO, "_update_compiled", "update")
+    wrap(trainer.SeedBatchedPPO, "_update", "update")
     try:
         seconds["whole"] = parts.run()
     finally:

@@ -8,6 +8,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
+from abx_amr.agents.learners.seed_batched.compiled.elementary import exp_of, log_of
 from abx_amr.simulator.kernel.compiling import compiled_sums
 from abx_amr.simulator.kernel.random_numbers import next_uniform
 
@@ -21,19 +22,25 @@ _0F = np.float32(0.0)
 @compiled_sums
 def log_softmax(logits: Floats32, choices: Ints) -> None:
     """Replace the logits (C, n) of every choice by log probabilities."""
-    for i in range(logits.shape[1]):
-        at = 0
-        for k in choices:
-            highest = logits[at, i]
-            for j in range(at + 1, at + k):
-                highest = max(highest, logits[j, i])
-            total = _0F
-            for j in range(at, at + k):
-                total += math.exp(logits[j, i] - highest)
-            shift = highest + math.log(total)
-            for j in range(at, at + k):
-                logits[j, i] -= shift
-            at += k
+    n = logits.shape[1]
+    shift = np.empty(n, np.float32)  # the highest logit, then with the logarithm of the sum
+    total = np.empty(n, np.float32)
+    at = 0
+    for k in choices:
+        shift[:] = logits[at]
+        for j in range(at + 1, at + k):
+            for i in range(n):
+                shift[i] = max(shift[i], logits[j, i])
+        total[:] = _0F
+        for j in range(at, at + k):
+            for i in range(n):
+                total[i] += exp_of(logits[j, i] - shift[i])
+        for i in range(n):
+            shift[i] += log_of(total[i])
+        for j in range(at, at + k):
+            for i in range(n):
+                logits[j, i] -= shift[i]
+        at += k
 
 
 @compiled_sums

@@ -7,7 +7,8 @@ Shapes: D inputs, n samples, Q parameters. A column is a sample: products of (ou
 import numpy as np
 from numpy.typing import NDArray
 
-from abx_amr.agents.learners.seed_batched.compiled.layout import PLACE
+from abx_amr.agents.learners.seed_batched.compiled.elementary import tanh_of
+from abx_amr.agents.learners.seed_batched.compiled.narrow import NARROW, product, product_of_rows
 from abx_amr.simulator.kernel.compiling import compiled_sums
 
 Floats32 = NDArray[np.float32]
@@ -31,29 +32,6 @@ def add_bias_relu(h: Floats32, bias: Floats32) -> None:
     for j in range(h.shape[0]):
         for i in range(h.shape[1]):
             h[j, i] = max(_0F, h[j, i] + bias[j])
-
-
-@compiled_sums
-def tanh_of(x: np.float32) -> np.float32:
-    """Return tanh(x) to 3e-7.
-
-    A rational approximation without branches, which runs on vector units (the coefficients of
-    Eigen's float tanh); beyond 7.9 the value is 1 in float32.
-    """
-    limit = np.float32(7.90531110763549805)
-    x = limit if x > limit else x  # not min and max: what is not a number stays so
-    x = -limit if x < -limit else x
-    y = x * x
-    over = np.float32(-2.76076847742355e-16) * y + np.float32(2.00018790482477e-13)
-    over = over * y + np.float32(-8.60467152213735e-11)
-    over = over * y + np.float32(5.12229709037114e-08)
-    over = over * y + np.float32(1.48572235717979e-05)
-    over = over * y + np.float32(6.37261928875436e-04)
-    over = over * y + np.float32(4.89352455891786e-03)
-    under = np.float32(1.19825839466702e-06) * y + np.float32(1.18534705686654e-04)
-    under = under * y + np.float32(2.26843463243900e-03)
-    under = under * y + np.float32(4.89352518554385e-03)
-    return x * over / under
 
 
 @compiled_sums
@@ -85,7 +63,10 @@ def forward(
         weights = theta[w : w + rows * cols].reshape(rows, cols)
         bias = theta[w + rows * cols : w + rows * cols + rows]
         out = outputs[n * place : n * (place + rows)].reshape(rows, n)
-        np.dot(weights, below, out)
+        if rows <= NARROW <= n:
+            product(weights, below, out)
+        else:
+            np.dot(weights, below, out)
         if at == last - 1:
             add_bias(out, bias)
         elif relu:
@@ -129,33 +110,59 @@ def backward(
     n = inputs.shape[1]
     half = spare.shape[0] // 2
     delta = loss_by_output
+    w, rows, cols, _ = layers[last - 1]
+    by_bias = gradient[w + rows * cols : w + rows * cols + rows]
+    for j in range(rows):
+        total = _0F
+        for i in range(n):
+            total += delta[j, i]
+        by_bias[j] = total
     side = 0
-    for at in range(last - 1, first - 1, -1):
+    for at in range(last - 1, first, -1):
         w, rows, cols, _ = layers[at]
         weights = theta[w : w + rows * cols].reshape(rows, cols)
         by_weights = gradient[w : w + rows * cols].reshape(rows, cols)
-        by_bias = gradient[w + rows * cols : w + rows * cols + rows]
-        for j in range(rows):
-            total = _0F
-            for i in range(n):
-                total += delta[j, i]
-            by_bias[j] = total
-        if at == first:
-            np.dot(delta, inputs.T, by_weights)
+        below_w, _, below_cols, place = layers[at - 1]
+        h = outputs[n * place : n * (place + cols)].reshape(cols, n)
+        if rows <= NARROW:
+            product_of_rows(delta, h, by_weights)
         else:
-            place = layers[at - 1, PLACE]
-            h = outputs[n * place : n * (place + cols)].reshape(cols, n)
             np.dot(delta, h.T, by_weights)
-            below = spare[side * half : side * half + n * cols].reshape(cols, n)
-            np.dot(weights.T, delta, below)
-            if relu:
-                for j in range(cols):
-                    for i in range(n):
-                        below[j, i] = below[j, i] if h[j, i] > _0F else _0F
-            else:
-                for j in range(cols):
-                    for i in range(n):
-                        below[j, i] *= _1F - h[j, i] * h[j, i]
-            delta = below
-            side = 1 - side
+        below = spare[side * half : side * half + n * cols].reshape(cols, n)
+        np.dot(weights.T, delta, below)
+        bias_at = below_w + cols * below_cols
+        through_hidden(below, h, relu, gradient[bias_at : bias_at + cols])
+        delta = below
+        side = 1 - side
+    w, rows, cols, _ = layers[first]
+    by_weights = gradient[w : w + rows * cols].reshape(rows, cols)
+    if min(rows, cols) <= NARROW:
+        product_of_rows(delta, inputs, by_weights)
+    else:
+        np.dot(delta, inputs.T, by_weights)
     return delta
+
+
+@compiled_sums
+def through_hidden(below: Floats32, h: Floats32, relu: bool, by_bias: Floats32) -> None:
+    """Take the loss's gradient back through what a hidden layer ends in.
+
+    Args:
+        below: by the layer's outputs (w, n), replaced by that by its sums.
+        h: the layer's outputs.
+        relu: whether it ends in relu, else tanh.
+        by_bias: by its biases (w,), written.
+    """
+    for j in range(h.shape[0]):
+        total = _0F
+        if relu:
+            for i in range(h.shape[1]):
+                slope = below[j, i] if h[j, i] > _0F else _0F
+                below[j, i] = slope
+                total += slope
+        else:
+            for i in range(h.shape[1]):
+                slope = below[j, i] * (_1F - h[j, i] * h[j, i])
+                below[j, i] = slope
+                total += slope
+        by_bias[j] = total

@@ -8,6 +8,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
+from abx_amr.agents.learners.seed_batched.compiled.elementary import exp_of
 from abx_amr.agents.learners.seed_batched.compiled.layout import (
     CLIP,
     CLIP_VALUE,
@@ -47,6 +48,45 @@ def normalised(values: Floats32) -> None:
     scale = 1.0 / (math.sqrt(squares / (n - 1)) + 1e-8)
     for i in range(n):
         values[i] = np.float32((values[i] - mean) * scale)
+
+
+@compiled_sums
+def by_logits_of(
+    log_probs: Floats32,
+    choices: Ints,
+    by_log_prob: Floats32,
+    by_entropy: np.float32,
+    by_logits: Floats32,
+) -> float:
+    """Write the loss by logits (C, n) but for the actions' own; return the sum of all entropies.
+
+    d log p(a) / d z_j = [j = a] - p_j;  dH / d z_j = -p_j (log p_j + H)
+
+    Args:
+        log_probs: of every category, (C, n).
+        choices: the number of categories of each choice.
+        by_log_prob: the loss by the actions' log probabilities, (n,).
+        by_entropy: minus the loss by an entropy.
+        by_logits: written.
+    """
+    n = log_probs.shape[1]
+    entropy = np.empty(n, np.float32)
+    at, total = 0, 0.0
+    for k in choices:
+        entropy[:] = _0F
+        for j in range(at, at + k):
+            for i in range(n):
+                p = exp_of(log_probs[j, i])
+                by_logits[j, i] = p  # probabilities for now
+                entropy[i] -= p * log_probs[j, i]
+        for i in range(n):
+            total += entropy[i]
+        for j in range(at, at + k):
+            for i in range(n):
+                slope = by_entropy * (log_probs[j, i] + entropy[i]) - by_log_prob[i]
+                by_logits[j, i] *= slope
+        at += k
+    return total
 
 
 @compiled_sums
@@ -95,42 +135,23 @@ def loss_and_output_gradients(
         advantage[i] = advantages[order[i]]
     if settings[NORMALISE] > 0.0 and n > 1:
         normalised(advantage)
-    policy_loss, value_loss, entropies, clipped, kl = 0.0, 0.0, 0.0, 0.0, 0.0
+    by_log_prob = np.empty(n, np.float32)
+    policy_loss, value_loss, clipped, kl = 0.0, 0.0, 0.0, 0.0
     for i in range(n):
         row = order[i]
-        at, log_prob, entropy = 0, _0F, _0F
+        at, log_prob = 0, _0F
         for a in range(choices.shape[0]):
-            k = choices[a]
             log_prob += log_probs[at + actions[row, a], i]
-            of_choice = _0F
-            for j in range(at, at + k):
-                p = math.exp(log_probs[j, i])
-                by_logits[j, i] = p  # probabilities for now
-                of_choice -= p * log_probs[j, i]
-            entropy += of_choice
-            at += k
+            at += choices[a]
         log_ratio = log_prob - old_log_probs[row]
         ratio = math.exp(log_ratio)
         inside = min(max(ratio, _1F - clip), _1F + clip)
         free, bounded = advantage[i] * ratio, advantage[i] * inside
         policy_loss -= min(free, bounded)
         is_active = free <= bounded  # equal where the ratio is inside
-        by_log_prob = -share * np.float32(free) if is_active else _0F
+        by_log_prob[i] = -share * np.float32(free) if is_active else _0F
         clipped += 1.0 if abs(ratio - _1F) > clip else 0.0
         kl += (ratio - _1F) - log_ratio
-        entropies += float(entropy)
-        # logits: d log p(a) / d z_j = [j = a] - p_j;  dH / d z_j = -p_j (log p_j + H)
-        at = 0
-        for a in range(choices.shape[0]):
-            k = choices[a]
-            of_choice = _0F
-            for j in range(at, at + k):
-                of_choice -= by_logits[j, i] * log_probs[j, i]
-            for j in range(at, at + k):
-                p = by_logits[j, i]
-                by_logits[j, i] = by_entropy * p * (log_probs[j, i] + of_choice) - by_log_prob * p
-            by_logits[at + actions[row, a], i] += by_log_prob
-            at += k
         predicted, slope = np.float32(values[0, i]), _1F
         if clip_value >= _0F:
             change = predicted - old_values[row]
@@ -141,6 +162,12 @@ def loss_and_output_gradients(
         error = predicted - returns[row]
         value_loss += error * error
         by_values[0, i] = by_value * error * slope
+    entropies = by_logits_of(log_probs, choices, by_log_prob, by_entropy, by_logits)
+    for i in range(n):
+        row, at = order[i], 0
+        for a in range(choices.shape[0]):
+            by_logits[at + actions[row, a], i] += by_log_prob[i]
+            at += choices[a]
     statistics[POLICY_LOSS] = policy_loss / n
     statistics[VALUE_LOSS] = value_loss / n
     statistics[ENTROPY_LOSS] = -entropies / n

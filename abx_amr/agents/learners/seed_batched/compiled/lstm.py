@@ -7,7 +7,7 @@ steps of a sequence follow one another.
 import numpy as np
 from numpy.typing import NDArray
 
-from abx_amr.agents.learners.seed_batched.compiled.dense import tanh_of
+from abx_amr.agents.learners.seed_batched.compiled.elementary import tanh_of
 from abx_amr.agents.learners.seed_batched.compiled.layout import (
     CELL,
     CELL_BEFORE,

@@ -34,7 +34,7 @@ Floats32 = NDArray[np.float32]
 Ints = NDArray[np.int64]
 
 #: Categories are told apart by more than this share of the sum of sizes that made their scores.
-#: Errors are some 3e-7 of it: those of products in float32 and of tanh (see `dense.tanh_of`).
+#: Errors are some 3e-7 of it: those of products in float32 and of tanh (see `elementary.tanh_of`).
 NEAR = np.float32(1e-5)
 _0F = np.float32(0.0)
 _1F = np.float32(1.0)
