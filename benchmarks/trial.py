@@ -23,7 +23,7 @@ from threadpoolctl import threadpool_limits
 
 from abx_amr.agents.learners.on_policy import learner, together
 from abx_amr.agents.learners.on_policy.building import build_agent
-from abx_amr.agents.learners.seed_batched import compiled, trainer
+from abx_amr.agents.learners.seed_batched import trainer
 from abx_amr.agents.learners.seed_batched.networks import Networks
 from abx_amr.configuration.agent import build_learner
 from abx_amr.configuration.clinic import build_clinic
@@ -33,6 +33,7 @@ from abx_amr.simulator.clinic import Clinic
 from abx_amr.tuning import scoring
 
 RUNS, SEEDS, EPISODES, STEPS = 5, 3, 50, 500
+ALGORITHMS = ("ppo", "ppo_tutorial")
 PRIOR_TOOL_SECONDS = 300.0
 # One point of a search space that leaves the defaults as they are.
 ONE_TRIAL = (
@@ -72,7 +73,7 @@ class Parts:
 
 
 def split(parts: Parts) -> dict[str, float]:
-    """Return the wall seconds of one trial on one thread, by part."""
+    """Return the processor seconds of one trial on one thread, by part."""
     seconds: dict[str, float] = defaultdict(float)
     restored: list[tuple[Any, str, Any]] = []
 
@@ -80,11 +81,11 @@ def split(parts: Parts) -> dict[str, float]:
         function: Callable[..., Any] = getattr(thing, name)
 
         def timed(*arguments: Any, **keywords: Any) -> Any:
-            began = time.perf_counter()
+            began = time.process_time()
             try:
                 return function(*arguments, **keywords)
             finally:
-                seconds[part] += time.perf_counter() - began
+                seconds[part] += time.process_time() - began
 
         restored.append((thing, name, function))
         setattr(thing, name, timed)
@@ -93,9 +94,11 @@ def split(parts: Parts) -> dict[str, float]:
     wrap(together, "episode_returns", "evaluation")
     wrap(trainer.SeedBatchedPPO, "_collect", "rollouts")
     wrap(trainer.SeedBatchedPPO, "_update", "update")
+    began = time.process_time()
     try:
-        seconds["whole"] = parts.run()
+        parts.run()
     finally:
+        seconds["whole"] = time.process_time() - began
         for thing, name, function in restored:
             setattr(thing, name, function)
     return dict(seconds)
@@ -118,18 +121,40 @@ def floor(parts: Parts) -> tuple[float, float, float]:
     with threadpool_limits(limits=1):
         rates = []
         for _ in range(RUNS):
-            began = time.perf_counter()
+            began = time.process_time()
             for _ in range(20_000):
                 left @ right
-            rates.append(20_000 * 2 * 64 * 128 * 128 / (time.perf_counter() - began) / 1e9)
+            rates.append(20_000 * 2 * 64 * 128 * 128 / (time.process_time() - began) / 1e9)
     clinic = Clinic(parts.model, np.random.default_rng(1).integers(1, 2**63, (24, 4), np.uint64))
     actions = np.zeros((24, parts.model.num_patients_per_time_step), np.int64)
-    began = time.perf_counter()
+    began = time.process_time()
     for _ in range(SEEDS * EPISODES * STEPS // (24 * STEPS) + 1):
         clinic.reset()
         for _ in range(STEPS):
             clinic.step(actions)
-    return total, max(rates), time.perf_counter() - began
+    return total, max(rates), time.process_time() - began
+
+
+def against_floor(name: str) -> list[str]:
+    """Return the table's row of a trial with this algorithm, by part and beside its floor."""
+    parts = Parts("training.torch_threads=1", f"agent_algorithm={name}")
+    parts.run()
+    found, floors = [], []
+    for _ in range(RUNS):  # in turn, so that both meet the same machine
+        found.append(split(parts))
+        floors.append(floor(parts))
+    at = {part: median(run[part] for run in found) for part in found[0]}
+    gflop = floors[0][0]
+    rate, simulator = (median(each[i] for each in floors) for i in (1, 2))
+    lowest, whole = gflop / rate, at["whole"]
+    rest = whole - sum(at[part] for part in ("update", "rollouts", "evaluation"))
+    cells = [at["update"], at["rollouts"], at["evaluation"], rest]
+    return [
+        f"| `{name}` | "
+        + " | ".join(f"{seconds:.2f}" for seconds in cells)
+        + f" | {gflop:.0f} GFLOP at {rate:.0f} GFLOP/s: {lowest:.2f} | {at['update'] / lowest:.2f} "
+        f"| {whole / (lowest + simulator):.2f} |"
+    ]
 
 
 def command(cores: int, *overrides: str) -> float:
@@ -150,14 +175,11 @@ def command(cores: int, *overrides: str) -> float:
 def main(arguments: list[str]) -> str:
     """Return the tables."""
     torch.set_num_threads(1)
-    _ = compiled  # what is timed below is this room's
     one, both = Parts("training.torch_threads=1"), Parts("training.torch_threads=2")
     both.run()
     runs = [(both.run(), one.run()) for _ in range(RUNS)]
     wall_both, wall_one = (median(run[i] for run in runs) for i in range(2))
-    parts = split(one)
-    gflop, rate, simulator = floor(one)
-    lowest = gflop / rate + simulator
+    compared = [row for name in ALGORITHMS for row in against_floor(name)]
     whole = [
         (command(2, "training.torch_threads=2"), command(1, "training.torch_threads=1"))
         for _ in range(RUNS)
@@ -176,12 +198,12 @@ def main(arguments: list[str]) -> str:
         f"| {command_one:.2f} |",
         f"| the whole command with training.seed_batched=false (SB3) | {sb3:.1f} | |",
         "",
-        "By part, one core: "
-        + ", ".join(f"{name} {parts[name]:.2f}" for name in ("update", "rollouts", "evaluation"))
-        + f", agents {parts['agents']:.2f}, the rest "
-        + f"{2 * parts['whole'] - sum(parts.values()):.2f} of {parts['whole']:.2f} s.",
+        "On one core, by part (processor seconds, medians). Floor: the floating-point operations "
+        "of all minibatches at the rate of a matrix product, (64 x 128)(128 x 128).",
         "",
-        f"Floor on one core: {gflop:.0f} GFLOP at {rate:.0f} GFLOP/s and {simulator:.2f} s of "
-        f"simulator, {lowest:.2f} s in all; the trial takes {wall_one / lowest:.2f} times that.",
+        "| agent_algorithm | update | rollouts | evaluation | the rest | floor of the update "
+        "| update / floor | trial / (floor + simulator) |",
+        "|---|---|---|---|---|---|---|---|",
+        *compared,
     ]
     return "\n".join(rows)
