@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Sequence
+from contextlib import chdir
 from pathlib import Path
 
 from abx_amr.errors import InputError
@@ -13,7 +14,8 @@ abx compile: compile the clinic and the agents now, so that no later command wai
 
   abx compile          after an installation; a few minutes, seconds where it is done already
 
-What is compiled is kept beside the package. Whoever installs for others, in a place that they may
+What is compiled is kept beside the package; so is what a first study of a shipped search would have
+to build agents for. Whoever installs for others, in a place that they may
 only read, runs it once there: their commands read it. It counts for one kind of processor: on a
 cluster run it on a node of each. `make install` does it.
 """
@@ -31,10 +33,15 @@ def main(arguments: Sequence[str]) -> int:
     if arguments:
         raise InputError(f"abx compile takes no arguments, got '{arguments[0]}'")
     from abx_amr.runs.compiling import AGENTS, compile_for
+    from abx_amr.tuning.compiling import see_through, shipped_searches
 
     with tempfile.TemporaryDirectory() as folder:
         for agent in AGENTS:
             print(f"compiling what {agent} needs ...", flush=True)
             compile_for(agent, Path(folder))
+        print("looking where the values of the shipped searches arrive ...", flush=True)
+        with chdir(folder):
+            for search in shipped_searches():
+                see_through(*search)
     print("compiled")
     return 0

@@ -7,6 +7,7 @@ import pytest
 from abx_amr.cli import compile as command
 from abx_amr.errors import InputError
 from abx_amr.runs import compiling
+from abx_amr.tuning import compiling as searches
 
 
 def test_it_trains_an_agent_of_each_kind_where_nobody_finds_what_it_writes(
@@ -21,8 +22,13 @@ def test_it_trains_an_agent_of_each_kind_where_nobody_finds_what_it_writes(
 
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(compiling, "train", train)
+    searched: list[tuple[str, ...]] = []
+    monkeypatch.setattr(searches, "see_through", lambda *search: searched.append(search))
     assert command.main([]) == 0
     assert len(trained) == len(compiling.AGENTS)
+    assert ("+tuning=ppo_default",) in searched
+    assert ("+tuning=ppo_default", "experiment=paper_two") in searched
+    assert ("+tuning=base",) not in searched
     assert Path.cwd() == tmp_path
     assert not list(tmp_path.iterdir())
     assert capsys.readouterr().out.splitlines()[-1] == "compiled"

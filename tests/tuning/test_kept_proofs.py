@@ -1,6 +1,7 @@
 """Agents are built once to see where values arrive; who only launches workers loads no torch."""
 
 import json
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -11,6 +12,7 @@ import pytest
 
 from abx_amr.configuration.composing import resolved
 from abx_amr.tuning import kept_proofs
+from abx_amr.tuning.compiling import see_through
 from abx_amr.tuning.in_process import composed_study
 from abx_amr.tuning.points import Points
 from abx_amr.tuning.study import TuningStudy, settled
@@ -30,7 +32,8 @@ print(found.name, *sorted(heavy))
 
 @pytest.fixture(autouse=True)
 def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Keep proofs in a folder of the test's own."""
+    """Keep proofs in a folder of the test's own; the installation has none."""
+    monkeypatch.setattr(kept_proofs, "INSTALLED", tmp_path / "none installed")
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
     return tmp_path / "state" / "abx-amr" / "read_back"
 
@@ -80,6 +83,35 @@ def test_a_changed_agent_clinic_or_installation_is_looked_into_anew(
         monkeypatch.setattr(kept_proofs, "versions", lambda: {"torch": "9.9"})
     _ = points(*([changed] if "=" in changed else [])).read_back_names
     assert len(searches) == 2
+
+
+def test_what_the_installation_keeps_is_read_by_accounts_that_have_seen_nothing(
+    searches: list[str], state: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kept_proofs, "INSTALLED", tmp_path / "installed")
+    see_through(*SMALL_STUDY[1:])
+    assert len(searches) == 1
+    shutil.rmtree(state)
+    new = points("training.torch_threads=3")  # of another machine
+    assert not new.needs_agents
+    assert new.read_back_names
+    assert len(searches) == 1
+    assert points("agent_algorithm.vf_coef=0.4").needs_agents
+
+
+def test_without_a_home_the_installation_s_is_read(
+    searches: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kept_proofs, "INSTALLED", tmp_path / "installed")
+
+    def nowhere() -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.setattr(kept_proofs, "key_file", nowhere)
+    assert points().read_back_names
+    assert points().needs_agents
+    see_through(*SMALL_STUDY[1:])
+    assert not points().needs_agents
 
 
 def test_nothing_is_kept_of_an_agent_whose_code_lies_elsewhere(state: Path) -> None:
