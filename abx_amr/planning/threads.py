@@ -15,14 +15,21 @@ from abx_amr.host import processors
 
 def share_rows(rows: int, work: Callable[[int, int], None]) -> None:
     """Call work(first, last) until all rows are done, on the processors this process may use."""
-    threads = processors.available()
+    process = os.getpid()
+    threads = _threads(process)
     if threads == 1 or rows < 2 * threads:
         work(0, rows)
         return
     parts = np.linspace(0, rows, 2 * threads + 1).astype(int).tolist()
-    executor = _executor(os.getpid(), threads)
+    executor = _executor(process, threads)
     for one in [executor.submit(work, first, last) for first, last in pairwise(parts)]:
         one.result()
+
+
+@cache
+def _threads(process: int) -> int:
+    """Return how many this process may use; sweeps are shorter than asking for it."""
+    return processors.available()
 
 
 @cache
