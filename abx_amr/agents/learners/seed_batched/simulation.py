@@ -17,6 +17,7 @@ from stable_baselines3 import PPO
 from stable_baselines3.common.running_mean_std import RunningMeanStd
 from stable_baselines3.common.vec_env import VecNormalize
 
+from abx_amr.agents.learners.seed_batched import compiled
 from abx_amr.agents.roles import role_of
 from abx_amr.envs.vec_env import ClinicVecEnv
 from abx_amr.simulator.clinic import Clinic
@@ -122,7 +123,7 @@ class OneClinic:
         self._returns += rewards
         single = rewards.astype(np.float32)
         if self._normalisation is not None:
-            single = self._normalisation(single, ended=truncated)
+            self._normalisation(single, ended=truncated)
         if not truncated:
             self.observations = observations
             return Step(single, self._running, self._nobody, self._nothing, self._no_infos)
@@ -174,19 +175,23 @@ class RewardNormalisation:
         self._all.var = np.array([float(one.ret_rms.var) for one in normalisers])
         self._all.count = normalisers[0].ret_rms.count
 
-    def __call__(self, rewards: Floats32, *, ended: bool) -> Floats32:
-        """Return the rewards (S * E,) as they are learned from."""
-        of_seed = rewards.reshape(self._returns.shape)
-        self._returns = self._returns * self._gamma + of_seed
-        self._all.update_from_moments(
-            self._returns.mean(axis=1), self._returns.var(axis=1), self._returns.shape[1]
+    def __call__(self, rewards: Floats32, *, ended: bool) -> None:
+        """Replace the rewards (S * E,) by those that are learned from."""
+        moments = self._all
+        compiled.scale_rewards(
+            rewards.reshape(self._returns.shape),
+            self._returns,
+            moments.mean,
+            moments.var,
+            moments.count,
+            self._gamma,
+            self._epsilon,
+            self._longest,
+            self._divides,
         )
-        if self._divides:
-            scale = np.sqrt(self._all.var + self._epsilon)
-            of_seed = np.clip(of_seed / scale[:, None], -self._longest, self._longest)
+        moments.count += self._returns.shape[1]
         if ended:
             self._returns[:] = 0.0
-        return of_seed.astype(np.float32).ravel()
 
     def give_back(self) -> None:
         """Leave every seed's own where its row stands here."""

@@ -51,6 +51,7 @@ from abx_amr.agents.learners.seed_batched.compiled.recurrent_acting import (
     state_values_with_memory,
 )
 from abx_amr.agents.learners.seed_batched.compiled.recurrent_epoch import learn_epoch_with_memory
+from abx_amr.agents.learners.seed_batched.compiled.rewards import scale_rewards
 from abx_amr.simulator.kernel.random_numbers import next_uniform
 
 __all__ = [
@@ -96,6 +97,7 @@ __all__ = [
     "lstm_forward",
     "next_uniform",
     "play_steps",
+    "scale_rewards",
     "scores_of",
     "shuffle",
     "state_values",
