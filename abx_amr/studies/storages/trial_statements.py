@@ -139,10 +139,15 @@ def study_named() -> sqlalchemy.Select[Any]:
 
 
 @functools.cache
+def study_of_id() -> sqlalchemy.Select[Any]:
+    """Select :study where there is one."""
+    return sqlalchemy.select(STUDIES.c.study_id).where(STUDIES.c.study_id == bindparam("study"))
+
+
+@functools.cache
 def locked_study() -> sqlalchemy.Select[Any]:
     """Select :study, and hold off others that would give a number to a new trial of it."""
-    found = sqlalchemy.select(STUDIES.c.study_id).where(STUDIES.c.study_id == bindparam("study"))
-    return found.with_for_update()
+    return study_of_id().with_for_update()
 
 
 @functools.cache
