@@ -120,36 +120,46 @@ def read_runs(
     """
     if kind not in KINDS:
         raise InputError(unknown("what", str(kind), KINDS))
-    runs: list[GatheredRun] = []
-    left_out: list[LeftOut] = []
-    complete = {f.path for f in folders if f.is_complete}
-    completed = {f.run_name for f in folders if f.path in complete}
-    evaluations = last_evaluations(f.evaluations_file for f in folders if f.path in complete)
+    ordered = sorted(folders, key=lambda folder: str(folder.path))
+    complete = {folder.path for folder in ordered if folder.is_complete}
+    completed = {folder.run_name for folder in ordered if folder.path in complete}
     alike, settings = AlikeYaml(), Settings()
+    configs: dict[int, dict[str, Any]] = {}
+    reasons: dict[int, str] = {}
     other_kind = 0
-    for folder in sorted(folders, key=lambda f: str(f.path)):
+    for place, folder in enumerate(ordered):
         try:
             config = folder.read_config(alike)
-            if ("evaluation" in config) != (kind == "evaluations"):
-                other_kind += 1
-                continue
-            if folder.path not in complete:
-                again = ", run again since" if folder.run_name in completed else ""
-                left_out.append(LeftOut(name=str(folder.path), reason=f"not complete{again}"))
-                continue
-            final = evaluations.get(folder.evaluations_file)
+        except InputError as error:
+            reasons[place] = str(error)
+            continue
+        if ("evaluation" in config) != (kind == "evaluations"):
+            other_kind += 1
+        elif folder.path not in complete:
+            again = ", run again since" if folder.run_name in completed else ""
+            reasons[place] = f"not complete{again}"
+        else:
+            configs[place] = config
+    evaluations = last_evaluations(ordered[place].evaluations_file for place in configs)
+    runs: list[GatheredRun] = []
+    for place, config in configs.items():
+        folder = ordered[place]
+        final = evaluations.get(folder.evaluations_file)
+        try:
             runs.append(_read(folder, config, alike=alike, settings=settings, final=final))
-        except (InputError, KeyError, TypeError, ValueError) as error:
-            text = str(error) if isinstance(error, InputError) else f"cannot be read ({error!r})"
-            left_out.append(LeftOut(name=str(folder.path), reason=text))
+        except InputError as error:
+            reasons[place] = str(error)
+        except (KeyError, TypeError, ValueError) as error:
+            reasons[place] = f"cannot be read ({error!r})"
+    left_out = [LeftOut(name=str(ordered[i].path), reason=reasons[i]) for i in sorted(reasons)]
     if other_kind:
         is_training = kind == "evaluations"
         name, cure = ("abx-train", "runs") if is_training else ("abx-evaluate", "evaluations")
         left_out.append(
             LeftOut(name=f"{other_kind} of {name}", reason=f"what={cure} gathers these")
         )
-    for place in sorted({folder.path.parent for folder in folders}):
-        for name, reason in read_failures(place).items():
+    for parent in sorted({folder.path.parent for folder in folders}):
+        for name, reason in read_failures(parent).items():
             if name not in completed:
                 left_out.append(LeftOut(name=name, reason=f"failed: {reason}"))
     return runs, left_out

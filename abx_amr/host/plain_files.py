@@ -63,7 +63,8 @@ def read_text(file: Path, *, largest: int = LARGEST_BYTES, cure: str = _CURE) ->
                     f"{file} is not read: {status.st_size / 1024**2:.0f} MiB are more than any "
                     f"such file has ({largest / 1024**2:.0f} MiB); {cure}"
                 )
-            return stream.read()[:largest].decode("utf-8")  # told to read so much, it makes room
+            # Asked for so many bytes, it would make room for them at every small file.
+            return stream.read()[:largest].decode("utf-8")
     except FileNotFoundError as error:
         raise InputError(f"{file} does not exist") from error
     except OSError as error:
