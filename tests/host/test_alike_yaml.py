@@ -12,16 +12,15 @@ from abx_amr.host import plain_files
 from abx_amr.host.alike_yaml import AlikeYaml
 from abx_amr.host.plain_files import read_yaml, write_yaml
 
-LEAVES = (
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=9)
-)
+WORDS = st.text("ab1é -:#&*!|>[]{},'\"\n", max_size=5)
+LEAVES = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | WORDS
 TREES = st.recursive(
     LEAVES,
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(WORDS, inner, max_size=2),
+    max_leaves=5,
 )
-CONFIGURATIONS = st.dictionaries(
-    st.sampled_from(["training", "agent_algorithm", "run_name", "yes", "x-y"]) | st.text(), TREES
-)
+NAMES = st.sampled_from(["training", "agent_algorithm", "run_name", "yes", "x-y"]) | WORDS
+CONFIGURATIONS = st.dictionaries(NAMES, TREES, max_size=4)
 TEXTS = {
     "two sections": "a: 1\nb:\n- 2\n- {c: [3]}\nd:\n  e: f\n",
     "a section twice": "a: 1\nb: 2\na: 3\n",
@@ -64,7 +63,7 @@ def test_any_text_is_read_as_by_itself(name: str, tmp_path: Path) -> None:
         assert outcome(alike.read_yaml, file) == outcome(read_yaml, file)
 
 
-@given(configurations=st.lists(CONFIGURATIONS | st.lists(TREES), max_size=3))
+@given(configurations=st.lists(CONFIGURATIONS | st.lists(TREES, max_size=3), max_size=2))
 def test_what_is_written_is_read_back(
     configurations: list[object], tmp_path_factory: pytest.TempPathFactory
 ) -> None:
