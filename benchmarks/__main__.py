@@ -22,6 +22,7 @@ LONG = (
     "equivalence",
     "budgets",
     "bookkeeping",
+    "large",
     "hierarchy",
     "policy_search",
     "optimum",

@@ -380,6 +380,7 @@ def _run(given: list[str]) -> None:
 
 def _understood(verb: str, rest: list[str]) -> Asked:
     from abx_amr.configuration.composing import compose, places_in_project
+    from abx_amr.configuration.compositions import Compositions
     from abx_amr.configuration.storage import build_storage
     from abx_amr.configuration.written import quoted
     from abx_amr.studies.folder import check_holds_studies
@@ -408,8 +409,9 @@ def _understood(verb: str, rest: list[str]) -> Asked:
         here.append(f"run_name={quoted(name)}")
     if there and verb != "copy":
         raise InputError(f"'{there[0]}' goes with abx-study copy")
-    here += places_in_project(compose("study", here).config, here)
-    config = compose("study", here).plain
+    compositions = Compositions()
+    here += places_in_project(compose("study", here, compositions=compositions).config, here)
+    config = compose("study", here, compositions=compositions).plain
     if not is_sent:
         check_holds_studies(str(config["optimization_dir"]))
     for key in ("force", "trust"):

@@ -11,22 +11,24 @@ from __future__ import annotations
 import itertools
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from abx_amr.comparison.conditions import MISSING, clinic_of, is_of_clinic, settings_of
+from abx_amr.comparison.conditions import MISSING, clinic_of, is_of_clinic
 from abx_amr.comparison.reading import GatheredRun
 from abx_amr.errors import InputError, unknown
 from abx_amr.evaluation.statistics import (
     RESAMPLES,
     Summary,
+    bootstrap_interval,
     holm,
+    many_paired_tests,
     paired_difference,
-    paired_tests,
     probability_of_improvement,
     summarise,
     summarise_strata,
@@ -63,8 +65,8 @@ class Condition:
         """Whether its runs are agents."""
         return all(run.learned for run in self.runs)
 
-    @property
-    def by_seed(self) -> dict[int | None, float]:
+    @cached_property
+    def by_seed(self) -> Mapping[int | None, float]:
         """Training seed -> return; the mean where several runs share a seed (by=...)."""
         found: dict[int | None, list[float]] = {}
         for run in self.runs:
@@ -73,7 +75,8 @@ class Condition:
 
     def by_episode(self, seeds: Sequence[int | None]) -> Floats:
         """Return the mean return of each evaluation episode over the runs with these seeds."""
-        returns = [run.returns for run in self.runs if run.seed in seeds]
+        wanted = set(seeds)
+        returns = [run.returns for run in self.runs if run.seed in wanted]
         return np.asarray(np.mean(returns, axis=0))
 
 
@@ -141,8 +144,9 @@ def _expected(returns: Sequence[float | None], bootstrap: Bootstrap | None) -> d
     names = ("expected_return", "expected_low", "expected_high")
     if not known or len(known) < len(returns):
         return dict.fromkeys(names, math.nan)
-    found = summarise(np.sort(known), **asdict(bootstrap or Bootstrap()))
-    return dict(zip(names, (found.mean, *found.mean_interval), strict=True))
+    values = np.sort(known)
+    interval = bootstrap_interval(values, **asdict(bootstrap or Bootstrap()))
+    return dict(zip(names, (float(values.mean()), *interval), strict=True))
 
 
 def names_of_runs(names: Sequence[str]) -> str:
@@ -253,7 +257,7 @@ def _shares(evaluations: Sequence[Condition]) -> Floats:
             key = (
                 str(run.path)
                 if len(evaluations) == 1
-                else f"{run.seed} {sorted(settings_of(run).items())}"
+                else f"{run.seed} {sorted(run.settings.items())}"
             )
             found.setdefault(key, []).append(float(run.facts["share_of_range"]))
     return np.sort([float(np.mean(np.sort(values))) for values in found.values()])
@@ -281,7 +285,7 @@ def pairs_table(
     if against is not None and against not in names:
         raise InputError(f"against: {unknown('condition', against, names)}")
     drawn = bootstrap or Bootstrap()
-    rows: list[dict[str, Any]] = []
+    chosen: list[_Pair] = []
     for clinic in dict.fromkeys(condition.clinic for condition in conditions):
         here = [condition for condition in conditions if condition.clinic == clinic]
         if against is None:
@@ -289,7 +293,13 @@ def pairs_table(
         else:
             base = [condition for condition in here if condition.name == against]
             pairs = [(other, b) for b in base for other in here if other is not b]
-        rows += [_pair(first, second, drawn) for first, second in pairs]
+        chosen += [_Pair.of(first, second) for first, second in pairs]
+    runs = _tested([pair.values for pair in chosen], "", drawn.confidence)
+    episodes = _tested([pair.episodes for pair in chosen], "episodes_", drawn.confidence)
+    rows = [
+        _row(pair, drawn, of_runs, of_episodes)
+        for pair, of_runs, of_episodes in zip(chosen, runs, episodes, strict=True)
+    ]
     table = pd.DataFrame(rows)
     for name in ("t_p", "wilcoxon_p", "episodes_t_p", "episodes_wilcoxon_p"):
         if len(table):
@@ -298,34 +308,62 @@ def pairs_table(
     return table
 
 
-def _pair(first: Condition, second: Condition, bootstrap: Bootstrap) -> dict[str, Any]:
-    one, other, seeds = paired_values(first, second)
-    row: dict[str, Any] = {
-        "clinic": first.clinic,
-        "first": first.name,
-        "second": second.name,
-        "pairs": len(one),
-        "unpaired_first": len(set(first.by_seed) - set(seeds[0])),
-        "unpaired_second": len(set(second.by_seed) - set(seeds[1])),
-    }
-    row |= _tested(one, other, "", bootstrap.confidence)
+@dataclass(frozen=True, kw_only=True)
+class _Pair:
+    """Two conditions of a clinic, and what of them belongs together.
+
+    `seeds` are those that have a partner, `values` the runs' and `episodes` the episodes' returns,
+    the first condition's and the second's.
+    """
+
+    first: Condition
+    second: Condition
+    seeds: tuple[list[int | None], list[int | None]]
+    values: tuple[Floats, Floats]
+    episodes: tuple[Floats, Floats]
+
+    @classmethod
+    def of(cls, first: Condition, second: Condition) -> _Pair:
+        """Return what belongs together of two conditions."""
+        one, other, seeds = paired_values(first, second)
+        return cls(
+            first=first,
+            second=second,
+            seeds=seeds,
+            values=(one, other),
+            episodes=(
+                first.by_episode(seeds[0]) if seeds[0] else np.empty(0),
+                second.by_episode(seeds[1]) if seeds[1] else np.empty(0),
+            ),
+        )
+
+
+def _row(
+    pair: _Pair,
+    bootstrap: Bootstrap,
+    of_runs: Mapping[str, float],
+    of_episodes: Mapping[str, float],
+) -> dict[str, Any]:
+    first, second = pair.first, pair.second
     probability, interval = probability_of_improvement(
         [run.value for run in first.runs],
         [run.value for run in second.runs],
         **asdict(bootstrap),
     )
-    row |= {
+    return {
+        "clinic": first.clinic,
+        "first": first.name,
+        "second": second.name,
+        "pairs": len(pair.values[0]),
+        "unpaired_first": len(set(first.by_seed) - set(pair.seeds[0])),
+        "unpaired_second": len(set(second.by_seed) - set(pair.seeds[1])),
+        **of_runs,
         "probability_of_improvement": probability,
         "probability_low": interval[0],
         "probability_high": interval[1],
+        "episodes": len(pair.episodes[0]),
+        **of_episodes,
     }
-    episodes_one = first.by_episode(seeds[0]) if seeds[0] else np.empty(0)
-    episodes_other = second.by_episode(seeds[1]) if seeds[1] else np.empty(0)
-    return (
-        row
-        | {"episodes": len(episodes_one)}
-        | _tested(episodes_one, episodes_other, "episodes_", bootstrap.confidence)
-    )
 
 
 def paired_values(
@@ -355,20 +393,29 @@ def paired_values(
     )
 
 
-def _tested(one: Floats, other: Floats, prefix: str, confidence: float) -> dict[str, float]:
-    if len(one) == 0:
-        names = ("difference", "low", "high", "standard_error", "t_p", "wilcoxon_p")
-        return {f"{prefix}{name}": math.nan for name in names}
-    found = paired_difference(one, other, confidence=confidence)
-    tests = paired_tests(one, other)
-    return {
-        f"{prefix}difference": found.mean,
-        f"{prefix}low": found.interval[0],
-        f"{prefix}high": found.interval[1],
-        f"{prefix}standard_error": found.standard_error,
-        f"{prefix}t_p": tests.t_p,
-        f"{prefix}wilcoxon_p": tests.wilcoxon_p,
-    }
+def _tested(
+    samples: Sequence[tuple[Floats, Floats]], prefix: str, confidence: float
+) -> list[dict[str, float]]:
+    """Return what is said of each two samples that belong together; nan where they are empty."""
+    tests = iter(many_paired_tests([(one, other) for one, other in samples if len(one)]))
+    told = []
+    for one, other in samples:
+        if len(one) == 0:
+            names = ("difference", "low", "high", "standard_error", "t_p", "wilcoxon_p")
+            told.append({f"{prefix}{name}": math.nan for name in names})
+            continue
+        found, test = paired_difference(one, other, confidence=confidence), next(tests)
+        told.append(
+            {
+                f"{prefix}difference": found.mean,
+                f"{prefix}low": found.interval[0],
+                f"{prefix}high": found.interval[1],
+                f"{prefix}standard_error": found.standard_error,
+                f"{prefix}t_p": test.t_p,
+                f"{prefix}wilcoxon_p": test.wilcoxon_p,
+            }
+        )
+    return told
 
 
 def notes_on(conditions: Sequence[Condition], pairs: pd.DataFrame) -> list[str]:
@@ -439,7 +486,7 @@ def _differing_over_clinics(members: Sequence[Condition]) -> str:
     for member in members:
         values = in_each.setdefault(clinic_of(member.runs[0]), {})
         for run in member.runs:
-            for path, value in settings_of(run).items():
+            for path, value in run.settings.items():
                 if not is_of_clinic(path):
                     values.setdefault(path, set()).add(value)
     text = []

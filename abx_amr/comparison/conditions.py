@@ -8,7 +8,6 @@ others as few as are needed.
 
 from __future__ import annotations
 
-import functools
 import hashlib
 import json
 import re
@@ -16,6 +15,7 @@ from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
 
 from abx_amr.comparison.reading import GatheredRun
+from abx_amr.comparison.settings import SEEN, leaves_of, text_of
 from abx_amr.errors import InputError, counted, did_you_mean
 
 CLINIC_SECTIONS = (
@@ -24,50 +24,6 @@ CLINIC_SECTIONS = (
     "environment",
     "patient_generator",
     "reward_calculator",
-)
-#: Settings of a run that say nothing about what was trained.
-_NO_SETTINGS = (
-    *("run_name", "study_name", "results_dir", "optimization_dir", "skip_if_exists"),
-    *(
-        "figures",
-        "report",
-        "trajectories",
-        "card",
-        "storage",
-        "resume_from",
-        "run",
-        "against",
-        "evaluation",
-        "wait",
-    ),
-    *("training.seed", "training.seeds", "training.torch_threads", "training.save_freq"),
-    *("training.evaluation_seed", "training.num_eval_episodes", "training.additional_episodes"),
-    *("agent_algorithm.default_training_episodes", "agent_algorithm.default_evaluation_every"),
-)
-#: Values that say no more than their absence, in runs of earlier releases too.
-_SAYS_NOTHING = {
-    "best_params_from": "null",
-    "environment.include_time_remaining": "false",
-    "agent_algorithm.risk": "null",
-    "agent_algorithm.normalize_reward": "false",
-    "agent_algorithm.exploring_starts": "0.0",
-    "agent_algorithm.exploring_doses": "60",
-    "agent_algorithm.final_gamma": "null",
-    "agent_algorithm.final_ent_coef": "null",
-    "agent_algorithm.final_learning_rate": "null",
-    "agent_algorithm.clip_gradients_separately": "false",
-    "agent_algorithm.normalize_value_targets": "false",
-    "agent_algorithm.staggered_starts": "false",
-    "agent_algorithm.sees_log_levels": "false",
-    "agent_algorithm.patients_share_network": "false",
-}
-#: What an agent sees of a clinic beside its patients: the same clinic, patients and luck all the
-#: same, so that agents which differ in it are conditions. Rules look at none of it.
-_SEEN = (
-    "environment.include_time_remaining",
-    "environment.include_previous_action",
-    "environment.include_steps_since_amr_update",
-    "environment.temporal_windows",
 )
 _CHOSEN_FIRST = ("experiment", "agent_algorithm", "option_library", "hrl", "training")
 _TARGET = "agent_algorithm._target_"
@@ -82,25 +38,6 @@ RULES = "_rules"  # behind a condition of by=... that holds agents too
 Classes = list[int]
 
 
-@functools.lru_cache(maxsize=8192)
-def _is_setting(path: str) -> bool:
-    """Say whether a path could tell runs apart; every run holds the same few hundred."""
-    return not any(path == no or path.startswith((f"{no}.", f"{no}_")) for no in _NO_SETTINGS)
-
-
-def settings_of(run: GatheredRun) -> dict[str, str]:
-    """Return path -> value, as text, of everything that could tell a run from another."""
-    leaves = {
-        path: _text(value) for path, value in _leaves(run.config).items() if _is_setting(path)
-    }
-    if not run.learned:  # how it would have been trained is no matter
-        sections = ("training", "tuning")
-        leaves = {
-            p: v for p, v in leaves.items() if p.split(".")[0] not in sections and p not in _SEEN
-        }
-    return {path: value for path, value in leaves.items() if _SAYS_NOTHING.get(path) != value}
-
-
 def evaluation_of(run: GatheredRun) -> tuple[str, int]:
     """Return how a run was evaluated: the seed that names its episodes (and how), their number."""
     is_sampled = (run.config.get("evaluation") or {}).get("deterministic") is False
@@ -110,7 +47,7 @@ def evaluation_of(run: GatheredRun) -> tuple[str, int]:
 
 def clinic_of(run: GatheredRun) -> str:
     """Return the resolved values of a run's clinic as text, however it was evaluated."""
-    own = {p: v for p, v in settings_of(run).items() if is_of_clinic(p)}
+    own = {p: v for p, v in run.settings.items() if is_of_clinic(p)}
     return json.dumps(sorted(own.items()))
 
 
@@ -120,7 +57,7 @@ def is_of_clinic(path: str) -> bool:
     >>> is_of_clinic("environment.max_time_steps"), is_of_clinic("environment.temporal_windows")
     (True, False)
     """
-    return path.split(".")[0] in CLINIC_SECTIONS and path not in _SEEN
+    return path.split(".")[0] in CLINIC_SECTIONS and path not in SEEN
 
 
 def label_runs(
@@ -135,7 +72,7 @@ def label_runs(
     Raises:
         InputError: `by` names what no run has.
     """
-    settings = [settings_of(run) for run in runs]
+    settings = [run.settings for run in runs]
     in_clinic = [{p: v for p, v in s.items() if is_of_clinic(p)} for s in settings]
     outside = [
         {p: v for p, v in s.items() if p not in c} for s, c in zip(settings, in_clinic, strict=True)
@@ -208,7 +145,7 @@ def _behind(name: str, labels: Sequence[str]) -> list[str]:
 
 def identity(run: GatheredRun) -> str:
     """Return everything that a run was asked for but its seed, as text."""
-    return json.dumps([sorted(settings_of(run).items()), evaluation_of(run)])
+    return json.dumps([sorted(run.settings.items()), evaluation_of(run)])
 
 
 def _agent(run: GatheredRun) -> str:
@@ -230,7 +167,7 @@ def _by(
     runs: Sequence[GatheredRun], settings: Sequence[Mapping[str, str]], by: Sequence[str]
 ) -> list[str]:
     choices = {group for run in runs for group in run.choices}
-    every = [{p: _text(v) for p, v in _leaves(run.config).items()} for run in runs]
+    every = [{p: text_of(v) for p, v in leaves_of(run.config).items()} for run in runs]
     paths = {path for leaves in every for path in leaves}
     for key in by:
         if key in choices or key in paths:
@@ -386,24 +323,6 @@ def _plain(text: str) -> str:
 
 def _hash(text: str) -> str:
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:6]
-
-
-def _leaves(config: Mapping[str, Any], above: str = "") -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    for key, value in config.items():
-        path = f"{above}{key}"
-        if isinstance(value, Mapping) and value:
-            found |= _leaves(value, f"{path}.")
-        else:
-            found[path] = value
-    return found
-
-
-def _text(value: Any) -> str:
-    """Return a value as text; 1 and 1.0 are the same, text has no quotes."""
-    if isinstance(value, float) and value.is_integer() and abs(value) < 1e15:
-        value = int(value)
-    return value if isinstance(value, str) else json.dumps(value, sort_keys=True, default=str)
 
 
 def _frozen(leaves: Mapping[str, str]) -> tuple[tuple[str, str], ...]:

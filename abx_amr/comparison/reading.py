@@ -11,7 +11,10 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from abx_amr.comparison.evaluations import LastEvaluation, last_evaluations
+from abx_amr.comparison.settings import Settings
 from abx_amr.errors import InputError, unknown
+from abx_amr.host.alike_yaml import AlikeYaml
 from abx_amr.runs.folder import RunFolder, check_holds_runs, find_run, run_folders_below
 from abx_amr.runs.set_failures import read_failures
 
@@ -35,6 +38,7 @@ class GatheredRun:
         keys: What the command line named.
         seed: The training seed; None for what does not learn.
         facts: What the table says of the run, column -> value.
+        settings: Path -> value, as text, of everything that could tell it from another.
         returns: The return of every episode of the final evaluation, by episode.
     """
 
@@ -44,6 +48,7 @@ class GatheredRun:
     keys: frozenset[str]
     seed: int | None
     facts: Mapping[str, Any]
+    settings: Mapping[str, str] = field(repr=False)
     returns: NDArray[np.float64] = field(repr=False)
 
     @property
@@ -115,49 +120,78 @@ def read_runs(
     """
     if kind not in KINDS:
         raise InputError(unknown("what", str(kind), KINDS))
-    runs: list[GatheredRun] = []
-    left_out: list[LeftOut] = []
-    completed = {f.run_name for f in folders if f.is_complete}
+    ordered = sorted(folders, key=lambda folder: str(folder.path))
+    complete = {folder.path for folder in ordered if folder.is_complete}
+    completed = {folder.run_name for folder in ordered if folder.path in complete}
+    alike, settings = AlikeYaml(), Settings()
+    configs: dict[int, dict[str, Any]] = {}
+    reasons: dict[int, str] = {}
     other_kind = 0
-    for folder in sorted(folders, key=lambda f: str(f.path)):
+    for place, folder in enumerate(ordered):
         try:
-            config = folder.read_config()
-            if ("evaluation" in config) != (kind == "evaluations"):
-                other_kind += 1
-                continue
-            if not folder.is_complete:
-                again = ", run again since" if folder.run_name in completed else ""
-                left_out.append(LeftOut(name=str(folder.path), reason=f"not complete{again}"))
-                continue
-            runs.append(_read(folder, config))
-        except (InputError, KeyError, TypeError, ValueError) as error:
-            text = str(error) if isinstance(error, InputError) else f"cannot be read ({error!r})"
-            left_out.append(LeftOut(name=str(folder.path), reason=text))
+            config = folder.read_config(alike)
+        except InputError as error:
+            reasons[place] = str(error)
+            continue
+        if ("evaluation" in config) != (kind == "evaluations"):
+            other_kind += 1
+        elif folder.path not in complete:
+            again = ", run again since" if folder.run_name in completed else ""
+            reasons[place] = f"not complete{again}"
+        else:
+            configs[place] = config
+    evaluations = last_evaluations(ordered[place].evaluations_file for place in configs)
+    runs: list[GatheredRun] = []
+    for place, config in configs.items():
+        folder = ordered[place]
+        final = evaluations.get(folder.evaluations_file)
+        try:
+            runs.append(_read(folder, config, alike=alike, settings=settings, final=final))
+        except InputError as error:
+            reasons[place] = str(error)
+        except (KeyError, TypeError, ValueError) as error:
+            reasons[place] = f"cannot be read ({error!r})"
+    left_out = [LeftOut(name=str(ordered[i].path), reason=reasons[i]) for i in sorted(reasons)]
     if other_kind:
         is_training = kind == "evaluations"
         name, cure = ("abx-train", "runs") if is_training else ("abx-evaluate", "evaluations")
         left_out.append(
             LeftOut(name=f"{other_kind} of {name}", reason=f"what={cure} gathers these")
         )
-    for place in sorted({folder.path.parent for folder in folders}):
-        for name, reason in read_failures(place).items():
+    for parent in sorted({folder.path.parent for folder in folders}):
+        for name, reason in read_failures(parent).items():
             if name not in completed:
                 left_out.append(LeftOut(name=name, reason=f"failed: {reason}"))
     return runs, left_out
 
 
-def _read(folder: RunFolder, config: dict[str, Any]) -> GatheredRun:
+def _read(
+    folder: RunFolder,
+    config: dict[str, Any],
+    *,
+    alike: AlikeYaml,
+    settings: Settings,
+    final: LastEvaluation | None,
+) -> GatheredRun:
     """Return a complete run.
+
+    Args:
+        folder: Its folder.
+        config: Its configuration.
+        alike: Reads the other files like it.
+        settings: Writes out what configurations say.
+        final: Its last evaluation where that is known.
 
     Raises:
         InputError: a file of it is missing or cannot be read.
         KeyError: a file lacks what it must hold.
     """
     summary, provenance = folder.read_summary(), folder.read_provenance()
-    table = folder.read_evaluations()
-    final = table[table["transitions"] == table["transitions"].max()].sort_values("episode")
+    if final is None:
+        final = LastEvaluation.in_table(folder.read_evaluations())
+    columns = final.columns
     if len(final) != summary["evaluation_episodes"] or (
-        int(table["transitions"].max()) != summary["transitions"]
+        final.transitions != summary["transitions"]
     ):
         raise InputError(f"{folder.evaluations_file} is damaged: its last evaluation is not whole")
     is_evaluation = "evaluation" in config
@@ -166,11 +200,13 @@ def _read(folder: RunFolder, config: dict[str, Any]) -> GatheredRun:
     git = provenance.get("git") or {}
     versions = provenance.get("versions") or {}
     antibiotics = [
-        str(c).removeprefix("mean_true_amr_") for c in table if str(c).startswith("mean_true_amr_")
+        str(c).removeprefix("mean_true_amr_")
+        for c in columns
+        if str(c).startswith("mean_true_amr_")
     ]
-    amr = {a: float(final[f"mean_true_amr_{a}"].mean()) for a in antibiotics}
-    prescribed = {a: float(final[f"prescriptions_{a}"].mean()) for a in antibiotics}
-    overrides = folder.read_overrides()
+    amr = {a: float(columns[f"mean_true_amr_{a}"].mean()) for a in antibiotics}
+    prescribed = {a: float(columns[f"prescriptions_{a}"].mean()) for a in antibiotics}
+    overrides = folder.read_overrides(alike)
     origin = {"best_params_from": provenance.get("best_params_from")}
     low, high = summary.get("mean_return_interval_95") or (None, None)
     facts = {
@@ -185,7 +221,7 @@ def _read(folder: RunFolder, config: dict[str, Any]) -> GatheredRun:
         "episodes": int(summary["evaluation_episodes"]),
         "evaluation_seed": int(summary["evaluation_seed"]),
         "mean_amr": float(np.mean(list(amr.values()))) if amr else None,
-        "final_amr": _mean_of([final.get(f"final_true_amr_{a}") for a in antibiotics]),
+        "final_amr": _mean_of([columns.get(f"final_true_amr_{a}") for a in antibiotics]),
         "prescriptions": sum(prescribed.values()) if prescribed else None,
         "optimum": _number(summary.get("optimum")),
         "gap": _number(summary.get("optimality_gap")),
@@ -207,14 +243,16 @@ def _read(folder: RunFolder, config: dict[str, Any]) -> GatheredRun:
         "started": provenance.get("started"),
         "host": (provenance.get("host") or {}).get("name"),
     }
+    config = {**config, **({k: v for k, v in origin.items() if v is not None})}
     return GatheredRun(
         path=folder.path,
-        config={**config, **({k: v for k, v in origin.items() if v is not None})},
+        config=config,
         choices=provenance.get("choices") or _choices_said(overrides, config),
         keys=frozenset(o.lstrip("+~").partition("=")[0] for o in overrides),
         seed=seed,
         facts=facts,
-        returns=final["episode_return"].to_numpy(dtype=np.float64),
+        settings=settings.of(config, learned=seed is not None),
+        returns=np.asarray(columns["episode_return"], dtype=np.float64),
     )
 
 
@@ -277,13 +315,14 @@ def newest_of_each(
         if key not in newest or _moment(run) >= _moment(runs[newest[key]]):
             newest[key] = index
     kept = sorted(newest.values())
+    is_kept = set(kept)
     left_out = [
         LeftOut(
             name=str(run.path),
             reason=f"the same settings and seed as {runs[newest[(settings[i], run.seed)]].path}",
         )
         for i, run in enumerate(runs)
-        if i not in set(kept)
+        if i not in is_kept
     ]
     return [runs[i] for i in kept], left_out
 

@@ -127,9 +127,7 @@ def gather(asked: Mapping[str, Any]) -> Comparison:
     )
     pairs = comparing.pairs_table(grouped, against=asked["against"], bootstrap=bootstrap)
     tables = {
-        "runs": reading.runs_table(
-            runs, clinics, labels, [conditions.settings_of(run) for run in runs]
-        ),
+        "runs": reading.runs_table(runs, clinics, labels, [run.settings for run in runs]),
         "conditions": comparing.conditions_table(grouped, bootstrap),
         "pairs": pairs,
         "overall": comparing.overall_table(grouped, bootstrap),

@@ -3,8 +3,9 @@
 Shapes: n values, one per episode or one per seed. What a sample is too small to say is nan.
 """
 
+import functools
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,11 +16,13 @@ from abx_amr.errors import InputError
 from abx_amr.rng import stream
 
 Floats = NDArray[np.float64]
+Counts = NDArray[np.float32] | NDArray[np.float64]
 Interval = tuple[float, float]
 
 RESAMPLES = 9_999
 _ROUNDING = 8 * np.finfo(np.float64).eps  # of differences, relative to the values
 _VALUES_AT_ONCE = 2_000_000  # resampled values held in memory
+_EXACT = 2**24  # whole numbers up to it are exact in 32 bits
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -132,7 +135,9 @@ def summarise_strata(
     samples = [_sample(values) for values in strata]
     sample = _sample(np.concatenate(samples) if samples else [])
     checks.whole_number("resamples", resamples, 1)
-    mean_interval, iqm_interval = _bootstrap(samples, confidence, resamples, seed)
+    mean_interval, iqm_interval = _bootstrap(
+        samples, _mean, _iqm, confidence=confidence, resamples=resamples, seed=seed
+    )
     return Summary(
         n=sample.size,
         mean=float(sample.mean()),
@@ -150,7 +155,10 @@ def bootstrap_interval(
     values: ArrayLike, *, confidence: float = 0.95, resamples: int = RESAMPLES, seed: int = 0
 ) -> Interval:
     """Return the percentile bootstrap interval of the mean; arguments as for `summarise`."""
-    return _bootstrap([_sample(values)], confidence, resamples, seed)[0]
+    [interval] = _bootstrap(
+        [_sample(values)], _mean, confidence=confidence, resamples=resamples, seed=seed
+    )
+    return interval
 
 
 def t_interval(values: ArrayLike, *, confidence: float = 0.95) -> Interval:
@@ -228,27 +236,78 @@ def paired_tests(first: ArrayLike, second: ArrayLike) -> PairedTests:
     Raises:
         InputError: the samples differ in length, are empty or hold a value that is not finite.
     """
+    return many_paired_tests([(first, second)])[0]
+
+
+def many_paired_tests(samples: Sequence[tuple[ArrayLike, ArrayLike]]) -> list[PairedTests]:
+    """Return `paired_tests` of each of these; a test of many takes little more than of one.
+
+    Raises:
+        InputError: as of `paired_tests`.
+    """
+    pairs = [(_sample(first), _sample(second)) for first, second in samples]
+    for one, other in pairs:
+        if one.size != other.size:
+            raise InputError(
+                f"paired samples must have as many values each, got {one.size} and {other.size}"
+            )
+    differences = [one - other for one, other in pairs]
+    unequal = {i: d for i, d in enumerate(differences) if d.size > 1 and d.any()}
+    spread = {
+        i: d
+        for i, d in unequal.items()
+        if np.ptp(d) > _ROUNDING * max(float(np.abs(sample).max()) for sample in pairs[i])
+    }
+    wilcoxon_p, t_tests = _wilcoxon_p(unequal), _t_tests(spread)
+    found = []
+    for i, difference in enumerate(differences):
+        n = difference.size
+        if i in unequal:
+            t_statistic, t_p = t_tests.get(i, (math.nan, math.nan))
+            told = PairedTests(n=n, t_statistic=t_statistic, t_p=t_p, wilcoxon_p=wilcoxon_p[i])
+        elif n > 1:
+            told = PairedTests(n=n, t_statistic=0.0, t_p=1.0, wilcoxon_p=1.0)
+        else:
+            told = PairedTests(n=n, t_statistic=math.nan, t_p=math.nan, wilcoxon_p=math.nan)
+        found.append(told)
+    return found
+
+
+def _wilcoxon_p(differences: Mapping[int, Floats]) -> dict[int, float]:
+    """Return the p-values of Wilcoxon signed-rank tests.
+
+    How one is computed hangs on ties and zeros among all that are tested together: those that have
+    any are tested by themselves.
+    """
     from scipy import stats  # loading it takes a second
 
-    one, other = _sample(first), _sample(second)
-    if one.size != other.size:
-        raise InputError(
-            f"paired samples must have as many values each, got {one.size} and {other.size}"
-        )
-    difference = one - other
-    n = difference.size
-    if n == 1:
-        return PairedTests(n=1, t_statistic=math.nan, t_p=math.nan, wilcoxon_p=math.nan)
-    if not difference.any():
-        return PairedTests(n=n, t_statistic=0.0, t_p=1.0, wilcoxon_p=1.0)
-    wilcoxon = float(stats.wilcoxon(difference).pvalue)
-    largest = max(float(np.abs(one).max()), float(np.abs(other).max()))
-    if np.ptp(difference) <= _ROUNDING * largest:
-        return PairedTests(n=n, t_statistic=math.nan, t_p=math.nan, wilcoxon_p=wilcoxon)
-    found = stats.ttest_1samp(difference, 0.0)
-    return PairedTests(
-        n=n, t_statistic=float(found.statistic), t_p=float(found.pvalue), wilcoxon_p=wilcoxon
-    )
+    def is_clean(difference: Floats) -> bool:
+        ordered: Floats = np.sort(np.abs(difference))
+        return bool(ordered[0] > 0 and (np.diff(ordered) > 0).all())
+
+    found: dict[int, float] = {}
+    groups: dict[tuple[int, int | None], list[int]] = {}
+    for i, difference in differences.items():
+        groups.setdefault((difference.size, None if is_clean(difference) else i), []).append(i)
+    for members in groups.values():
+        together = np.stack([differences[i] for i in members])
+        p_values: list[float] = np.asarray(stats.wilcoxon(together, axis=-1).pvalue).tolist()
+        found |= zip(members, p_values, strict=True)
+    return found
+
+
+def _t_tests(differences: Mapping[int, Floats]) -> dict[int, tuple[float, float]]:
+    """Return t statistics and p-values of differences that have a spread."""
+    from scipy import stats  # loading it takes a second
+
+    found: dict[int, tuple[float, float]] = {}
+    for size in dict.fromkeys(d.size for d in differences.values()):
+        members = [i for i, d in differences.items() if d.size == size]
+        tested = stats.ttest_1samp(np.stack([differences[i] for i in members]), 0.0, axis=-1)
+        statistics: list[float] = np.asarray(tested.statistic).tolist()
+        p_values: list[float] = np.asarray(tested.pvalue).tolist()
+        found |= zip(members, zip(statistics, p_values, strict=True), strict=True)
+    return found
 
 
 def probability_of_improvement(
@@ -270,14 +329,18 @@ def probability_of_improvement(
     _check_confidence(confidence)
     checks.whole_number("resamples", resamples, 1)
     one, other = np.sort(_sample(first)), np.sort(_sample(second))
-    wins = (one[:, None] > other).astype(np.float64) + 0.5 * (one[:, None] == other)
-    generator = stream(seed, "statistics", "improvement")
+    size = one.size * other.size
+    below = np.searchsorted(other, one, side="left")
+    not_above = np.searchsorted(other, one, side="right")
+    probability = float((below + not_above).sum() / 2 / size)
     if one.size == other.size == 1:
-        return float(wins.mean()), (math.nan, math.nan)
-    counts_one, counts_other = (_counts(generator, s.size, resamples) for s in (one, other))
-    drawn = ((counts_one @ wins) * counts_other).sum(axis=1) / wins.size
+        return probability, (math.nan, math.nan)
+    counts_one, counts_below = _resampled_counts(one.size, other.size, resamples, seed)
+    # Whole numbers, so that no order of adding them matters.
+    twice = np.einsum("ir,ir->r", counts_one, counts_below[below] + counts_below[not_above])
+    drawn = twice.astype(np.float64) / 2 / size
     low, high = np.quantile(drawn, [(1.0 - confidence) / 2.0, (1.0 + confidence) / 2.0]).tolist()
-    return float(wins.mean()), (low, high)
+    return probability, (low, high)
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
@@ -298,11 +361,29 @@ def holm(p_values: Sequence[float]) -> list[float]:
     return corrected
 
 
-def _counts(generator: np.random.Generator, n: int, resamples: int) -> Floats:
-    """Return how often each of n values is drawn in each resample, shape (resamples, n)."""
+@functools.lru_cache(maxsize=1)
+def _resampled_counts(n_one: int, n_other: int, resamples: int, seed: int) -> tuple[Counts, Counts]:
+    """Return how often values of two samples are drawn in each resample, by their sizes alone.
+
+    Kept for the next two samples of these sizes; nobody may change them.
+
+    Returns:
+        Of each value of the first, shape (n_one, resamples); of all values of the second before
+        each, shape (n_other + 1, resamples).
+    """
+    generator = stream(seed, "statistics", "improvement")
+    one, other = (_counts(generator, n, resamples) for n in (n_one, n_other))
+    before = np.concatenate([np.zeros((1, resamples), dtype=other.dtype), other.cumsum(axis=0)])
+    if 2 * n_one * n_other < _EXACT:
+        return one.astype(np.float32), before.astype(np.float32)
+    return one.astype(np.float64), before.astype(np.float64)
+
+
+def _counts(generator: np.random.Generator, n: int, resamples: int) -> NDArray[np.int64]:
+    """Return how often each of n values is drawn in each resample, shape (n, resamples)."""
     drawn = generator.integers(0, n, size=(resamples, n)) + n * np.arange(resamples)[:, None]
     counts = np.bincount(drawn.ravel(), minlength=resamples * n)
-    return counts.reshape(resamples, n).astype(np.float64)
+    return np.ascontiguousarray(counts.reshape(resamples, n).T)
 
 
 def _sample(values: ArrayLike) -> Floats:
@@ -324,43 +405,58 @@ def _check_confidence(confidence: float) -> None:
 
 
 def _around(mean: float, error: float, freedom: float, confidence: float) -> Interval:
-    from scipy import stats  # loading it takes a second
+    from scipy import special  # loading it takes a tenth of a second
 
     _check_confidence(confidence)
-    half = float(stats.t.ppf((1.0 + confidence) / 2.0, freedom)) * error
+    half = float(special.stdtrit(freedom, (1.0 + confidence) / 2.0)) * error
     return (mean - half, mean + half)
 
 
+def _mean(values: Floats, axis: int) -> Floats:
+    return np.asarray(values.mean(axis))
+
+
+def _iqm(values: Floats, axis: int) -> Floats:
+    from scipy import stats  # loading it takes a second
+
+    return np.asarray(stats.trim_mean(values, 0.25, axis))
+
+
 def _bootstrap(
-    samples: Sequence[Floats], confidence: float, resamples: int, seed: int
-) -> tuple[Interval, Interval]:
-    """Return the intervals of the mean and of the IQM from the same resamples of each sample."""
+    samples: Sequence[Floats],
+    *statistics: Callable[[Floats, int], Floats],
+    confidence: float,
+    resamples: int,
+    seed: int,
+) -> list[Interval]:
+    """Return the intervals of statistics from the same resamples of each sample."""
     from scipy import stats  # loading it takes a second
 
     _check_confidence(confidence)
     together = np.concatenate(samples)
     drawn = [sample for sample in samples if sample.size > 1]
     if not drawn:
-        return (math.nan, math.nan), (math.nan, math.nan)
+        return [(math.nan, math.nan) for _ in statistics]
     if np.ptp(together) == 0.0:
         value = float(together[0])
-        return (value, value), (value, value)
+        return [(value, value) for _ in statistics]
     # A stratum of one value is the same in every resample.
     fixed = np.concatenate([np.empty(0), *(s for s in samples if s.size == 1)])
 
-    def both(*resampled: Floats, axis: int) -> Floats:
+    def all_of(*resampled: Floats, axis: int) -> Floats:
         parts = [*resampled, np.broadcast_to(fixed, (*resampled[0].shape[:-1], fixed.size))]
         values = resampled[0] if len(samples) == 1 else np.concatenate(parts, axis=axis)
-        return np.stack([values.mean(axis), stats.trim_mean(values, 0.25, axis)])
+        return np.stack([statistic(values, axis) for statistic in statistics])
 
     interval = stats.bootstrap(
         tuple(drawn),
-        both,
+        all_of,
         confidence_level=confidence,
         n_resamples=resamples,
         batch=max(1, _VALUES_AT_ONCE // together.size),
         method="percentile",
         rng=stream(seed, "statistics", "bootstrap"),
     ).confidence_interval
-    (mean_low, iqm_low), (mean_high, iqm_high) = np.asarray([interval.low, interval.high]).tolist()
-    return (mean_low, mean_high), (iqm_low, iqm_high)
+    low: list[float] = np.asarray(interval.low).tolist()
+    high: list[float] = np.asarray(interval.high).tolist()
+    return list(zip(low, high, strict=True))

@@ -22,13 +22,13 @@ def network_file_system(path: Path, *, mounts: str | None = None) -> str | None:
             mounts = Path("/proc/mounts").read_text(encoding="utf-8")
         except OSError:
             return None
-    place = Path(os.path.realpath(path))
+    place = f"{os.path.realpath(path)}/"
     best, kind = -1, ""
     for line in mounts.splitlines():
         fields = line.split()
         if len(fields) < 3:
             continue
-        point = Path(fields[1].replace("\\040", " "))
-        if (place == point or point in place.parents) and len(point.parts) >= best:
-            best, kind = len(point.parts), fields[2]
+        point = fields[1].replace("\\040", " ").rstrip("/") + "/"
+        if place.startswith(point) and len(point) >= best:
+            best, kind = len(point), fields[2]
     return kind if kind.lower() in NETWORK_FILE_SYSTEMS else None

@@ -63,7 +63,8 @@ def read_text(file: Path, *, largest: int = LARGEST_BYTES, cure: str = _CURE) ->
                     f"{file} is not read: {status.st_size / 1024**2:.0f} MiB are more than any "
                     f"such file has ({largest / 1024**2:.0f} MiB); {cure}"
                 )
-            return stream.read(largest).decode("utf-8")
+            # Asked for so many bytes, it would make room for them at every small file.
+            return stream.read()[:largest].decode("utf-8")
     except FileNotFoundError as error:
         raise InputError(f"{file} does not exist") from error
     except OSError as error:
@@ -88,6 +89,15 @@ def read_yaml(file: Path, *, is_ours: bool = False, cure: str = _CURE) -> Any:
     text = read_text(file, cure=cure)
     if is_ours and text and not text.endswith("\n"):
         raise InputError(f"{file} is damaged: it was cut off; {cure}")
+    return parsed_yaml(text, file, cure=cure)
+
+
+def parsed_yaml(text: str, file: Path, *, cure: str = _CURE) -> Any:
+    """Return what YAML text of a file says.
+
+    Raises:
+        InputError: it is damaged, or too large as it unfolds.
+    """
     try:
         check_depth(text)
         content = yaml.load(text, Loader=_Loader)

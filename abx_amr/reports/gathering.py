@@ -46,9 +46,7 @@ def gathered(
         "conditions": comparing.conditions_table(grouped),
         "pairs": pairs,
         "overall": comparing.overall_table(grouped),
-        "runs": reading.runs_table(
-            found, clinics, labels, [conditions.settings_of(run) for run in found]
-        ),
+        "runs": reading.runs_table(found, clinics, labels, [run.settings for run in found]),
     }
     return SetSubject(
         path=folder,

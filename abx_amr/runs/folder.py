@@ -50,6 +50,8 @@ from abx_amr.studies.folder import is_study_folder, written_path
 if TYPE_CHECKING:
     import pandas as pd
 
+    from abx_amr.host.alike_yaml import AlikeYaml
+
 CheckpointName = Literal["last", "best"]
 
 #: What every summary has.
@@ -203,13 +205,17 @@ class RunFolder:
         """Write the resolved configuration, plain data, in its own order, without secrets."""
         write_yaml(self.config_file, redacted(config))
 
-    def read_config(self) -> dict[str, Any]:
+    def read_config(self, alike: AlikeYaml | None = None) -> dict[str, Any]:
         """Return the resolved configuration.
+
+        Args:
+            alike: has read those of other runs; what is returned is theirs too then.
 
         Raises:
             InputError: the folder holds no readable configuration.
         """
-        config = read_yaml(self.config_file, is_ours=True)
+        read = read_yaml if alike is None else alike.read_yaml
+        config = read(self.config_file, is_ours=True)
         if not isinstance(config, dict):
             raise InputError(
                 f"{self.config_file} is damaged: it must hold 'name: value' lines, and "
@@ -221,11 +227,16 @@ class RunFolder:
         """Write what was said on the command line, without secrets."""
         write_yaml(self.overrides_file, redacted(list(overrides)))
 
-    def read_overrides(self) -> list[str]:
-        """Return what was said on the command line; nothing where nothing was written."""
+    def read_overrides(self, alike: AlikeYaml | None = None) -> list[str]:
+        """Return what was said on the command line; nothing where nothing was written.
+
+        Args:
+            alike: has read those of other runs.
+        """
         if not self.overrides_file.is_file():
             return []
-        found = read_yaml(self.overrides_file, is_ours=True)
+        read = read_yaml if alike is None else alike.read_yaml
+        found = read(self.overrides_file, is_ours=True)
         if not isinstance(found, list | None):
             raise InputError(f"{self.overrides_file} is damaged: it must list overrides")
         return [str(override) for override in found or []]

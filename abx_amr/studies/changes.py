@@ -1,4 +1,4 @@
-"""What is written on a trial at one moment, in one piece where the storage can."""
+"""What is written on a trial or a study at one moment, in one piece where the storage can."""
 
 from __future__ import annotations
 
@@ -44,6 +44,28 @@ class WritesAtOnce(Protocol):
             UpdateFinishedTrialError: The trial is finished.
             KeyError: There is no such trial.
         """
+
+    def write_study(self, study_id: int, user_attrs: Mapping[str, Any]) -> None:
+        """Write attributes of a study, at least one, JSON; a journal takes them in their order.
+
+        Raises:
+            KeyError: There is no such study.
+        """
+
+
+def write_study(backend: BaseStorage, study_id: int, user_attrs: Mapping[str, Any]) -> None:
+    """Write attributes of a study; in any storage of Optuna's that is not ours one after another.
+
+    Raises:
+        KeyError: There is no such study.
+    """
+    if not user_attrs:
+        return
+    if isinstance(backend, WritesAtOnce):
+        backend.write_study(study_id, user_attrs)
+        return
+    for name, value in user_attrs.items():
+        backend.set_study_user_attr(study_id, name, value)
 
 
 def write_trial(backend: BaseStorage, trial_id: int, changes: TrialChanges) -> None:

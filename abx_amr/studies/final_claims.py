@@ -16,19 +16,24 @@ from abx_amr.studies.claiming import StudyGoneError
 from abx_amr.studies.deaths import DeathWatch
 from abx_amr.studies.final import FinalStanding, standing
 from abx_amr.studies.objective import SeedOutcome
-from abx_amr.studies.records import INTERRUPTED, FinalAttributes, FinalClaim, FinalUnit, Worker
-from abx_amr.studies.records.finals import (
-    write_final_claims,
-    write_final_heartbeat,
-    write_final_outcome,
+from abx_amr.studies.records import (
+    INTERRUPTED,
+    FinalAttributes,
+    FinalClaim,
+    FinalUnit,
+    StudyAttributes,
+    TrialRecord,
+    Worker,
 )
+from abx_amr.studies.records.finals import write_final_changes, write_final_heartbeat
 from abx_amr.studies.stopping import StopError, stop_before_time_limit
-from abx_amr.studies.stored import open_study, read_trials
+from abx_amr.studies.stored import open_study, records_of
 
 if TYPE_CHECKING:
     from optuna.storages import BaseStorage
 
     from abx_amr.studies.records import Heartbeat
+    from abx_amr.studies.search_space import SearchSpace
     from abx_amr.studies.settings import StudySettings
     from abx_amr.studies.storages import StudyStorage
 
@@ -64,12 +69,16 @@ class FinalClaims:
         self.on_reaped = on_reaped
         self.study_id = -1  # of no study
         self.standing: FinalStanding | None = None
+        self._space: SearchSpace | None = None  # what the study was made to search
+        self._known: Mapping[int, TrialRecord] = {}  # trials that had ended when last read
         self._time_limit = TimeLimit()
         self._deaths = DeathWatch(worker, interval=settings.heartbeat_interval)
 
     def open(self) -> None:
         """Find the study."""
-        _, self.study_id = open_study(self.storage, self.settings.study_name)
+        backend, self.study_id = open_study(self.storage, self.settings.study_name)
+        origin = StudyAttributes(backend.get_study_user_attrs(self.study_id)).origin
+        self._space = None if origin is None else origin.space
 
     @property
     def backend(self) -> BaseStorage:
@@ -104,24 +113,29 @@ class FinalClaims:
 
     def _claim_inside(self, remaining: float | None) -> list[FinalUnit]:
         attributes = self._attributes()
-        trials = read_trials(self.backend, self.study_id)
+        trials = records_of(self.backend, self.study_id, space=self._space, known=self._known)
+        self._known = {trial.id: trial for trial in trials if trial.frozen.state.is_finished()}
         self.standing = standing(self.settings, trials, attributes)
         if self.standing is None or self.standing.is_complete:
             raise StopError("budget", "the final is complete")
-        free = self._reaped(attributes.claims)
+        claims = attributes.claims
+        free, failed = self._reaped(claims)
         stop_before_time_limit(trials, remaining)
         mine = self._share(free)
-        claims = [replace(self._claim_of(u, attributes), owner=self.worker) for u in mine]
-        write_final_claims(self.backend, self.study_id, claims)
+        known = {**claims, **failed}
+        write_final_changes(
+            self.backend,
+            self.study_id,
+            claims=[replace(_claim_of(unit, known), owner=self.worker) for unit in mine],
+        )
         return mine
 
     def tell(self, outcomes: Mapping[FinalUnit, SeedOutcome]) -> None:
         """Write what trainings gave, unless others have told it meanwhile: it is the same."""
         with self.storage.critical_section():
             known = self._attributes().outcomes
-            for unit, outcome in outcomes.items():
-                if unit not in known:
-                    write_final_outcome(self.backend, self.study_id, unit, outcome)
+            new = {unit: outcome for unit, outcome in outcomes.items() if unit not in known}
+            write_final_changes(self.backend, self.study_id, outcomes=new)
         if self.standing is not None:
             told = {**self.standing.outcomes, **outcomes}
             self.standing = replace(self.standing, outcomes=told)
@@ -130,9 +144,9 @@ class FinalClaims:
         """Leave trainings that have not ended to others, or give them up."""
         with self.storage.critical_section():
             attributes = self._attributes()
-            for unit in units:
-                if unit not in attributes.outcomes:
-                    self._fail(self._claim_of(unit, attributes), unit, reason)
+            claims, ended = attributes.claims, attributes.outcomes
+            left = [unit for unit in units if unit not in ended]
+            self._fail({unit: (_claim_of(unit, claims), reason) for unit in left})
 
     def beat(self, beat: Heartbeat) -> None:
         """Write a sign of life."""
@@ -142,21 +156,26 @@ class FinalClaims:
         self.check_study()
         return FinalAttributes(self.backend.get_study_user_attrs(self.study_id))
 
-    def _reaped(self, claims: Mapping[FinalUnit, FinalClaim]) -> list[FinalUnit]:
-        """Return the trainings that are nobody's, after those of dead workers were taken back."""
+    def _reaped(
+        self, claims: Mapping[FinalUnit, FinalClaim]
+    ) -> tuple[list[FinalUnit], dict[FinalUnit, FinalClaim]]:
+        """Return the trainings that are nobody's, after those of dead workers were taken back.
+
+        And the claims of the latter as they are now.
+        """
         assert self.standing is not None
+        dead: dict[FinalUnit, tuple[FinalClaim, str]] = {}
         free = []
         for unit in self.standing.open:
             claim = claims.get(unit)
             if claim is None or claim.owner is None:
                 free.append(unit)
-                continue
-            reason = self._deaths.reason_to_reap(claim)
-            if reason is not None:
+            elif (reason := self._deaths.reason_to_reap(claim)) is not None:
                 self.on_reaped(unit, reason)
-                if self._fail(claim, unit, reason):
-                    free.append(unit)
-        return free
+                dead[unit] = (claim, reason)
+        failed = self._fail(dead)
+        again = {*free, *(unit for unit, claim in failed.items() if self._is_tried_again(claim))}
+        return [unit for unit in self.standing.open if unit in again], failed
 
     def _share(self, free: Sequence[FinalUnit]) -> list[FinalUnit]:
         assert self.standing is not None
@@ -171,17 +190,30 @@ class FinalClaims:
         ]
         return alike[: math.ceil(len(alike) / self.settings.n_workers)]
 
-    def _claim_of(self, unit: FinalUnit, attributes: FinalAttributes) -> FinalClaim:
-        return attributes.claims.get(unit) or FinalClaim(id=unit.name, owner=None)
+    def _fail(
+        self, failed: Mapping[FinalUnit, tuple[FinalClaim, str]]
+    ) -> dict[FinalUnit, FinalClaim]:
+        """Note a failed attempt of each, and give those up that have failed too often.
 
-    def _fail(self, claim: FinalClaim, unit: FinalUnit, reason: str) -> bool:
-        """Note a failed attempt; say whether there is to be another."""
-        attempts = claim.attempts + (reason != INTERRUPTED)
-        failed = replace(claim, owner=None, attempts=attempts)
-        write_final_claims(self.backend, self.study_id, [failed])
-        if attempts <= self.settings.max_retry:
-            return True
-        log.warning("final: %s failed %d times: %s", unit.label, attempts, reason)
-        outcome = SeedOutcome(seed=unit.seed, episode_return=None, failure=reason)
-        write_final_outcome(self.backend, self.study_id, unit, outcome)
-        return False
+        Args:
+            failed: Training -> its claim, and why it failed.
+
+        Returns:
+            The claims as they are now.
+        """
+        claims, given_up = {}, {}
+        for unit, (claim, reason) in failed.items():
+            attempts = claim.attempts + (reason != INTERRUPTED)
+            claims[unit] = replace(claim, owner=None, attempts=attempts)
+            if not self._is_tried_again(claims[unit]):
+                log.warning("final: %s failed %d times: %s", unit.label, attempts, reason)
+                given_up[unit] = SeedOutcome(seed=unit.seed, episode_return=None, failure=reason)
+        write_final_changes(self.backend, self.study_id, claims=claims.values(), outcomes=given_up)
+        return claims
+
+    def _is_tried_again(self, claim: FinalClaim) -> bool:
+        return claim.attempts <= self.settings.max_retry
+
+
+def _claim_of(unit: FinalUnit, claims: Mapping[FinalUnit, FinalClaim]) -> FinalClaim:
+    return claims.get(unit) or FinalClaim(id=unit.name, owner=None)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 import logging
+import operator
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -40,7 +41,7 @@ from abx_amr.studies.stopping import (
 if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
 
-    from abx_amr.studies.race import Step
+    from abx_amr.studies.race import RaceStanding, Step
     from abx_amr.studies.settings import StudySettings
     from abx_amr.studies.storages import StudyStorage
 
@@ -63,15 +64,17 @@ class RaceClaims(Claims):
     """What one worker has claimed of a race."""
 
     _first_rung: Rung  # of the point that is begun now
+    _last_race: tuple[Sequence[TrialRecord], RaceStanding | None] = ((), None)
 
     def _claim_inside(self, remaining: float | None) -> TrialRecord | None:
         settings = self.settings
         trials = self.trials()
         if self._reap(trials):
             trials = self.trials()
-        if self._put_out(trials):
+        race = self._race_of(trials)
+        if self._put_out(trials, race):
             trials = self.trials()
-        race = race_of(settings, trials)
+            race = self._race_of(trials)
         self.finished = race.n_spent
         if race.is_spent:
             self._close(trials)
@@ -84,6 +87,16 @@ class RaceClaims(Claims):
         if step.number is None:
             return self._begin(trials, step)
         return self._take(next(t for t in trials if t.number == step.number), step)
+
+    def _race_of(self, trials: Sequence[TrialRecord]) -> RaceStanding:
+        """Return how far the race is; of the points that were asked for last it is known."""
+        points = [trial for trial in trials if trial.rung is not None]
+        before, race = self._last_race
+        is_same = len(points) == len(before) and all(map(operator.is_, points, before))
+        if race is None or not is_same:
+            race = race_of(self.settings, points)
+            self._last_race = points, race
+        return race
 
     def seeds(self, trial: TrialRecord) -> list[int]:
         """Return the seeds that a point of this worker's is to have and has not.
@@ -209,7 +222,7 @@ class RaceClaims(Claims):
         """Show the sampler every point as a finished trial, with its likely value."""
         from optuna.trial import TrialState
 
-        race = race_of(self.settings, trials)
+        race = self._race_of(trials)
         sign = 1.0 if self.settings.direction == "maximize" else -1.0
         shown = []
         for trial in trials:
@@ -255,11 +268,10 @@ class RaceClaims(Claims):
 
     # -- ending ---------------------------------------------------------------------------------
 
-    def _put_out(self, trials: Sequence[TrialRecord]) -> bool:
+    def _put_out(self, trials: Sequence[TrialRecord], race: RaceStanding) -> bool:
         """Write that points are out which hardly ever beat the leader; say whether any is."""
         from optuna.trial import TrialState
 
-        race = race_of(self.settings, trials)
         if race.is_spent and any(point.is_closed for point in race.points.values()):
             return False  # a worker died while it wrote the last states: they are to stay the same
         losers = set(race.losers)

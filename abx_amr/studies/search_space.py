@@ -80,6 +80,8 @@ class SearchSpace(Mapping[str, "BaseDistribution"]):
 
     def is_point(self, params: Mapping[str, Any]) -> bool:
         """Say whether what counts was drawn, and nothing else."""
+        if not self.conditions:
+            return params.keys() == self._distributions.keys()
         point = self.point(params)
         return set(params) == {name for name in self if self.counts(name, point)}
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from abx_amr.errors import InputError, did_you_mean
@@ -10,6 +10,7 @@ from abx_amr.studies.records import StudyAttributes, StudyRecord, TrialRecord
 
 if TYPE_CHECKING:
     from optuna.storages import BaseStorage
+    from optuna.trial import FrozenTrial
 
     from abx_amr.studies.search_space import SearchSpace
     from abx_amr.studies.storages import StudyStorage
@@ -54,9 +55,20 @@ def records_of(
         space: What it searches.
         known: Trial id -> what was read of it before, returned for a trial that has not changed.
     """
+    trials = backend.get_all_trials(study_id, deepcopy=False)
+    return _records(trials, space=space, known=known)
+
+
+def _records(
+    trials: Iterable[FrozenTrial],
+    *,
+    space: SearchSpace | None,
+    known: Mapping[int, TrialRecord] | None = None,
+) -> list[TrialRecord]:
+    """Return trials as records, those that were known and have not changed as they were."""
     before = known or {}
     records = []
-    for frozen in backend.get_all_trials(study_id, deepcopy=False):
+    for frozen in trials:
         record = before.get(frozen._trial_id)
         is_same = record is not None and record.frozen is frozen
         records.append(record if record is not None and is_same else TrialRecord(frozen, space))
@@ -100,9 +112,9 @@ def read_studies(storage: StudyStorage) -> list[StudyRecord]:
             direction=study.directions[0].name.lower(),
             user_attrs=study.user_attrs,
             system_attrs=study.system_attrs,
-            trials=records_of(storage.open(), study._study_id, space=_space_in(study.user_attrs)),
+            trials=_records(trials, space=_space_in(study.user_attrs)),
         )
-        for study in storage.studies()
+        for study, trials in storage.whole_studies()
     ]
 
 

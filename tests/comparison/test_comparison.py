@@ -391,7 +391,7 @@ def tables_of(runs: Sequence[GatheredRun]) -> list[pd.DataFrame]:
     grouped = comparing.grouped(runs, clinics, found)
     bootstrap = comparing.Bootstrap(resamples=200)
     return [
-        reading.runs_table(runs, clinics, found, [conditions.settings_of(run) for run in runs]),
+        reading.runs_table(runs, clinics, found, [run.settings for run in runs]),
         comparing.conditions_table(grouped, bootstrap),
         comparing.pairs_table(grouped, bootstrap=bootstrap),
         comparing.overall_table(grouped, bootstrap),

@@ -12,6 +12,7 @@ from abx_amr.evaluation.statistics import (
     bootstrap_interval,
     holm,
     interquartile_mean,
+    many_paired_tests,
     paired_difference,
     paired_tests,
     probability_of_improvement,
@@ -19,6 +20,7 @@ from abx_amr.evaluation.statistics import (
     summarise_strata,
     t_interval,
 )
+from abx_amr.rng import stream
 
 returns = st.lists(st.floats(-1e4, 1e4), min_size=1, max_size=30)
 
@@ -193,6 +195,39 @@ def test_paired_tests_of_samples_that_say_little_warn_of_nothing(one, other, t_p
         found = paired_tests(one, other)
     assert found.t_p == pytest.approx(t_p, nan_ok=True)
     assert found.wilcoxon_p == pytest.approx(wilcoxon_p, nan_ok=True)
+
+
+def test_many_samples_are_tested_to_the_bit_as_one_by_one():
+    draw = np.random.default_rng(0)
+    samples = []
+    for size in (5, 8, 13, 14, 50, 51, 80) * 6:
+        one, digits = draw.normal(-80, 9, size), int(draw.integers(0, 3))
+        other = one + draw.normal(1, 3, size)
+        samples.append((one.round(digits), other.round(digits)))  # ties, zeros, or neither
+        samples.append((one, other))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of samples that say little
+        for (one, other), found in zip(samples, many_paired_tests(samples), strict=True):
+            tested = stats.ttest_1samp(one - other, 0.0)
+            assert (found.n, found.t_statistic, found.t_p) == (one.size, *tested)
+            assert found.wilcoxon_p == stats.wilcoxon(one - other).pvalue
+
+
+def test_the_probability_of_improvement_is_to_the_bit_that_of_counted_wins():
+    draw = np.random.default_rng(1)
+    for n_one, n_other in ((1, 4), (7, 7), (7, 7), (30, 3), (3000, 3000)):
+        one, other = draw.normal(0, 2, n_one).round(1), draw.normal(1, 2, n_other).round(1)
+        ordered = np.sort(one)[:, None], np.sort(other)
+        wins = (ordered[0] > ordered[1]) + 0.5 * (ordered[0] == ordered[1])
+        generator = stream(0, "statistics", "improvement")
+        drawn_one, drawn_other = (generator.integers(0, n, (20, n)) for n in (n_one, n_other))
+        drawn = [
+            wins[np.ix_(i, j)].sum() / wins.size
+            for i, j in zip(drawn_one, drawn_other, strict=True)
+        ]
+        interval = tuple(np.quantile(drawn, [(1.0 - 0.9) / 2, (1.0 + 0.9) / 2]).tolist())
+        found = probability_of_improvement(one, other, confidence=0.9, resamples=20)
+        assert found == (wins.mean(), interval)
 
 
 @given(returns, returns)

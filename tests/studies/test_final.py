@@ -241,6 +241,38 @@ def test_a_seed_that_kills_or_fails_every_worker_is_given_up(study, in_processes
     assert summary_of(settings)["final"]["candidates"][-1]["objective"] is None
 
 
+def test_a_seed_that_kills_its_worker_again_and_again_is_given_up(study, in_processes):
+    settings, storage = study(n_trials=2, max_retry=1, final={"top": 1, "seeds": 2})
+    search(settings, storage)
+
+    def deadly(work):
+        if 9001 in work.seeds and work.point == DEFAULT:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return trained(work)
+
+    codes = [in_processes(1, lambda _: work_on(settings, storage, deadly)) for _ in range(3)]
+    assert codes == [[-signal.SIGKILL], [-signal.SIGKILL], [0]]
+    outcome = standing_of(settings, storage).outcomes[FinalUnit(DEFAULT, 9001)]
+    assert outcome.failure_reason is not None
+
+
+def test_what_a_worker_claims_or_tells_is_written_in_one_piece(stored_study, monkeypatch):
+    settings, storage = stored_study(n_trials=3, final=SMALL)
+    search(settings, storage)
+    pieces, kind = [], type(storage.open())
+    written = kind.write_study
+    monkeypatch.setattr(
+        kind, "write_study", lambda *a: (pieces.append(len(a[-1])), written(*a))[-1]
+    )
+    monkeypatch.setattr(
+        kind, "set_study_user_attr", lambda _, study, key, value: pieces.append(key)
+    )
+    work_on(settings, storage)
+    assert pieces[:4] == [3, 3, 3, 3]  # seeds of a point: claimed, told, of the next one
+    assert sum(n for n in pieces if isinstance(n, int)) == 2 * (3 * 3 + 2 * 3)
+    assert not [key for key in pieces if str(key).startswith(("abx_final_claim", "abx_final_out"))]
+
+
 # -- studies with and without one --------------------------------------------------------------
 
 

@@ -12,7 +12,7 @@ from optuna.storages import RDBStorage
 from optuna.trial import TrialState, create_trial
 from sqlalchemy import text
 
-from abx_amr.studies.changes import TrialChanges, write_trial
+from abx_amr.studies.changes import TrialChanges, write_study, write_trial
 from abx_amr.studies.storages import JournalStorage, PostgresStorage, SqliteStorage
 
 SPACE = {
@@ -193,6 +193,20 @@ def test_changes_of_a_finished_trial_are_refused_and_nothing_of_them_is_written(
     with pytest.raises(KeyError):
         write_trial(backend, 99, changes)
     assert repr(backend.get_trial(ended)) == before
+
+
+def test_attributes_of_a_study_are_written_as_one_by_one(storage):
+    backend, study_id = make_study(storage)
+    backend.set_study_user_attr(study_id, "before", [1])
+    backend.set_study_user_attr(study_id, "kept", "ü")
+    write_study(backend, study_id, {"before": {"a": None}, "new": 0.1 + 0.2})
+    write_study(backend, study_id, {})
+    expected = {"before": {"a": None}, "kept": "ü", "new": 0.1 + 0.2}
+    assert backend.get_study_user_attrs(study_id) == expected
+    elsewhere = pickle.loads(pickle.dumps(storage)).open()
+    assert elsewhere.get_study_user_attrs(study_id) == expected
+    with pytest.raises(KeyError):
+        write_study(backend, study_id + 9, {"new": 1})
 
 
 def test_changes_that_come_after_another_process_has_ended_the_trial_are_refused_once(

@@ -12,6 +12,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal
 
 from abx_amr.host.atomic_files import jsonable
+from abx_amr.studies.changes import write_study
 from abx_amr.studies.objective import SeedOutcome
 from abx_amr.studies.records.trials import Heartbeat
 from abx_amr.studies.records.workers import Worker
@@ -206,27 +207,35 @@ def write_final_result(backend: BaseStorage, study_id: int, result: Mapping[str,
     backend.set_study_user_attr(study_id, RESULT, dict(result))
 
 
-def write_final_claims(backend: BaseStorage, study_id: int, claims: Iterable[FinalClaim]) -> None:
-    """Write whose units are."""
-    for claim in claims:
-        owner = None if claim.owner is None else claim.owner.as_record()
-        record = {"owner": owner, "attempts": claim.attempts}
-        backend.set_study_user_attr(study_id, f"{_CLAIM}{claim.id}", record)
-
-
-def write_final_outcome(
-    backend: BaseStorage, study_id: int, unit: FinalUnit, outcome: SeedOutcome
+def write_final_changes(
+    backend: BaseStorage,
+    study_id: int,
+    *,
+    claims: Iterable[FinalClaim] = (),
+    outcomes: Mapping[FinalUnit, SeedOutcome] | None = None,
 ) -> None:
-    """Write what a unit gave."""
-    record = {
-        "episode_return": outcome.episode_return,
-        "failure": outcome.failure_reason,
-        "seconds": outcome.seconds,
-        "collapse": outcome.collapse,
-        "effective_values": outcome.effective_values,
-        "ended": datetime.now().isoformat(timespec="seconds"),
-    }
-    backend.set_study_user_attr(study_id, f"{_OUTCOME}{unit.name}", jsonable(record))
+    """Write whose units are and what units gave, the outcomes last."""
+    told = {f"{_CLAIM}{claim.id}": _claim_record(claim) for claim in claims}
+    gave = {f"{_OUTCOME}{unit.name}": _outcome_record(o) for unit, o in (outcomes or {}).items()}
+    write_study(backend, study_id, {**told, **gave})
+
+
+def _claim_record(claim: FinalClaim) -> dict[str, Any]:
+    owner = None if claim.owner is None else claim.owner.as_record()
+    return {"owner": owner, "attempts": claim.attempts}
+
+
+def _outcome_record(outcome: SeedOutcome) -> Any:
+    return jsonable(
+        {
+            "episode_return": outcome.episode_return,
+            "failure": outcome.failure_reason,
+            "seconds": outcome.seconds,
+            "collapse": outcome.collapse,
+            "effective_values": outcome.effective_values,
+            "ended": datetime.now().isoformat(timespec="seconds"),
+        }
+    )
 
 
 def write_final_heartbeat(

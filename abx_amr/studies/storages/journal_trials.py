@@ -1,8 +1,8 @@
-"""Optuna's journal storage, which takes all changes of a trial in one appending."""
+"""Optuna's journal storage, which takes all changes of a trial or a study in one appending."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -31,6 +31,27 @@ class JournalTrials(JournalStorage):
             records = [{**record, "worker_id": worker} for record in _records(trial_id, changes)]
             self._backend.append_logs(records)
             self._replay(at_most=len(records))
+
+    def write_study(self, study_id: int, user_attrs: Mapping[str, Any]) -> None:
+        """Append attributes of a study.
+
+        Raises:
+            KeyError: There is no such study.
+        """
+        with self._thread_lock:
+            self._sync_with_backend()
+            self._replay_result.get_study(study_id)  # raises
+            records = [
+                {
+                    "op_code": JournalOperation.SET_STUDY_USER_ATTR,
+                    "worker_id": self._replay_result.worker_id,
+                    "study_id": study_id,
+                    "user_attr": {name: value},
+                }
+                for name, value in user_attrs.items()
+            ]
+            self._backend.append_logs(records)
+            self._sync_with_backend()
 
     def _replay(self, *, at_most: int) -> None:
         """Read on, also past records of this process that come too late.

@@ -18,6 +18,7 @@ from abx_amr.errors import InputError
 if TYPE_CHECKING:
     from optuna.storages import BaseStorage
     from optuna.study._frozen import FrozenStudy
+    from optuna.trial import FrozenTrial
 
 
 class StorageError(InputError):
@@ -53,6 +54,9 @@ class StudyStorage(Protocol):
 
     def studies(self) -> list[FrozenStudy]:
         """Return all studies without their trials, oldest first; create nothing."""
+
+    def whole_studies(self) -> list[tuple[FrozenStudy, list[FrozenTrial]]]:
+        """Return all studies with their trials, oldest first; create nothing."""
 
     def open(self) -> BaseStorage:
         """Return Optuna's storage for this process, with its tables made by exactly one process."""
@@ -122,6 +126,14 @@ class ProcessStorage(ABC):
         backend = self.open()
         with self.explained():
             return backend.get_all_studies()
+
+    def whole_studies(self) -> list[tuple[FrozenStudy, list[FrozenTrial]]]:
+        """Return all studies with their trials, oldest first; create nothing."""
+        with self.explained():
+            return [
+                (study, self.open().get_all_trials(study._study_id, deepcopy=False))
+                for study in self.studies()
+            ]
 
     def delete(self, study_name: str) -> None:
         """Remove the study and its trials; no error where there is none."""

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from sqlalchemy import Engine
     from sqlalchemy.exc import DBAPIError
 
-#: Optuna's version of its tables that `trial_tables` reads and writes.
-SCHEMA = 12
+#: Optuna's version of its tables that `trial_tables` reads and writes, and of its migrations.
+SCHEMA, REVISION = 12, "v3.2.0.a"
 
 
 class RelationalStorage(ProcessStorage):
@@ -85,21 +85,27 @@ class RelationalStorage(ProcessStorage):
             return bool(found.scalar_one())
 
 
-def _tables() -> tuple[type[RDBStorage], Callable[[Any], BaseStorage]]:
-    """Return what reads and writes the tables, and what remembers trials of it.
+def has_our_tables() -> bool:
+    """Say whether the Optuna that is installed arranges its tables as ours are read and written."""
+    return _our_tables() is not None
 
-    Both are Optuna's own, which take more statements, where the Optuna that is installed arranges
-    its tables otherwise than ours know.
-    """
-    from optuna.storages import RDBStorage, get_storage
 
+def _our_tables() -> tuple[type[RDBStorage], Callable[[Any], BaseStorage]] | None:
+    """Return what reads and writes the tables with few statements, and what remembers trials."""
     try:
         from optuna.storages._rdb.models import SCHEMA_VERSION
 
         from abx_amr.studies.storages.trial_tables import CachedTrials, TrialTables
     except (ImportError, AttributeError):
-        return RDBStorage, get_storage
-    return (TrialTables, CachedTrials) if SCHEMA_VERSION == SCHEMA else (RDBStorage, get_storage)
+        return None
+    return (TrialTables, CachedTrials) if SCHEMA_VERSION == SCHEMA else None
+
+
+def _tables() -> tuple[type[RDBStorage], Callable[[Any], BaseStorage]]:
+    """Return what reads and writes the tables: Optuna's own where they are not ours."""
+    from optuna.storages import RDBStorage, get_storage
+
+    return _our_tables() or (RDBStorage, get_storage)
 
 
 def _close(engine: Engine, process: int) -> None:

@@ -13,10 +13,17 @@ from filelock import FileLock, Timeout
 from abx_amr.errors import InputError
 from abx_amr.host.file_system import network_file_system
 from abx_amr.studies.storages.member import ReadOnlyCopy, check_is_there, is_writable, make_folder
-from abx_amr.studies.storages.relational import RelationalStorage
+from abx_amr.studies.storages.relational import (
+    REVISION,
+    SCHEMA,
+    RelationalStorage,
+    has_our_tables,
+)
 
 if TYPE_CHECKING:
     from optuna.storages import BaseStorage, RDBStorage
+    from optuna.study._frozen import FrozenStudy
+    from optuna.trial import FrozenTrial
     from sqlalchemy.exc import DBAPIError
 
 BUSY_TIMEOUT_SECONDS = 60
@@ -70,6 +77,25 @@ class SqliteStorage(RelationalStorage):
         make_folder(self.path.parent, label=self.label)
         with self.explained(), self._lock("lock"):
             yield
+
+    def whole_studies(self) -> list[tuple[FrozenStudy, list[FrozenTrial]]]:
+        """Return all studies with their trials, oldest first; create nothing."""
+        quickly = self._read_quickly() if self._is_made() else []
+        return super().whole_studies() if quickly is None else quickly
+
+    def _read_quickly(self) -> list[tuple[FrozenStudy, list[FrozenTrial]]] | None:
+        """Return all studies with their trials; None where Optuna's own storage is to be asked.
+
+        It knows other tables, and says what is wrong with a file that cannot be read.
+        """
+        if not has_our_tables() or not is_writable(self.path.parent):
+            return None
+        from abx_amr.studies.storages.sqlite_reading import UNREADABLE, whole_studies
+
+        try:
+            return whole_studies(self.path, schema=SCHEMA, revision=REVISION)
+        except UNREADABLE:
+            return None
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave what is open or copied behind."""

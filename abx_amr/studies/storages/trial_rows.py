@@ -168,7 +168,7 @@ def read(connection: Connection, rows: Sequence[Any]) -> list[FrozenTrial]:
     ids = [*details]
     for first in range(0, len(ids), TRIALS_AT_ONCE):
         named = {"ids": ids[first : first + TRIALS_AT_ONCE]}
-        for trial_id, kind, _, key, text, number in connection.execute(all_details(), named):
+        for trial_id, kind, _, key, text, number in connection.execute(all_details(), named).all():
             details[trial_id].add(kind, key, text, number)
     return [_frozen(row, details[row.trial_id]) for row in rows]
 

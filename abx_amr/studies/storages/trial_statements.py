@@ -12,6 +12,9 @@ from sqlalchemy import Table, bindparam
 from sqlalchemy.dialects import postgresql, sqlite
 
 STUDIES: Table = models.StudyModel.__table__
+DIRECTIONS: Table = models.StudyDirectionModel.__table__
+STUDY_USER_ATTRS: Table = models.StudyUserAttributeModel.__table__
+STUDY_SYSTEM_ATTRS: Table = models.StudySystemAttributeModel.__table__
 TRIALS: Table = models.TrialModel.__table__
 PARAMS: Table = models.TrialParamModel.__table__
 USER_ATTRS: Table = models.TrialUserAttributeModel.__table__
@@ -22,6 +25,39 @@ INTERMEDIATE_VALUES: Table = models.TrialIntermediateValueModel.__table__
 FINISHED = tuple(state for state in TrialState if state.is_finished())
 #: Trials whose details are asked for with one statement.
 TRIALS_AT_ONCE = 500
+
+
+@functools.cache
+def version_of_tables() -> sqlalchemy.TextClause:
+    """Select Optuna's versions of its tables and of its migrations."""
+    return sqlalchemy.text("SELECT schema_version, version_num FROM version_info, alembic_version")
+
+
+@functools.cache
+def all_studies() -> sqlalchemy.Select[Any]:
+    """Select id and name of all studies, the oldest first."""
+    found = sqlalchemy.select(STUDIES.c.study_id, STUDIES.c.study_name)
+    return found.order_by(STUDIES.c.study_id)
+
+
+@functools.cache
+def directions_of_studies() -> sqlalchemy.Select[Any]:
+    """Select study and direction of every objective of all studies."""
+    found = sqlalchemy.select(DIRECTIONS.c.study_id, DIRECTIONS.c.direction)
+    return found.order_by(DIRECTIONS.c.study_direction_id)
+
+
+@functools.cache
+def attributes_of_studies() -> tuple[sqlalchemy.Select[Any], sqlalchemy.Select[Any]]:
+    """Select study, key and JSON of the attributes of all studies: their users', the system's."""
+    users, system = (
+        sqlalchemy.select(table.c.study_id, table.c.key, table.c.value_json).order_by(table.c[row])
+        for table, row in (
+            (STUDY_USER_ATTRS, "study_user_attribute_id"),
+            (STUDY_SYSTEM_ATTRS, "study_system_attribute_id"),
+        )
+    )
+    return users, system
 
 
 @functools.cache
@@ -103,10 +139,15 @@ def study_named() -> sqlalchemy.Select[Any]:
 
 
 @functools.cache
+def study_of_id() -> sqlalchemy.Select[Any]:
+    """Select :study where there is one."""
+    return sqlalchemy.select(STUDIES.c.study_id).where(STUDIES.c.study_id == bindparam("study"))
+
+
+@functools.cache
 def locked_study() -> sqlalchemy.Select[Any]:
     """Select :study, and hold off others that would give a number to a new trial of it."""
-    found = sqlalchemy.select(STUDIES.c.study_id).where(STUDIES.c.study_id == bindparam("study"))
-    return found.with_for_update()
+    return study_of_id().with_for_update()
 
 
 @functools.cache

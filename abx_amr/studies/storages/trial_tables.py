@@ -7,7 +7,8 @@ exchange.
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterator
+import json
+from collections.abc import Container, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
 from typing import Any
@@ -31,12 +32,14 @@ from abx_amr.studies.storages.trial_rows import (
 )
 from abx_amr.studies.storages.trial_statements import (
     FINISHED,
+    STUDY_USER_ATTRS,
     changing_trials,
     ending,
     locked_state,
     locked_study,
     one_trial,
     study_named,
+    study_of_id,
     upsert,
 )
 
@@ -113,6 +116,23 @@ class TrialTables(RDBStorage):
                 statement = upsert(table, keys, tuple(rows[0]), self.engine.name)
                 connection.execute(statement, rows)
 
+    def write_study(self, study_id: int, user_attrs: Mapping[str, Any]) -> None:
+        """Write attributes of a study, all of them or none.
+
+        Raises:
+            KeyError: There is no such study.
+        """
+        rows = [
+            {"study_id": study_id, "key": name, "value_json": json.dumps(value)}
+            for name, value in user_attrs.items()
+        ]
+        with self.transaction() as connection:
+            if connection.execute(study_of_id(), {"study": study_id}).scalar() is None:
+                raise KeyError(models.NOT_FOUND_MSG)
+            keys = ("study_id", "key")
+            statement = upsert(STUDY_USER_ATTRS, keys, tuple(rows[0]), self.engine.name)
+            connection.execute(statement, rows)
+
     def _lock_unfinished(
         self, connection: Connection, trial_id: int, state: TrialState | None
     ) -> None:
@@ -181,6 +201,10 @@ class CachedTrials(_CachedStorage):
     def write_trial(self, trial_id: int, changes: TrialChanges) -> None:
         """Write changes of a trial (see TrialTables)."""
         self._backend.write_trial(trial_id, changes)
+
+    def write_study(self, study_id: int, user_attrs: Mapping[str, Any]) -> None:
+        """Write attributes of a study (see TrialTables)."""
+        self._backend.write_study(study_id, user_attrs)
 
     def create_new_trial(self, study_id: int, template_trial: FrozenTrial | None = None) -> int:
         """Store a trial; a ValueError where others drew a parameter of its from another range."""
