@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
@@ -55,11 +56,12 @@ def render(subject: StudySubject) -> Markup | None:
         ]
     default = default_trial(subject)
     shown = trials.sort_values("value", ascending=direction != "maximize", kind="stable")
+    told = _Told.of(shown)
     return fill(
         "study_trials.html",
         drawn=drawn,
-        columns=_columns(space, shown),
-        rows=[_row(row, space, shown, default) for row in shown.to_dict("records")],
+        columns=_columns(space, told),
+        rows=[_row(row, space, told, default) for row in shown.to_dict("records")],
         trials=[int(number) for number in shown["number"]],
         marked=_place_of_best(subject, shown),
     )
@@ -80,26 +82,37 @@ def seeds_of(subject: StudySubject) -> pd.DataFrame:
     ).reset_index(drop=True)
 
 
-def _columns(space: pd.DataFrame, trials: pd.DataFrame) -> list[Column]:
+@dataclass(frozen=True, kw_only=True)
+class _Told:
+    """Which columns tell trials apart."""
+
+    states: bool
+    n_seeds: bool
+    collapsed: bool
+
+    @classmethod
+    def of(cls, trials: pd.DataFrame) -> _Told:
+        """Return those of a table; a page's section on failures tells the collapsed seeds too."""
+        states = trials["state"]
+        return cls(
+            states=bool(states.nunique() > 1 or (states != "COMPLETE").any()),
+            n_seeds=trials["n_seeds"].nunique() > 1,
+            collapsed="collapsed" in trials
+            and bool((pd.to_numeric(trials["collapsed"]) > 0).any()),
+        )
+
+
+def _columns(space: pd.DataFrame, told: _Told) -> list[Column]:
     return [
         Column("trial", numeric=True),
-        *([Column("state")] if _differ(trials, "state") else []),
+        *([Column("state")] if told.states else []),
         Column("value", numeric=True, title="mean less the penalty for the spread over seeds"),
         Column("mean (std)", numeric=True, title="over seeds"),
-        *([Column("seeds", numeric=True)] if trials["n_seeds"].nunique() > 1 else []),
+        *([Column("seeds", numeric=True)] if told.n_seeds else []),
         *(Column(str(label), numeric=True) for label in space["label"]),
-        *([Column("collapsed", numeric=True, title=_COLLAPSED)] if _any_collapsed(trials) else []),
+        *([Column("collapsed", numeric=True, title=_COLLAPSED)] if told.collapsed else []),
         Column("time", numeric=True),
     ]
-
-
-def _differ(trials: pd.DataFrame, column: str) -> bool:
-    return bool(trials[column].nunique() > 1 or (trials[column] != "COMPLETE").any())
-
-
-def _any_collapsed(trials: pd.DataFrame) -> bool:
-    """Return whether a seed of any trial has collapsed; the section on failures says so too."""
-    return "collapsed" in trials and bool((pd.to_numeric(trials["collapsed"]) > 0).any())
 
 
 def default_trial(subject: StudySubject) -> int | None:
@@ -116,7 +129,7 @@ def default_trial(subject: StudySubject) -> int | None:
 
 
 def _row(
-    trial: Mapping[Any, Any], space: pd.DataFrame, trials: pd.DataFrame, default: int | None
+    trial: Mapping[Any, Any], space: pd.DataFrame, told: _Told, default: int | None
 ) -> list[Any]:
     seconds = trial.get("wall_time_seconds")
     return [
@@ -124,12 +137,12 @@ def _row(
             f"{trial['number']}{' (default)' * (trial['number'] == default)}",
             float(trial["number"]),
         ),
-        *([_state(trial)] if _differ(trials, "state") else []),
+        *([_state(trial)] if told.states else []),
         numbers(trial.get("value"), 2),
         _mean(trial),
-        *([numbers(trial["n_seeds"], 0)] if trials["n_seeds"].nunique() > 1 else []),
+        *([numbers(trial["n_seeds"], 0)] if told.n_seeds else []),
         *(short_setting(_plain(trial.get(f"params.{path}"))) for path in space["path"]),
-        *([numbers(trial.get("collapsed"), 0)] if _any_collapsed(trials) else []),
+        *([numbers(trial.get("collapsed"), 0)] if told.collapsed else []),
         Cell(duration(seconds), seconds if is_known(seconds) else None),
     ]
 
