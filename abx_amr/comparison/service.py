@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from abx_amr.checks import Count, Index, Range, fits
 from abx_amr.comparison import comparing, conditions, reading
+from abx_amr.comparison.pairs import pairs_table
 from abx_amr.errors import InputError, counted
 from abx_amr.host.notebook import result_as_html
 
@@ -125,7 +126,7 @@ def gather(asked: Mapping[str, Any]) -> Comparison:
     bootstrap = comparing.Bootstrap(
         confidence=asked["confidence"], resamples=asked["resamples"], seed=asked["seed"]
     )
-    pairs = comparing.pairs_table(grouped, against=asked["against"], bootstrap=bootstrap)
+    pairs = pairs_table(grouped, against=asked["against"], bootstrap=bootstrap)
     tables = {
         "runs": reading.runs_table(runs, clinics, labels, [run.settings for run in runs]),
         "conditions": comparing.conditions_table(grouped, bootstrap),

@@ -32,6 +32,7 @@ def gathered(
         InputError: none of them is complete.
     """
     from abx_amr.comparison import comparing, conditions, reading
+    from abx_amr.comparison.pairs import pairs_table
 
     chosen = run_folders_below(folder) if runs is None else [RunFolder(path) for path in runs]
     found, left_out = reading.read_runs(chosen)
@@ -41,7 +42,7 @@ def gathered(
     found, repeated = reading.newest_of_each(found, [conditions.identity(run) for run in found])
     clinics, labels, notes = conditions.label_runs(found)
     grouped = comparing.grouped(found, clinics, labels)
-    pairs = comparing.pairs_table(grouped)
+    pairs = pairs_table(grouped)
     tables = {
         "conditions": comparing.conditions_table(grouped),
         "pairs": pairs,

@@ -13,6 +13,7 @@ from scipy import stats
 
 import abx_amr
 from abx_amr.comparison import comparing, conditions, reading
+from abx_amr.comparison.pairs import pairs_table
 from abx_amr.comparison.reading import GatheredRun
 from abx_amr.configuration.values import CLINIC_SECTIONS
 from abx_amr.errors import InputError
@@ -39,7 +40,7 @@ def labels(runs: Sequence[GatheredRun], *by: str) -> tuple[set[str], set[str], l
 
 def pairs_of(runs: Sequence[GatheredRun], against: str | None = None) -> pd.DataFrame:
     clinics, found, _ = conditions.label_runs(runs)
-    return comparing.pairs_table(comparing.grouped(runs, clinics, found), against=against)
+    return pairs_table(comparing.grouped(runs, clinics, found), against=against)
 
 
 def test_clinic_sections_are_those_of_the_configuration() -> None:
@@ -174,7 +175,7 @@ def test_by_never_puts_a_rule_and_agents_into_one_condition(tmp_path: Path) -> N
         ("paper_two_rules", False),
     }
     assert sum("holds rules and agents" in note for note in notes) == 1
-    (row,) = comparing.pairs_table(comparing.grouped(runs, clinics, found)).to_dict("records")
+    (row,) = pairs_table(comparing.grouped(runs, clinics, found)).to_dict("records")
     assert (row["first"], row["second"], row["pairs"]) == ("paper_two", "paper_two_rules", 3)
     assert row["difference"] == pytest.approx(1.0)
 
@@ -282,7 +283,7 @@ def test_seeds_that_do_not_differ_have_no_t_test_and_do_not_count_in_the_correct
     runs = read(tmp_path)
     clinics, found, _ = conditions.label_runs(runs)
     grouped = comparing.grouped(runs, clinics, found)
-    table = comparing.pairs_table(grouped)
+    table = pairs_table(grouped)
     (constant,) = table[table["t_p"].isna()].to_dict("records")
     assert {constant["first"], constant["second"]} == {"ppo_gamma0.9", "ppo_gamma0.996"}
     assert np.isnan(constant["t_p_holm"])
@@ -308,7 +309,7 @@ def overall_of(folder: Path) -> tuple[list[dict[str, object]], list[str]]:
     runs = read(folder)
     clinics, found, _ = conditions.label_runs(runs)
     grouped = comparing.grouped(runs, clinics, found)
-    notes = comparing.notes_on(grouped, comparing.pairs_table(grouped))
+    notes = comparing.notes_on(grouped, pairs_table(grouped))
     table = comparing.overall_table(grouped).to_dict("records")
     return table, [note for note in notes if "over clinics" in note]  # type: ignore[return-value]
 
@@ -393,7 +394,7 @@ def tables_of(runs: Sequence[GatheredRun]) -> list[pd.DataFrame]:
     return [
         reading.runs_table(runs, clinics, found, [run.settings for run in runs]),
         comparing.conditions_table(grouped, bootstrap),
-        comparing.pairs_table(grouped, bootstrap=bootstrap),
+        pairs_table(grouped, bootstrap=bootstrap),
         comparing.overall_table(grouped, bootstrap),
     ]
 
