@@ -5,6 +5,7 @@ import math
 import os
 import signal
 import time
+from collections import Counter
 from functools import partial
 
 import numpy as np
@@ -358,6 +359,32 @@ def test_the_sampler_sees_each_point_once_and_finished(study, monkeypatch):
     run_worker(settings, storage, noisy)
     assert all(state == "COMPLETE" for state, _ in seen[-1])
     assert len(seen[-1]) == len(seen) - 1
+
+
+def test_a_claim_works_the_race_out_once_and_again_after_points_are_put_out(study, monkeypatch):
+    from abx_amr.studies import race_claims
+
+    calls = Counter()
+    kind = race_claims.RaceClaims
+
+    def count(where, name, what=lambda found: True):
+        original = getattr(where, name)
+
+        def counted(*arguments):
+            found = original(*arguments)
+            calls[name] += what(found)
+            return found
+
+        monkeypatch.setattr(where, name, counted)
+
+    count(race_claims, "race_of")
+    count(kind, "_put_out", what=bool)
+    count(kind, "claim")
+    settings, storage = study(n_trials=12, race=True)
+    run_worker(settings, storage, noisy)
+    assert calls["_put_out"] > 0
+    # The last claim finds the race over, and ends by saying so.
+    assert calls["race_of"] == calls["claim"] + 1 + calls["_put_out"]
 
 
 def test_the_final_compares_the_best_of_a_race_on_seeds_it_has_not_used(study):
