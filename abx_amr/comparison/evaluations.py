@@ -27,7 +27,7 @@ _TOLD_OF_EACH = ("mean_true_amr_", "final_true_amr_", "prescriptions_")
 #: What plain numbers are written with.
 _OF_NUMBERS = b"0123456789+-.eE"
 _LARGEST_BYTES = 4 * 1024**2  #: of a table that is read with others
-_BYTES_AT_ONCE = 64 * 1024**2
+_BYTES_AT_ONCE = 16 * 1024**2
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,7 +105,7 @@ def _read_together(header: str, bodies: Mapping[Path, str]) -> dict[Path, LastEv
 
     names = [name for name in header.split(",") if name in _TOLD or name.startswith(_TOLD_OF_EACH)]
     text = "".join([header, "\n", *bodies.values()])
-    table = pd.read_csv(io.BytesIO(text.encode()), usecols=names)
+    table = pd.read_csv(io.BytesIO(text.encode()), usecols=names, low_memory=False)
     columns = {name: table[name].to_numpy() for name in names}
     if not all(
         values.dtype.kind in "if" and np.isfinite(values).all() for values in columns.values()
