@@ -149,6 +149,8 @@ def counted(count: int, noun: str, plural: str | None = None) -> str:
 
 #: A list of names that is longer is left out where a guess can be given.
 MANY_NAMES = 12
+#: A longer one is cut.
+MOST_NAMES = 40
 
 
 def nearest(name: object, known: Iterable[str]) -> str | None:
@@ -210,12 +212,17 @@ def hint(name: object, known: Iterable[str], *, label: str = "available") -> str
 
 
 def listed(names: Iterable[str], *, label: str = "available") -> str:
-    """Return the names as they stand behind a complaint.
+    """Return the names as they stand behind a complaint; of hundreds, as of runs, the first.
 
     >>> listed(["grid", "tpe"])
     'available: grid, tpe'
+    >>> listed(map(str, range(1000)))[-20:]
+    '8, 39 and 960 others'
     """
-    return f"{label}: {', '.join(names) or 'none'}"
+    told = list(names)
+    more = len(told) - MOST_NAMES
+    others = f" and {counted(more, 'other')}" if more > 0 else ""
+    return f"{label}: {', '.join(told[:MOST_NAMES]) or 'none'}{others}"
 
 
 def unknown(what: str, name: str, known: Iterable[str]) -> str:
