@@ -14,6 +14,7 @@ import pytest
 
 from abx_amr.host.postgres import Server
 from tests import services, warm
+from tests.once import make_once
 from tests.services import Database
 from tests.slurm.cluster import Cluster, running_cluster
 
@@ -33,6 +34,11 @@ LONGEST = (
     "postgres",
     "sweeper",
 )
+
+
+def pytest_configure() -> None:
+    """Decide where temporary files lie, before the first one is made."""
+    services.keep_files_in_memory()
 
 
 def _turn(item: pytest.Item) -> int:
@@ -87,6 +93,14 @@ def key_of_the_tests(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]
     """Let runs be signed with a key of the tests, not with that of the account."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_STATE_HOME", str(tmp_path_factory.mktemp("state")))
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def made_once() -> Iterator[None]:
+    """Let libraries read the same files once for all tests, not in each."""
+    with pytest.MonkeyPatch.context() as patch:
+        make_once(patch.setattr)
         yield
 
 

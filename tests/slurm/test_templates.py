@@ -14,7 +14,7 @@ import pytest
 from abx_amr.host.postgres.account import server_account
 from abx_amr.host.postgres.programs import find_programs
 from tests.cli.conftest import SMALL_STUDY
-from tests.services import lacking
+from tests.services import lacking, server_folder
 from tests.slurm.cluster import Cluster, until
 from tests.slurm.studies import check_exact, running_in, trials_in
 
@@ -67,10 +67,8 @@ def needs_postgres() -> None:
 @pytest.fixture
 def disk(tmp_path_factory: pytest.TempPathFactory) -> str:
     """Return a folder for a database that the server's own user may reach."""
-    folder = Path("/tmp") / f"abx-templates-{os.getpid()}-{time.monotonic_ns()}"
-    folder.mkdir(mode=0o755)
-    yield str(folder / "postgres")
-    shutil.rmtree(folder)
+    with server_folder() as folder:
+        yield str(folder / "postgres")
 
 
 def servers_in(folder: str) -> list[str]:
