@@ -52,12 +52,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=_turn)
 
 
-#: Files whose tests ask the warm process, of which one is enough.
+#: Folders and files whose tests ask the warm process, of which one is enough.
 WARM = (
+    "slurm",
     "docs/test_harness.py",
     "docs/test_pages.py",
     "cli/test_tune.py",
     "cli/test_tune_parallel.py",
+    "sweeper/test_command_line.py",
     "tuning/test_finishing.py",
 )
 
@@ -65,15 +67,16 @@ WARM = (
 def group_of(nodeid: str) -> str:
     """Return with which others a test runs in one process: its file, or the service they need.
 
-    Services are the SLURM cluster, PostgreSQL and the warm process of commands.
+    Services are PostgreSQL and the warm process of commands, which the SLURM cluster asks too.
 
     >>> group_of("tests/slurm/test_launcher.py::test_a"), group_of("tests/cli/test_abx.py::test_a")
-    ('slurm', 'tests/cli/test_abx.py')
+    ('warm', 'tests/cli/test_abx.py')
     """
     file = PurePosixPath(nodeid.partition("::")[0])
-    if file.parent.name in ("slurm", "postgres"):
-        return file.parent.name
-    return "warm" if file.as_posix().endswith(WARM) else str(file)
+    if file.parent.name == "postgres":
+        return "postgres"
+    is_warm = any(path.as_posix().endswith(WARM) for path in (file, file.parent))
+    return "warm" if is_warm else str(file)
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -28,7 +28,6 @@ from hydra.core.override_parser.overrides_parser import OverridesParser, create_
 from hydra.core.override_parser.types import Override
 from omegaconf import OmegaConf
 
-from abx_amr.configuration.compositions import IS_HYDRA_1_3
 from abx_amr.configuration.groups import conf_dir
 
 SetAttribute = Callable[[object, str, object], None]
@@ -48,8 +47,7 @@ def make_once(set_attribute: SetAttribute) -> None:
 
     set_attribute(storage._VersionManager, "_create_alembic_script", read_once)
     set_attribute(OmegaConf, "load", staticmethod(_once(OmegaConf.load, _text)))
-    if IS_HYDRA_1_3:
-        _compose_once(set_attribute)
+    _compose_once(set_attribute)
 
 
 def _compose_once(set_attribute: SetAttribute) -> None:
@@ -89,8 +87,10 @@ def _once(make: Callable[..., Any], key_of: Callable[..., Hashable]) -> Callable
     return made
 
 
-def _text(file: Any) -> Hashable:
-    """Return what is in a file, which stays to be read."""
+def _text(file: Any, **more: Any) -> Hashable:
+    """Return what is in a file, which stays to be read; None where more is asked for."""
+    if more:
+        return None
     if not hasattr(file, "read"):
         return Path(file).read_text(encoding="utf-8")
     begin = file.tell()

@@ -12,17 +12,15 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import OmegaConf
 
 from abx_amr.configuration.composing import compose
-from abx_amr.configuration.compositions import IS_HYDRA_1_3
 from abx_amr.errors import InputError
 
-KEPT = [(OmegaConf, "load")]
-if IS_HYDRA_1_3:
-    KEPT += [
-        (overrides_parser, "create_functions"),
-        (OverridesParser, "parse_rule"),
-        (config_loader_impl, "create_defaults_list"),
-        (ConfigLoaderImpl, "_compose_config_from_defaults_list"),
-    ]
+KEPT = (
+    (OmegaConf, "load"),
+    (overrides_parser, "create_functions"),
+    (OverridesParser, "parse_rule"),
+    (config_loader_impl, "create_defaults_list"),
+    (ConfigLoaderImpl, "_compose_config_from_defaults_list"),
+)
 LINES = (
     ("train",),
     ("train", "experiment=paper_two", "agent_algorithm=hrl_ppo", "training.seed=3"),

@@ -13,6 +13,7 @@ import importlib
 import json
 import logging
 import os
+import runpy
 import select
 import signal
 import socket
@@ -100,7 +101,7 @@ import json, os, signal, socket, sys
 served = socket.socket(socket.AF_UNIX)
 served.connect({address!r})
 asked = dict(argv=[{name!r}, *sys.argv[1:]], cwd=os.getcwd(), environ=dict(os.environ))
-for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1):
+for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2):
     signal.signal(number, lambda number, frame: served.send(bytes([number])))
 socket.send_fds(served, [b"\\0"], [0, 1, 2])
 served.sendall(json.dumps(asked).encode() + b"\\n")
@@ -136,13 +137,23 @@ def run_python_block() -> None:
 
 
 def run_python() -> None:
-    """Run what `python -c CODE` or `python -m MODULE` would, with further arguments."""
-    option, what, *arguments = sys.argv[1:]
+    """Run what `python -c CODE`, `-m MODULE` or `FILE` would, with further arguments."""
+    given = sys.argv[2:] if sys.argv[1] == "-u" else sys.argv[1:]
     path = os.environ.get("PYTHONPATH", "").split(os.pathsep)
     sys.path[:] = list(dict.fromkeys(["", *filter(None, path), *sys.path]))
+    if not given[0].startswith("-"):
+        sys.argv = given
+        sys.path[0] = str(Path(given[0]).parent)
+        runpy.run_path(given[0], run_name="__main__")
+        return
+    option, what, *arguments = given
     sys.argv = [option, *arguments]
     if option == "-m":
-        importlib.import_module(what).main()
+        module = importlib.import_module(what)
+        if hasattr(module, "main"):
+            module.main()
+        else:
+            runpy.run_module(what, run_name="__main__")
         return
     assert option == "-c", option
     exec(compile(what, "<string>", "exec"), {"__name__": "__main__"})
