@@ -1,5 +1,6 @@
 """What tests of every room may use: PostgreSQL, SLURM, and processes that may die."""
 
+import gc
 import os
 import subprocess
 import sys
@@ -50,6 +51,13 @@ def _turn(item: pytest.Item) -> int:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with what takes longest."""
     items.sort(key=_turn)
+
+
+def pytest_collection_finish() -> None:
+    """Look for garbage seldom, and never among what stays: all modules and tests."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(10_000)
 
 
 #: Folders and files whose tests ask the warm process, of which one is enough.
