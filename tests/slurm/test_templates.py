@@ -100,7 +100,7 @@ def test_an_array_on_a_journal_file_survives_a_cancelled_and_a_requeued_task(
 ) -> None:
     job = submitted(
         tmp_path, cluster, "sbatch", "--parsable", "--array=0-2", str(FOLDER / "array_journal.sh"),
-        *STUDY, LONG, "tuning.n_trials=5",
+        *STUDY, LONG, "tuning.n_trials=4", "tuning.n_seeds_per_trial=1",
     )  # fmt: skip
     study = tmp_path / "optimization/small"
     until(lambda: len(running_in(study)) >= 2, what="two running trials")
@@ -109,7 +109,7 @@ def test_an_array_on_a_journal_file_survives_a_cancelled_and_a_requeued_task(
     cluster.requeue(requeued)
     cluster.wait_for(job)
     trials = trials_in(study)
-    check_exact(trials, 5)
+    check_exact(trials, 4)
     assert [t.user_attrs["failure"] for t in trials if t.state.name == "FAIL"]
     assert (study / "best_params.json").is_file()
     assert "small" in (tmp_path / "optimization/.optimization_completed.txt").read_text()
