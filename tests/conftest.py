@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from abx_amr.host.postgres import Server
+from abx_amr.planning import kept_values
 from tests import services, warm
 from tests.once import make_once
 from tests.services import Database
@@ -104,6 +105,16 @@ def key_of_the_tests(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]
     """Let runs be signed with a key of the tests, not with that of the account."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_STATE_HOME", str(tmp_path_factory.mktemp("state")))
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def kept_plans(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Keep what is known of clinics in one folder for all tests, of a parallel run too."""
+    base = tmp_path_factory.getbasetemp()
+    shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(kept_values, "FOLDER", str(shared / "plans"))
         yield
 
 
