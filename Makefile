@@ -36,7 +36,9 @@ $(READY): pyproject.toml constraints.txt
 	@test -n "$(PYTHON)" || { echo "make: Python 3.11 or newer is needed: install it, or set PYTHON=" >&2; exit 2; }
 	@echo "installing into $(VENV), which takes some minutes"
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile -c constraints.txt -e '.[dev]'
+	@$(BIN)/python -m compileall -qq -j 0 -x '/tests/' $(CURDIR)/abx_amr $(CURDIR)/hydra_plugins \
+		$$($(BIN)/python -c 'import site; print(*site.getsitepackages())') || true  # some are no Python
 	@touch $@
 
 $(COMPILED): $(READY)

@@ -3,7 +3,7 @@
 `python warm.py SOCKET` serves; a `shim` is a program on the PATH that asks it to run a command with
 the folder, environment and standard streams of the asker. A signal to the program reaches the
 command, and a program that is killed takes its command with it. The commands are those of a page
-of docs/, in small sizes; `warm-python` is Python with -c or -m.
+of docs/, in small sizes and with blank figures; `warm-python` is Python with -c or -m.
 """
 
 from __future__ import annotations
