@@ -17,7 +17,6 @@ from collections.abc import Callable, Hashable
 from pathlib import Path
 from typing import Any
 
-from alembic.script import ScriptDirectory
 from hydra._internal import config_loader_impl
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra._internal.config_repository import IConfigRepository
@@ -38,10 +37,10 @@ def make_once(set_attribute: SetAttribute) -> None:
     from optuna.storages._rdb import storage
 
     history = storage._VersionManager._create_alembic_script
-    read: list[ScriptDirectory] = []  # which knows no database
+    read: list[Any] = []  # it knows no database
 
     @functools.wraps(history)
-    def read_once(manager: storage._VersionManager) -> ScriptDirectory:
+    def read_once(manager: storage._VersionManager) -> Any:
         read[:] = read or [history(manager)]
         return read[0]
 
