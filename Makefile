@@ -11,6 +11,7 @@ PYTHON ?= $(shell for p in python3.11 python3 python3.12 python3.13; do \
 VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+COMPILED := $(VENV)/.compiled
 VENV14 := .venv-hydra14
 READY14 := $(VENV14)/.ready
 HYDRA14 := hydra-core==1.4.0rc3 hydra-optuna-sweeper==1.4.0rc3 omegaconf==2.4.1rc1
@@ -28,30 +29,35 @@ HYDRA14_TESTS := tests/sweeper tests/configuration tests/host/test_locations.py 
 	tests/cli/test_evaluate.py::test_a_run_is_evaluated_again_on_its_own_clinic
 RUN_NAME ?= make_tune
 
-.PHONY: install tune test test-all check reference figures docs docs-serve bench hydra14 clean
-install: $(READY)
+.PHONY: install install14 tune test test-all check reference figures docs docs-serve bench hydra14 clean
+install: $(COMPILED)
 
 $(READY): pyproject.toml constraints.txt
 	@test -n "$(PYTHON)" || { echo "make: Python 3.11 or newer is needed: install it, or set PYTHON=" >&2; exit 2; }
 	@echo "installing into $(VENV), which takes some minutes"
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile -c constraints.txt -e '.[dev]'
+	@$(BIN)/python -m compileall -qq -j 0 -x '/tests/' $(CURDIR)/abx_amr $(CURDIR)/hydra_plugins \
+		$$($(BIN)/python -c 'import site; print(*site.getsitepackages())') || true  # some are no Python
+	@touch $@
+
+$(COMPILED): $(READY)
 	$(BIN)/abx compile
 	@touch $@
 
 # The published two-antibiotic clinic, shown to agents with the time that is left.
 TUNE_CLINIC := experiment=paper_two environment.include_time_remaining=true
-tune: $(READY)
+tune: $(COMPILED)
 	$(BIN)/abx-tune -m +tuning=policy_search_default $(TUNE_CLINIC) run_name=$(RUN_NAME) \
 		tuning.n_trials=4 tuning.n_seeds_per_trial=2 'tuning.final={top: 2, seeds: 6}'
 	$(BIN)/abx-train best_params_from=$(RUN_NAME) $(TUNE_CLINIC) run_name=$(RUN_NAME)_agent
 	$(BIN)/abx-plan $(TUNE_CLINIC) 'plan.runs=[$(RUN_NAME)_agent]'
 	@echo "(abx-train and the other commands: source $(BIN)/activate)"
 
-test: $(READY)
+test: $(COMPILED)
 	$(BIN)/python -m pytest -n 2 --dist loadgroup --no-loadscope-reorder -m "not slow"
 
-test-all: $(READY)
+test-all: $(COMPILED)
 	$(BIN)/python -m pytest -n 2 --dist loadgroup --no-loadscope-reorder
 
 check: $(READY)
@@ -65,7 +71,7 @@ reference: $(READY)
 	$(BIN)/python docs/reference.py
 
 # The figures that the pages show, by their commands in full size: docs/figures/. By hand.
-figures: $(READY)
+figures: $(COMPILED)
 	$(BIN)/python docs/figures.py
 
 docs: $(READY)
@@ -75,12 +81,14 @@ docs: $(READY)
 docs-serve: $(READY)
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs serve
 
-bench: $(READY)
+bench: $(COMPILED)
 	$(BIN)/python -m benchmarks
 
 # A second environment: Hydra 1.4 with the upstream sweeper beside ours.
-hydra14: $(READY14)
+hydra14: $(READY14) $(COMPILED)
 	$(VENV14)/bin/python -m pytest -n 2 --dist loadgroup --no-loadscope-reorder -m "not slow" $(HYDRA14_TESTS)
+
+install14: $(READY14)
 
 # Over the first environment, of which it hides what Hydra 1.4 replaces.
 $(READY14): $(READY) Makefile

@@ -1,5 +1,6 @@
 """What tests of every room may use: PostgreSQL, SLURM, and processes that may die."""
 
+import gc
 import os
 import subprocess
 import sys
@@ -13,7 +14,9 @@ from typing import Any
 import pytest
 
 from abx_amr.host.postgres import Server
+from abx_amr.planning import kept_values
 from tests import services, warm
+from tests.once import make_once
 from tests.services import Database
 from tests.slurm.cluster import Cluster, running_cluster
 
@@ -35,6 +38,11 @@ LONGEST = (
 )
 
 
+def pytest_configure() -> None:
+    """Decide where temporary files lie, before the first one is made."""
+    services.keep_files_in_memory()
+
+
 def _turn(item: pytest.Item) -> int:
     """Return when a test is begun: the place of its folder in LONGEST, else after all of them."""
     folder = item.path.parent.name
@@ -46,12 +54,21 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=_turn)
 
 
-#: Files whose tests ask the warm process, of which one is enough.
+def pytest_collection_finish() -> None:
+    """Look for garbage seldom, and never among what stays: all modules and tests."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(10_000)
+
+
+#: Folders and files whose tests ask the warm process, of which one is enough.
 WARM = (
+    "slurm",
     "docs/test_harness.py",
     "docs/test_pages.py",
     "cli/test_tune.py",
     "cli/test_tune_parallel.py",
+    "sweeper/test_command_line.py",
     "tuning/test_finishing.py",
 )
 
@@ -59,15 +76,16 @@ WARM = (
 def group_of(nodeid: str) -> str:
     """Return with which others a test runs in one process: its file, or the service they need.
 
-    Services are the SLURM cluster, PostgreSQL and the warm process of commands.
+    Services are PostgreSQL and the warm process of commands, which the SLURM cluster asks too.
 
     >>> group_of("tests/slurm/test_launcher.py::test_a"), group_of("tests/cli/test_abx.py::test_a")
-    ('slurm', 'tests/cli/test_abx.py')
+    ('warm', 'tests/cli/test_abx.py')
     """
     file = PurePosixPath(nodeid.partition("::")[0])
-    if file.parent.name in ("slurm", "postgres"):
-        return file.parent.name
-    return "warm" if file.as_posix().endswith(WARM) else str(file)
+    if file.parent.name == "postgres":
+        return "postgres"
+    is_warm = any(path.as_posix().endswith(WARM) for path in (file, file.parent))
+    return "warm" if is_warm else str(file)
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -87,6 +105,24 @@ def key_of_the_tests(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]
     """Let runs be signed with a key of the tests, not with that of the account."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_STATE_HOME", str(tmp_path_factory.mktemp("state")))
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def kept_plans(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Keep what is known of clinics in one folder for all tests, of a parallel run too."""
+    base = tmp_path_factory.getbasetemp()
+    shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(kept_values, "FOLDER", str(shared / "plans"))
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def made_once() -> Iterator[None]:
+    """Let libraries read the same files once for all tests, not in each."""
+    with pytest.MonkeyPatch.context() as patch:
+        make_once(patch.setattr)
         yield
 
 

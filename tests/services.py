@@ -82,15 +82,25 @@ class Database:
             connection.close()
 
 
-@contextlib.contextmanager
-def server_folder() -> Iterator[Path]:
-    """Give a new folder that root's server user may reach, which pytest's own is not.
+def keep_files_in_memory() -> None:
+    """Let temporary files lie in memory, unless TMPDIR says where or it has no room for them.
 
-    It lies in memory where there is room, since a busy disk makes starting and stopping slow.
+    Studies and servers sync each transaction to their disk, for which tests would wait longer than
+    for anything else.
     """
     memory = Path("/dev/shm")
-    has_room = os.access(memory, os.W_OK) and shutil.disk_usage(memory).free > ROOM_BYTES
-    folder = Path(tempfile.mkdtemp(prefix="abx-pg-", dir=memory if has_room else None))
+    if "TMPDIR" in os.environ or not os.access(memory, os.W_OK):
+        return
+    is_for_programs = not os.statvfs(memory).f_flag & os.ST_NOEXEC
+    if is_for_programs and shutil.disk_usage(memory).free > ROOM_BYTES:
+        os.environ["TMPDIR"] = str(memory)
+        tempfile.tempdir = None  # it is decided anew
+
+
+@contextlib.contextmanager
+def server_folder() -> Iterator[Path]:
+    """Give a new folder that root's server user may reach, which pytest's own is not."""
+    folder = Path(tempfile.mkdtemp(prefix="abx-pg-"))
     folder.chmod(0o755)
     try:
         yield folder

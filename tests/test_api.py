@@ -108,6 +108,7 @@ TINY = (
     *("environment.max_time_steps=16", "training.n_envs=2", "training.num_eval_episodes=3"),
     *("agent_algorithm.n_steps=16", "agent_algorithm.batch_size=8", "figures=false"),
     *("agent_algorithm.policy_kwargs.net_arch=[4]", "training.total_num_training_episodes=2"),
+    "report=false",
 )
 
 

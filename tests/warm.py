@@ -3,15 +3,17 @@
 `python warm.py SOCKET` serves; a `shim` is a program on the PATH that asks it to run a command with
 the folder, environment and standard streams of the asker. A signal to the program reaches the
 command, and a program that is killed takes its command with it. The commands are those of a page
-of docs/, in small sizes; `warm-python` is Python with -c or -m.
+of docs/, in small sizes and with blank figures; `warm-python` is Python with -c or -m.
 """
 
 from __future__ import annotations
 
+import gc
 import importlib
 import json
 import logging
 import os
+import runpy
 import select
 import signal
 import socket
@@ -34,8 +36,15 @@ IMPORTED = (
     *("hydra_plugins.abx_sweeper._search", "hydra_plugins.abx_sweeper.launchers", "sqlalchemy.orm"),
     *("hydra_plugins.abx_sweeper._set", "abx_amr.comparison.writing", "abx_amr.plots.conditions"),
     *("abx_amr.comparison.comparing", "abx_amr.comparison.conditions", "scipy.stats"),
+    *("optuna.storages._rdb.storage", "alembic.command", "alembic.config", "alembic.migration"),
+    *("alembic.script", "psycopg2", "torch._dynamo", "tests.pictures"),
 )
 
+#: What commands of pages choose, read once: a configuration and what is said of its groups.
+CHOICES = (
+    *(("train", "experiment=paper_two"), ("evaluate",), ("plan",)),
+    *(("tune", "+tuning=ppo_default"), ("tune", "+tuning=ppo_default", "experiment=paper_two")),
+)
 CLINIC = ("environment.max_time_steps=20",)
 TRAINING = (*CLINIC, "training.n_envs=2", "training.num_eval_episodes=2")
 STUDY = (
@@ -92,7 +101,7 @@ import json, os, signal, socket, sys
 served = socket.socket(socket.AF_UNIX)
 served.connect({address!r})
 asked = dict(argv=[{name!r}, *sys.argv[1:]], cwd=os.getcwd(), environ=dict(os.environ))
-for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1):
+for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2):
     signal.signal(number, lambda number, frame: served.send(bytes([number])))
 socket.send_fds(served, [b"\\0"], [0, 1, 2])
 served.sendall(json.dumps(asked).encode() + b"\\n")
@@ -123,22 +132,28 @@ def main_of(name: str) -> Callable[[], Any]:
 
 def run_python_block() -> None:
     """Run the Python text on the standard input, as a script of this folder."""
-    from tests.pictures import leave_blank
-
-    if not os.environ.keys() & {"ABX_PAGE_WHOLE", "ABX_PAGE_FIGURES"}:
-        leave_blank(setattr)
     sys.path.insert(0, "")
     exec(compile(sys.stdin.read(), "<block>", "exec"), {"__name__": "__main__"})
 
 
 def run_python() -> None:
-    """Run what `python -c CODE` or `python -m MODULE` would, with further arguments."""
-    option, what, *arguments = sys.argv[1:]
+    """Run what `python -c CODE`, `-m MODULE` or `FILE` would, with further arguments."""
+    given = sys.argv[2:] if sys.argv[1] == "-u" else sys.argv[1:]
     path = os.environ.get("PYTHONPATH", "").split(os.pathsep)
     sys.path[:] = list(dict.fromkeys(["", *filter(None, path), *sys.path]))
+    if not given[0].startswith("-"):
+        sys.argv = given
+        sys.path[0] = str(Path(given[0]).parent)
+        runpy.run_path(given[0], run_name="__main__")
+        return
+    option, what, *arguments = given
     sys.argv = [option, *arguments]
     if option == "-m":
-        importlib.import_module(what).main()
+        module = importlib.import_module(what)
+        if hasattr(module, "main"):
+            module.main()
+        else:
+            runpy.run_module(what, run_name="__main__")
         return
     assert option == "-c", option
     exec(compile(what, "<string>", "exec"), {"__name__": "__main__"})
@@ -146,10 +161,24 @@ def run_python() -> None:
 
 def serve(address: str) -> NoReturn:
     """Fork a process for each command that is asked for, for ever."""
+    from omegaconf import OmegaConf
+
+    from abx_amr.configuration.composing import compose
+    from abx_amr.configuration.groups import conf_dir
+    from abx_amr.planning import kept_values
+    from tests.once import make_once
+
     for name in SCRIPTS:
         main_of(name)
     for module in IMPORTED:
         importlib.import_module(module)
+    make_once(setattr)
+    for file in conf_dir().rglob("*.yaml"):
+        OmegaConf.load(file)
+    for config_name, *choices in CHOICES:
+        compose(config_name, choices)
+    # What is known of a clinic is known in every folder.
+    kept_values.FOLDER = str(Path(address).with_name("plans"))
     # Once for all: compiled code is loaded. PPO's own trainer starts no threads, as torch's would.
     path = list(sys.path)
     with tempfile.TemporaryDirectory() as folder:
@@ -165,6 +194,7 @@ def serve(address: str) -> NoReturn:
     listener = socket.socket(socket.AF_UNIX)
     listener.bind(address)
     listener.listen(64)
+    gc.freeze()  # what is there now is shared with each process
     while True:
         served, _ = listener.accept()
         if os.fork() == 0:
@@ -198,6 +228,8 @@ def _attend(served: socket.socket) -> NoReturn:
 
 def _become(*, argv: list[str], cwd: str, environ: dict[str, str], streams: list[int]) -> NoReturn:
     """Run a command as a process of its own would, and end."""
+    from tests.pictures import leave_blank
+
     status = 0
     # Ignored where the tests themselves run in the background of a shell.
     signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -208,6 +240,8 @@ def _become(*, argv: list[str], cwd: str, environ: dict[str, str], streams: list
         os.chdir(cwd)
         os.environ.clear()
         os.environ.update(environ)
+        if "ABX_PAGE_WHOLE" not in environ and argv[0] != PYTHON:
+            leave_blank(setattr)
         sys.argv = [argv[0], *sized(argv[0], argv[1:])]
         main_of(argv[0])()
         sys.stdout.flush()

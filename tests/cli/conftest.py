@@ -4,7 +4,6 @@ Their figures are blank, but in a test marked `pictures`.
 """
 
 import logging
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +11,6 @@ from pathlib import Path
 import pytest
 import torch
 
-from abx_amr.planning import kept_values
 from tests.pictures import leave_blank
 
 #: A clinic and an agent small enough for a test.
@@ -57,24 +55,15 @@ class Ended:
 Call = Callable[..., Ended]
 
 
-def plans_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return where to keep what is known of clinics, for all processes of a parallel run."""
-    base = tmp_path_factory.getbasetemp()
-    shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
-    return shared / "plans"
-
-
 @pytest.fixture
 def call(
     tmp_path: Path,
-    tmp_path_factory: pytest.TempPathFactory,
     monkeypatch: pytest.MonkeyPatch,
     capfd: pytest.CaptureFixture[str],
     request: pytest.FixtureRequest,
 ) -> Call:
     """Call a command's main with arguments; its status, output and errors come back."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(kept_values, "FOLDER", str(plans_folder(tmp_path_factory)))
     if request.node.get_closest_marker("pictures") is None:
         leave_blank(monkeypatch.setattr)
     # Hydra logs to the output of this test, which later tests do not have.

@@ -38,7 +38,7 @@ def test_a_run_is_evaluated_again_on_its_own_clinic(call: Call) -> None:
 
 
 def test_a_run_can_be_played_in_another_clinic(call: Call) -> None:
-    trained(call, "run_name=mine")
+    trained(call, "antibiotics=single", "run_name=mine")
     other = ("reward_calculator.lambda_weight=1.0", "evaluation.episodes=3", *BARE)
     assert call(evaluate.main, "run=mine", *other).status == 0
     changed = newest_run("results", "mine_evaluated").read_config()

@@ -13,9 +13,8 @@ from typing import Any
 import pytest
 
 from abx_amr.cli import evaluate, gather, init, plan, postgres, study, train, tune
-from abx_amr.planning import kept_values
 from tests import services
-from tests.cli.conftest import SMALL, SMALL_STUDY, Call, Ended, plans_folder
+from tests.cli.conftest import SMALL, SMALL_STUDY, Call, Ended
 from tests.services import Database
 
 COMMANDS = {
@@ -445,7 +444,6 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     before = Path.cwd()
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
-        patch.setattr(kept_values, "FOLDER", str(plans_folder(tmp_path_factory)))
         for main, arguments in (
             (
                 train.main,

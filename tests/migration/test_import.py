@@ -32,6 +32,7 @@ SMALL = (
     "agent_algorithm.n_epochs=1",
     "training.seed_batched=false",
     "figures=false",
+    "report=false",
 )
 OF_A_MANAGER = """
 hrl: {option_library: option_libraries/own.yaml, option_gamma: 0.99, magic: 3}

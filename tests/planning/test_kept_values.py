@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from abx_amr.planning import views
+from abx_amr.planning import kept_values, views
 from abx_amr.planning.cache import PlanCache
-from abx_amr.planning.kept_values import FOLDER, KeptValues
+from abx_amr.planning.kept_values import KeptValues
 from abx_amr.planning.policy import Optimal
 from abx_amr.planning.sampled import Grid, solve
 from abx_amr.planning.views import sampled_view, values_of, view
@@ -16,6 +16,7 @@ from abx_amr.rng import stream_states
 from abx_amr.simulator.clinic import Clinic
 from tests.clinics import DEFAULT_DRUGS, clinic_model, only, population
 
+FOLDER = "plans"
 PEOPLE = population(prob_infected=0.6, sigma=0.1)
 MODEL = clinic_model(only("A", DEFAULT_DRUGS), people=PEOPLE, patients=2, steps=20)
 
@@ -23,6 +24,7 @@ MODEL = clinic_model(only("A", DEFAULT_DRUGS), people=PEOPLE, patients=2, steps=
 @pytest.fixture(autouse=True)
 def in_a_process_of_its_own(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(kept_values, "FOLDER", FOLDER)
     monkeypatch.setattr(views, "_VALUES", {})
 
 

@@ -121,7 +121,6 @@ def test_the_tables_of_abx_gather_and_a_folder_of_runs_are_a_set(call: Call) -> 
     assert not Path("other/report.html").exists()
 
 
-@pytest.mark.pictures
 def test_a_run_prints_its_page_before_its_last_line(call: Call) -> None:
     clinic = (*SMALL[:3], "patient_generator=mixed_risk")
     ended = call(train.main, *clinic, "agent_algorithm=greedy", "run_name=mine")

@@ -78,8 +78,18 @@ def name_class(folder: Path, mark: Path) -> None:
 
 def read(call: Call, folder: Path) -> dict[str, Any]:  # noqa: F811
     """Return how each command that reads run folders ended with one."""
-    clinic = ("experiment=paper_two", "environment.max_time_steps=40", "figures=false")
-    more = ("resume_from=" + str(folder), "training.additional_episodes=1", "figures=false")
+    clinic = (
+        "experiment=paper_two",
+        "environment.max_time_steps=40",
+        "figures=false",
+        "report=false",
+    )
+    more = (
+        "resume_from=" + str(folder),
+        "training.additional_episodes=1",
+        "figures=false",
+        "report=false",
+    )
     return {
         "evaluated": call(evaluate.main, f"run={folder}", "evaluation.episodes=2", clinic[2]),
         "compared": call(evaluate.main, "agent_algorithm=never", f"against={folder}", *clinic),

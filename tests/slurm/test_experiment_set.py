@@ -6,12 +6,15 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from abx_amr.runs.registry import completed_runs
 from tests.slurm.cluster import Cluster
 
 ROOT = Path(__file__).parents[2]
 
 
+@pytest.mark.usefixtures("warm_python")
 def test_a_set_is_one_array_whose_failed_task_costs_only_itself(
     tmp_path: Path, cluster: Cluster
 ) -> None:

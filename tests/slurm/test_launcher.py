@@ -50,6 +50,7 @@ def two_running(study: Path) -> list[str]:
     return sorted(running_in(study))
 
 
+@pytest.mark.usefixtures("warm_python")
 def test_a_cancelled_and_a_requeued_task_leave_the_budget_exact(
     tmp_path: Path, cluster: Cluster
 ) -> None:
@@ -74,6 +75,7 @@ def test_a_cancelled_and_a_requeued_task_leave_the_budget_exact(
     ]
 
 
+@pytest.mark.usefixtures("warm_python")
 def test_workers_that_are_left_alone_finish_the_study_without_the_command(
     tmp_path: Path, cluster: Cluster
 ) -> None:
@@ -93,6 +95,7 @@ def test_workers_that_are_left_alone_finish_the_study_without_the_command(
     assert "parabola" in (tmp_path / "optimization/.optimization_completed.txt").read_text()
 
 
+@pytest.mark.usefixtures("warm_python")
 def test_an_interrupt_of_the_waiting_command_cancels_its_array(
     tmp_path: Path, cluster: Cluster
 ) -> None:
@@ -133,6 +136,7 @@ def test_slurm_s_signal_before_the_limit_gives_the_trial_back_and_queues_the_tas
     assert sum(trial.state.name == "FAIL" for trial in trials) == 1
 
 
+@pytest.mark.usefixtures("warm_python")
 @pytest.mark.parametrize(
     ("value", "message"),
     [

@@ -14,7 +14,7 @@ import pytest
 from abx_amr.host.postgres.account import server_account
 from abx_amr.host.postgres.programs import find_programs
 from tests.cli.conftest import SMALL_STUDY
-from tests.services import lacking
+from tests.services import lacking, server_folder
 from tests.slurm.cluster import Cluster, until
 from tests.slurm.studies import check_exact, running_in, trials_in
 
@@ -33,6 +33,7 @@ def environment(cluster: Cluster | None = None, **more: str) -> dict[str, str]:
         **kept,
         "PATH": f"{commands}{os.pathsep}{os.environ['PATH']}",
         "OMP_NUM_THREADS": "1",
+        "ABX_PAGE_WHOLE": "1",  # where the commands are those of pages: no other sizes
         **(cluster.environment if cluster else {}),
         **more,
     }
@@ -67,10 +68,8 @@ def needs_postgres() -> None:
 @pytest.fixture
 def disk(tmp_path_factory: pytest.TempPathFactory) -> str:
     """Return a folder for a database that the server's own user may reach."""
-    folder = Path("/tmp") / f"abx-templates-{os.getpid()}-{time.monotonic_ns()}"
-    folder.mkdir(mode=0o755)
-    yield str(folder / "postgres")
-    shutil.rmtree(folder)
+    with server_folder() as folder:
+        yield str(folder / "postgres")
 
 
 def servers_in(folder: str) -> list[str]:
@@ -95,12 +94,13 @@ def test_a_template_is_shellchecked_short_and_says_how_it_is_used(template: Path
             assert line in text
 
 
+@pytest.mark.usefixtures("warm_python")
 def test_an_array_on_a_journal_file_survives_a_cancelled_and_a_requeued_task(
     tmp_path: Path, cluster: Cluster
 ) -> None:
     job = submitted(
         tmp_path, cluster, "sbatch", "--parsable", "--array=0-2", str(FOLDER / "array_journal.sh"),
-        *STUDY, LONG, "tuning.n_trials=8",
+        *STUDY, LONG, "tuning.n_trials=4", "tuning.n_seeds_per_trial=1",
     )  # fmt: skip
     study = tmp_path / "optimization/small"
     until(lambda: len(running_in(study)) >= 2, what="two running trials")
@@ -109,7 +109,7 @@ def test_an_array_on_a_journal_file_survives_a_cancelled_and_a_requeued_task(
     cluster.requeue(requeued)
     cluster.wait_for(job)
     trials = trials_in(study)
-    check_exact(trials, 8)
+    check_exact(trials, 4)
     assert [t.user_attrs["failure"] for t in trials if t.state.name == "FAIL"]
     assert (study / "best_params.json").is_file()
     assert "small" in (tmp_path / "optimization/.optimization_completed.txt").read_text()

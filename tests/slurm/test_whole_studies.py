@@ -13,6 +13,8 @@ from tests.services import Database
 from tests.slurm.cluster import Cluster
 from tests.slurm.studies import check_exact, trials_in
 
+pytestmark = pytest.mark.usefixtures("warm_python")
+
 
 def tuned(folder: Path, cluster: Cluster, *arguments: str) -> str:
     """Return what abx-tune says whose work is done in SLURM's jobs."""

@@ -86,6 +86,7 @@ def test_four_local_workers_of_which_one_is_killed_and_the_same_command_again(tm
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("warm_python")
 def test_the_only_worker_is_killed_and_the_same_command_ends_the_study(tmp_path):
     run(tmp_path, status=-signal.SIGKILL, KILL_AT_TRIAL="2")
     assert "finished: 6 of 6" in run(tmp_path)
@@ -93,13 +94,14 @@ def test_the_only_worker_is_killed_and_the_same_command_ends_the_study(tmp_path)
     assert (n_in("COMPLETE", trials), n_in("FAIL", trials)) == (6, 1)
 
 
+@pytest.mark.usefixtures("warm_python")
 def test_an_interrupt_of_the_command_reaches_its_workers_who_give_their_trials_back(tmp_path):
     command = ("tuning.n_workers=2", "tuning.n_trials=4")
     process = start(tmp_path, *command, TRIAL_SECONDS="60")
     database = tmp_path / "optimization/parabola/optuna_study.db"
     end = time.monotonic() + 60
     while time.monotonic() < end:
-        time.sleep(0.5)
+        time.sleep(0.1)
         if database.exists() and (tmp_path / "optimization/parabola/workers").exists():
             trials = trials_of(tmp_path)
             if n_in("RUNNING", trials) == 2 and all("owner" in t.user_attrs for t in trials):
@@ -115,6 +117,7 @@ def test_an_interrupt_of_the_command_reaches_its_workers_who_give_their_trials_b
     assert "run the same command again to go on" in log
 
 
+@pytest.mark.usefixtures("warm_python")
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -130,6 +133,7 @@ def test_a_mistake_is_one_line_and_nothing_on_disk(tmp_path, arguments, message)
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.usefixtures("warm_python")
 def test_other_settings_overwriting_and_skipping(tmp_path):
     run(tmp_path, "tuning.n_trials=2")
     err = run(tmp_path, "tuning.n_trials=2", "environment.noise=0.5", status=2)
@@ -144,6 +148,7 @@ def test_other_settings_overwriting_and_skipping(tmp_path):
     assert len(trials_of(tmp_path)) == 3
 
 
+@pytest.mark.usefixtures("warm_python")
 def test_workers_that_all_fail_are_reported_by_the_command(tmp_path):
     out = run(
         tmp_path, "tuning.n_workers=2", "tuning.n_trials=2", "tuning.max_failures=2", CRASH="1"
