@@ -98,6 +98,12 @@ def sized(command: str, arguments: Sequence[str]) -> list[str]:
 
 CLIENT = """#!{python} -IS
 import json, os, signal, socket, sys
+given = sys.argv[2:] if sys.argv[1:2] == ["-u"] else sys.argv[1:]
+if {name!r} == {dies!r} and (
+    given[0].startswith("-") and given[0] not in ("-c", "-m")
+    or any(library in word for word in given[:2] for library in ("multiprocessing", "joblib"))
+):
+    os.execv({python!r}, [{python!r}, *sys.argv[1:]])
 served = socket.socket(socket.AF_UNIX)
 served.connect({address!r})
 asked = dict(argv=[{name!r}, *sys.argv[1:]], cwd=os.getcwd(), environ=dict(os.environ))
