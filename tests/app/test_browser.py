@@ -191,6 +191,8 @@ def test_a_run_outlives_the_application_and_two_tabs_show_the_same(
     assert find(browser, ".badge.runs")
     browser.get(page)
     wait.until(lambda b: find(b, "#made ul a"))
+    kept = "results/long_*/checkpoints/last.zip"
+    until(lambda: any(served.root.glob(kept)))  # a run that is stopped earlier leaves nothing
     click(browser, "button.quiet:not(.danger)")
     wait.until(lambda b: find(b, ".badge") == ["stopped"])
     assert job.state() == "stopped"

@@ -5,6 +5,7 @@ import importlib.util
 import os
 import shutil
 import socket
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -530,6 +531,7 @@ def test_a_mistake_is_answered_with_its_cause_and_its_cure_in_one_line(
         file.write_bytes(text if isinstance(text, bytes) else text.encode())
     if mistake.damage:
         mistake.damage(tmp_path)
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)  # of the modules among these files
     before = contents(tmp_path)
     command, *arguments = mistake.arguments
     ended = call(COMMANDS[command], *arguments)
