@@ -15,9 +15,9 @@ abx compile: compile the clinic and the agents now, so that no later command wai
   abx compile          after an installation; a few minutes, seconds where it is done already
 
 What is compiled is kept beside the package; so is what a first study of a shipped search would have
-to build agents for. Whoever installs for others, in a place that they may
-only read, runs it once there: their commands read it. It counts for one kind of processor: on a
-cluster run it on a node of each. `make install` does it.
+to build agents for. Whoever installs for others, in a place that they may only read, runs it once
+there: their commands read it. Compiled code counts for one kind of processor: on a cluster run it
+on a node of each. `make install` does it.
 """
 
 
