@@ -71,7 +71,7 @@ optimization_dir, run_name (default NAME).
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Enter through the command line."""
-    enter_without_hydra("abx-study", HELP, _run, arguments)
+    enter_without_hydra("abx-study", HELP, _run, arguments, after_interrupt="")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -289,7 +289,7 @@ def watch(asked: Asked) -> None:
 
 def dashboard(asked: Asked) -> None:
     """Serve optuna-dashboard on the study's storage until it is interrupted."""
-    from abx_amr.studies.dashboard import dashboard_of
+    from abx_amr.studies.dashboard import dashboard_of, serve_until_interrupted
     from abx_amr.studies.folder import StudyFolder
 
     _study(asked)  # says that there is none, and which there are
@@ -304,7 +304,7 @@ def dashboard(asked: Asked) -> None:
         ),
     ):
         print(f"{printable(asked.name)}: {place} (Ctrl-C ends it)", flush=True)
-        server.serve_forever()
+        serve_until_interrupted(server)
 
 
 def audit(asked: Asked) -> None:

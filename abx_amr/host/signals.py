@@ -9,17 +9,22 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from types import FrameType
-from typing import NoReturn, Self
+from typing import TYPE_CHECKING, NoReturn, Self
 
 from abx_amr.host.exit_codes import of_signal
 
+if TYPE_CHECKING:
+    from sys import UnraisableHookArgs
+
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2)
 ONE_REQUEST_SECONDS = 1.0
+ONE_KEY_SECONDS = 0.1  #: nobody presses Ctrl-C twice within it; timeout(1) sends SIGINT twice
 LATER_SECONDS = 0.01
 COMPILERS = ("numba", "llvmlite")
 IMPORTING = "<frozen importlib"
@@ -77,6 +82,7 @@ class Interrupts:
         self._asked_at = 0.0
         self._block_is_running = False
         self._is_postponed = False
+        self._raised: BaseException | None = None
 
     @contextmanager
     def watched(self) -> Iterator[None]:
@@ -90,11 +96,21 @@ class Interrupts:
 
         Not out of where the error would be lost or would leave something half made: `__del__`,
         whose errors Python drops, and the compilers, whose objects then fail while they are
-        collected. There it waits until they are through. An error out of the making of a compiled
+        collected. There it waits until they are through. What Python drops elsewhere (out of the
+        callback of a weak reference) is raised again. An error out of the making of a compiled
         function's result is a SystemError by the time it gets here.
         """
+        earlier_hook = sys.unraisablehook
+
+        def on_dropped(dropped: UnraisableHookArgs) -> None:
+            if dropped.exc_value is None or dropped.exc_value is not self._raised:
+                earlier_hook(dropped)
+            elif self._block_is_running and self.number is not None:
+                self._end_block_later(self.number)
+
         try:
             self._block_is_running = True
+            sys.unraisablehook = on_dropped
             if self.number is not None:
                 raise self._error(self.number)
             yield
@@ -104,6 +120,9 @@ class Interrupts:
             raise self._error(self.number) from error
         finally:
             self._block_is_running = False
+            self._raised = None  # it holds the frames that it left
+            if sys.unraisablehook is on_dropped:
+                sys.unraisablehook = earlier_hook
             if self._is_postponed:
                 signal.setitimer(signal.ITIMER_REAL, 0.0)
 
@@ -111,8 +130,8 @@ class Interrupts:
         now = time.monotonic()
         if self.number is not None:
             # SLURM and shells send one request several times: to the job, the step, the group.
-            is_repeated = now - self._asked_at < ONE_REQUEST_SECONDS
-            if number != signal.SIGINT and is_repeated:
+            seconds = ONE_KEY_SECONDS if number == signal.SIGINT else ONE_REQUEST_SECONDS
+            if now - self._asked_at < seconds:
                 return
             os._exit(of_signal(number))
         self.number, self._asked_at = number, now
@@ -121,10 +140,15 @@ class Interrupts:
     def _end_block(self, number: int, frame: FrameType | None) -> None:
         if not self._block_is_running:
             return
-        if self._may_be_left(frame):
-            raise self._error(number)
+        if not self._may_be_left(frame):
+            self._end_block_later(number)
+            return
+        self._raised = self._error(number)
+        raise self._raised
+
+    def _end_block_later(self, number: int) -> None:
         self._is_postponed = True
-        signal.signal(signal.SIGALRM, lambda _, later: self._end_block(number, later))
+        signal.signal(signal.SIGALRM, lambda _, frame: self._end_block(number, frame))
         signal.setitimer(signal.ITIMER_REAL, LATER_SECONDS)
 
     def _may_be_left(self, frame: FrameType | None) -> bool:
@@ -146,11 +170,17 @@ def handed_on(
     """Have SIGINT and SIGTERM call `to` while the block goes on; give those that have come.
 
     For a process that waits for others: it asks them what it was asked and ends when they have.
-    A signal after the first calls `later_to`, where that is given.
+    A signal after the first calls `later_to`, where that is given; the same one at once is none.
     """
     received: list[int] = []
+    asked_at = 0.0
 
     def on_signal(number: int, frame: FrameType | None) -> None:
+        nonlocal asked_at
+        now = time.monotonic()
+        if number in received and now - asked_at < ONE_KEY_SECONDS:
+            return
+        asked_at = now
         received.append(number)
         if len(received) > 1 and later_to is not None:
             later_to(number)

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import importlib.util
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO, NoReturn
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
 from abx_amr import checks
 from abx_amr.errors import InputError
+from abx_amr.host.signals import CommandInterruptError, end_at_once, handed_on
 
 if TYPE_CHECKING:
     from optuna.study import Study
@@ -117,3 +119,20 @@ def dashboard_of(
     with server:
         number = opened.get_study_id_from_name(name)
         yield server, f"http://{host}:{server.server_port}/dashboard/studies/{number}"
+
+
+def serve_until_interrupted(server: WSGIServer) -> NoReturn:
+    """Answer until a signal ends it, between two requests; a second one ends it at once.
+
+    Raises:
+        CommandInterruptError: SIGINT or SIGTERM came.
+    """
+
+    def stop(number: int) -> None:
+        # Waits for the loop, which the handler of a signal interrupts. Raised out of a request,
+        # an interrupt would be answered as an error of the page.
+        threading.Thread(target=server.shutdown).start()
+
+    with handed_on(stop, later_to=end_at_once) as received:
+        server.serve_forever(poll_interval=0.1)
+    raise CommandInterruptError(received[0])

@@ -1,10 +1,80 @@
-"""A process that waits for others hands on the signals that it gets."""
+"""Signals end a block wherever they come, or are handed on by a process that waits."""
 
 import os
 import signal
+import sys
 import threading
+import time
+import weakref
 
-from abx_amr.host.signals import handed_on
+import pytest
+
+from abx_amr.host.signals import ONE_KEY_SECONDS, CommandInterruptError, Interrupts, handed_on
+
+
+class Held:
+    """Something that a weak reference can be of."""
+
+
+@pytest.fixture
+def ended_by_sigint() -> Interrupts:
+    return Interrupts([signal.SIGINT], error=CommandInterruptError)
+
+
+def test_an_interrupt_that_python_drops_is_raised_again(
+    ended_by_sigint: Interrupts, capsys: pytest.CaptureFixture[str]
+) -> None:
+    hook = sys.unraisablehook
+    held = Held()
+    kept = [weakref.ref(held, lambda reference: os.kill(os.getpid(), signal.SIGINT))]
+    went_on = False
+    with (
+        pytest.raises(CommandInterruptError),
+        ended_by_sigint.watched(),
+        ended_by_sigint.ending(),
+    ):
+        del held  # the error leaves the callback, and Python goes on
+        went_on = True
+        time.sleep(10)
+    assert kept
+    assert went_on
+    assert capsys.readouterr().err == ""
+    assert sys.unraisablehook is hook
+
+
+def test_what_else_python_drops_is_said_as_ever(
+    ended_by_sigint: Interrupts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dropped: list[object] = []
+    monkeypatch.setattr(sys, "unraisablehook", lambda args: dropped.append(args.exc_type))
+    held = Held()
+    kept = [weakref.ref(held, lambda reference: 1 / 0)]
+    with ended_by_sigint.watched(), ended_by_sigint.ending():
+        del held
+    assert kept
+    assert dropped == [ZeroDivisionError]
+
+
+def test_one_interrupt_may_come_twice(ended_by_sigint: Interrupts) -> None:
+    """As from timeout(1), which sends it to the process and to its group."""
+    with (
+        pytest.raises(CommandInterruptError),
+        ended_by_sigint.watched(),
+        ended_by_sigint.ending(),
+    ):
+        try:
+            os.kill(os.getpid(), signal.SIGINT)
+            time.sleep(10)
+        finally:
+            os.kill(os.getpid(), signal.SIGINT)  # later, it would end the process
+
+
+def test_a_signal_that_comes_twice_is_handed_on_once() -> None:
+    told: list[int] = []
+    with handed_on(told.append) as received:
+        for _ in range(2):
+            os.kill(os.getpid(), signal.SIGINT)
+    assert told == received == [signal.SIGINT]
 
 
 def test_a_waiting_process_hands_signals_on_and_goes_on_itself() -> None:
@@ -23,6 +93,7 @@ def test_a_second_signal_may_mean_more_than_the_first() -> None:
     with handed_on(first.append, later_to=later.append):
         for _ in range(3):
             os.kill(os.getpid(), signal.SIGINT)
+            time.sleep(1.5 * ONE_KEY_SECONDS)
     assert (len(first), len(later)) == (1, 2)
 
 

@@ -3,18 +3,23 @@
 import importlib.util
 import io
 import json
+import os
+import signal
 import socket
 import threading
+import time
 import urllib.error
 import urllib.request
 from contextlib import contextmanager
+from wsgiref.simple_server import make_server
 
 import pytest
 from optuna.artifacts import get_all_artifact_meta
 from optuna.study import load_study
 
 from abx_amr.errors import InputError
-from abx_amr.studies.dashboard import StudyFigures, dashboard_of
+from abx_amr.host.signals import CommandInterruptError
+from abx_amr.studies.dashboard import StudyFigures, dashboard_of, serve_until_interrupted
 from abx_amr.studies.overview import overview_of_stored
 from abx_amr.studies.worker import run_worker
 from tests.studies.conftest import parabola
@@ -116,3 +121,23 @@ def test_where_it_is_not_installed_what_installs_it_is_said(study, monkeypatch):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(InputError, match=r"pip install 'abx-amr\[dashboard\]'; abx-report makes"):
         dashboard_of(storage, settings.study_name, host="127.0.0.1", port=0).__enter__()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_in_the_midst_of_a_request_ends_it_once_the_page_is_answered(number):
+    def page(environment, start_response):
+        os.kill(os.getpid(), number)
+        time.sleep(0.1)
+        start_response("200 OK", [("Content-Type", "text/plain")])
+        return [b"whole"]
+
+    answers = []
+    with make_server("127.0.0.1", 0, page) as server:
+        address = f"http://127.0.0.1:{server.server_port}/"
+        reader = threading.Thread(target=lambda: answers.append(read(address)))
+        reader.start()
+        with pytest.raises(CommandInterruptError) as stopped:
+            serve_until_interrupted(server)
+        reader.join(60)
+    assert answers == ["whole"]
+    assert stopped.value.number == number

@@ -317,6 +317,7 @@ def test_a_second_interrupt_ends_the_process_at_once(study, in_processes):
             os.kill(os.getpid(), signal.SIGINT)
             time.sleep(10)
         finally:  # a clean-up that takes long
+            time.sleep(0.2)
             os.kill(os.getpid(), signal.SIGINT)
             time.sleep(10)
 
