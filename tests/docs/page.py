@@ -2,7 +2,8 @@
 
     ```bash               every line is run and must succeed without a word of `error:`
     ```console            `$ command`, then what it shows; `...` is any text, alone any lines.
-                          A line with `: error: ` asks for exit status 2
+                          A line with `: error: ` asks for exit status 2; after `^C` the command
+                          is interrupted, once it has shown the lines before
     ```python             run as a script
     ```text, ```yaml      not run
     # file: path          in the first line: the rest of the block is written to that file, not run
@@ -21,23 +22,31 @@ from __future__ import annotations
 import ast
 import re
 import shlex
+import signal
 import subprocess
 import textwrap
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from abx_amr.host.exit_codes import of_signal
+
+INTERRUPT = "^C"
 NEEDS = {"slow", "postgres", "slurm"}
 NOT_RUN = {"text", "yaml"}
 
 
 @dataclass
 class Step:
-    """A piece of shell; the lines it must show (None: whatever) and its exit status."""
+    """A piece of shell; the lines it must show (None: whatever) and its exit status.
+
+    It is interrupted after so many lines, where `lines_until_interrupt` is not None.
+    """
 
     text: str
     shown: list[str] | None = None
     status: int = 0
+    lines_until_interrupt: int | None = None
 
 
 class PageError(ValueError):
@@ -154,12 +163,16 @@ def _commands(body: str, before: str) -> list[Step]:
             while command.endswith("\\"):
                 command += f"\n{next(lines)}"
             found.append(Step(command, []))
-        elif found and found[-1].shown is not None:
-            found[-1].shown.append(line)
-        else:
+        elif not found or found[-1].shown is None:
             raise PageError(f"a console block begins with a command, not with {line!r}")
+        elif line == INTERRUPT:
+            found[-1].lines_until_interrupt = len(found[-1].shown)
+        else:
+            found[-1].shown.append(line)
     for step in found:
         step.status = 2 if any(": error: " in line for line in step.shown or ()) else 0
+        if step.lines_until_interrupt is not None:
+            step.status = of_signal(signal.SIGINT)
     if told := re.fullmatch(r"<!-- status: (\d+) -->", before):
         found[-1].status = int(told[1])
     return found
@@ -188,6 +201,20 @@ def as_in_full_size(shown: list[str], message: str) -> str:
     )
 
 
+def _run(text: str, out: str, lines_until_interrupt: int | None) -> list[str]:
+    if lines_until_interrupt is None:
+        return [text]
+    return [
+        f": > {out}",
+        "set -m",  # a process group of its own, as at a terminal
+        f"{text} &",
+        "set +m",
+        f"while kill -0 $! && [ $(wc -l < {out}) -lt {lines_until_interrupt} ]; do sleep 0.1; done",
+        "kill -INT -- -$!",
+        "wait $!",
+    ]
+
+
 def run_page(
     steps: list[Step], *, folder: Path, notes: Path, environment: Mapping[str, str], timeout: float
 ) -> None:
@@ -202,7 +229,7 @@ def run_page(
         # Not in a subshell: what a block sets, the next ones see.
         script += [
             "failed=0",
-            f"{{\n{step.text}\n}} > {out} 2>&1 < /dev/null",
+            *_run(f"{{\n{step.text}\n}} > {out} 2>&1 < /dev/null", out, step.lines_until_interrupt),
             f"echo $failed > {out}.status",
             f"[ $failed = {step.status} ] || exit 1",
         ]

@@ -20,8 +20,8 @@ def run(environment: dict[str, str], tmp_path: Path):
 
     def runner(text: str) -> Path:
         folder, notes = tmp_path / "page", tmp_path / "notes"
-        folder.mkdir()
-        notes.mkdir()
+        folder.mkdir(exist_ok=True)
+        notes.mkdir(exist_ok=True)
         run_page(steps_of(text), folder=folder, notes=notes, environment=environment, timeout=60)
         return folder
 
@@ -101,6 +101,15 @@ def test_a_page_that_tells_the_truth_passes(run) -> None:
     made = folder / "conf" / "experiment" / "mine.yaml"
     assert made.read_text() == "# @package _global_\na: $b\n"
     assert (folder / "conf" / "below" / "it.py").is_file()
+
+
+def test_what_waits_for_ever_is_interrupted_once_it_has_shown_what_comes_before(run) -> None:
+    ends = "$ trap 'echo stopped; exit 130' INT; echo begun; while true; do sleep 0.1; done"
+    run(BLOCK.format("console", f"{ends}\nbegun\n^C\nstopped"))
+    with pytest.raises(AssertionError):
+        run(BLOCK.format("console", "$ echo begun\nbegun\n^C"))  # it ends by itself
+    with pytest.raises(AssertionError):
+        run(BLOCK.format("console", "$ echo begun; exec sleep 30\nbegun\n^C\nstopped"))
 
 
 NOTEBOOK = "<!-- notebook -->\n" + BLOCK.format("python", "a = 1\nprint('begun')\n(a, 'x')")
