@@ -54,8 +54,9 @@ tune: $(COMPILED)
 	$(BIN)/abx-plan $(TUNE_CLINIC) 'plan.runs=[$(RUN_NAME)_agent]'
 	@echo "(abx-train and the other commands: source $(BIN)/activate)"
 
+# Three processes on two cores: a fifth of what the tests take is waiting for others.
 test: $(COMPILED)
-	$(BIN)/python -m pytest -n 2 --dist loadgroup --no-loadscope-reorder -m "not slow"
+	$(BIN)/python -m pytest -n 3 --dist loadgroup --no-loadscope-reorder -m "not slow"
 
 test-all: $(COMPILED)
 	$(BIN)/python -m pytest -n 2 --dist loadgroup --no-loadscope-reorder

@@ -2,6 +2,7 @@
 
 import gc
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -39,8 +40,13 @@ LONGEST = (
 
 
 def pytest_configure() -> None:
-    """Decide where temporary files lie, before the first one is made."""
+    """Decide where temporary files lie, before the first one is made; obey Ctrl-C.
+
+    What a script starts in its background ignores SIGINT, and so do all commands that it starts.
+    """
     services.keep_files_in_memory()
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def _turn(item: pytest.Item) -> int:
