@@ -17,6 +17,7 @@ from abx_amr.studies.deaths import DeathWatch
 from abx_amr.studies.draft import ask, draw
 from abx_amr.studies.enqueued import why_not_run
 from abx_amr.studies.objective import SeedOutcome, TrialScore, score_outcomes
+from abx_amr.studies.opened import OpenedStudy
 from abx_amr.studies.records import StudyAttributes, TrialRecord, Worker, count_lineages
 from abx_amr.studies.records.writing import begun, write_owner, write_told_trial
 from abx_amr.studies.retries import fail, queue_again
@@ -27,8 +28,7 @@ from abx_amr.studies.stopping import (
     stop_if_all_fails,
     stop_when_complete,
 )
-from abx_amr.studies.storages import StorageGoneError, StudyStorage
-from abx_amr.studies.stored import open_study, records_of
+from abx_amr.studies.storages import StudyStorage
 
 if TYPE_CHECKING:
     from optuna.samplers import BaseSampler
@@ -36,21 +36,17 @@ if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
 
     from abx_amr.studies.attempts import Part
-    from abx_amr.studies.search_space import SearchSpace
     from abx_amr.studies.settings import StudySettings
 
 
 log = logging.getLogger(__name__)
 
 
-class StudyGoneError(StorageGoneError):
-    """The study was deleted while a worker was at it."""
-
-
 class Claims:
     """What one worker has claimed of a study, and how it claims and gives back.
 
     Attributes:
+        study: The study in its storage.
         finished: The finished trials (in a race: the trainings that have ended) when last counted.
         current: Ids of the trials that are this worker's.
     """
@@ -73,28 +69,24 @@ class Claims:
         """
         self.settings = settings
         self.storage = storage
-        self.study_id = -1  # of no study
+        self.study = OpenedStudy(storage, settings.study_name)
         self.worker = worker
         self.on_reaped = on_reaped
         self.finished = 0
         self.current: set[int] = set()
         self._first_points: Sequence[Mapping[str, Any]] = ()
-        self._space: SearchSpace | None = None  # what the study was made to search
-        self._known: Mapping[int, TrialRecord] = {}  # trials that had ended when last read
         self._time_limit = TimeLimit()
         self._deaths = DeathWatch(worker, interval=settings.heartbeat_interval)
 
     def open(self) -> None:
         """Find the study."""
-        backend, self.study_id = open_study(self.storage, self.settings.study_name)
-        origin = StudyAttributes(backend.get_study_user_attrs(self.study_id)).origin
+        origin = self.study.open()
         self._first_points = () if origin is None else origin.first_points
-        self._space = None if origin is None else origin.space
 
     @property
     def backend(self) -> BaseStorage:
         """Optuna's storage; a storage opens a new one after an error."""
-        return self.storage.open()
+        return self.study.backend
 
     def claim(self) -> TrialRecord | None:
         """Return a trial that is now this worker's, None where there is nothing to do but wait."""
@@ -107,14 +99,14 @@ class Claims:
         raise reason
 
     def _claim_inside(self, remaining: float | None) -> TrialRecord | None:
-        trials = self.trials()
+        trials = self.study.trials()
         if self._reap(trials):
-            trials = self.trials()
+            trials = self.study.trials()
         budget = self.settings.budget
         self.finished = sum(trial.is_finished for trial in trials)
         stop_when_complete(self.finished, budget)
         if any(trial.state == "FAIL" for trial in trials):
-            attributes = StudyAttributes(self.backend.get_study_user_attrs(self.study_id))
+            attributes = StudyAttributes(self.study.user_attrs())
             stop_if_all_fails(
                 trials,
                 since=attributes.failures_counted_from,
@@ -172,7 +164,7 @@ class Claims:
             log.warning("trial %d is failed and not run: %s", trial.number, reason)
             self._fail(trial, reason, trials)
             self.on_reaped(trial, reason)
-            trials = self.trials()
+            trials = self.study.trials()
         return self._ask(trials)
 
     def give_back(self, trials: Sequence[TrialRecord], reason: str) -> None:
@@ -180,30 +172,7 @@ class Claims:
         with self.storage.critical_section():
             for trial in trials:
                 if not self.backend.get_trial(trial.id).state.is_finished():
-                    self._fail(trial, reason, self.trials())
-
-    def trials(self) -> list[TrialRecord]:
-        """Return all trials of the study.
-
-        Raises:
-            StorageError: Its file was removed.
-            KeyError: It was deleted (see `check_study`).
-        """
-        self.storage.check_is_there()
-        found = records_of(self.backend, self.study_id, space=self._space, known=self._known)
-        self._known = {trial.id: trial for trial in found if trial.frozen.state.is_finished()}
-        return found
-
-    def check_study(self) -> None:
-        """Raise a StorageGoneError where the study was deleted, or its file removed."""
-        self.storage.check_is_there()
-        name = self.settings.study_name
-        try:
-            is_there = self.backend.get_study_id_from_name(name) == self.study_id
-        except KeyError:
-            is_there = False
-        if not is_there:
-            raise StudyGoneError(f"study {name!r} was deleted from {self.storage.label} meanwhile")
+                    self._fail(trial, reason, self.study.trials())
 
     def _claim_waiting(self, trial: TrialRecord, trials: Sequence[TrialRecord]) -> TrialRecord:
         """Take over a trial whose parameters are fixed; only one that lacks some is asked for."""
@@ -220,14 +189,14 @@ class Claims:
         with _quiet_clipping():
             drawn = draw(
                 self.backend,
-                self.study_id,
+                self.study.id,
                 self._shown([trial for trial in trials if trial.why_not_counted is None]),
                 sampler=self._sampler(index),
                 space=self.settings.space,
                 fixed=self._first_points[index] if index < len(self._first_points) else None,
             )
         drawn.user_attrs |= self._begun(index)
-        drawn._trial_id = self.backend.create_new_trial(self.study_id, template_trial=drawn)
+        drawn._trial_id = self.backend.create_new_trial(self.study.id, template_trial=drawn)
         drawn.number = self.backend.get_trial_number_from_id(drawn._trial_id)
         return TrialRecord(drawn)
 
@@ -280,7 +249,7 @@ class Claims:
         for trial in trials:
             if trial.state == "FAIL":
                 has_reaped |= queue_again(
-                    trial, trials, backend=self.backend, study_id=self.study_id
+                    trial, trials, backend=self.backend, study_id=self.study.id
                 )
             if not trial.is_at_work or trial.id in self.current:
                 continue
@@ -304,7 +273,7 @@ class Claims:
             trials,
             settings=self.settings,
             backend=self.backend,
-            study_id=self.study_id,
+            study_id=self.study.id,
             worker_is_gone=worker_is_gone,
         )
 

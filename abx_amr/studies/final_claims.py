@@ -12,28 +12,22 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from abx_amr.host.slurm_job import TimeLimit
-from abx_amr.studies.claiming import StudyGoneError
 from abx_amr.studies.deaths import DeathWatch
 from abx_amr.studies.final import FinalStanding, standing
 from abx_amr.studies.objective import SeedOutcome
+from abx_amr.studies.opened import OpenedStudy
 from abx_amr.studies.records import (
     INTERRUPTED,
     FinalAttributes,
     FinalClaim,
     FinalUnit,
-    StudyAttributes,
-    TrialRecord,
     Worker,
 )
 from abx_amr.studies.records.finals import write_final_changes, write_final_heartbeat
 from abx_amr.studies.stopping import StopError, stop_before_time_limit
-from abx_amr.studies.stored import open_study, records_of
 
 if TYPE_CHECKING:
-    from optuna.storages import BaseStorage
-
     from abx_amr.studies.records import Heartbeat
-    from abx_amr.studies.search_space import SearchSpace
     from abx_amr.studies.settings import StudySettings
     from abx_amr.studies.storages import StudyStorage
 
@@ -44,6 +38,7 @@ class FinalClaims:
     """What one worker has claimed of a final, and how it claims, tells and gives back.
 
     Attributes:
+        study: The study in its storage.
         standing: How far the final was when it was last read; None: there is nothing to do.
     """
 
@@ -67,33 +62,10 @@ class FinalClaims:
         self.storage = storage
         self.worker = worker
         self.on_reaped = on_reaped
-        self.study_id = -1  # of no study
+        self.study = OpenedStudy(storage, settings.study_name)
         self.standing: FinalStanding | None = None
-        self._space: SearchSpace | None = None  # what the study was made to search
-        self._known: Mapping[int, TrialRecord] = {}  # trials that had ended when last read
         self._time_limit = TimeLimit()
         self._deaths = DeathWatch(worker, interval=settings.heartbeat_interval)
-
-    def open(self) -> None:
-        """Find the study."""
-        backend, self.study_id = open_study(self.storage, self.settings.study_name)
-        origin = StudyAttributes(backend.get_study_user_attrs(self.study_id)).origin
-        self._space = None if origin is None else origin.space
-
-    @property
-    def backend(self) -> BaseStorage:
-        """Optuna's storage; a storage opens a new one after an error."""
-        return self.storage.open()
-
-    def check_study(self) -> None:
-        """Raise a StudyGoneError where the study was deleted."""
-        name = self.settings.study_name
-        try:
-            is_there = self.backend.get_study_id_from_name(name) == self.study_id
-        except KeyError:
-            is_there = False
-        if not is_there:
-            raise StudyGoneError(f"study {name!r} was deleted from {self.storage.label} meanwhile")
 
     def claim(self) -> list[FinalUnit]:
         """Return seeds of one point that are now this worker's; none: there is but to wait.
@@ -113,8 +85,7 @@ class FinalClaims:
 
     def _claim_inside(self, remaining: float | None) -> list[FinalUnit]:
         attributes = self._attributes()
-        trials = records_of(self.backend, self.study_id, space=self._space, known=self._known)
-        self._known = {trial.id: trial for trial in trials if trial.frozen.state.is_finished()}
+        trials = self.study.trials()
         self.standing = standing(self.settings, trials, attributes)
         if self.standing is None or self.standing.is_complete:
             raise StopError("budget", "the final is complete")
@@ -124,8 +95,8 @@ class FinalClaims:
         mine = self._share(free)
         known = {**claims, **failed}
         write_final_changes(
-            self.backend,
-            self.study_id,
+            self.study.backend,
+            self.study.id,
             claims=[replace(_claim_of(unit, known), owner=self.worker) for unit in mine],
         )
         return mine
@@ -135,7 +106,7 @@ class FinalClaims:
         with self.storage.critical_section():
             known = self._attributes().outcomes
             new = {unit: outcome for unit, outcome in outcomes.items() if unit not in known}
-            write_final_changes(self.backend, self.study_id, outcomes=new)
+            write_final_changes(self.study.backend, self.study.id, outcomes=new)
         if self.standing is not None:
             told = {**self.standing.outcomes, **outcomes}
             self.standing = replace(self.standing, outcomes=told)
@@ -150,11 +121,11 @@ class FinalClaims:
 
     def beat(self, beat: Heartbeat) -> None:
         """Write a sign of life."""
-        write_final_heartbeat(self.backend, self.study_id, self.worker, beat)
+        write_final_heartbeat(self.study.backend, self.study.id, self.worker, beat)
 
     def _attributes(self) -> FinalAttributes:
-        self.check_study()
-        return FinalAttributes(self.backend.get_study_user_attrs(self.study_id))
+        self.study.check()
+        return FinalAttributes(self.study.user_attrs())
 
     def _reaped(
         self, claims: Mapping[FinalUnit, FinalClaim]
@@ -208,7 +179,9 @@ class FinalClaims:
             if not self._is_tried_again(claims[unit]):
                 log.warning("final: %s failed %d times: %s", unit.label, attempts, reason)
                 given_up[unit] = SeedOutcome(seed=unit.seed, episode_return=None, failure=reason)
-        write_final_changes(self.backend, self.study_id, claims=claims.values(), outcomes=given_up)
+        write_final_changes(
+            self.study.backend, self.study.id, claims=claims.values(), outcomes=given_up
+        )
         return claims
 
     def _is_tried_again(self, claim: FinalClaim) -> bool:

@@ -93,8 +93,8 @@ class _FinalWorker:
         self.interrupts = Interrupts()
         worker = Worker.here(interval=settings.heartbeat_interval, index=settings.worker)
         self.claims = FinalClaims(settings, storage, worker, on_reaped=self._reaped)
-        self.patience = Patience(storage, self.interrupts, check_study=self.claims.check_study)
-        self.patience.get(self.claims.open)
+        self.patience = Patience(storage, self.interrupts, check_study=self.claims.study.check)
+        self.patience.get(self.claims.study.open)
 
     def run(self, write_summary: Callable[[], object]) -> WorkerReport:
         with self.interrupts.watched(), beating(self.claims.beat, self.settings.heartbeat_interval):

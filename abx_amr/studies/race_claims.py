@@ -68,12 +68,12 @@ class RaceClaims(Claims):
 
     def _claim_inside(self, remaining: float | None) -> TrialRecord | None:
         settings = self.settings
-        trials = self.trials()
+        trials = self.study.trials()
         if self._reap(trials):
-            trials = self.trials()
+            trials = self.study.trials()
         race = self._race_of(trials)
         if self._put_out(trials, race):
-            trials = self.trials()
+            trials = self.study.trials()
             race = self._race_of(trials)
         self.finished = race.n_spent
         if race.is_spent:

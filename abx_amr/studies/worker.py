@@ -130,7 +130,7 @@ class _Worker:
         self.interrupts = Interrupts()
         worker = Worker.here(interval=settings.heartbeat_interval, index=settings.worker)
         self.claims = claims_of(settings, storage, worker, on_reaped=self._reaped)
-        self.patience = Patience(storage, self.interrupts, check_study=self.claims.check_study)
+        self.patience = Patience(storage, self.interrupts, check_study=self.claims.study.check)
         self.patience.get(self.claims.open)
 
     @property
@@ -247,7 +247,7 @@ class _Worker:
         files = self.settings.files
         folder = files.trial(trial.number)
         if trial.retry_of is not None:
-            earlier = earlier_attempts(trial, self.patience.get(self.claims.trials))
+            earlier = earlier_attempts(trial, self.patience.get(self.claims.study.trials))
             take_over(folder, [files.trial(number) for number in earlier])
         return ClaimedTrial(
             number=trial.number,
