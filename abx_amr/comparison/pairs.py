@@ -12,12 +12,8 @@ import numpy as np
 
 from abx_amr.comparison.comparing import Bootstrap, Condition, Floats, seed_order
 from abx_amr.errors import InputError, unknown
-from abx_amr.evaluation.statistics import (
-    holm,
-    many_paired_tests,
-    paired_difference,
-    probability_of_improvement,
-)
+from abx_amr.evaluation.significance import holm, many_paired_tests
+from abx_amr.evaluation.statistics import paired_difference, probability_of_improvement
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -1,11 +1,11 @@
-"""What samples of returns say: mean, spread, interquartile mean, intervals, paired comparisons.
+"""What samples of returns say: mean, spread, interquartile mean, intervals, differences in pairs.
 
 Shapes: n values, one per episode or one per seed. What a sample is too small to say is nan.
 """
 
 import functools
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,7 +20,6 @@ Counts = NDArray[np.float32] | NDArray[np.float64]
 Interval = tuple[float, float]
 
 RESAMPLES = 9_999
-_ROUNDING = 8 * np.finfo(np.float64).eps  # of differences, relative to the values
 _VALUES_AT_ONCE = 2_000_000  # resampled values held in memory
 _EXACT = 2**24  # whole numbers up to it are exact in 32 bits
 
@@ -63,23 +62,6 @@ class PairedDifference:
     confidence: float
 
 
-@dataclass(frozen=True, kw_only=True)
-class PairedTests:
-    """What two tests say of paired samples: could the differences be chance alone?
-
-    `t_p` is the p-value of the paired t test (is the mean difference zero?), `wilcoxon_p` that of
-    the Wilcoxon signed-rank test (are the differences symmetric about zero?), both two-sided. Of
-    one pair they are nan, of differences that are all zero 1. Of differences that are all the same
-    but not zero `t_p` and `t_statistic` are nan: without a spread the t test has nothing to
-    measure the mean by.
-    """
-
-    n: int
-    t_statistic: float
-    t_p: float
-    wilcoxon_p: float
-
-
 def interquartile_mean(values: ArrayLike) -> float:
     """Return the mean of the middle half: a quarter of the values is cut from each end.
 
@@ -90,7 +72,7 @@ def interquartile_mean(values: ArrayLike) -> float:
     """
     from scipy import stats  # loading it takes a second
 
-    return float(stats.trim_mean(_sample(values), 0.25))
+    return float(stats.trim_mean(as_sample(values), 0.25))
 
 
 def summarise(
@@ -132,8 +114,8 @@ def summarise_strata(
     Raises:
         InputError: a stratum is empty or holds a value that is not finite, or there is none.
     """
-    samples = [_sample(values) for values in strata]
-    sample = _sample(np.concatenate(samples) if samples else [])
+    samples = [as_sample(values) for values in strata]
+    sample = as_sample(np.concatenate(samples) if samples else [])
     checks.whole_number("resamples", resamples, 1)
     mean_interval, iqm_interval = _bootstrap(
         samples, _mean, _iqm, confidence=confidence, resamples=resamples, seed=seed
@@ -156,7 +138,7 @@ def bootstrap_interval(
 ) -> Interval:
     """Return the percentile bootstrap interval of the mean; arguments as for `summarise`."""
     [interval] = _bootstrap(
-        [_sample(values)], _mean, confidence=confidence, resamples=resamples, seed=seed
+        [as_sample(values)], _mean, confidence=confidence, resamples=resamples, seed=seed
     )
     return interval
 
@@ -170,7 +152,7 @@ def t_interval(values: ArrayLike, *, confidence: float = 0.95) -> Interval:
     >>> round(low, 3), round(high, 3)
     (-0.484, 4.484)
     """
-    sample = _sample(values)
+    sample = as_sample(values)
     if sample.size == 1:
         return (math.nan, math.nan)
     error = _std(sample) / math.sqrt(sample.size)
@@ -190,7 +172,7 @@ def paired_difference(
     Raises:
         InputError: the samples differ in length, are empty or hold a value that is not finite.
     """
-    one, other = _sample(first), _sample(second)
+    one, other = as_sample(first), as_sample(second)
     if one.size != other.size:
         raise InputError(
             "paired samples must have one value per common episode, "
@@ -226,90 +208,6 @@ def paired_difference(
     )
 
 
-def paired_tests(first: ArrayLike, second: ArrayLike) -> PairedTests:
-    """Return the paired t test and the Wilcoxon signed-rank test of `first - second`.
-
-    Args:
-        first: one value per pair.
-        second: the others, in the same order.
-
-    Raises:
-        InputError: the samples differ in length, are empty or hold a value that is not finite.
-    """
-    return many_paired_tests([(first, second)])[0]
-
-
-def many_paired_tests(samples: Sequence[tuple[ArrayLike, ArrayLike]]) -> list[PairedTests]:
-    """Return `paired_tests` of each of these; a test of many takes little more than of one.
-
-    Raises:
-        InputError: as of `paired_tests`.
-    """
-    pairs = [(_sample(first), _sample(second)) for first, second in samples]
-    for one, other in pairs:
-        if one.size != other.size:
-            raise InputError(
-                f"paired samples must have as many values each, got {one.size} and {other.size}"
-            )
-    differences = [one - other for one, other in pairs]
-    unequal = {i: d for i, d in enumerate(differences) if d.size > 1 and d.any()}
-    spread = {
-        i: d
-        for i, d in unequal.items()
-        if np.ptp(d) > _ROUNDING * max(float(np.abs(sample).max()) for sample in pairs[i])
-    }
-    wilcoxon_p, t_tests = _wilcoxon_p(unequal), _t_tests(spread)
-    found = []
-    for i, difference in enumerate(differences):
-        n = difference.size
-        if i in unequal:
-            t_statistic, t_p = t_tests.get(i, (math.nan, math.nan))
-            told = PairedTests(n=n, t_statistic=t_statistic, t_p=t_p, wilcoxon_p=wilcoxon_p[i])
-        elif n > 1:
-            told = PairedTests(n=n, t_statistic=0.0, t_p=1.0, wilcoxon_p=1.0)
-        else:
-            told = PairedTests(n=n, t_statistic=math.nan, t_p=math.nan, wilcoxon_p=math.nan)
-        found.append(told)
-    return found
-
-
-def _wilcoxon_p(differences: Mapping[int, Floats]) -> dict[int, float]:
-    """Return the p-values of Wilcoxon signed-rank tests.
-
-    How one is computed hangs on ties and zeros among all that are tested together: those that have
-    any are tested by themselves.
-    """
-    from scipy import stats  # loading it takes a second
-
-    def is_clean(difference: Floats) -> bool:
-        ordered: Floats = np.sort(np.abs(difference))
-        return bool(ordered[0] > 0 and (np.diff(ordered) > 0).all())
-
-    found: dict[int, float] = {}
-    groups: dict[tuple[int, int | None], list[int]] = {}
-    for i, difference in differences.items():
-        groups.setdefault((difference.size, None if is_clean(difference) else i), []).append(i)
-    for members in groups.values():
-        together = np.stack([differences[i] for i in members])
-        p_values: list[float] = np.asarray(stats.wilcoxon(together, axis=-1).pvalue).tolist()
-        found |= zip(members, p_values, strict=True)
-    return found
-
-
-def _t_tests(differences: Mapping[int, Floats]) -> dict[int, tuple[float, float]]:
-    """Return t statistics and p-values of differences that have a spread."""
-    from scipy import stats  # loading it takes a second
-
-    found: dict[int, tuple[float, float]] = {}
-    for size in dict.fromkeys(d.size for d in differences.values()):
-        members = [i for i, d in differences.items() if d.size == size]
-        tested = stats.ttest_1samp(np.stack([differences[i] for i in members]), 0.0, axis=-1)
-        statistics: list[float] = np.asarray(tested.statistic).tolist()
-        p_values: list[float] = np.asarray(tested.pvalue).tolist()
-        found |= zip(members, zip(statistics, p_values, strict=True), strict=True)
-    return found
-
-
 def probability_of_improvement(
     first: ArrayLike,
     second: ArrayLike,
@@ -328,7 +226,7 @@ def probability_of_improvement(
     """
     _check_confidence(confidence)
     checks.whole_number("resamples", resamples, 1)
-    one, other = np.sort(_sample(first)), np.sort(_sample(second))
+    one, other = np.sort(as_sample(first)), np.sort(as_sample(second))
     size = one.size * other.size
     below = np.searchsorted(other, one, side="left")
     not_above = np.searchsorted(other, one, side="right")
@@ -341,24 +239,6 @@ def probability_of_improvement(
     drawn = twice.astype(np.float64) / 2 / size
     low, high = np.quantile(drawn, [(1.0 - confidence) / 2.0, (1.0 + confidence) / 2.0]).tolist()
     return probability, (low, high)
-
-
-def holm(p_values: Sequence[float]) -> list[float]:
-    """Return the p-values corrected for their number (Holm 1979); nan stays and does not count.
-
-    The smallest is multiplied by their number, the next by one less, and so on; none becomes
-    smaller than the one before it, none larger than 1.
-
-    >>> holm([0.01, 0.04, 0.03, float("nan")])
-    [0.03, 0.06, 0.06, nan]
-    """
-    order = sorted((p, i) for i, p in enumerate(p_values) if not math.isnan(p))
-    corrected = [math.nan] * len(p_values)
-    largest = 0.0
-    for rank, (p, index) in enumerate(order):
-        largest = max(largest, min(1.0, (len(order) - rank) * p))
-        corrected[index] = largest
-    return corrected
 
 
 @functools.lru_cache(maxsize=1)
@@ -386,7 +266,12 @@ def _counts(generator: np.random.Generator, n: int, resamples: int) -> NDArray[n
     return np.ascontiguousarray(counts.reshape(resamples, n).T)
 
 
-def _sample(values: ArrayLike) -> Floats:
+def as_sample(values: ArrayLike) -> Floats:
+    """Return values as a sample, shape (n,).
+
+    Raises:
+        InputError: there are none, or one is not finite.
+    """
     sample = np.asarray(values, dtype=np.float64).ravel()
     if sample.size == 0:
         raise InputError("a sample must hold at least one value, got none")
