@@ -21,6 +21,11 @@ from abx_amr.errors import InputError
 from abx_amr.host.signals import CommandInterruptError
 from abx_amr.studies.dashboard import StudyFigures, dashboard_of, serve_until_interrupted
 from abx_amr.studies.overview import overview_of_stored
+from abx_amr.studies.preparation import prepare_study
+from abx_amr.studies.settings import StudySettings
+from abx_amr.studies.storages import journal, sqlite
+from abx_amr.studies.storages.journal import JournalStorage
+from abx_amr.studies.storages.sqlite import SqliteStorage
 from abx_amr.studies.worker import run_worker
 from tests.studies.conftest import parabola
 
@@ -82,6 +87,35 @@ def test_the_figures_of_the_studys_folder_are_its_artifacts(stored_study):
     assert (
         overview_of_stored(storage, settings.study_name).n_finished == 2
     )  # and the study reads as before
+
+
+@pytest.mark.filterwarnings("default")  # of the dashboard itself
+@pytest.mark.parametrize("kind", [sqlite, journal], ids=["sqlite", "journal"])
+def test_a_study_that_may_only_be_read_is_shown_with_its_figures_and_stays_as_it_is(
+    configuration, kind, monkeypatch
+):
+    make = {sqlite: SqliteStorage, journal: JournalStorage}[kind]
+    settings = StudySettings.from_configuration(configuration(n_trials=1))
+    file = settings.folder / "storage"
+    storage = make(path=file)
+    prepare_study(settings, storage)
+    run_worker(settings, storage, parabola)
+    folder = settings.files.figures_folder
+    folder.mkdir(parents=True)
+    (folder / "study_history.png").write_bytes(b"a figure")
+    before = {path: path.read_bytes() for path in settings.folder.rglob("*") if path.is_file()}
+    monkeypatch.setattr(kind, "is_writable", lambda folder: False)
+    read_only = make(path=file)
+    with dashboard_of(read_only, settings.study_name, host="127.0.0.1", port=0, figures=folder) as (
+        server,
+        place,
+    ):
+        base, _, number = place.partition("/dashboard/studies/")
+        with answering(server, 1):
+            (shown,) = json.loads(read(f"{base}/api/studies/{number}"))["artifacts"]
+    assert shown["filename"] == "study_history.png"
+    after = {path: path.read_bytes() for path in settings.folder.rglob("*") if path.is_file()}
+    assert after == before
 
 
 @pytest.mark.filterwarnings("default")
