@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+import hypothesis
 import pytest
 
 from abx_amr.host.postgres import Server
@@ -40,11 +41,21 @@ LONGEST = (
 
 
 def pytest_configure() -> None:
-    """Decide where temporary files lie, before the first one is made; obey Ctrl-C.
+    """Decide where temporary files lie, before the first one is made; obey Ctrl-C; no timed test.
 
     What a script starts in its background ignores SIGINT, and so do all commands that it starts.
+    Hypothesis fails an example that takes 0.2 s, as on a busy machine any may, and would draw
+    others in each run.
     """
     services.keep_files_in_memory()
+    hypothesis.settings.register_profile(
+        "alike",
+        deadline=None,
+        derandomize=True,
+        database=None,
+        suppress_health_check=[hypothesis.HealthCheck.too_slow],
+    )
+    hypothesis.settings.load_profile("alike")
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 

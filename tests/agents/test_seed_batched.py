@@ -189,7 +189,7 @@ def test_an_update_that_diverges_stops_at_sb3s_minibatch(monkeypatch):
     assert np.abs(ours - theirs).max() < 1e-3
 
 
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(
     depth=st.integers(0, 3),
     width=st.integers(1, 20),

@@ -176,7 +176,7 @@ def test_an_update_that_diverges_stops_at_sb3_contribs_minibatch(monkeypatch):
     assert np.abs(ours - theirs).max() < 1e-3
 
 
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(
     hidden=st.integers(1, 17),
     width=st.integers(1, 6),

@@ -65,7 +65,7 @@ def test_a_saved_clinic_composes_to_what_was_tried_and_is_read_back(project: Pat
         st.sampled_from(["NO", "1e3", "on", "a b", "x/y", "A"]), min_size=1, max_size=3, unique=True
     ),
 )
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_the_files_of_a_clinic_say_what_its_sections_say(
     high_share: float, names: list[str]
 ) -> None:

@@ -375,7 +375,8 @@ def test_over_clinics_all_conditions_are_over_the_same_clinics(tmp_path: Path) -
 
 
 @settings(
-    max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=8,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(order=st.randoms(use_true_random=False))
 def test_the_order_of_the_runs_changes_no_bit(

@@ -29,7 +29,7 @@ def small_model(**parts):
     return clinic_model(**({"patients": 3, "steps": 12} | parts))
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(
     drugs=st.integers(1, 3),
     patients=st.integers(1, 6),

@@ -246,7 +246,7 @@ def test_names_of_users_are_text_in_the_card() -> None:
     assert not [row for row in written.splitlines() if row.startswith("# b")]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.text(max_size=40))
 def test_escaped_text_has_no_markup_and_says_the_same(text: str) -> None:
     escaped = escape(text)

@@ -268,7 +268,7 @@ def test_the_previous_action_is_one_hot_and_zero_after_reset():
     assert model.layout.names[-1] == "patient[2].previous_action[no_treatment]"
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(
     drugs=st.integers(1, 2),
     patients=st.integers(1, 4),

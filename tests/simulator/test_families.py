@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from abx_amr.rng import stream_states
@@ -41,7 +41,6 @@ doses = st.lists(st.floats(0.0, 20.0), min_size=2, max_size=2)
 
 
 @pytest.mark.parametrize("name", DYNAMICS)
-@settings(deadline=None)
 @given(history=st.lists(doses, max_size=6), dose=doses, more=doses)
 def test_prescribing_more_never_lowers_resistance(name, history, dose, more):
     dynamics = DYNAMICS[name]
@@ -55,7 +54,6 @@ def test_prescribing_more_never_lowers_resistance(name, history, dose, more):
 
 
 @pytest.mark.parametrize("name", DYNAMICS)
-@settings(deadline=None)
 @given(level=st.lists(st.floats(0.0, 1.0), min_size=2, max_size=2), dose=doses)
 def test_the_last_dose_never_lowers_resistance(name, level, dose):
     delta = DYNAMICS[name].delta(np.array([level]), np.array([dose]))
