@@ -26,7 +26,8 @@ STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2)
 ONE_REQUEST_SECONDS = 1.0
 ONE_KEY_SECONDS = 0.1  #: nobody presses Ctrl-C twice within it; timeout(1) sends SIGINT twice
 LATER_SECONDS = 0.01
-COMPILERS = ("numba", "llvmlite")
+FRAGILE = ("numba", "llvmlite", "zipfile")  #: what they leave half made fails afterwards
+WAKING = ("notify", "notify_all")  #: of threading.Condition
 IMPORTING = "<frozen importlib"
 
 
@@ -95,8 +96,10 @@ class Interrupts:
         """Have a request end the block, by an error out of what it is doing.
 
         Not out of where the error would be lost or would leave something half made: `__del__`,
-        whose errors Python drops, and the compilers, whose objects then fail while they are
-        collected. There it waits until they are through. What Python drops elsewhere (out of the
+        whose errors Python drops; the compilers, whose objects then fail while they are
+        collected; the writing of an archive, which then cannot be closed; and what wakes another
+        thread, which then sleeps on (TensorBoard's writer for two minutes, and whoever closes it).
+        There it waits until they are through. What Python drops elsewhere (out of the
         callback of a weak reference) is raised again. An error out of the making of a compiled
         function's result is a SystemError by the time it gets here.
         """
@@ -155,7 +158,9 @@ class Interrupts:
         while frame is not None:
             code = frame.f_code
             module = str(frame.f_globals.get("__name__", ""))
-            if code.co_name == "__del__" or module.partition(".")[0] in COMPILERS:
+            if code.co_name == "__del__" or module.partition(".")[0] in FRAGILE:
+                return False
+            if module == "threading" and code.co_name in WAKING:
                 return False
             if self._after_imports and code.co_filename.startswith(IMPORTING):
                 return False

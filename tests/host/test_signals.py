@@ -6,6 +6,9 @@ import sys
 import threading
 import time
 import weakref
+import zipfile
+from collections import deque
+from pathlib import Path
 
 import pytest
 
@@ -53,6 +56,64 @@ def test_what_else_python_drops_is_said_as_ever(
         del held
     assert kept
     assert dropped == [ZeroDivisionError]
+
+
+def test_who_is_woken_by_another_thread_is_not_forgotten_in_an_interrupt(
+    ended_by_sigint: Interrupts,
+) -> None:
+    """A waiter that stays behind takes the next wake-up: that of nobody."""
+    condition = threading.Condition()
+
+    class Waiters(deque[object]):
+        def remove(self, waiter: object) -> None:
+            os.kill(os.getpid(), signal.SIGINT)
+            super().remove(waiter)
+
+    condition._waiters = Waiters()  # type: ignore[attr-defined]
+    woken = threading.Event()
+
+    def wait() -> None:
+        with condition:
+            assert condition.wait(60)
+        woken.set()
+
+    waiting = threading.Thread(target=wait)
+    waiting.start()
+    while not condition._waiters:  # type: ignore[attr-defined]
+        time.sleep(0.01)
+    with (
+        pytest.raises(CommandInterruptError),
+        ended_by_sigint.watched(),
+        ended_by_sigint.ending(),
+    ):
+        with condition:
+            condition.notify()
+        assert woken.wait(60)
+        time.sleep(10)
+    waiting.join(60)
+    assert woken.is_set()
+    assert not condition._waiters  # type: ignore[attr-defined]
+
+
+def test_an_archive_that_is_interrupted_is_closed_and_the_interrupt_is_what_comes_of_it(
+    ended_by_sigint: Interrupts, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened = zipfile.ZipFile._open_to_write  # type: ignore[attr-defined]
+
+    def interrupted(*arguments: object, **keywords: object) -> object:
+        handle = opened(*arguments, **keywords)
+        os.kill(os.getpid(), signal.SIGINT)  # the archive waits for the handle, which nobody has
+        return handle
+
+    monkeypatch.setattr(zipfile.ZipFile, "_open_to_write", interrupted)
+    with (
+        pytest.raises(CommandInterruptError),
+        ended_by_sigint.watched(),
+        ended_by_sigint.ending(),
+        zipfile.ZipFile(tmp_path / "a.zip", "w") as archive,
+    ):
+        archive.writestr("a", "b")
+        time.sleep(10)
 
 
 def test_one_interrupt_may_come_twice(ended_by_sigint: Interrupts) -> None:
