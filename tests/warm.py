@@ -51,8 +51,20 @@ STUDY = (
     *("tuning.n_trials=2", "tuning.n_seeds_per_trial=2", "tuning.truncated_episodes=1"),
     "tuning.final=false",
 )
-WORKERS = 2
+MOST = {"tuning.n_workers": 2, "tuning.n_trials": 4}
 SHOWING = ("--help", "-h", "--cfg", "-c", "--info", "-i", "--shell-completion", "-sc")
+
+
+def _at_most(argument: str) -> str:
+    """Return an argument with a number of workers or trials that a page's test can afford.
+
+    >>> _at_most("tuning.n_trials=60"), _at_most("tuning.n_trials=3"), _at_most("storage=journal")
+    ('tuning.n_trials=4', 'tuning.n_trials=3', 'storage=journal')
+    """
+    key, _, value = argument.partition("=")
+    if key not in MOST or not value.isdigit():
+        return argument
+    return f"{key}={min(int(value), MOST[key])}"
 
 
 def sized(command: str, arguments: Sequence[str]) -> list[str]:
@@ -87,12 +99,7 @@ def sized(command: str, arguments: Sequence[str]) -> list[str]:
         added = (*added, "figures=false")
     if added:
         added = (*added, "report=false")
-    kept = [
-        f"tuning.n_workers={min(int(given['tuning.n_workers']), WORKERS)}"
-        if argument.startswith("tuning.n_workers=") and argument[17:].isdigit()
-        else argument
-        for argument in arguments
-    ]
+    kept = [_at_most(argument) for argument in arguments]
     return [*kept, *(a for a in added if a.partition("=")[0] not in given)]
 
 

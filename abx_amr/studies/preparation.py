@@ -132,7 +132,7 @@ def _whose_folder(
 def _join(settings: StudySettings, storage: StudyStorage) -> Preparation:
     backend, study_id = open_study(storage, settings.study_name)
     trials = read_trials(backend, study_id)
-    is_searched = progress_of(settings, trials).is_over
+    progress = progress_of(settings, trials)
     origin = StudyAttributes(backend.get_study_user_attrs(study_id)).origin
     if origin is None and trials:
         raise InputError(
@@ -144,6 +144,9 @@ def _join(settings: StudySettings, storage: StudyStorage) -> Preparation:
         origin = _origin_of_new(settings)
         write_origin(backend, study_id, origin)
     check_settings(settings, storage)
+    if progress.n_done > progress.budget:
+        raise InputError(_smaller_budget(settings, progress.n_done))
+    is_searched = progress.is_over
     if origin.optuna != here.optuna:
         log.warning(
             "study %r was created with Optuna %s, this is %s: times and samplers may differ",
@@ -167,6 +170,21 @@ def _join(settings: StudySettings, storage: StudyStorage) -> Preparation:
         write_rules(backend, study_id, settings.race)
     write_failures_counted_from(backend, study_id, len(trials))
     return Preparation.JOINED
+
+
+def _smaller_budget(settings: StudySettings, n_done: int) -> str:
+    """Return what is said of a budget that the study has passed: its results would deny it."""
+    name = f"study {settings.study_name!r}"
+    if settings.race is not None:
+        return (
+            f"{name} has {counted(n_done, 'training')} already, more than the budget of "
+            f"{settings.budget}: say a larger tuning.n_trials, or choose another run_name"
+        )
+    return (
+        f"{name} has {counted(n_done, 'finished trial')}, more than "
+        f"tuning.n_trials={settings.budget}: say tuning.n_trials={n_done} for its result (more go "
+        "on with it), or choose another run_name"
+    )
 
 
 def _final_size(

@@ -112,3 +112,14 @@ def test_the_agent_that_is_said_to_beat_the_rules_does(
         against = newest_run(results, f"{name}_evaluated").read_summary()["against"]
         assert against["mean"] > at_least
         assert against["interval"][0] > 0
+
+
+def test_the_python_of_the_readme_runs(environment: dict[str, str], tmp_path: Path) -> None:
+    blocks = re.findall(r"```python\n.*?```\n", (ROOT / "README.md").read_text("utf-8"), re.DOTALL)
+    assert blocks
+    folder, notes = tmp_path / "page", tmp_path / "notes"
+    folder.mkdir()
+    notes.mkdir()
+    steps = steps_of("".join(blocks))
+    run_page(steps, folder=folder, notes=notes, environment=environment, timeout=SECONDS)
+    assert newest_run(folder / "results", "first").is_complete

@@ -14,6 +14,7 @@ from abx_amr.studies import finishing
 from abx_amr.studies.agreement import changed_since, check_settings
 from abx_amr.studies.finishing import finish_study, is_first_to_draw
 from abx_amr.studies.objective import SeedOutcome
+from abx_amr.studies.overview import overview_of_stored
 from abx_amr.studies.preparation import Preparation, prepare_study
 from abx_amr.studies.settings import StudySettings
 from abx_amr.studies.storages import JournalStorage, SqliteStorage
@@ -171,6 +172,25 @@ def test_the_same_command_joins_and_a_finished_study_is_finished(study, configur
     larger = StudySettings.from_configuration(configuration(n_trials=8))
     assert prepare_study(larger, storage) is Preparation.JOINED
     assert run_worker(larger, storage, parabola).trials_run == 2
+
+
+def test_a_budget_that_the_study_has_passed_is_refused_and_changes_nothing(study, configuration):
+    settings, storage = study(n_trials=3)
+    run_worker(settings, storage, parabola)
+    before = overview_of_stored(storage, settings.study_name)
+    smaller = StudySettings.from_configuration(configuration(n_trials=2))
+    with pytest.raises(InputError, match=r"has 3 finished trials, more than tuning.n_trials=2: .*"):
+        prepare_study(smaller, storage)
+    assert overview_of_stored(storage, settings.study_name) == before
+    assert prepare_study(settings, storage) is Preparation.FINISHED
+
+
+def test_a_smaller_budget_that_is_not_passed_yet_is_taken(study, configuration):
+    _, storage = study(n_trials=5)
+    fewer = StudySettings.from_configuration(configuration(n_trials=2))
+    assert prepare_study(fewer, storage) is Preparation.JOINED
+    assert run_worker(fewer, storage, parabola).trials_run == 2
+    assert prepare_study(fewer, storage) is Preparation.FINISHED
 
 
 def test_other_settings_are_refused_with_the_keys_that_differ_and_two_ways_out(
