@@ -72,6 +72,10 @@ def task_of_command(command: str, task: Callable[..., Any]) -> Callable[..., Any
                 raise
             unstage()
             fail(command, str(error))
+        except BrokenPipeError:
+            # Hydra says a line of its own of an exception that passes it.
+            _end_if_nobody_reads()
+            raise
         except OSError as error:
             reason = explain_os(error)
             if reason is None or _wants_traceback():
@@ -127,12 +131,18 @@ def run_command(
         print(shown(f"{command}: {line}"), file=sys.stderr)
         raise SystemExit(of_signal(stopped.number)) from None
     except BrokenPipeError:
-        if not _nobody_reads(sys.stdout.fileno()):
-            raise
-        # Python flushes once more at its end.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        raise SystemExit(of_signal(signal.SIGPIPE)) from None
+        _end_if_nobody_reads()
+        raise
     return value
+
+
+def _end_if_nobody_reads() -> None:
+    """End with the status of SIGPIPE where the other end of the output is closed."""
+    if not _nobody_reads(sys.stdout.fileno()):
+        return
+    # Python flushes once more at its end.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    raise SystemExit(of_signal(signal.SIGPIPE)) from None
 
 
 def _open_what_is_closed() -> None:

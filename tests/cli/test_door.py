@@ -299,6 +299,17 @@ def test_a_study_whose_output_nobody_reads_ends_quietly_and_goes_on_later(tmp_pa
     assert "3 trials finished of 3" in again.stdout, again.stderr
 
 
+def test_a_run_whose_output_nobody_reads_ends_without_a_word(tmp_path: Path) -> None:
+    small = ("agent_algorithm=greedy", "environment.max_time_steps=4", "figures=false")
+    command = shlex.join([sys.executable, "-um", "abx_amr.cli.train", *small, "report=false"])
+    ended = subprocess.run(
+        ["bash", "-c", f"{command} | true; exit ${{PIPESTATUS[0]}}"],
+        cwd=tmp_path, capture_output=True, text=True, timeout=240,
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
+    )  # fmt: skip
+    assert (ended.returncode, ended.stderr) == (128 + signal.SIGPIPE, "")
+
+
 def test_what_a_folder_of_the_user_s_offers_is_among_the_names(call: Call, tmp_path: Path) -> None:
     group = tmp_path / "mine" / "patient_generator"
     group.mkdir(parents=True)
