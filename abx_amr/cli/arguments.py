@@ -17,7 +17,7 @@ from pathlib import Path
 
 from abx_amr.errors import InputError, nearest, unknown
 from abx_amr.host.atomic_files import write_text
-from abx_amr.host.locations import from_here
+from abx_amr.host.locations import from_here, packaged
 
 _STAGED = Path(".abx") / "conf"
 
@@ -95,6 +95,10 @@ def translate(arguments: Sequence[str]) -> list[str]:
     return flags + settings
 
 
+#: Keys that are written as flags elsewhere; groups are so, too.
+_SETTINGS = ("run_name", "study_name", "results_dir", "optimization_dir", "run", "resume_from")
+
+
 def _no_flag(flag: str, argument: str) -> str:
     """Return the line about a flag that does not exist, with what to write instead."""
     usual = flag.lower().replace("_", "-")
@@ -105,6 +109,9 @@ def _no_flag(flag: str, argument: str) -> str:
     bare = argument.lstrip("-")
     if "=" in bare:
         return f"flag '{flag}' does not exist: settings have no dashes, write {bare}"
+    key = usual.lstrip("-").replace("-", "_")
+    if key in _SETTINGS or (packaged("conf") / key).is_dir():
+        return f"flag '{flag}' does not exist: settings have no dashes, write {key}=VALUE"
     guess = nearest(usual, [f for f in (*_HYDRA_FLAGS, *COUNTERPARTS) if f.startswith("--")])
     if guess in COUNTERPARTS:
         return f"flag '{flag}' does not exist: write {COUNTERPARTS[guess]}"

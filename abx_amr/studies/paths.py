@@ -109,4 +109,6 @@ def _no_value(path: str, leaves: Mapping[str, Any]) -> str:
             "+tuning=hrl_ppo_default or hrl_rppo_default, or leave it out"
         )
     guess = did_you_mean(path, leaves) or ": name a value of the configuration (--cfg job)"
+    if path.startswith("agent_algorithm."):
+        guess += "; a search space goes with its agent: +tuning=ppo_default, a2c_default, ..."
     return f"search_space key {path!r} does not exist{guess}"

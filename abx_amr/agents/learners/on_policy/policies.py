@@ -117,7 +117,7 @@ def check_fits(
         raise InputError(
             f"the agent of {name} expects observations of shape {expects}, this clinic gives "
             f"{observed.shape}: patients, visible attributes, antibiotics and features must be "
-            "those it was trained with"
+            "those it was trained with (a run that is named alone plays in its own clinic)"
         )
     if acts != (takes := choices(acted)):
         raise InputError(f"the agent of {name} acts in {acts}, this clinic takes {takes}")
