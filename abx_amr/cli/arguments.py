@@ -96,7 +96,7 @@ def translate(arguments: Sequence[str]) -> list[str]:
 
 
 #: Keys that are written as flags elsewhere; groups are so, too.
-_SETTINGS = ("run_name", "study_name", "results_dir", "optimization_dir", "run", "resume_from")
+_SETTINGS = ("resume_from", "best_params_from", "skip_if_exists")
 
 
 def _no_flag(flag: str, argument: str) -> str:

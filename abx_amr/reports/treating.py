@@ -58,6 +58,10 @@ class ByLevel:
         >>> found = np.array([90.0, 10.0, 100.0]), np.array([45.0, 3.0, 2.0])
         >>> print(ByLevel(antibiotic="A", ends=ends, patients=found[0], given=found[1]).sentence())
         It gives A to 48 % of patients while its visible AMR is below 10 %, and to 2 % above that.
+        >>> found = np.array([999.0, 999.0, 2.0]), np.array([500.0, 400.0, 0.0])
+        >>> print(ByLevel(antibiotic="B", ends=ends, patients=found[0], given=found[1]).sentence())
+        It gives B to 45 % of patients, and does not stop at any level of its visible AMR up to \
+10 %; above, where 0.1 % of patients came, nobody got it.
         """
         name, came = self.antibiotic, np.flatnonzero(self.patients)
         total = float(self.given.sum() / self.patients.sum())
@@ -74,15 +78,17 @@ class ByLevel:
         if len(came) == 1:
             span = band_in_words(*self.ends[int(came[0]) :][:2])
             return f"It gives {name} to {amr(total)} of patients; its visible AMR was {span}."
-        highest = amr(self.ends[int(came[-1]) + 1])
+        last = int(came[self.shares[came] > 0][-1])
+        highest, seldom = amr(self.ends[last + 1]), float(self.met[last + 1 :].sum())
+        beyond = f"; above, where {amr(seldom)} of patients came, nobody got it" if seldom else ""
         if knows_risk:
             return (
-                f"It gives {name} to {amr(total)} of patients; at no level of its visible AMR that "
-                f"it met (up to {highest}) does it stop for patients of every risk."
+                f"It gives {name} to {amr(total)} of patients; at no level of its visible AMR up "
+                f"to {highest} does it stop for patients of every risk{beyond}."
             )
         return (
             f"It gives {name} to {amr(total)} of patients, and does not stop at any level of its "
-            f"visible AMR that it met (up to {highest})."
+            f"visible AMR up to {highest}{beyond}."
         )
 
     def _share(self, bands: NDArray[np.intp]) -> float:

@@ -267,7 +267,7 @@ MISTAKES = [
     a("the tutorial's flag, misspelt", "abx-train --umbrela-config x.yaml", "experiment=NAME"),
     a("a setting with dashes", "abx-train --training.seed=3", "write training.seed=3"),
     a("a group as a flag", "abx-train --experiment paper_two", "write experiment=VALUE"),
-    a("a name as a flag", "abx-train --results-dir x", "write results_dir=VALUE"),
+    a("a name as a flag", "abx-train --resume-from x", "write resume_from=VALUE"),
     a("a search of another agent", f"{TUNE} agent_algorithm=a2c",
       "'agent_algorithm.clip_range' does not exist", "+tuning=ppo_default, a2c_default"),
     a("a flag with an underscore", "abx-train --run_name=x", "run_name=NAME"),

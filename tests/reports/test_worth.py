@@ -166,6 +166,19 @@ def test_a_set_says_its_clinic_what_differs_and_how_it_is_repeated(tmp_path: Pat
     assert f"abx-gather results_dir={tmp_path}" in text
 
 
+def test_a_set_whose_agents_see_different_things_of_the_clinic_says_so(tmp_path: Path) -> None:
+    subject = set_of(tmp_path)
+    assert "the true resistance is seen" in Seen(html_of(subject)).text
+    config = subject.members[-1].config
+    environment = {**config["environment"], "include_time_remaining": True}
+    subject.members[-1].__dict__["config"] = {**config, "environment": environment}
+    text = Seen(html_of(subject)).text
+    assert (
+        "the agents differ in what they see: the true resistance, or the true resistance and the "
+        "time that is left." in text
+    )
+
+
 def test_facts_in_which_runs_differ_are_told_with_each_value(tmp_path: Path) -> None:
     members = set_of(tmp_path).members
     members[1].__dict__["provenance"] = {**PROVENANCE, "versions": {"torch": "9.9"}}

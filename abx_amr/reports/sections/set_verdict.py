@@ -72,8 +72,11 @@ def _sure(best: pd.Series, name: str) -> str:
 def _clinics(subject: SetSubject, clinics: Sequence[str]) -> list[str]:
     """Return each clinic in words, as far as the folder of one of its runs is at hand."""
     sentences = []
+    there = (member for member in subject.members if member.path.is_dir())
+    of_each = {(member.clinic, member.condition): member for member in there}
     for name, member in first_of_each(subject.members, "clinic").items():
-        words = clinic_in_words(member.config)
+        others = [other.config for (clinic, _), other in of_each.items() if clinic == name]
+        words = clinic_in_words(member.config, others=others)
         if words is not None and name in clinics:
             said = words.removeprefix("The clinic: ")
             sentences.append(words if len(clinics) == 1 else f"The clinic {name}: {said}")
