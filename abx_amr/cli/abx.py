@@ -18,7 +18,7 @@ abx: antibiotic prescribers that learn in a simulated clinic. The first three co
   abx evaluate run=first against=greedy                   compare it with a rule
   abx tune -m +tuning=ppo_default run_name=first_study    search for its hyper-parameters
 
-Commands (`abx train ...` is `abx-train ...`; each has --help):
+Commands (`abx train ...` is `abx-train ...`, but for the last three; each has --help):
 """
 
 

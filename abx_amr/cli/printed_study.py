@@ -102,7 +102,11 @@ class PrintedStudy(DisplayedStudy):
         """Say what each seed has returned, and the value they make."""
         for outcome in outcomes:
             print(f"seed {outcome.seed}: {_return_of(outcome)}")
-        print(f"value {score.value:.3f} (mean {score.mean_reward}, std {score.std_reward})")
+        mean, std = (
+            "none" if number is None else f"{number:.3f}"
+            for number in (score.mean_reward, score.std_reward)
+        )
+        print(f"value {score.value:.3f} (mean {mean}, std over seeds {std})")
 
     def finished(self, result: TuneResult) -> None:
         """Say how far the study is, its best and what to do with it."""

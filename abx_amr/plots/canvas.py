@@ -32,6 +32,7 @@ BLUE, ORANGE, GREEN, PURPLE = "#0072B2", "#E69F00", "#009E73", "#CC79A7"
 VERMILION, SKY, YELLOW, BLACK, GREY = "#D55E00", "#56B4E9", "#F0E442", "#222222", "#8A8A8A"
 CYCLE = (BLUE, ORANGE, GREEN, PURPLE, VERMILION, SKY)
 LOW_QUANTILE, HIGH_QUANTILE = 0.1, 0.9
+_LETTERS = 10.5  # of a title's line per inch
 BAND = "10–90 % of episodes"
 
 
@@ -53,7 +54,7 @@ def blank(
     FigureCanvasAgg(figure)
     is_shared = columns == 1 if share_x is None else share_x
     panels = figure.subplots(rows, columns, squeeze=False, sharex=is_shared, sharey=share_y)
-    lines = "\n".join(label(line) for line in title.split("\n"))
+    lines = "\n".join(wrapped(line, int(_LETTERS * width)) for line in title.split("\n"))
     figure.suptitle(lines, x=0.01, ha="left", fontsize=11, fontweight="bold")
     axes: list[Axes] = list(panels.ravel())
     for axis in axes:
