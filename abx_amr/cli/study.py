@@ -127,15 +127,15 @@ def _list(asked: Asked) -> list[str]:
             continue
         for study in studies:
             names.append(study.name)
-            states, best = study.states, study.best
+            running, best = study.states["RUNNING"], study.best
             budget = study.attributes.budget
             total = "?" if budget is None else budget
             rows.append(
                 (
                     study.name,
                     f"{study.n_finished}/{total}",
-                    str(states["RUNNING"]),
-                    str(states["FAIL"]),
+                    str(running),
+                    str(study.n_failed),
                     "-" if best is None else f"{best.value:.3f}",
                     _moment(study),
                     storage.label,

@@ -163,7 +163,7 @@ def _overview(
         unit=study.attributes.unit,
         n_running=n_running,
         n_waiting=study.states["WAITING"],
-        n_failed=sum(trial.state == "FAIL" and not trial.was_interrupted for trial in study.trials),
+        n_failed=study.n_failed,
         best_value=best.value if best else None,
         best_trial=best.number if best else None,
         trials_per_hour=rate,

@@ -3,8 +3,10 @@
 import json
 import math
 import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import optuna
@@ -111,6 +113,16 @@ def test_list_shows_every_study_below_the_folder(ask):
     status, out, _ = ask("list")
     assert status == 0
     assert [line.split()[:2] for line in out[1:]] == [["first", "4/4"], ["second", "2/2"]]
+
+
+def test_an_attempt_that_was_interrupted_is_not_listed_as_failed(ask):
+    def interrupted(params, seeds, folder):
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(10)
+
+    _, storage = make("exp", run_trial=interrupted)
+    assert read_study(storage, "exp").states["FAIL"] == 1
+    assert ask("list")[1][1].split()[1:4] == ["0/4", "0", "0"]
 
 
 def test_list_shows_every_study_of_a_storage(ask):

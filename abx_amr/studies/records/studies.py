@@ -148,6 +148,11 @@ class StudyRecord:
         return count_done(self.trials, is_race=self.attributes.race is not None)
 
     @property
+    def n_failed(self) -> int:
+        """How many attempts failed; one that was interrupted did not."""
+        return sum(trial.state == "FAIL" and not trial.was_interrupted for trial in self.trials)
+
+    @property
     def states(self) -> dict[str, int]:
         """How many trials are in which state."""
         return {state: sum(t.state == state for t in self.trials) for state in STATES}
