@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from abx_amr import checks
 from abx_amr.configuration import composing
 from abx_amr.configuration.clinic import build_clinic
 from abx_amr.errors import InputError
@@ -76,9 +77,13 @@ def make_vec_env(n_envs: int, *overrides: str, seed: int | None = None) -> Clini
         n_envs: number of environments, stepped together.
         overrides: the strings of the command line.
         seed: names the random streams; None draws one.
+
+    Raises:
+        InputError: n_envs is not at least 1, or the overrides make no clinic.
     """
     from abx_amr.envs.vec_env import ClinicVecEnv
 
+    checks.whole_number("n_envs", n_envs, 1)
     named = int(np.random.SeedSequence().generate_state(1)[0]) if seed is None else seed
     return ClinicVecEnv(make_model(*overrides), n_envs, seed=named)
 

@@ -230,3 +230,8 @@ def test_what_a_cell_shows_is_escaped() -> None:
     for shown in (run._repr_html_(), several._repr_html_()):
         assert "&lt;script&gt;" in shown
         assert "<script>" not in shown
+
+
+def test_no_environment_at_all_is_refused_by_its_name() -> None:
+    with pytest.raises(InputError, match="n_envs must be a whole number of at least 1, got 0"):
+        abx_amr.make_vec_env(0, seed=1)

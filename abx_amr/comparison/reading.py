@@ -136,8 +136,9 @@ def read_runs(
         if ("evaluation" in config) != (kind == "evaluations"):
             other_kind += 1
         elif folder.path not in complete:
-            again = ", run again since" if folder.run_name in completed else ""
-            reasons[place] = f"not complete{again}"
+            again = folder.run_name in completed
+            cure = "run again since" if again else f"abx-train resume_from={folder.path} goes on"
+            reasons[place] = f"not complete, {cure}"
         else:
             configs[place] = config
     evaluations = last_evaluations(ordered[place].evaluations_file for place in configs)

@@ -118,7 +118,8 @@ def gather(asked: Mapping[str, Any]) -> Comparison:
     folders = reading.chosen_folders(asked["results_dir"], asked["runs"])
     runs, left_out = reading.read_runs(folders, kind=asked["what"])
     if not runs:
-        why = f": {left_out[0].name}: {left_out[0].reason}" if left_out else ""
+        more = f" (and {counted(len(left_out) - 1, 'other')})" if len(left_out) > 1 else ""
+        why = f": {left_out[0].name}: {left_out[0].reason}{more}" if left_out else ""
         raise InputError(f"none of {len(folders)} folders holds a complete run to gather{why}")
     runs, repeated = reading.newest_of_each(runs, [conditions.identity(run) for run in runs])
     clinics, labels, notes = conditions.label_runs(runs, by=asked["by"])

@@ -179,6 +179,18 @@ def test_a_mistake_is_one_line(call: Call, arguments: list[str], message: str) -
     assert not Path("gathered").exists()
 
 
+def test_incomplete_runs_alone_are_one_line_with_what_goes_on(call: Call) -> None:
+    for seed in (1, 2, 3):
+        write_run(Path("results"), *TWO, returns=[5.0], seed=seed, complete=False)
+    ended = call(gather.main)
+    first = "results/paper_two_ppo_seed1_20260101_000000"
+    assert (ended.status, ended.err) == (
+        2,
+        f"abx-gather: error: none of 3 folders holds a complete run to gather: {first}: "
+        f"not complete, abx-train resume_from={first} goes on (and 2 others)\n",
+    )
+
+
 def test_an_empty_folder_is_one_line(call: Call) -> None:
     Path("results").mkdir()
     ended = call(gather.main)
