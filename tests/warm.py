@@ -51,7 +51,7 @@ STUDY = (
     *("tuning.n_trials=2", "tuning.n_seeds_per_trial=2", "tuning.truncated_episodes=1"),
     "tuning.final=false",
 )
-MOST = {"tuning.n_workers": 2, "tuning.n_trials": 4}
+MOST = {"tuning.n_workers": 2, "tuning.n_trials": 5}
 SHOWING = ("--help", "-h", "--cfg", "-c", "--info", "-i", "--shell-completion", "-sc")
 
 
@@ -59,7 +59,7 @@ def _at_most(argument: str) -> str:
     """Return an argument with a number of workers or trials that a page's test can afford.
 
     >>> _at_most("tuning.n_trials=60"), _at_most("tuning.n_trials=3"), _at_most("storage=journal")
-    ('tuning.n_trials=4', 'tuning.n_trials=3', 'storage=journal')
+    ('tuning.n_trials=5', 'tuning.n_trials=3', 'storage=journal')
     """
     key, _, value = argument.partition("=")
     if key not in MOST or not value.isdigit():

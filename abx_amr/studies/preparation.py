@@ -144,8 +144,12 @@ def _join(settings: StudySettings, storage: StudyStorage) -> Preparation:
         origin = _origin_of_new(settings)
         write_origin(backend, study_id, origin)
     check_settings(settings, storage)
-    if progress.n_done > progress.budget:
-        raise InputError(_smaller_budget(settings, progress.n_done))
+    if settings.race is None and progress.n_done > progress.budget:
+        raise InputError(
+            f"study {settings.study_name!r} has {counted(progress.n_done, 'finished trial')}, more "
+            f"than tuning.n_trials={settings.budget}: say tuning.n_trials={progress.n_done} for "
+            "its result (more go on with it), or choose another run_name"
+        )
     is_searched = progress.is_over
     if origin.optuna != here.optuna:
         log.warning(
@@ -170,21 +174,6 @@ def _join(settings: StudySettings, storage: StudyStorage) -> Preparation:
         write_rules(backend, study_id, settings.race)
     write_failures_counted_from(backend, study_id, len(trials))
     return Preparation.JOINED
-
-
-def _smaller_budget(settings: StudySettings, n_done: int) -> str:
-    """Return what is said of a budget that the study has passed: its results would deny it."""
-    name = f"study {settings.study_name!r}"
-    if settings.race is not None:
-        return (
-            f"{name} has {counted(n_done, 'training')} already, more than the budget of "
-            f"{settings.budget}: say a larger tuning.n_trials, or choose another run_name"
-        )
-    return (
-        f"{name} has {counted(n_done, 'finished trial')}, more than "
-        f"tuning.n_trials={settings.budget}: say tuning.n_trials={n_done} for its result (more go "
-        "on with it), or choose another run_name"
-    )
 
 
 def _final_size(

@@ -15,6 +15,7 @@ from hydra._internal.callbacks import Callbacks
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import HydraContext, RunMode
+from joblib.externals.loky import get_reusable_executor
 from omegaconf import DictConfig, OmegaConf
 
 from abx_amr.configuration.groups import version_base
@@ -79,6 +80,8 @@ def build(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Build]:
             return launcher_for(sweep, choice), lines
 
         yield launcher
+    # joblib's processes are kept for the next use, in this test's folder, which goes.
+    get_reusable_executor().shutdown(wait=True)
 
 
 def fates(*names: str) -> dict[int, list[str]]:
