@@ -11,14 +11,14 @@ from abx_amr.cli.commands import OWN, commands
 from abx_amr.cli.door import run_command
 from abx_amr.errors import InputError, unknown
 
-HEAD = """
+HEAD = f"""
 abx: antibiotic prescribers that learn in a simulated clinic. The first three commands:
 
   abx train experiment=paper_two run_name=first           train PPO in a published clinic
   abx evaluate run=first against=greedy                   compare it with a rule
   abx tune -m +tuning=ppo_default run_name=first_study    search for its hyper-parameters
 
-Commands (`abx train ...` is `abx-train ...`, but for the last three; each has --help):
+Commands (`abx train ...` is `abx-train ...`, except {", ".join(OWN)}; each has --help):
 """
 
 

@@ -193,3 +193,11 @@ def test_names_that_are_no_names_are_drawn_as_text() -> None:
         assert canvas.as_png(figure).startswith(b"\x89PNG")
     named = [text.get_text() for text in figures[0].axes[0].texts]
     assert "<b>a<U+001B>[2J<U+0000>" in named
+
+
+def test_a_long_title_lies_within_its_figure() -> None:
+    figure, _ = canvas.blank("How final_seed1 acts by AMR and what that costs, in its states " * 3)
+    figure.canvas.draw()
+    title = figure._suptitle  # type: ignore[attr-defined]
+    assert title.get_window_extent().x1 <= figure.bbox.x1
+    assert "\n" in title.get_text()
